@@ -1,0 +1,164 @@
+package frames_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/frames"
+)
+
+func TestDecoderRefusesWhatTheSpecificationForbids(t *testing.T) {
+	t.Parallel()
+	limits := &frames.Limits{MaxHeaders: 4, MaxHeaderLine: 64, MaxBody: 100}
+	long := strings.Repeat("x", 200)
+	tests := []struct {
+		name    string
+		version frames.Version
+		raw     string
+		code    frames.Code
+		says    string
+		receipt string
+	}{
+		{"junk", 0, "GET / HTTP/1.1\r\n", frames.CodeCommand, `"GET / HTTP/1.`, ""},
+		{"junk without a line end", 0, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", frames.CodeCommand, "not a STOMP command", ""},
+		{"lower case command", frames.V12, "send\n\n\x00", frames.CodeCommand, `"send"`, ""},
+		{"unknown command", frames.V12, "SENT\n\n\x00", frames.CodeCommand, `"SENT"`, ""},
+		{"command followed by NUL", frames.V12, "BEGIN\x00", frames.CodeCommand, `"BEGIN\x00"`, ""},
+		{"no colon", frames.V12, "SEND\nreceipt:r1\ndestination\n\n\x00", frames.CodeHeader, "no colon", "r1"},
+		{"empty name", frames.V12, "SEND\n:x\n\n\x00", frames.CodeHeader, "empty name", ""},
+		{"padded empty name", frames.V10, "SEND\n :x\n\n\x00", frames.CodeHeader, "empty name", ""},
+		{"headers not closed", frames.V12, "DISCONNECT\nreceipt:9\n\x00", frames.CodeHeader, "NUL octet in the headers", "9"},
+		{"NUL in a header", frames.V12, "SEND\na:\x00b\n\nx\x00", frames.CodeHeader, "NUL octet in the headers", ""},
+		{"CR LF in 1.1", frames.V11, "SEND\r\ndestination:/topic/a\r\n\r\n\x00", frames.CodeCommand, `"SEND\r"`, ""},
+		{"undefined escape", frames.V12, "SEND\nreceipt:r\nkey:a\\tb\n\n\x00", frames.CodeEscape, `STOMP 1.2 defines \r, \n, \c and \\`, "r"},
+		{"carriage return escape in 1.1", frames.V11, "SEND\nkey:a\\rb\n\n\x00", frames.CodeEscape, `STOMP 1.1 defines \n, \c and \\`, ""},
+		{"escape at the end", frames.V12, "SEND\nkey:a\\\n\n\x00", frames.CodeEscape, "undefined escape", ""},
+		{"escape in a name", frames.V12, "SEND\nk\\qey:a\n\n\x00", frames.CodeEscape, "undefined escape", ""},
+		{"invalid UTF-8", frames.V12, "SEND\nkey:\xff\xfe\n\n\x00", frames.CodeUTF8, "UTF-8", ""},
+		{"long header line", frames.V12, "SEND\nreceipt:r2\nkey:" + long + "\n\n\x00", frames.CodeHeaderLine, "64 octets", "r2"},
+		{"long header line that never ends", frames.V12, "SEND\nkey:" + long, frames.CodeHeaderLine, "64 octets", ""},
+		{"too many headers", frames.V12, "SEND\nreceipt:r3\nb:1\nc:1\nd:1\ne:1\n\n\x00", frames.CodeHeaderCount, "may have 4", "r3"},
+		{"body over the limit by content-length", frames.V12, "SEND\nreceipt:r4\ncontent-length:101\n\n", frames.CodeBodySize, "100 octets", "r4"},
+		{"body over the limit without content-length", frames.V12, "SEND\nreceipt:r5\n\n" + long, frames.CodeBodySize, "100 octets", "r5"},
+		{"content-length beyond all numbers", frames.V12, "SEND\ncontent-length:99999999999999999999999\n\n", frames.CodeBodySize, "100 octets", ""},
+		{"content-length too small", frames.V12, "SEND\nreceipt:r6\ncontent-length:2\n\nabc\x00", frames.CodeContentLength, "content-length is 2", "r6"},
+		{"content-length not a number", frames.V12, "SEND\ncontent-length:ten\n\nabc\x00", frames.CodeContentLength, `"ten"`, ""},
+		{"content-length negative", frames.V12, "SEND\ncontent-length:-1\n\nabc\x00", frames.CodeContentLength, `"-1"`, ""},
+		{"content-length empty", frames.V12, "SEND\ncontent-length:\n\nabc\x00", frames.CodeContentLength, "empty", ""},
+		{"content-length padded in 1.2", frames.V12, "SEND\ncontent-length: 3\n\nabc\x00", frames.CodeContentLength, `" 3"`, ""},
+		{"body on SUBSCRIBE", frames.V12, "SUBSCRIBE\nid:1\nreceipt:r7\n\nbody\x00", frames.CodeBody, "SUBSCRIBE frame must not", "r7"},
+		{"body on ACK by content-length", frames.V12, "ACK\nid:1\ncontent-length:4\n\nbody\x00", frames.CodeBody, "ACK frame must not", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, size := range []int{1, 5, len(tt.raw)} {
+				_, err := decodeInPieces([]byte(tt.raw), size, tt.version, limits)
+				var e *frames.Error
+				require.ErrorAs(t, err, &e)
+				require.Equal(t, tt.code, e.Code, "%v", err)
+				require.ErrorIs(t, err, &frames.Error{Code: tt.code})
+				require.Contains(t, e.Message, tt.says)
+				require.Equal(t, tt.receipt, e.Receipt)
+				require.NotContains(t, e.Message, "\n")
+			}
+		})
+	}
+}
+
+func TestDecoderErrorIsFinal(t *testing.T) {
+	t.Parallel()
+	d := frames.NewDecoder(&frames.Limits{})
+	d.Feed([]byte("nonsense\n"))
+	var f frames.Frame
+	_, first := d.Next(&f)
+	require.Error(t, first)
+	d.Feed([]byte("CONNECT\n\n\x00"))
+	_, second := d.Next(&f)
+	require.Equal(t, first, second)
+}
+
+func TestDecoderAppliesTheVersionFromTheNextFrameOn(t *testing.T) {
+	t.Parallel()
+	d := frames.NewDecoder(&frames.Limits{})
+	d.Feed([]byte("CONNECT\npasscode:a\\tb\n\n\x00SEND\nkey:a\\nb\n\n\x00"))
+	var f frames.Frame
+	ok, err := d.Next(&f)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, `a\tb`, f.Get("passcode"), "CONNECT is never unescaped")
+	d.SetVersion(frames.V11)
+	ok, err = d.Next(&f)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, "a\nb", f.Get("key"))
+}
+
+func TestDecoderKeepsNothingBetweenFrames(t *testing.T) {
+	t.Parallel()
+	d := frames.NewDecoder(&frames.Limits{})
+	var f frames.Frame
+	d.Feed([]byte("\n\n\nSEND\n"))
+	ok, err := d.Next(&f)
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.True(t, d.Partial())
+	d.Feed([]byte("\n\x00\n\n"))
+	ok, err = d.Next(&f)
+	require.NoError(t, err)
+	require.True(t, ok)
+	ok, err = d.Next(&f)
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.False(t, d.Partial())
+}
+
+func TestDecodingAFrameCostsOneAllocation(t *testing.T) {
+	raw := []byte("SEND\ndestination:/topic/chat.room1\ncontent-type:text/plain\nreceipt:7\nx-one:1\nx-two:2\n\nhello\x00")
+	d := frames.NewDecoder(&frames.Limits{})
+	d.SetVersion(frames.V12)
+	var f frames.Frame
+	allocs := testing.AllocsPerRun(1000, func() {
+		d.Feed(raw)
+		if ok, err := d.Next(&f); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	})
+	require.LessOrEqual(t, allocs, 1.0)
+}
+
+func TestLargeBodyInManyPiecesIsBoundedByItsSize(t *testing.T) {
+	t.Parallel()
+	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	raw := frames.Append(nil, &frames.Frame{Command: frames.SEND, Headers: frames.Headers{{Name: "destination", Value: "/topic/a"}}, Body: body}, frames.V12)
+	got, err := decodeInPieces(raw, 8192, frames.V12, nil)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	require.True(t, bytes.Equal(body, got[0].Body))
+}
+
+func TestReaderReadsAStream(t *testing.T) {
+	t.Parallel()
+	raw := "\nRECEIPT\nreceipt-id:1\n\n\x00\nRECEIPT\nreceipt-id:2\n\n\x00\n"
+	r := frames.NewReader(iotest.OneByteReader(strings.NewReader(raw)), &frames.Limits{})
+	var f frames.Frame
+	for i := range 2 {
+		require.NoError(t, r.Read(&f))
+		require.Equal(t, fmt.Sprint(i+1), f.Get("receipt-id"))
+	}
+	require.Equal(t, io.EOF, r.Read(&f))
+
+	r = frames.NewReader(strings.NewReader("RECEIPT\nrec"), &frames.Limits{})
+	require.ErrorIs(t, r.Read(&f), &frames.Error{Code: frames.CodeTruncated})
+
+	broken := errors.New("broken")
+	r = frames.NewReader(iotest.ErrReader(broken), &frames.Limits{})
+	require.ErrorIs(t, r.Read(&f), broken)
+}
