@@ -1,0 +1,72 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Authenticator checks credentials against tokens and static logins. Either may
+// be nil. It is safe for concurrent use.
+type Authenticator struct {
+	Tokens *Verifier
+	Logins *Logins
+}
+
+// Authenticate returns who the credentials belong to. An Authorization header
+// has to be a bearer token. Otherwise a login that is configured is checked
+// with its passcode, and any other passcode is taken for a token. Errors wrap
+// [ErrUnauthenticated].
+func (a *Authenticator) Authenticate(ctx context.Context, c Credentials) (*Principal, error) {
+	if c.Authorization != "" {
+		token, ok := bearer(c.Authorization)
+		if !ok {
+			return nil, refuse(errors.New("the Authorization header is not Bearer and a token"))
+		}
+		return a.token(ctx, token)
+	}
+	if c.Login == "" && c.Passcode == "" {
+		return nil, refuse(errors.New("no credentials: neither Authorization, nor login and passcode"))
+	}
+	if looksLikeToken(c.Passcode) && !a.Logins.Has(c.Login) {
+		return a.token(ctx, c.Passcode)
+	}
+	if a.Logins == nil {
+		return nil, refuse(errors.New("static logins are not configured, and the passcode is not a token"))
+	}
+	return a.Logins.Authenticate(c.Login, c.Passcode)
+}
+
+// Refresh returns the principal of a fresh token, which has to be for the same
+// subject as the old principal.
+func (a *Authenticator) Refresh(ctx context.Context, old *Principal, token string) (*Principal, error) {
+	fresh, err := a.token(ctx, strings.TrimSpace(token))
+	if err != nil {
+		return nil, err
+	}
+	if fresh.Name != old.Name {
+		return nil, refuse(fmt.Errorf("the fresh token is for %q, the session belongs to %q", fresh.Name, old.Name))
+	}
+	return fresh, nil
+}
+
+func (a *Authenticator) token(ctx context.Context, token string) (*Principal, error) {
+	if a.Tokens == nil {
+		return nil, refuse(errors.New("a token was given, but no key for tokens is configured"))
+	}
+	return a.Tokens.Verify(ctx, token)
+}
+
+func bearer(value string) (token string, ok bool) {
+	scheme, token, ok := strings.Cut(strings.TrimSpace(value), " ")
+	token = strings.TrimSpace(token)
+	return token, ok && token != "" && strings.EqualFold(scheme, "Bearer")
+}
+
+func looksLikeToken(s string) bool {
+	return strings.Count(s, ".") == 2 && strings.HasPrefix(s, "ey")
+}
+
+// refuse wraps the precise reason of a refusal.
+func refuse(reason error) error { return fmt.Errorf("%w: %w", ErrUnauthenticated, reason) }

@@ -1,0 +1,141 @@
+package auth_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+)
+
+func pattern(t testing.TB, text string) auth.Pattern {
+	t.Helper()
+	p, err := auth.ParsePattern(text)
+	require.NoError(t, err, text)
+	return p
+}
+
+func TestPatternMatch(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		pattern  string
+		matches  string // separated by spaces
+		mismatch string
+	}{
+		{"/topic/chat.room1", "/topic/chat.room1", "/topic/chat/room1 /topic/chat.room10 /topic/chat.room1.x /topic/chat"},
+		{"/topic/chat.*", "/topic/chat.room1 /topic/chat.x", "/topic/chat/room1 /topic/chat /topic/chat.a.b /topic/chat.a/b"},
+		{"/topic/*/news", "/topic/a/news", "/topic/a.news /topic/a/b/news /topic/news"},
+		{"/topic/**", "/topic /topic/a /topic/a.b/c", "/queue/a /topics /topic.a"},
+		{"/topic/chat.**", "/topic/chat /topic/chat.a /topic/chat.a.b /topic/chat.a/b", "/topic/chat/a /topic/chats"},
+		{"/topic/>", "/topic/a /topic/a.b", "/topic /topic.a"},
+		{"/**", "/topic/a /queue/b /x", ""},
+		{"/topic/a*b", "/topic/a*b", "/topic/axb"},
+	}
+	for _, tt := range tests {
+		p := pattern(t, tt.pattern)
+		require.Equal(t, tt.pattern, p.String())
+		for _, d := range strings.Fields(tt.matches) {
+			require.True(t, p.Match(d), "%s should match %s", tt.pattern, d)
+		}
+		for _, d := range strings.Fields(tt.mismatch) {
+			require.False(t, p.Match(d), "%s should not match %s", tt.pattern, d)
+		}
+	}
+}
+
+func TestPatternContains(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		outer, inner string
+		want         bool
+	}{
+		{"/topic/**", "/topic/**", true},
+		{"/topic/**", "/topic/chat.*", true},
+		{"/topic/**", "/topic/>", true},
+		{"/topic/**", "/topic", true},
+		{"/topic/>", "/topic/**", false},
+		{"/topic/>", "/topic/a", true},
+		{"/topic/>", "/topic", false},
+		{"/topic/chat.*", "/topic/**", false},
+		{"/topic/chat.*", "/topic/chat.**", false},
+		{"/topic/chat.*", "/topic/chat.*", true},
+		{"/topic/chat.*", "/topic/chat.room1", true},
+		{"/topic/chat.room1", "/topic/chat.*", false},
+		{"/topic/chat.**", "/topic/chat/**", false},
+		{"/topic/*/x", "/topic/a/*", false},
+		{"/topic/*.*", "/topic/a.*", true},
+		{"/topic/*/**", "/topic/a/b/**", true},
+		{"/topic/*/**", "/topic/**", false},
+		{"/topic/**", "/topic.a", false},
+		{"/**", "/user/queue/x", true},
+	}
+	for _, tt := range tests {
+		require.Equal(t, tt.want, pattern(t, tt.outer).Contains(pattern(t, tt.inner)), "%s contains %s", tt.outer, tt.inner)
+	}
+}
+
+func TestParsePatternRefuses(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"", "topic/a", "/topic/**/a", "/topic/>.a", "*"} {
+		_, err := auth.ParsePattern(bad)
+		require.Error(t, err, bad)
+	}
+}
+
+// FuzzPattern: what an inner pattern matches, a pattern that contains it must
+// match too; and a pattern always contains itself.
+func FuzzPattern(f *testing.F) {
+	f.Add("/topic/**", "/topic/a.*", "/topic/a.b")
+	f.Add("/a.*/>", "/a.b/**", "/a.b/c")
+	f.Fuzz(func(t *testing.T, outer, inner, name string) {
+		o, err := auth.ParsePattern(outer)
+		if err != nil {
+			return
+		}
+		i, err := auth.ParsePattern(inner)
+		if err != nil {
+			return
+		}
+		require.True(t, o.Contains(o))
+		if o.Contains(i) && i.Match(name) {
+			require.True(t, o.Match(name), "%q contains %q, which matches %q", outer, inner, name)
+		}
+	})
+}
+
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	p, err := auth.NewPermissions(auth.Grants{
+		Send:      []string{"/app/**", "/topic/private.{user}.*"},
+		Subscribe: []string{"/topic/chat.*", "/user/**"},
+		Serve:     []string{"/app/chat.*"},
+	}, "al/ice*")
+	require.NoError(t, err)
+	require.True(t, p.MaySend("/app/x"))
+	require.True(t, p.MaySend("/topic/private.al%2Fice%2A.inbox"))
+	require.False(t, p.MaySend("/topic/private.bob.inbox"))
+	require.False(t, p.MaySend("/topic/chat.a"))
+	require.True(t, p.MaySubscribe(pattern(t, "/topic/chat.*")))
+	require.False(t, p.MaySubscribe(pattern(t, "/topic/**")))
+	require.True(t, p.MayServe(pattern(t, "/app/chat.join")))
+	require.False(t, p.MayServe(pattern(t, "/app/**")))
+
+	var none auth.Permissions
+	require.False(t, none.MaySend("/app/x"))
+	require.False(t, none.MaySubscribe(pattern(t, "/topic/a")))
+	require.False(t, none.MayServe(pattern(t, "/app/a")))
+
+	_, err = auth.NewPermissions(auth.Grants{Send: []string{"/a/**/b"}}, "x")
+	require.ErrorContains(t, err, `send pattern "/a/**/b"`)
+}
+
+func TestEscapeSegment(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"alice", "a/b", "50%", "%2F", "*", ">", "zoë", "a.b@c"} {
+		escaped := auth.EscapeSegment(name)
+		require.NotContains(t, escaped, "/")
+		require.Equal(t, name, auth.UnescapeSegment(escaped))
+	}
+	require.Equal(t, "a%zz", auth.UnescapeSegment("a%zz"))
+}

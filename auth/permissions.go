@@ -1,0 +1,108 @@
+package auth
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Grants are permissions as a configuration or a token spells them: patterns of
+// destinations, in which {user} stands for the principal's own name.
+type Grants struct {
+	Send      []string `json:"send,omitempty" mapstructure:"send"`
+	Subscribe []string `json:"subscribe,omitempty" mapstructure:"subscribe"`
+	Serve     []string `json:"serve,omitempty" mapstructure:"serve"`
+}
+
+// DefaultGrants are what a token that says nothing of permissions may do:
+// subscribe to topics and to its own user destinations, and send to app servers.
+func DefaultGrants() Grants {
+	return Grants{
+		Send:      []string{"/app/**"},
+		Subscribe: []string{"/topic/**", "/user/**"},
+	}
+}
+
+// AllGrants permit everything. They are what development mode gives.
+func AllGrants() Grants {
+	return Grants{Send: []string{"/**"}, Subscribe: []string{"/**"}, Serve: []string{"/**"}}
+}
+
+// Empty reports whether g grants nothing.
+func (g Grants) Empty() bool { return len(g.Send)+len(g.Subscribe)+len(g.Serve) == 0 }
+
+// Permissions are Grants made ready for one principal. The zero Permissions
+// deny everything. They are immutable and safe for concurrent use.
+type Permissions struct {
+	send, subscribe, serve []Pattern
+}
+
+// NewPermissions compiles grants for the principal called user. It returns an
+// error that names the pattern that is wrong.
+func NewPermissions(grants Grants, user string) (Permissions, error) {
+	var p Permissions
+	for _, kind := range []struct {
+		name string
+		from []string
+		to   *[]Pattern
+	}{{"send", grants.Send, &p.send}, {"subscribe", grants.Subscribe, &p.subscribe}, {"serve", grants.Serve, &p.serve}} {
+		for _, text := range kind.from {
+			pattern, err := ParsePattern(strings.ReplaceAll(text, "{user}", EscapeSegment(user)))
+			if err != nil {
+				return Permissions{}, fmt.Errorf("%s pattern %q: %w", kind.name, text, err)
+			}
+			*kind.to = append(*kind.to, pattern)
+		}
+	}
+	return p, nil
+}
+
+// MaySend reports whether a SEND to destination is granted.
+func (p Permissions) MaySend(destination string) bool { return matchAny(p.send, destination) }
+
+// MaySubscribe reports whether a SUBSCRIBE to the whole of pattern is granted.
+// One grant has to contain it all.
+func (p Permissions) MaySubscribe(pattern Pattern) bool { return containAny(p.subscribe, pattern) }
+
+// MayServe reports whether the principal may answer requests to the whole of pattern.
+func (p Permissions) MayServe(pattern Pattern) bool { return containAny(p.serve, pattern) }
+
+func matchAny(granted []Pattern, destination string) bool {
+	for i := range granted {
+		if granted[i].Match(destination) {
+			return true
+		}
+	}
+	return false
+}
+
+func containAny(granted []Pattern, asked Pattern) bool {
+	for i := range granted {
+		if granted[i].Contains(asked) {
+			return true
+		}
+	}
+	return false
+}
+
+// EscapeSegment returns a principal's name as the one segment that it is in a
+// destination: '/' and '%', and the wildcards '*' and '>', are percent-encoded.
+func EscapeSegment(name string) string {
+	if !strings.ContainsAny(name, "/%*>") {
+		return name
+	}
+	return segmentEscapes.Replace(name)
+}
+
+// UnescapeSegment returns the principal's name that a segment stands for. A
+// percent sign that begins no escape stands for itself.
+func UnescapeSegment(segment string) string {
+	if !strings.Contains(segment, "%") {
+		return segment
+	}
+	return segmentUnescapes.Replace(segment)
+}
+
+var (
+	segmentEscapes   = strings.NewReplacer("/", "%2F", "%", "%25", "*", "%2A", ">", "%3E")
+	segmentUnescapes = strings.NewReplacer("%2F", "/", "%2f", "/", "%25", "%", "%2A", "*", "%2a", "*", "%3E", ">", "%3e", ">")
+)

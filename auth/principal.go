@@ -1,0 +1,32 @@
+package auth
+
+import (
+	"errors"
+	"time"
+)
+
+// Principal is somebody who was authenticated. It is immutable.
+type Principal struct {
+	// Name is who it is; /user/<Name>/... are its destinations.
+	Name string
+	// Permissions are what it may do.
+	Permissions Permissions
+	// Expires is when its credentials end, and with them its session. The zero
+	// time means never.
+	Expires time.Time
+	// Method is how it was authenticated, "jwt" or "login", for logs.
+	Method string
+}
+
+// Credentials are what a client showed in its CONNECT frame.
+type Credentials struct {
+	// Authorization is the value of an Authorization header: "Bearer <token>".
+	Authorization string
+	// Login and Passcode are STOMP's own headers. The passcode may be a token.
+	Login, Passcode string
+}
+
+// ErrUnauthenticated is what every refusal of credentials wraps, so that a
+// caller can tell it from a failure. Its text is all that a client may read;
+// the wrapping error has the precise reason, for the log.
+var ErrUnauthenticated = errors.New("authentication failed")

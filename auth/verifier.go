@@ -1,0 +1,198 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// algorithms are those that a key can be pinned to. "none" is not among them.
+var algorithms = []string{
+	"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
+	"ES256", "ES384", "ES512", "EdDSA",
+}
+
+// longestToken bounds the octets that are parsed before a signature was checked.
+const longestToken = 16 << 10
+
+// VerifierOptions say which tokens are accepted, and how to read them.
+type VerifierOptions struct {
+	// Keys verify signatures.
+	Keys Keys
+	// Issuer is the only iss that is accepted; empty accepts any.
+	Issuer string
+	// Audience lists values of which aud must have one; empty accepts any.
+	Audience []string
+	// Leeway is how far clocks may differ, for exp, nbf and iat. Sessions end
+	// at exp plus Leeway too.
+	Leeway time.Duration
+	// PrincipalClaim names who the token is for. Default "sub".
+	PrincipalClaim string
+	// PermissionsClaim holds Grants. Default "stompbox".
+	PermissionsClaim string
+	// RolesClaim holds a role's name, or a list of names, of Roles.
+	RolesClaim string
+	// Roles are grants by name.
+	Roles map[string]Grants
+	// RequiredClaims are claims that have to be there.
+	RequiredClaims []string
+	// DefaultGrants are for tokens that have neither permissions nor a known role.
+	DefaultGrants Grants
+}
+
+// Verifier checks tokens and makes principals of them. It is safe for
+// concurrent use.
+type Verifier struct {
+	o      VerifierOptions
+	parser *jwt.Parser
+}
+
+// NewVerifier checks the options; errors name what is wrong.
+func NewVerifier(o VerifierOptions) (*Verifier, error) {
+	if o.PrincipalClaim == "" {
+		o.PrincipalClaim = "sub"
+	}
+	if o.PermissionsClaim == "" {
+		o.PermissionsClaim = "stompbox"
+	}
+	if o.Keys == nil {
+		return nil, errors.New("no keys to verify tokens with")
+	}
+	for name, grants := range o.Roles {
+		if _, err := NewPermissions(grants, "user"); err != nil {
+			return nil, fmt.Errorf("role %q: %w", name, err)
+		}
+	}
+	if _, err := NewPermissions(o.DefaultGrants, "user"); err != nil {
+		return nil, fmt.Errorf("default permissions: %w", err)
+	}
+	options := []jwt.ParserOption{
+		jwt.WithValidMethods(algorithms),
+		jwt.WithLeeway(o.Leeway),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
+	}
+	if o.Issuer != "" {
+		options = append(options, jwt.WithIssuer(o.Issuer))
+	}
+	if len(o.Audience) > 0 {
+		options = append(options, jwt.WithAudience(o.Audience...))
+	}
+	return &Verifier{o: o, parser: jwt.NewParser(options...)}, nil
+}
+
+// Verify returns the principal of a token. Errors wrap [ErrUnauthenticated] and
+// say precisely what is wrong, without the token.
+func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
+	if len(token) > longestToken {
+		return nil, refuse(fmt.Errorf("the token has %d octets; at most %d are read", len(token), longestToken))
+	}
+	claims := jwt.MapClaims{}
+	_, err := v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+		return v.keysFor(ctx, t)
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	p, err := v.principal(claims)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return p, nil
+}
+
+// keysFor returns the keys whose pinned algorithm is the token's.
+func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
+	kid, _ := t.Header["kid"].(string)
+	keys, err := v.o.Keys.Candidates(ctx, kid, t.Method.Alg())
+	if err != nil {
+		return nil, err
+	}
+	var set jwt.VerificationKeySet
+	for _, k := range keys {
+		if k.Algorithm == t.Method.Alg() {
+			set.Keys = append(set.Keys, k.verify)
+		}
+	}
+	if len(set.Keys) == 0 {
+		return nil, fmt.Errorf("no key for kid %q with algorithm %s", kid, t.Method.Alg())
+	}
+	return set, nil
+}
+
+func (v *Verifier) principal(claims jwt.MapClaims) (*Principal, error) {
+	for _, name := range v.o.RequiredClaims {
+		if _, ok := claims[name]; !ok {
+			return nil, fmt.Errorf("the token has no claim %q", name)
+		}
+	}
+	name, _ := claims[v.o.PrincipalClaim].(string)
+	if name == "" {
+		return nil, fmt.Errorf("the token's claim %q, which names the principal, is missing or not text", v.o.PrincipalClaim)
+	}
+	expires, err := claims.GetExpirationTime()
+	if err != nil {
+		return nil, err
+	}
+	grants, err := v.grants(claims)
+	if err != nil {
+		return nil, err
+	}
+	permissions, err := NewPermissions(grants, name)
+	if err != nil {
+		return nil, fmt.Errorf("the token's permissions: %w", err)
+	}
+	return &Principal{Name: name, Permissions: permissions, Expires: expires.Add(v.o.Leeway), Method: "jwt"}, nil
+}
+
+// grants adds up the token's own permissions and those of its roles; a token
+// with neither has the default.
+func (v *Verifier) grants(claims jwt.MapClaims) (Grants, error) {
+	var grants Grants
+	said := false
+	if own, ok := claims[v.o.PermissionsClaim]; ok {
+		text, err := json.Marshal(own)
+		if err == nil {
+			err = json.Unmarshal(text, &grants)
+		}
+		if err != nil {
+			return Grants{}, fmt.Errorf(`the token's claim %q is not {"send": [...], "subscribe": [...], "serve": [...]}`, v.o.PermissionsClaim)
+		}
+		said = true
+	}
+	for _, name := range roleNames(claims[v.o.RolesClaim]) {
+		role, ok := v.o.Roles[name]
+		if !ok {
+			continue // roles of other systems travel in the same claim
+		}
+		said = true
+		grants.Send = slices.Concat(grants.Send, role.Send)
+		grants.Subscribe = slices.Concat(grants.Subscribe, role.Subscribe)
+		grants.Serve = slices.Concat(grants.Serve, role.Serve)
+	}
+	if !said {
+		return v.o.DefaultGrants, nil
+	}
+	return grants, nil
+}
+
+func roleNames(claim any) []string {
+	switch c := claim.(type) {
+	case string:
+		return []string{c}
+	case []any:
+		var names []string
+		for _, one := range c {
+			if name, ok := one.(string); ok {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	return nil
+}
