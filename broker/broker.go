@@ -1,0 +1,98 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Broker routes messages between the sessions of this node and, through its
+// relay, of others. All its methods are safe for concurrent use.
+type Broker struct {
+	auth      Authenticator
+	relay     Relay
+	limits    Limits
+	heartBeat HeartBeat
+	outbox    OutboxOptions
+	log       *slog.Logger
+	server    string
+
+	node     string // begins the ids that this node makes
+	clock    *clock
+	ids      atomic.Uint64
+	router   *router
+	registry registry
+	counters counters
+
+	ctx      context.Context // ends with the broker
+	cancel   context.CancelFunc
+	draining atomic.Bool
+	sweeper  sync.WaitGroup
+}
+
+// New returns a running broker. [Broker.Shutdown] ends it.
+func New(o Options) (*Broker, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	b := &Broker{
+		auth: o.Authenticator, relay: o.Relay, limits: o.Limits, heartBeat: o.HeartBeat, outbox: o.Outbox,
+		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(),
+	}
+	b.router = newRouter(o.Relay, b.arrived)
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.sweeper.Go(b.sweep)
+	return b, nil
+}
+
+// Limits returns the limits in force, defaults filled in.
+func (b *Broker) Limits() Limits { return b.limits }
+
+// Node returns the name that this broker gave itself. It begins its message ids.
+func (b *Broker) Node() string { return b.node }
+
+// Draining reports whether Shutdown has begun.
+func (b *Broker) Draining() bool { return b.draining.Load() }
+
+// nextID returns an id that no other message has, on any node.
+func (b *Broker) nextID() string {
+	id := make([]byte, 0, 24)
+	id = append(id, b.node...)
+	id = append(id, '-')
+	return string(strconv.AppendUint(id, b.ids.Add(1), 36))
+}
+
+// Shutdown ends all sessions after what is queued for them was written, and
+// returns when their connections are closed or ctx is done, then with its
+// error. No session can be opened any more.
+func (b *Broker) Shutdown(ctx context.Context) error {
+	b.draining.Store(true)
+	err := b.drain(ctx)
+	b.cancel()
+	b.sweeper.Wait()
+	return err
+}
+
+func (b *Broker) drain(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		// Sessions that were being opened when it began are caught by a later round.
+		b.registry.each(func(s *Session) {
+			s.end(nil, CloseRestart, "the server is shutting down; connect again")
+		})
+		if b.registry.empty() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			b.registry.each(func(s *Session) { _ = s.transport.Close() })
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package broker
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// connect handles the first frame of a session.
+func (s *Session) connect(f *frames.Frame) error {
+	if f.Command != frames.CONNECT && f.Command != frames.STOMP {
+		return errorf(CodeNotConnected, "the first frame has to be CONNECT or STOMP, not %s", f.Command)
+	}
+	version, err := frames.NegotiateVersion(f.Get(frames.AcceptVersion))
+	if err != nil {
+		return err
+	}
+	beats, err := frames.ParseHeartBeat(f.Get(frames.HeartBeatName))
+	if err != nil {
+		return err
+	}
+	principal, err := s.broker.auth.Authenticate(s.broker.ctx, credentials(f))
+	if err != nil {
+		return unauthenticated(err)
+	}
+	if s.broker.draining.Load() {
+		return errorf(CodeShutdown, "the server is shutting down; connect again")
+	}
+	s.spoken.Store(uint32(version))
+	s.decoder.SetVersion(version)
+	s.setPrincipal(principal)
+	ours := frames.HeartBeat{Send: s.broker.heartBeat.Send, Receive: s.broker.heartBeat.Receive}
+	if version == frames.V10 {
+		beats = frames.HeartBeat{} // 1.0 has none
+	}
+	agreed := ours.Negotiate(beats)
+	s.beatSend.Store(int64(agreed.Send))
+	s.beatReceive.Store(int64(agreed.Receive))
+
+	connected := frames.New(frames.CONNECTED)
+	if version > frames.V10 {
+		connected.Headers = connected.Headers.With(frames.VersionName, version.String()).With(frames.HeartBeatName, ours.String())
+	}
+	connected.Headers = connected.Headers.With(frames.Session, s.id).
+		With(frames.Server, s.broker.server).
+		With("user-name", principal.Name)
+	if !s.state.CompareAndSwap(int32(stateConnecting), int32(stateConnected)) {
+		return ErrClosed
+	}
+	s.broker.counters.connected.Add(1)
+	s.pushFrame(connected)
+	s.broker.log.Debug("session connected", "session", s.id, "user", principal.Name, "method", principal.Method, "remote", s.transport.RemoteAddr(), "version", version.String())
+	return nil
+}
+
+func credentials(f *frames.Frame) auth.Credentials {
+	c := auth.Credentials{Login: f.Get(frames.Login), Passcode: f.Get(frames.Passcode)}
+	for _, h := range f.Headers {
+		// STOMP's names are case-sensitive, HTTP's are not, and clients write both.
+		if strings.EqualFold(h.Name, "Authorization") {
+			c.Authorization = h.Value
+			break
+		}
+	}
+	return c
+}
+
+// unauthenticated hides why: a client that guesses learns nothing.
+func unauthenticated(err error) error {
+	if errors.Is(err, auth.ErrUnauthenticated) {
+		return &Error{Code: CodeUnauthenticated, Message: auth.ErrUnauthenticated.Error(), Cause: err}
+	}
+	return &Error{Code: CodeUnavailable, Message: "authentication is not available at the moment", Cause: err}
+}
+
+func (s *Session) setPrincipal(p *auth.Principal) {
+	s.principal = p
+	expires := int64(0)
+	if !p.Expires.IsZero() {
+		expires = p.Expires.UnixNano()
+	}
+	s.expires.Store(expires)
+}
+
+// refresh takes a fresh token. Subscriptions that it no longer permits end the
+// session, so that no subscription outlives its permission.
+func (s *Session) refresh(token []byte) error {
+	fresh, err := s.broker.auth.Refresh(s.broker.ctx, s.principal, string(token))
+	if err != nil {
+		return unauthenticated(err)
+	}
+	if !fresh.Expires.IsZero() && !time.Now().Before(fresh.Expires) {
+		return &Error{Code: CodeUnauthenticated, Message: auth.ErrUnauthenticated.Error(), Cause: errors.New("the fresh token has expired")}
+	}
+	for _, sub := range s.subs {
+		asked, err := auth.ParsePattern(sub.shown)
+		if err != nil || !fresh.Permissions.MaySubscribe(asked) {
+			return forbidden(sub.shown, "subscribe")
+		}
+	}
+	s.setPrincipal(fresh)
+	return nil
+}

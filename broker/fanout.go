@@ -1,0 +1,112 @@
+package broker
+
+import (
+	"sync"
+
+	"github.com/stompbox/stompbox/frames"
+)
+
+// fanout pushes one message to many subscriptions. It encodes once per distinct
+// subscription id, framing and version, and shares the octets: subscribers cost
+// no allocation.
+type fanout struct {
+	message *Message
+	text    bool
+	rest    [3][]byte // by version, what all encodings end in
+	scratch []byte
+	made    []encoded
+	byKey   map[encoding][]byte // beyond a few, instead of made
+	count   int
+}
+
+type encoded struct {
+	key  encoding
+	data []byte
+}
+
+// fewEncodings is up to how many encodings are searched one by one.
+const fewEncodings = 8
+
+var fanouts = sync.Pool{New: func() any { return new(fanout) }}
+
+func newFanout(m *Message) *fanout {
+	f := fanouts.Get().(*fanout)
+	f.message, f.text, f.count = m, m.isText(), 0
+	return f
+}
+
+func (f *fanout) release() {
+	f.message = nil
+	for i := range f.rest {
+		f.rest[i] = f.rest[i][:0]
+		if cap(f.rest[i]) > 64<<10 {
+			f.rest[i] = nil
+		}
+	}
+	if cap(f.scratch) > 64<<10 {
+		f.scratch = nil
+	}
+	clear(f.made)
+	f.made, f.byKey = f.made[:0], nil
+	fanouts.Put(f)
+}
+
+// group pushes to all subscriptions of a group.
+func (f *fanout) group(g *group) {
+	m := f.message
+	for _, s := range g.all() {
+		if (m.NoEcho && s.session.id == m.Session) || (m.ToSession != "" && s.session.id != m.ToSession) {
+			continue
+		}
+		if s.ack != ackAuto {
+			s.session.remember(s, m.ID)
+		}
+		if s.session.outbox.pushMessage(f.encode(s), s, m) {
+			f.count++
+		}
+	}
+}
+
+// encode returns the octets for a subscription, shared with all like it.
+func (f *fanout) encode(s *subscription) []byte {
+	version := s.session.version()
+	key := encoding{framing: s.session.framing, id: s.id, version: version, named: s.named, ack: s.ack != ackAuto && version == frames.V12}
+	if f.byKey != nil {
+		if data, ok := f.byKey[key]; ok {
+			return data
+		}
+	}
+	for i := range f.made {
+		if f.made[i].key == key {
+			return f.made[i].data
+		}
+	}
+	data := f.make(key)
+	if len(f.made) < fewEncodings {
+		f.made = append(f.made, encoded{key, data})
+		return data
+	}
+	if f.byKey == nil {
+		f.byKey = make(map[encoding][]byte)
+	}
+	f.byKey[key] = data
+	return data
+}
+
+func (f *fanout) make(key encoding) []byte {
+	v := key.version
+	rest := &f.rest[v-frames.V10]
+	if len(*rest) == 0 {
+		*rest = f.message.appendRest(*rest, v)
+	}
+	b := frames.AppendCommand(f.scratch[:0], frames.MESSAGE)
+	if key.named {
+		b = frames.AppendHeader(b, frames.Subscription, key.id, v)
+	}
+	if key.ack {
+		b = frames.AppendHeader(b, frames.Ack, f.message.ID, v)
+	}
+	b = append(b, *rest...)
+	f.scratch = b
+	return key.framing.Frame(make([]byte, 0, len(b)+16), b, f.text)
+}

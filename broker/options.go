@@ -1,0 +1,160 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// Authenticator says who a client is. [auth.Authenticator] is one. It must be
+// safe for concurrent use. An error that wraps [auth.ErrUnauthenticated] is
+// shown to the client as just that.
+type Authenticator interface {
+	Authenticate(ctx context.Context, c auth.Credentials) (*auth.Principal, error)
+	// Refresh returns the principal of a fresh token of the same subject.
+	Refresh(ctx context.Context, old *auth.Principal, token string) (*auth.Principal, error)
+}
+
+// Relay carries messages between nodes. It must be safe for concurrent use, and
+// must not call back before it returns.
+type Relay interface {
+	// Publish hands a message to the other nodes with an interest in it, and
+	// never back to this one. It must not block on a slow network; messages of
+	// one caller to one destination keep their order.
+	Publish(m *Message) error
+	// Subscribe declares interest in a routing pattern. From then on deliver is
+	// called with the messages of other nodes that match it, one at a time for
+	// messages of one destination, until unsubscribe was called.
+	Subscribe(pattern string, deliver func(*Message)) (unsubscribe func(), err error)
+	// Flush returns when the other nodes would honor all interests declared
+	// before it.
+	Flush(ctx context.Context) error
+}
+
+// Limits bound what one connection may use. The zero value of a field means its
+// default; a negative value means no limit where that is possible.
+type Limits struct {
+	Frame frames.Limits
+	// MaxDestination is the longest destination in octets. Default 512.
+	MaxDestination int
+	// MaxSubscriptions is the most subscriptions of a connection. Default 1000.
+	MaxSubscriptions int
+	// MaxTransactions is the most open transactions of a connection. Default 16.
+	MaxTransactions int
+	// MaxTransactionFrames and MaxTransactionBytes bound one transaction.
+	// Defaults 1000 and 8 MiB.
+	MaxTransactionFrames, MaxTransactionBytes int
+	// MaxUnacked is how many unacknowledged topic messages of a subscription are
+	// remembered. Default 10000.
+	MaxUnacked int
+	// MessageRate is the most SEND frames a second, with a burst of as many.
+	// Default none.
+	MessageRate int
+	// MaxConnections bounds the sessions of this node. Default none.
+	MaxConnections int
+	// ConnectTimeout is how long a client may take to send CONNECT. Default 10 s.
+	ConnectTimeout time.Duration
+	// IdleTimeout ends connections without heart-beats from which nothing came
+	// for that long, not even an answer to a ping. Default 2 minutes.
+	IdleTimeout time.Duration
+	// WriteTimeout is how long one write to a connection may take. Default 20 s.
+	WriteTimeout time.Duration
+}
+
+// HeartBeat says which heart-beats the broker offers.
+type HeartBeat struct {
+	// Send and Receive are the broker's side of the negotiation. Default 10 s.
+	// Negative means none.
+	Send, Receive time.Duration
+	// Grace is how many intervals a client may be late. Default 2.5: browsers
+	// throttle the timers of background tabs.
+	Grace float64
+}
+
+// Policy says what happens to a consumer whose outbox is full.
+type Policy string
+
+// The slow-consumer policies.
+const (
+	// PolicyDisconnect drops what is queued, tries to send an ERROR and closes.
+	PolicyDisconnect Policy = "disconnect"
+	// PolicyDropOldest drops the oldest queued messages.
+	PolicyDropOldest Policy = "drop-oldest"
+	// PolicyConflate keeps the newest queued message per destination.
+	PolicyConflate Policy = "conflate"
+)
+
+// OutboxOptions bound what is queued for one connection.
+type OutboxOptions struct {
+	// MaxBytes and MaxFrames bound what is queued and being written. Defaults
+	// 8 MiB and 16384. The octets are shared between subscribers.
+	MaxBytes, MaxFrames int
+	// Policy is what happens beyond. Default PolicyDisconnect.
+	Policy Policy
+}
+
+// Options make a [Broker].
+type Options struct {
+	// Authenticator is required.
+	Authenticator Authenticator
+	// Relay is required.
+	Relay Relay
+	// Limits, HeartBeat and Outbox have defaults.
+	Limits    Limits
+	HeartBeat HeartBeat
+	Outbox    OutboxOptions
+	// Logger gets one line per session that ends badly. Default slog.Default.
+	Logger *slog.Logger
+	// Server is the server header of CONNECTED. Default "stompbox".
+	Server string
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (o *Options) setDefaults() error {
+	if o.Authenticator == nil {
+		return errors.New("broker: Options.Authenticator is required; without one nobody could connect")
+	}
+	if o.Relay == nil {
+		return errors.New("broker: Options.Relay is required; package relay has one")
+	}
+	switch o.Outbox.Policy {
+	case "", PolicyDisconnect, PolicyDropOldest, PolicyConflate:
+	default:
+		return fmt.Errorf("broker: unknown slow-consumer policy %q; use %s, %s or %s", o.Outbox.Policy, PolicyDisconnect, PolicyDropOldest, PolicyConflate)
+	}
+	l := &o.Limits
+	l.Frame = l.Frame.WithDefaults()
+	setDefault(&l.MaxDestination, 512)
+	setDefault(&l.MaxSubscriptions, 1000)
+	setDefault(&l.MaxTransactions, 16)
+	setDefault(&l.MaxTransactionFrames, 1000)
+	setDefault(&l.MaxTransactionBytes, 8<<20)
+	setDefault(&l.MaxUnacked, 10000)
+	setDefault(&l.ConnectTimeout, 10*time.Second)
+	setDefault(&l.IdleTimeout, 2*time.Minute)
+	setDefault(&l.WriteTimeout, 20*time.Second)
+	setDefault(&o.HeartBeat.Send, 10*time.Second)
+	setDefault(&o.HeartBeat.Receive, 10*time.Second)
+	setDefault(&o.HeartBeat.Grace, 2.5)
+	o.HeartBeat.Send = max(o.HeartBeat.Send, 0)
+	o.HeartBeat.Receive = max(o.HeartBeat.Receive, 0)
+	setDefault(&o.Outbox.MaxBytes, 8<<20)
+	setDefault(&o.Outbox.MaxFrames, 16384)
+	setDefault(&o.Outbox.Policy, PolicyDisconnect)
+	setDefault(&o.Server, "stompbox")
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return nil
+}

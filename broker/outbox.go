@@ -1,0 +1,280 @@
+package broker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// outbox is all that is to be written to one connection, in order. Nothing else
+// writes to it. It has no goroutine while it is empty: the push that finds it
+// idle starts one, which ends when nothing is left.
+type outbox struct {
+	transport Transport
+	options   *OutboxOptions
+	clock     *clock
+	run       func() // o.flush, kept so that starting it does not allocate
+	full      func() // called once, without the lock, when a consumer is too slow
+	done      func(error)
+
+	mu       sync.Mutex
+	queue    []item
+	frames   int // queued and being written
+	bytes    int
+	running  bool
+	state    outboxState
+	linger   time.Duration
+	newest   map[conflateKey]int // places in queue, while conflating
+	overfull bool
+
+	lastWrite atomic.Int64 // clock time of the last completed write
+	writing   atomic.Int64 // clock time since which a write is under way, or 0
+	dropped   *atomic.Int64
+}
+
+type outboxState uint8
+
+const (
+	outboxOpen   outboxState = iota
+	outboxEnding             // takes no more; Finish when empty
+	outboxClosed
+)
+
+// item is one frame in its wire form. Only messages have a sub; they are what
+// policies may drop.
+type item struct {
+	data        []byte
+	sub         *subscription
+	destination string
+}
+
+type conflateKey struct {
+	sub         *subscription
+	destination string
+}
+
+var (
+	queues  = sync.Pool{New: func() any { q := make([]item, 0, 64); return &q }}
+	batches = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
+)
+
+// mostPooled bounds the slices that are kept for reuse.
+const mostPooled = 4096
+
+// push queues a frame that must not be dropped. It does nothing once the outbox ends.
+func (o *outbox) push(data []byte) {
+	o.mu.Lock()
+	if o.state == outboxOpen {
+		o.add(item{data: data})
+	}
+	o.mu.Unlock()
+}
+
+// pushMessage queues a message and reports whether it did.
+func (o *outbox) pushMessage(data []byte, s *subscription, m *Message) bool {
+	o.mu.Lock()
+	if o.state != outboxOpen || s.closed {
+		o.mu.Unlock()
+		return false
+	}
+	it := item{data: data, sub: s, destination: m.Destination}
+	if o.fits(len(data)) || o.makeRoom(it) {
+		if at, ok := o.newest[conflateKey{s, m.Destination}]; ok {
+			o.bytes += len(data) - len(o.queue[at].data)
+			o.queue[at] = it
+			o.dropped.Add(1)
+		} else {
+			if o.newest != nil {
+				o.newest[conflateKey{s, m.Destination}] = len(o.queue)
+			}
+			o.add(it)
+		}
+		o.mu.Unlock()
+		return true
+	}
+	first := !o.overfull
+	o.overfull = true
+	o.mu.Unlock()
+	o.dropped.Add(1)
+	if first {
+		o.full()
+	}
+	return false
+}
+
+// fits reports whether the limits leave room. A frame of any size fits into an
+// empty outbox.
+func (o *outbox) fits(size int) bool {
+	return o.frames == 0 || (o.frames < o.options.MaxFrames && o.bytes+size <= o.options.MaxBytes)
+}
+
+// makeRoom applies the policy and reports whether the item can be queued.
+func (o *outbox) makeRoom(it item) bool {
+	switch o.options.Policy {
+	case PolicyDropOldest:
+		return o.dropOldest(len(it.data))
+	case PolicyConflate:
+		if o.newest == nil {
+			o.conflate()
+		}
+		_, replaces := o.newest[conflateKey{it.sub, it.destination}]
+		return replaces || o.fits(len(it.data))
+	}
+	return false
+}
+
+// dropOldest drops messages from the front, a quarter of the limits at a time,
+// so that its cost is shared by many pushes.
+func (o *outbox) dropOldest(size int) bool {
+	wantFrames, wantBytes := o.options.MaxFrames*3/4, o.options.MaxBytes*3/4-size
+	kept := o.queue[:0]
+	for _, it := range o.queue {
+		if it.sub != nil && (o.frames > wantFrames || o.bytes > wantBytes) {
+			o.frames--
+			o.bytes -= len(it.data)
+			o.dropped.Add(1)
+			continue
+		}
+		kept = append(kept, it)
+	}
+	clear(o.queue[len(kept):])
+	o.queue = kept
+	return o.fits(size)
+}
+
+// conflate keeps the newest message per subscription and destination, at the
+// place of the oldest, and indexes the queue so that the next ones replace theirs.
+func (o *outbox) conflate() {
+	o.newest = make(map[conflateKey]int)
+	kept := o.queue[:0]
+	for _, it := range o.queue {
+		key := conflateKey{it.sub, it.destination}
+		if at, ok := o.newest[key]; ok && it.sub != nil {
+			o.frames--
+			o.bytes -= len(kept[at].data)
+			o.dropped.Add(1)
+			kept[at] = it
+			continue
+		}
+		if it.sub != nil {
+			o.newest[key] = len(kept)
+		}
+		kept = append(kept, it)
+	}
+	clear(o.queue[len(kept):])
+	o.queue = kept
+}
+
+// add queues an item, and starts the flush when none is running. The caller
+// holds the lock.
+func (o *outbox) add(it item) {
+	if o.queue == nil {
+		o.queue = *queues.Get().(*[]item)
+	}
+	o.queue = append(o.queue, it)
+	o.frames++
+	o.bytes += len(it.data)
+	if !o.running {
+		o.running = true
+		go o.run()
+	}
+}
+
+// end queues the last frames and takes no more. With drop, messages that wait
+// are thrown away first. The connection is finished once all is written.
+func (o *outbox) end(drop bool, linger time.Duration, last ...[]byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.state != outboxOpen {
+		return
+	}
+	if drop {
+		for _, it := range o.queue {
+			o.frames--
+			o.bytes -= len(it.data)
+		}
+		clear(o.queue)
+		o.queue = o.queue[:0]
+		o.newest = nil
+	}
+	o.state, o.linger = outboxEnding, linger
+	for _, data := range last {
+		if data != nil {
+			o.add(item{data: data})
+		}
+	}
+	if !o.running {
+		o.running = true
+		go o.run()
+	}
+}
+
+// abandon is end without last words: the connection is gone.
+func (o *outbox) abandon() {
+	o.mu.Lock()
+	o.state = outboxClosed
+	clear(o.queue)
+	o.queue, o.newest = nil, nil
+	o.mu.Unlock()
+}
+
+// closeSubscription has the outbox take no more of s: what was pushed before is
+// still written.
+func (o *outbox) closeSubscription(s *subscription) {
+	o.mu.Lock()
+	s.closed = true
+	o.mu.Unlock()
+}
+
+// flush writes until nothing is left.
+func (o *outbox) flush() {
+	for {
+		o.mu.Lock()
+		if len(o.queue) == 0 || o.state == outboxClosed {
+			o.running = false
+			ended := o.state == outboxEnding
+			o.mu.Unlock()
+			if ended {
+				o.transport.Finish(o.linger)
+			}
+			return
+		}
+		queue := o.queue
+		o.queue, o.newest = nil, nil
+		o.mu.Unlock()
+		if err := o.write(queue); err != nil {
+			o.abandon()
+			o.done(err)
+			return
+		}
+	}
+}
+
+// write writes a whole queue with as few calls as can be, and gives it back.
+func (o *outbox) write(queue []item) error {
+	batch := batches.Get().(*[][]byte)
+	bytes := 0
+	for i := range queue {
+		*batch = append(*batch, queue[i].data)
+		bytes += len(queue[i].data)
+	}
+	o.writing.Store(o.clock.now())
+	err := o.transport.Write(*batch)
+	o.writing.Store(0)
+	o.lastWrite.Store(o.clock.now())
+	o.mu.Lock()
+	o.frames -= len(queue)
+	o.bytes -= bytes
+	o.mu.Unlock()
+	clear(*batch)
+	*batch = (*batch)[:0]
+	if cap(*batch) <= mostPooled {
+		batches.Put(batch)
+	}
+	clear(queue)
+	queue = queue[:0]
+	if cap(queue) <= mostPooled {
+		queues.Put(&queue)
+	}
+	return err
+}

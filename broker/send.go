@@ -1,0 +1,99 @@
+package broker
+
+import (
+	"strings"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// send handles a SEND: checks first, then at once or at COMMIT.
+func (s *Session) send(f *frames.Frame) error {
+	if !s.rate.allow(s.broker.clock.now(), s.broker.limits.MessageRate) {
+		return errorf(CodeMessageRate, "more than %d messages a second", s.broker.limits.MessageRate)
+	}
+	destination := f.Get(frames.Destination)
+	kind, bad := s.broker.classify(destination)
+	if bad != nil {
+		return bad
+	}
+	deliver, err := s.prepare(kind, destination, f)
+	if err != nil {
+		return err
+	}
+	s.broker.counters.received.Add(1)
+	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
+		return s.inTransaction(name, len(f.Body), deliver)
+	}
+	return deliver()
+}
+
+// prepare checks a SEND completely and returns what carries it out.
+func (s *Session) prepare(kind kind, destination string, f *frames.Frame) (func() error, error) {
+	if kind == kindToken {
+		token := f.Body
+		return func() error { return s.refresh(token) }, nil
+	}
+	if auth.HasWildcard(destination) {
+		return nil, badDestination(destination, "a SEND needs a name without wildcards")
+	}
+	if !s.principal.Permissions.MaySend(destination) {
+		return nil, forbidden(destination, "send")
+	}
+	switch kind {
+	case kindTopic:
+		m := s.message(f, destination, destination)
+		return func() error { return s.broker.publish(m) }, nil
+	case kindUser:
+		user, own, bad := splitUser(destination)
+		if bad != nil {
+			return nil, bad
+		}
+		m := s.message(f, own, userKey(auth.UnescapeSegment(user), own))
+		m.ToSession = f.Get(frames.Session)
+		return func() error { return s.broker.publish(m) }, nil
+	case kindQueue, kindApp:
+		return nil, notAvailable(destination)
+	}
+	return nil, badDestination(destination, "clients cannot send to it")
+}
+
+func notAvailable(destination string) *Error {
+	prefix, _ := auth.NextWord(destination)
+	return errorf(CodeNotAvailable, "destination %q: %s destinations are not available yet", destination, prefix)
+}
+
+// message makes the one immutable Message of a SEND.
+func (s *Session) message(f *frames.Frame, destination, key string) *Message {
+	noEcho, _ := f.Headers.Lookup(HeaderNoEcho)
+	return &Message{
+		ID: s.broker.nextID(), Destination: destination, Key: key,
+		User: s.principal.Name, Session: s.id, NoEcho: strings.EqualFold(noEcho, "true"),
+		Timestamp: time.Now().UnixMilli(), Headers: passThrough(f.Headers), Body: f.Body,
+	}
+}
+
+// rateLimit is a token bucket that holds as much as a second gives.
+type rateLimit struct {
+	tokens float64
+	last   int64
+}
+
+func (r *rateLimit) allow(now int64, perSecond int) bool {
+	if perSecond <= 0 {
+		return true
+	}
+	most := float64(perSecond)
+	if r.last == 0 {
+		r.tokens = most
+	} else {
+		r.tokens = min(most, r.tokens+float64(now-r.last)*most/1e9)
+	}
+	r.last = now
+	if r.tokens < 1 {
+		return false
+	}
+	r.tokens--
+	return true
+}

@@ -1,0 +1,282 @@
+package broker
+
+import (
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// state is where a session stands. It only ever goes forward.
+type state int32
+
+const (
+	stateConnecting state = iota // no CONNECT yet
+	stateConnected
+	stateEnding // last frames are being written; what arrives is ignored
+)
+
+// lingering is how long a client may take to read the last frames.
+const lingering = 3 * time.Second
+
+// Session is one STOMP session over one connection. Receive and Detach are
+// called by the goroutine that reads the connection; all else is internal.
+type Session struct {
+	broker    *Broker
+	transport Transport
+	framing   Framing
+	outbox    outbox
+	decoder   frames.Decoder
+	id        string
+	number    uint64
+	place     int           // in its registry shard, under the shard's lock
+	spoken    atomic.Uint32 // the negotiated frames.Version
+	detached  atomic.Bool
+	state     atomic.Int32
+
+	opened      int64 // clock time
+	lastRead    atomic.Int64
+	beatSend    atomic.Int64 // agreed intervals in nanoseconds
+	beatReceive atomic.Int64
+	expires     atomic.Int64 // UnixNano; 0 is never
+	pinged      int64        // of the sweeper alone
+
+	principal    *auth.Principal // set by CONNECT and token refreshes, by the reader alone
+	subs         map[string]*subscription
+	transactions map[string]*transaction
+	rate         rateLimit
+
+	mu sync.Mutex // the unacked of all subs
+}
+
+// Open begins a session on a connection. The caller then reads the connection
+// and calls Receive with what arrives, and Detach when it has ended. It returns
+// an [*Error] when the broker takes no more sessions.
+func (b *Broker) Open(t Transport) (*Session, error) {
+	if b.draining.Load() {
+		return nil, errorf(CodeShutdown, "the server is shutting down")
+	}
+	if n := b.counters.sessions.Add(1); b.limits.MaxConnections > 0 && n > int64(b.limits.MaxConnections) {
+		b.counters.sessions.Add(-1)
+		b.counters.countError(CodeTooManySessions)
+		return nil, errorf(CodeTooManySessions, "the server has its limit of %d connections", b.limits.MaxConnections)
+	}
+	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), opened: b.clock.now()}
+	s.id = b.node + "-" + strconv.FormatUint(s.number, 36)
+	s.decoder.Init(&b.limits.Frame)
+	s.lastRead.Store(s.opened)
+	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &b.outbox, b.clock
+	s.outbox.dropped = &b.counters.dropped
+	s.outbox.run = s.outbox.flush
+	s.outbox.full = s.tooSlow
+	s.outbox.done = s.writeFailed
+	s.outbox.lastWrite.Store(s.opened)
+	b.registry.add(s)
+	return s, nil
+}
+
+// ID returns the session header of CONNECTED.
+func (s *Session) ID() string { return s.id }
+
+// version is what was negotiated, or 0 before CONNECT.
+func (s *Session) version() frames.Version { return frames.Version(s.spoken.Load()) }
+
+// Touch notes that the peer is alive, for octets that are not STOMP's, such as
+// answers to a ping. It is safe for concurrent use.
+func (s *Session) Touch() { s.lastRead.Store(s.broker.clock.now()) }
+
+// Push queues octets in wire form that are not STOMP's, such as the answer to a
+// ping, in order with all else. It is safe for concurrent use.
+func (s *Session) Push(wire []byte) { s.outbox.push(wire) }
+
+// Leave ends the session because the peer said farewell: last is written, and
+// nothing after it.
+func (s *Session) Leave(last []byte) { s.finish(false, last) }
+
+var frameScratch = sync.Pool{New: func() any { return new(frames.Frame) }}
+
+// Receive handles the next octets of the connection. It does not keep p. It
+// returns [ErrClosed] once the session has ended; until the connection ends
+// too, what arrives is to be thrown away.
+func (s *Session) Receive(p []byte) error {
+	s.lastRead.Store(s.broker.clock.now())
+	f := frameScratch.Get().(*frames.Frame)
+	defer func() {
+		clear(f.Headers)
+		f.Body = nil
+		frameScratch.Put(f)
+	}()
+	s.decoder.Feed(p)
+	for {
+		if state(s.state.Load()) == stateEnding {
+			return ErrClosed
+		}
+		ok, err := s.decoder.Next(f)
+		if err == nil && !ok {
+			return nil
+		}
+		if err == nil {
+			err = s.handle(f)
+		}
+		if err != nil {
+			s.fail(f, ok, err)
+			return ErrClosed
+		}
+	}
+}
+
+// handle does what one frame asks for, and then confirms it.
+func (s *Session) handle(f *frames.Frame) error {
+	if state(s.state.Load()) == stateConnecting {
+		return s.connect(f)
+	}
+	var err error
+	switch f.Command {
+	case frames.SEND:
+		err = s.send(f)
+	case frames.SUBSCRIBE:
+		err = s.subscribe(f)
+	case frames.UNSUBSCRIBE:
+		err = s.unsubscribe(f)
+	case frames.ACK, frames.NACK:
+		err = s.acknowledge(f)
+	case frames.BEGIN:
+		err = s.begin(f)
+	case frames.COMMIT:
+		err = s.commit(f)
+	case frames.ABORT:
+		err = s.abort(f)
+	case frames.DISCONNECT:
+		s.disconnect(f)
+		return nil
+	case frames.CONNECT, frames.STOMP:
+		return errorf(CodeConnectedTwice, "the session is connected already")
+	default:
+		return errorf(CodeUnexpected, "%s is a frame for servers to send", f.Command)
+	}
+	if err == nil {
+		s.confirm(f)
+	}
+	return err
+}
+
+// confirm answers a receipt header.
+func (s *Session) confirm(f *frames.Frame) {
+	if receipt, ok := f.Headers.Lookup(frames.Receipt); ok {
+		s.pushFrame(frames.New(frames.RECEIPT, frames.ReceiptID, receipt))
+	}
+}
+
+func (s *Session) disconnect(f *frames.Frame) {
+	var receipt []byte
+	if id, ok := f.Headers.Lookup(frames.Receipt); ok {
+		receipt = s.encode(frames.New(frames.RECEIPT, frames.ReceiptID, id))
+	}
+	s.finish(false, receipt, s.framing.Close(CloseNormal, ""))
+}
+
+// pushFrame queues one of the broker's own frames.
+func (s *Session) pushFrame(f *frames.Frame) { s.outbox.push(s.encode(f)) }
+
+func (s *Session) encode(f *frames.Frame) []byte {
+	return s.framing.Frame(nil, frames.Append(nil, f, max(s.version(), frames.V10)), true)
+}
+
+// fail ends the session for a frame that was wrong.
+func (s *Session) fail(f *frames.Frame, whole bool, err error) {
+	e := *protocolError(err)
+	if whole && e.receipt == "" {
+		e.receipt = strings.Clone(f.Get(frames.Receipt))
+	}
+	code := CloseProtocol
+	switch e.Code {
+	case CodeUnauthenticated, CodeForbidden, CodeTooManySubs, CodeTransactionSize, CodeMessageRate,
+		frames.CodeBodySize, frames.CodeHeaderCount, frames.CodeHeaderLine:
+		code = ClosePolicy
+	}
+	s.endWith(&e, code)
+}
+
+// endWith ends the session with an ERROR frame, a log line and a count.
+func (s *Session) endWith(e *Error, code CloseCode) { s.end(e, code, e.Message) }
+
+// end ends the session. It is safe for concurrent use; the first call counts.
+func (s *Session) end(e *Error, code CloseCode, reason string) {
+	if state(s.state.Load()) == stateEnding {
+		return
+	}
+	var frame []byte
+	if e != nil {
+		f := frames.New(frames.ERROR, frames.MessageHeader, e.Message)
+		if e.receipt != "" {
+			f.Headers = f.Headers.With(frames.ReceiptID, e.receipt)
+		}
+		if e.version {
+			f.Headers = f.Headers.With(frames.VersionName, frames.Supported)
+		}
+		f.Headers = f.Headers.With(frames.ContentType, "text/plain")
+		f.Body = []byte(e.Message)
+		frame = s.encode(f)
+	}
+	if !s.finish(e != nil && e.Code == CodeSlowConsumer, frame, s.framing.Close(code, reason)) || e == nil {
+		return
+	}
+	s.broker.counters.countError(e.Code)
+	level := slog.LevelWarn
+	if e.Code == CodeTokenExpired {
+		level = slog.LevelInfo
+	}
+	s.broker.log.Log(s.broker.ctx, level, "session ended by an error", "code", string(e.Code), "error", e.Error(), "session", s.id, "remote", s.transport.RemoteAddr())
+}
+
+// finish ends the session with last frames, and reports whether it was the first to.
+func (s *Session) finish(drop bool, last ...[]byte) bool {
+	for {
+		old := s.state.Load()
+		if state(old) == stateEnding {
+			return false
+		}
+		if s.state.CompareAndSwap(old, int32(stateEnding)) {
+			s.outbox.end(drop, lingering, last...)
+			return true
+		}
+	}
+}
+
+// tooSlow ends the session of a consumer whose outbox is full. It is called
+// from a publisher, which must not wait for it.
+func (s *Session) tooSlow() {
+	s.endWith(errorf(CodeSlowConsumer, "slow consumer: more than %d frames or %d octets were waiting to be read", s.broker.outbox.MaxFrames, s.broker.outbox.MaxBytes), ClosePolicy)
+}
+
+// writeFailed is called when the connection cannot be written to any more.
+func (s *Session) writeFailed(error) {
+	s.state.Store(int32(stateEnding))
+	_ = s.transport.Close() // the reader sees it, and detaches
+}
+
+// Detach ends the session because its connection has ended, for the given
+// reason, which may be nil. It is called once, by the goroutine that reads.
+func (s *Session) Detach(reason error) {
+	if s.detached.Swap(true) {
+		return
+	}
+	if s.state.Swap(int32(stateEnding)) != int32(stateEnding) && reason != nil && !errors.Is(reason, ErrClosed) {
+		s.broker.log.Debug("connection lost", "session", s.id, "remote", s.transport.RemoteAddr(), "error", reason)
+	}
+	s.outbox.abandon()
+	for _, sub := range s.subs {
+		s.broker.router.remove(sub)
+	}
+	s.broker.counters.subscriptions.Add(-int64(len(s.subs)))
+	s.subs, s.transactions = nil, nil
+	_ = s.transport.Close()
+	s.broker.registry.remove(s)
+	s.broker.counters.sessions.Add(-1)
+}

@@ -1,0 +1,49 @@
+package broker
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+)
+
+// Stats are counts since the broker began, and a few current ones.
+type Stats struct {
+	Sessions      int64 // open now
+	Subscriptions int64 // open now
+	Connected     int64 // sessions that were authenticated
+	Received      int64 // SEND frames taken
+	Delivered     int64 // messages pushed to subscriptions
+	Dropped       int64 // messages dropped for slow consumers
+	Relayed       int64 // messages that came from other nodes
+	RelayErrors   int64 // messages that could not be handed to other nodes
+	Errors        map[Code]int64
+}
+
+type counters struct {
+	sessions, subscriptions, connected, received, delivered, dropped, relayed, relayErrors atomic.Int64
+
+	mu     sync.Mutex
+	errors map[Code]int64
+}
+
+func (c *counters) countError(code Code) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.errors == nil {
+		c.errors = make(map[Code]int64)
+	}
+	c.errors[code]++
+}
+
+// Stats returns the counts as they are now. It is safe for concurrent use.
+func (b *Broker) Stats() Stats {
+	c := &b.counters
+	c.mu.Lock()
+	errors := maps.Clone(c.errors)
+	c.mu.Unlock()
+	return Stats{
+		Sessions: c.sessions.Load(), Subscriptions: c.subscriptions.Load(), Connected: c.connected.Load(),
+		Received: c.received.Load(), Delivered: c.delivered.Load(), Dropped: c.dropped.Load(),
+		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
+	}
+}

@@ -1,0 +1,90 @@
+package broker
+
+import "time"
+
+// sweep looks at every session at a coarse interval: heart-beats to send and to
+// miss, tokens that end, clients that never connect, writes that hang. One
+// goroutine does it for all, so that idle connections need no timer.
+func (b *Broker) sweep() {
+	tick := time.NewTicker(b.sweepInterval())
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.ctx.Done():
+			return
+		case <-tick.C:
+			now, wall := b.clock.now(), time.Now()
+			b.registry.each(func(s *Session) { s.sweep(now, wall) })
+		}
+	}
+}
+
+// sweepInterval is fine enough for the shortest interval there can be.
+func (b *Broker) sweepInterval() time.Duration {
+	interval := time.Second
+	for _, d := range []time.Duration{b.heartBeat.Send, b.heartBeat.Receive, b.limits.ConnectTimeout, b.limits.IdleTimeout} {
+		if d > 0 {
+			interval = min(interval, d/5)
+		}
+	}
+	return max(interval, 5*time.Millisecond)
+}
+
+// sweep does what is due for one session.
+func (s *Session) sweep(now int64, wall time.Time) {
+	l := &s.broker.limits
+	most := l.WriteTimeout
+	if state(s.state.Load()) == stateEnding {
+		most = min(most, lingering)
+	}
+	if since := s.outbox.writing.Load(); since != 0 && most > 0 && now-since > int64(most) {
+		s.endWith(errorf(CodeSlowConsumer, "a write took longer than %s", l.WriteTimeout), ClosePolicy)
+		_ = s.transport.Close() // the write under way has to end
+		return
+	}
+	switch state(s.state.Load()) {
+	case stateConnecting:
+		if now-s.opened > int64(l.ConnectTimeout) {
+			s.endWith(errorf(CodeConnectTimeout, "no CONNECT frame within %s", l.ConnectTimeout), ClosePolicy)
+		}
+	case stateConnected:
+		if expires := s.expires.Load(); expires != 0 && wall.UnixNano() >= expires {
+			s.endWith(errorf(CodeTokenExpired, "the token has expired; connect with a fresh one, or send one to %s in time", tokenDestination), ClosePolicy)
+			return
+		}
+		s.sweepBeats(now)
+	}
+}
+
+func (s *Session) sweepBeats(now int64) {
+	silent := now - s.lastRead.Load()
+	if receive := s.beatReceive.Load(); receive > 0 {
+		if silent > int64(float64(receive)*s.broker.heartBeat.Grace) {
+			s.endWith(errorf(CodeHeartBeatMissing, "no heart-beat for %s; %s was agreed", time.Duration(silent).Round(time.Millisecond), time.Duration(receive)), ClosePolicy)
+			return
+		}
+	} else {
+		s.sweepIdle(now, silent)
+	}
+	interval := int64(s.broker.sweepInterval())
+	if send := s.beatSend.Load(); send > 0 && now-s.outbox.lastWrite.Load()+interval >= send && s.outbox.writing.Load() == 0 {
+		s.outbox.push(s.framing.HeartBeat())
+	}
+}
+
+// sweepIdle asks a silent peer whether it is there, where the transport can.
+func (s *Session) sweepIdle(now, silent int64) {
+	idle := int64(s.broker.limits.IdleTimeout)
+	ping := s.framing.Ping()
+	if idle <= 0 || ping == nil || silent < idle/2 {
+		return
+	}
+	if silent > idle {
+		s.endWith(errorf(CodeIdle, "nothing arrived for %s, not even an answer to a ping", time.Duration(silent).Round(time.Second)), ClosePolicy)
+		return
+	}
+	if now-s.pinged > idle/4 {
+		s.pinged = now
+		s.outbox.push(ping)
+	}
+}

@@ -1,0 +1,32 @@
+package broker
+
+// publish delivers a message to the subscriptions of this node and hands it to
+// the other nodes. It serves topics and user destinations alike: the key says
+// which subscriptions it is for.
+func (b *Broker) publish(m *Message) error {
+	f := newFanout(m)
+	b.router.find(m.Key, f.group)
+	b.counters.delivered.Add(int64(f.count))
+	f.release()
+	if err := b.relay.Publish(m); err != nil {
+		// Local delivery goes on without the others: at most once is what
+		// these destinations promise.
+		if b.counters.relayErrors.Add(1) == 1 {
+			b.log.Warn("a message could not be handed to other nodes; stompbox_relay_errors_total counts the next ones", "destination", m.Key, "error", err)
+		}
+	}
+	return nil
+}
+
+// arrived delivers a message of another node to the group whose interest
+// brought it here. Each interest brings its own copy, so only that group has it.
+func (b *Broker) arrived(g *group, m *Message) {
+	if !g.pattern.Match(m.Key) {
+		return // the interest was wider than the pattern
+	}
+	b.counters.relayed.Add(1)
+	f := newFanout(m)
+	f.group(g)
+	b.counters.delivered.Add(int64(f.count))
+	f.release()
+}

@@ -1,0 +1,86 @@
+package broker
+
+import (
+	"strings"
+
+	"github.com/stompbox/stompbox/frames"
+)
+
+// transaction is the SENDs and ACKs between BEGIN and COMMIT. They were checked
+// when they arrived, and take effect in order at COMMIT.
+type transaction struct {
+	steps []func() error
+	bytes int
+}
+
+func (s *Session) begin(f *frames.Frame) error {
+	name, err := transactionName(f)
+	if err != nil {
+		return err
+	}
+	if s.transactions[name] != nil {
+		return errorf(CodeTransaction, "transaction %q is open already", name)
+	}
+	if most := s.broker.limits.MaxTransactions; most > 0 && len(s.transactions) >= most {
+		return errorf(CodeTransactionSize, "a connection may have %d open transactions", most)
+	}
+	if s.transactions == nil {
+		s.transactions = make(map[string]*transaction)
+	}
+	s.transactions[strings.Clone(name)] = new(transaction)
+	return nil
+}
+
+// inTransaction keeps a step for the COMMIT.
+func (s *Session) inTransaction(name string, bytes int, step func() error) error {
+	t := s.transactions[name]
+	if t == nil {
+		return errorf(CodeTransaction, "there is no open transaction %q", name)
+	}
+	t.bytes += bytes
+	l := &s.broker.limits
+	if len(t.steps) >= l.MaxTransactionFrames || t.bytes > l.MaxTransactionBytes {
+		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d octets", name, l.MaxTransactionFrames, l.MaxTransactionBytes)
+	}
+	t.steps = append(t.steps, step)
+	return nil
+}
+
+func (s *Session) commit(f *frames.Frame) error {
+	t, err := s.takeTransaction(f)
+	if err != nil {
+		return err
+	}
+	for _, step := range t.steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Session) abort(f *frames.Frame) error {
+	_, err := s.takeTransaction(f)
+	return err
+}
+
+func (s *Session) takeTransaction(f *frames.Frame) (*transaction, error) {
+	name, err := transactionName(f)
+	if err != nil {
+		return nil, err
+	}
+	t := s.transactions[name]
+	if t == nil {
+		return nil, errorf(CodeTransaction, "there is no open transaction %q", name)
+	}
+	delete(s.transactions, name)
+	return t, nil
+}
+
+func transactionName(f *frames.Frame) (string, error) {
+	name := f.Get(frames.Transaction)
+	if name == "" {
+		return "", errorf(CodeMissingHeader, "%s needs a transaction header", f.Command)
+	}
+	return name, nil
+}

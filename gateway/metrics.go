@@ -1,0 +1,52 @@
+package gateway
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stompbox/stompbox/broker"
+)
+
+// collector shows a broker's counts to Prometheus.
+type collector struct{ broker *broker.Broker }
+
+// NewCollector returns the metrics of b; docs/operations.md explains each.
+func NewCollector(b *broker.Broker) prometheus.Collector { return collector{b} }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("stompbox_"+name, help, labels, nil)
+}
+
+var (
+	sessionsDesc      = desc("sessions", "Connections that are open.")
+	subscriptionsDesc = desc("subscriptions", "Subscriptions that are open.")
+	errorsDesc        = desc("session_errors_total", "Sessions that ended with an ERROR frame, by code.", "code")
+	connectedDesc     = desc("sessions_connected_total", "Sessions that were authenticated.")
+	receivedDesc      = desc("messages_received_total", "SEND frames that were taken.")
+	deliveredDesc     = desc("messages_delivered_total", "Messages queued for subscriptions.")
+	droppedDesc       = desc("messages_dropped_total", "Messages dropped because a consumer was too slow.")
+	relayedDesc       = desc("messages_relayed_total", "Messages that arrived from other nodes.")
+	relayErrorsDesc   = desc("relay_errors_total", "Messages that could not be handed to other nodes.")
+)
+
+func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.broker.Stats()
+	gauge := func(d *prometheus.Desc, n int64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n))
+	}
+	count := func(d *prometheus.Desc, n int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	gauge(sessionsDesc, s.Sessions)
+	gauge(subscriptionsDesc, s.Subscriptions)
+	count(connectedDesc, s.Connected)
+	count(receivedDesc, s.Received)
+	count(deliveredDesc, s.Delivered)
+	count(droppedDesc, s.Dropped)
+	count(relayedDesc, s.Relayed)
+	count(relayErrorsDesc, s.RelayErrors)
+	for code, n := range s.Errors {
+		count(errorsDesc, n, string(code))
+	}
+}

@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/stompbox/stompbox/broker"
+)
+
+// plain is the framing of STOMP over TCP: none.
+type plain struct{}
+
+var eol = []byte{'\n'}
+
+func (plain) Frame(dst, stomp []byte, _ bool) []byte { return append(dst, stomp...) }
+
+func (plain) HeartBeat() []byte { return eol }
+
+func (plain) Ping() []byte { return nil }
+
+func (plain) Close(broker.CloseCode, string) []byte { return nil }
+
+// TCP serves STOMP over TCP, or over TLS when its listener does.
+type TCP struct {
+	broker *broker.Broker
+	conns  sync.WaitGroup
+}
+
+// NewTCP returns a server for b's sessions over TCP.
+func NewTCP(b *broker.Broker) *TCP { return &TCP{broker: b} }
+
+// Serve accepts connections until ctx is done, and then closes the listener; or
+// until the listener fails, with its error. Sessions go on until the broker
+// shuts down; Wait waits for them.
+func (t *TCP) Serve(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	for {
+		c, err := l.Accept()
+		switch {
+		case err == nil:
+			t.conns.Go(func() { t.handle(c) })
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			// Out of file descriptors, or the peer gave up: others go on.
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+}
+
+// Wait returns when all connections are closed.
+func (t *TCP) Wait() { t.conns.Wait() }
+
+// smallRead is what an idle connection holds for its next read.
+const smallRead = 512
+
+var readBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+
+func (t *TCP) handle(nc net.Conn) {
+	c := &conn{Conn: nc, framing: plain{}}
+	s, err := t.broker.Open(c)
+	if err != nil {
+		_, _ = io.WriteString(nc, "ERROR\nmessage:"+err.Error()+"\n\n\x00")
+		_ = nc.Close()
+		return
+	}
+	s.Detach(readTCP(nc, s))
+}
+
+// readTCP reads until the connection ends, and returns why it did. What comes
+// after the end of the session is thrown away, so that its last frames arrive.
+func readTCP(nc net.Conn, s *broker.Session) error {
+	small := make([]byte, smallRead)
+	for {
+		n, err := nc.Read(small)
+		if n > 0 {
+			_ = s.Receive(small[:n])
+		}
+		if err == nil && n == smallRead {
+			err = readBurst(nc, s)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readBurst reads with a large buffer while there is more than a small one holds.
+func readBurst(nc net.Conn, s *broker.Session) error {
+	buffer := readBuffers.Get().(*[16 << 10]byte)
+	defer readBuffers.Put(buffer)
+	for {
+		n, err := nc.Read(buffer[:])
+		if n > 0 {
+			_ = s.Receive(buffer[:n])
+		}
+		if err != nil || n < smallRead {
+			return err
+		}
+	}
+}

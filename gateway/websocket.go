@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/stompbox/stompbox/broker"
+)
+
+// subprotocols are offered in the order of preference.
+var subprotocols = []string{"v12.stomp", "v11.stomp", "v10.stomp"}
+
+// WebSocketOptions say which WebSockets are taken. The zero value is fit for use.
+type WebSocketOptions struct {
+	// AllowedOrigins are the origins of pages that may connect, beside those of
+	// the same host: "https://app.example", [LoopbackOrigins] or "*".
+	AllowedOrigins []string
+	// MaxMessage is the largest WebSocket message in octets; it may hold many
+	// STOMP frames. Default four times the largest body, and at least 1 MiB.
+	MaxMessage int64
+	// Compression offers permessage-deflate. It costs CPU and, per connection,
+	// memory while messages are read.
+	Compression bool
+}
+
+// WebSocket is an http.Handler that serves STOMP over WebSocket.
+type WebSocket struct {
+	broker   *broker.Broker
+	options  WebSocketOptions
+	upgrader websocket.Upgrader
+	conns    sync.WaitGroup
+}
+
+// noWriteBuffers makes the upgrader keep no write buffer per connection: the
+// outbox writes ready-made frames to the connection itself.
+type noWriteBuffers struct{}
+
+func (noWriteBuffers) Get() any { return nil }
+func (noWriteBuffers) Put(any)  {}
+
+// Handler returns a handler of STOMP over WebSocket for somebody's own mux.
+// Serve it on a path such as /ws. After the broker was shut down, Wait returns
+// when all its connections are closed.
+func Handler(b *broker.Broker, options WebSocketOptions) *WebSocket {
+	if options.MaxMessage == 0 {
+		options.MaxMessage = max(4*int64(b.Limits().Frame.MaxBody), 1<<20)
+	}
+	w := &WebSocket{broker: b, options: options}
+	w.upgrader = websocket.Upgrader{
+		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: noWriteBuffers{},
+		HandshakeTimeout:  10 * time.Second,
+		Subprotocols:      subprotocols,
+		EnableCompression: options.Compression,
+		CheckOrigin:       func(r *http.Request) bool { return originAllowed(r, options.AllowedOrigins) },
+		Error:             handshakeError,
+	}
+	return w
+}
+
+func handshakeError(w http.ResponseWriter, r *http.Request, status int, reason error) {
+	text := reason.Error()
+	switch {
+	case status == http.StatusForbidden:
+		text = "origin " + r.Header.Get("Origin") + " is not allowed; add it to http.allowed_origins"
+	case !websocket.IsWebSocketUpgrade(r):
+		text = "this is a STOMP over WebSocket endpoint; connect with a STOMP client such as STOMP.js"
+	}
+	http.Error(w, text, status)
+}
+
+// ServeHTTP upgrades the request and serves the session in a goroutine of its
+// own: net/http's has a larger stack, which idle connections would keep.
+func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if w.broker.Draining() {
+		rw.Header().Set("Retry-After", "1")
+		http.Error(rw, "the server is shutting down", http.StatusServiceUnavailable)
+		return
+	}
+	var framing broker.Framing = webSocket{}
+	if w.options.Compression && strings.Contains(r.Header.Get("Sec-Websocket-Extensions"), "permessage-deflate") {
+		framing = deflated{}
+	}
+	ws, err := w.upgrader.Upgrade(rw, r, nil)
+	if err != nil {
+		return // the upgrader has answered
+	}
+	ws.SetReadLimit(w.options.MaxMessage)
+	c := &conn{Conn: ws.NetConn(), framing: framing}
+	s, err := w.broker.Open(c)
+	if err != nil {
+		_, _ = c.Conn.Write(framing.Close(broker.ClosePolicy, err.Error()))
+		_ = c.Close()
+		return
+	}
+	setControlHandlers(ws, s, framing)
+	w.conns.Go(func() { s.Detach(readWebSocket(ws, s, framing)) })
+}
+
+// Wait returns when all connections are closed.
+func (w *WebSocket) Wait() { w.conns.Wait() }
+
+// setControlHandlers has answers go through the session's outbox, which is all
+// that writes to the connection.
+func setControlHandlers(ws *websocket.Conn, s *broker.Session, framing broker.Framing) {
+	ws.SetPingHandler(func(data string) error {
+		s.Touch()
+		s.Push(appendWS(nil, opPong, []byte(data)))
+		return nil
+	})
+	ws.SetPongHandler(func(string) error {
+		s.Touch()
+		return nil
+	})
+	ws.SetCloseHandler(func(code int, _ string) error {
+		if code == websocket.CloseNoStatusReceived {
+			code = websocket.CloseNormalClosure
+		}
+		s.Leave(framing.Close(broker.CloseCode(code), ""))
+		return nil
+	})
+}
+
+// readWebSocket reads until the connection ends, and returns why it did. It
+// holds a buffer only while a message is being read.
+func readWebSocket(ws *websocket.Conn, s *broker.Session, framing broker.Framing) error {
+	for {
+		_, r, err := ws.NextReader()
+		if err == nil {
+			err = readMessage(r, s)
+		}
+		if errors.Is(err, websocket.ErrReadLimit) {
+			s.Leave(framing.Close(websocket.CloseMessageTooBig, "the WebSocket message is too large; split it, as STOMP.js does with splitLargeFrames"))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func readMessage(r io.Reader, s *broker.Session) error {
+	buffer := readBuffers.Get().(*[16 << 10]byte)
+	defer readBuffers.Put(buffer)
+	for {
+		n, err := r.Read(buffer[:])
+		if n > 0 {
+			_ = s.Receive(buffer[:n]) // after its end the rest is thrown away
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

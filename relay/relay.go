@@ -1,0 +1,165 @@
+package relay
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/stompbox/stompbox/broker"
+)
+
+// Options say how to reach a NATS server.
+type Options struct {
+	// URL is one or more server URLs, separated by commas.
+	URL string
+	// CredentialsFile, Token, User and Password authenticate; use what the server wants.
+	CredentialsFile, Token, User, Password string
+	// TLS is used when not nil, or when the URL says tls.
+	TLS *tls.Config
+	// Prefix begins all subjects. Default [DefaultPrefix].
+	Prefix string
+	// Logger reports lost and restored connections. Default slog.Default.
+	Logger *slog.Logger
+}
+
+// Relay is a broker.Relay over one NATS connection. It is safe for concurrent use.
+type Relay struct {
+	prefix string
+	log    *slog.Logger
+	conn   *nats.Conn
+	server *Server // nil when external
+	id     string  // begins the ids of messages that came without
+	ids    atomic.Uint64
+}
+
+const (
+	// pendingMessages and pendingBytes bound what waits between NATS and the
+	// router for one interest.
+	pendingMessages = 65536
+	pendingBytes    = 64 << 20
+)
+
+// Dial connects to an external server. The first connection has to succeed;
+// from then on lost connections are made again, with jitter, for ever.
+func Dial(o Options) (*Relay, error) {
+	if o.URL == "" {
+		return nil, errors.New("relay: no NATS URL")
+	}
+	return connect(o, o.URL, nil)
+}
+
+func connect(o Options, url string, server *Server) (*Relay, error) {
+	if o.Prefix == "" {
+		o.Prefix = DefaultPrefix
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	r := &Relay{prefix: o.Prefix, log: o.Logger, server: server, id: "n" + rand.Text()[:10]}
+	options := []nats.Option{
+		nats.Name("stompbox"), nats.NoEcho(), nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(500*time.Millisecond, time.Second),
+		nats.Timeout(5 * time.Second), nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				r.log.Warn("lost NATS; local topics go on, other nodes are out of reach until it is back", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) { r.log.Info("NATS is back", "url", c.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			r.log.Warn("NATS reported an error", "subject", subject, "error", err)
+		}),
+	}
+	if server != nil {
+		options = append(options, nats.InProcessServer(server.nats))
+	}
+	if o.CredentialsFile != "" {
+		options = append(options, nats.UserCredentials(o.CredentialsFile))
+	}
+	if o.Token != "" {
+		options = append(options, nats.Token(o.Token))
+	}
+	if o.User != "" {
+		options = append(options, nats.UserInfo(o.User, o.Password))
+	}
+	if o.TLS != nil {
+		options = append(options, nats.Secure(o.TLS))
+	}
+	conn, err := nats.Connect(url, options...)
+	if err != nil {
+		return nil, fmt.Errorf("relay: cannot connect to NATS: %w", err)
+	}
+	r.conn = conn
+	return r, nil
+}
+
+// MaxPayload is the largest message that the server takes, in octets, headers included.
+func (r *Relay) MaxPayload() int64 { return r.conn.MaxPayload() }
+
+// Ready reports whether the server can be reached now.
+func (r *Relay) Ready() bool { return r.conn.IsConnected() }
+
+// Publish hands a message to the other nodes with an interest in it. It fails
+// when the server is out of reach: nothing is kept for later.
+func (r *Relay) Publish(m *broker.Message) error {
+	return r.conn.PublishMsg(encode(r.prefix, m))
+}
+
+// Subscribe declares interest in a routing pattern.
+func (r *Relay) Subscribe(pattern string, deliver func(*broker.Message)) (func(), error) {
+	var subs []*nats.Subscription
+	unsubscribe := func() {
+		for _, sub := range subs {
+			_ = sub.Unsubscribe()
+		}
+	}
+	for _, subject := range PatternSubjects(r.prefix, pattern) {
+		sub, err := r.conn.Subscribe(subject, func(msg *nats.Msg) {
+			if m, ok := decode(r.prefix, msg, r.nextID); ok {
+				deliver(m)
+			}
+		})
+		if err == nil {
+			subs = append(subs, sub)
+			err = sub.SetPendingLimits(pendingMessages, pendingBytes)
+		}
+		if err != nil {
+			unsubscribe()
+			return nil, err
+		}
+	}
+	return unsubscribe, nil
+}
+
+// Flush returns when the server has taken all before it, or with ctx's error.
+// While the server is out of reach it returns nil at once: interests are
+// declared again before anything else when it is back.
+func (r *Relay) Flush(ctx context.Context) error {
+	if !r.conn.IsConnected() {
+		return nil
+	}
+	return r.conn.FlushWithContext(ctx)
+}
+
+// nextID makes an id for a message of a program that gave it none.
+func (r *Relay) nextID() string { return r.id + "-" + strconv.FormatUint(r.ids.Add(1), 36) }
+
+// Close ends the connection and, where it is embedded, the server.
+func (r *Relay) Close() {
+	r.conn.Close()
+	if r.server != nil {
+		r.server.close()
+	}
+}

@@ -1,0 +1,92 @@
+package relay
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stompbox/stompbox/auth"
+)
+
+// DefaultPrefix begins all subjects.
+const DefaultPrefix = "stompbox"
+
+// Subject returns the NATS subject of a destination or routing key such as
+// /topic/chat.room1: '.' stays, each later '/' becomes "./", and what NATS does
+// not allow in a word is percent-encoded.
+func Subject(prefix, destination string) string {
+	b := append(make([]byte, 0, len(prefix)+len(destination)+8), prefix...)
+	i := 0
+	for word, rest := auth.NextWord(destination); word != ""; word, rest = auth.NextWord(rest) {
+		b = append(b, '.')
+		b = appendWord(b, word, i)
+		i++
+	}
+	return string(b)
+}
+
+// PatternSubjects returns the subjects to subscribe to for a pattern: two where
+// a trailing "**" may also stand for no words. They can match more than the
+// pattern does, since to NATS the separators look alike; the router decides.
+func PatternSubjects(prefix, pattern string) []string {
+	b := append(make([]byte, 0, len(prefix)+len(pattern)+8), prefix...)
+	i := 0
+	for word, rest := auth.NextWord(pattern); word != ""; word, rest = auth.NextWord(rest) {
+		switch name := word[1:]; {
+		case name == "**" && i > 1:
+			return []string{string(b), string(b) + ".>"}
+		case auth.IsTail(name):
+			return []string{string(b) + ".>"}
+		case name == "*":
+			b = append(b, ".*"...)
+		default:
+			b = appendWord(append(b, '.'), word, i)
+		}
+		i++
+	}
+	return []string{string(b)}
+}
+
+// appendWord appends the i-th word of a destination, separator in front, as
+// NATS allows it. The first two words always follow a slash.
+func appendWord(b []byte, word string, i int) []byte {
+	slashed := i > 1 && word[0] == '/'
+	if word = word[1:]; slashed {
+		b = append(b, '/')
+	} else if word == "" {
+		return append(b, "%00"...) // no name has a NUL, so this is free
+	}
+	for i := range len(word) {
+		c := word[i]
+		if c <= ' ' || c == 0x7f || c == '*' || c == '>' || c == '%' {
+			b = fmt.Appendf(b, "%%%02X", c)
+			continue
+		}
+		b = append(b, c)
+	}
+	return b
+}
+
+// Destination returns the routing key of a subject, the reverse of [Subject].
+func Destination(prefix, subject string) (string, bool) {
+	rest, ok := strings.CutPrefix(subject, prefix+".")
+	if !ok {
+		return "", false
+	}
+	b := make([]byte, 0, len(rest)+1)
+	i := 0
+	for word := range strings.SplitSeq(rest, ".") {
+		switch {
+		case i <= 1:
+			b = append(b, '/')
+		case strings.HasPrefix(word, "/"):
+			b, word = append(b, '/'), word[1:]
+		default:
+			b = append(b, '.')
+		}
+		if word != "%00" {
+			b = append(b, unescape(word)...)
+		}
+		i++
+	}
+	return string(b), i > 1
+}
