@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"github.com/go-stomp/stomp/v3"
+	"github.com/gorilla/websocket"
+	"github.com/spf13/pflag"
+)
+
+// clientFlags say which broker to talk to, and as whom.
+type clientFlags struct {
+	url, token, login, passcode string
+}
+
+func newClientFlags(f *pflag.FlagSet) *clientFlags {
+	c := new(clientFlags)
+	f.StringVar(&c.url, "url", "ws://127.0.0.1:8080/ws", "broker: ws://host:port/path, wss://..., or tcp://host:port")
+	f.StringVar(&c.token, "token", "", "token to connect with, in place of login and passcode")
+	f.StringVar(&c.login, "login", "guest", "login")
+	f.StringVar(&c.passcode, "passcode", "guest", "passcode")
+	return c
+}
+
+// dial connects with the STOMP client, over whichever transport the URL names.
+func (c *clientFlags) dial(ctx context.Context) (*stomp.Conn, error) {
+	u, err := url.Parse(c.url)
+	if err != nil {
+		return nil, fmt.Errorf("--url: %w", err)
+	}
+	options := []func(*stomp.Conn) error{
+		stomp.ConnOpt.Host(u.Hostname()), stomp.ConnOpt.HeartBeat(10*time.Second, 10*time.Second), stomp.ConnOpt.HeartBeatGracePeriodMultiplier(2.5),
+	}
+	if c.token != "" {
+		options = append(options, stomp.ConnOpt.Header("Authorization", "Bearer "+c.token))
+	} else {
+		options = append(options, stomp.ConnOpt.Login(c.login, c.passcode))
+	}
+	switch u.Scheme {
+	case "tcp":
+		return stomp.DialWithContext(ctx, "tcp", u.Host, options...)
+	case "ws", "wss":
+		dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp", "v11.stomp", "v10.stomp"}, HandshakeTimeout: 10 * time.Second}
+		ws, _, err := dialer.DialContext(ctx, c.url, nil)
+		if err != nil {
+			return nil, fmt.Errorf("cannot connect to %s: %w", u.Redacted(), err)
+		}
+		return stomp.ConnectWithContext(ctx, &wsStream{ws: ws}, options...)
+	}
+	return nil, fmt.Errorf("--url %q: use ws://, wss:// or tcp://", c.url)
+}
+
+// wsStream is a WebSocket as the stream that the STOMP client reads and writes.
+type wsStream struct {
+	ws *websocket.Conn
+	r  io.Reader
+}
+
+func (s *wsStream) Read(p []byte) (int, error) {
+	for {
+		if s.r == nil {
+			_, r, err := s.ws.NextReader()
+			if websocket.IsCloseError(err, websocket.CloseNormalClosure) {
+				err = io.EOF
+			}
+			if err != nil {
+				return 0, err
+			}
+			s.r = r
+		}
+		n, err := s.r.Read(p)
+		if err == io.EOF {
+			s.r, err = nil, nil
+			if n == 0 {
+				continue
+			}
+		}
+		return n, err
+	}
+}
+
+func (s *wsStream) Write(p []byte) (int, error) {
+	return len(p), s.ws.WriteMessage(websocket.BinaryMessage, p)
+}
+
+func (s *wsStream) Close() error { return s.ws.Close() }

@@ -1,0 +1,21 @@
+// Command stompbox is a STOMP-over-WebSocket message broker, and a few tools to
+// talk to one: see stompbox help.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRoot().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "stompbox:", err)
+		os.Exit(1)
+	}
+}

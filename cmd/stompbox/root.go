@@ -1,0 +1,81 @@
+package main
+
+import (
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/stompbox/stompbox/config"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "stompbox",
+		Short:         "A STOMP-over-WebSocket message broker in one binary",
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(newServe(), newToken(), newSend(), newListen(), newConfig(), newBench())
+	return root
+}
+
+// version is the module's, as the Go toolchain recorded it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+// configFlags says where the configuration is.
+type configFlags struct {
+	flags *pflag.FlagSet
+	file  *string
+	byKey map[string]string // names of flags by the key that they set
+}
+
+// newConfigFlags adds the flags that all commands with a configuration have.
+func newConfigFlags(flags *pflag.FlagSet) *configFlags {
+	c := &configFlags{flags: flags, byKey: map[string]string{"dev": "dev"}}
+	c.file = flags.StringP("config", "c", "", "configuration file (default stompbox.yaml where there is one)")
+	flags.Bool("dev", false, "development mode: guest/guest and tokens for everybody, loopback only")
+	c.add("data_dir", "data-dir", "folder for queues, history and the embedded NATS server")
+	return c
+}
+
+// addServer adds the flags of a server.
+func (c *configFlags) addServer() *configFlags {
+	c.add("http.listen", "http", "address of WebSocket, such as 127.0.0.1:8080")
+	c.add("stomp.listen", "stomp", "address of plain STOMP over TCP, such as 127.0.0.1:61613")
+	c.add("nats.url", "nats", "URL of an external NATS server, in place of the embedded one")
+	c.add("nats.listen", "nats-listen", "address on which the embedded NATS server takes other programs")
+	c.add("metrics.listen", "metrics", "address of Prometheus metrics, apart from that of WebSocket")
+	c.add("log.level", "log-level", "debug, info, warn or error")
+	return c
+}
+
+func (c *configFlags) add(key, name, help string) {
+	c.flags.String(name, "", help)
+	c.byKey[key] = name
+}
+
+// load reads the configuration of a server.
+func (c *configFlags) load() (*config.Config, error) { return config.Load(c.source()) }
+
+// loadForClient is load for commands that make tokens but serve nobody, so
+// that a missing key is no error.
+func (c *configFlags) loadForClient() (*config.Config, error) {
+	src := c.source()
+	src.Client = true
+	return config.Load(src)
+}
+
+func (c *configFlags) source() config.Source {
+	src := config.Source{File: *c.file, Flags: map[string]*pflag.Flag{}}
+	for key, name := range c.byKey {
+		src.Flags[key] = c.flags.Lookup(name)
+	}
+	return src
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/console"
+	"github.com/stompbox/stompbox/gateway"
+)
+
+// mux is what the HTTP listener serves.
+func (s *server) mux() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/ws", s.websocket)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", s.ready)
+	if !s.config.Dev {
+		return mux
+	}
+	s.addMetrics(mux)
+	mux.HandleFunc("GET /dev/token", s.devToken)
+	mux.Handle("GET /", console.Chat())
+	return loopbackHosts(mux)
+}
+
+// ready answers load balancers: 503 while draining or without NATS.
+func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
+	switch {
+	case s.broker.Draining():
+		http.Error(w, "draining", http.StatusServiceUnavailable)
+	case !s.relay.Ready():
+		http.Error(w, "NATS is out of reach", http.StatusServiceUnavailable)
+	default:
+		_, _ = w.Write([]byte("ready\n"))
+	}
+}
+
+// metricsMux is what the metrics listener serves.
+func (s *server) metricsMux() http.Handler {
+	mux := http.NewServeMux()
+	s.addMetrics(mux)
+	return mux
+}
+
+func (s *server) addMetrics(mux *http.ServeMux) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(gateway.NewCollector(s.broker), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	if s.config.Metrics.Pprof {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+}
+
+// devToken gives anybody on this machine a token for any user.
+func (s *server) devToken(w http.ResponseWriter, r *http.Request) {
+	user := r.URL.Query().Get("user")
+	if user == "" || len(user) > 200 {
+		http.Error(w, "say who the token is for: /dev/token?user=alice", http.StatusBadRequest)
+		return
+	}
+	token, _, err := s.config.Sign(user, auth.Claims{TTL: 12 * time.Hour})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write([]byte(token))
+}
+
+// loopbackHosts refuses requests whose Host is not this machine's, so that no
+// web page can reach the development mode through a name of its own.
+func loopbackHosts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if !gateway.IsLoopback(host) {
+			http.Error(w, "development mode answers localhost and 127.0.0.1 only", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/config"
+	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/relay"
+)
+
+func newServe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "serve",
+		Short:   "Run the broker",
+		Example: "  stompbox serve --dev\n  stompbox serve -c stompbox.yaml",
+		Args:    cobra.NoArgs,
+	}
+	flags := newConfigFlags(cmd.Flags()).addServer()
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := flags.load()
+		if err != nil {
+			return err
+		}
+		s, err := newServer(cmd.Context(), c)
+		if err != nil {
+			return err
+		}
+		return s.run(cmd.Context())
+	}
+	return cmd
+}
+
+// server is everything that runs in one process.
+type server struct {
+	config    *config.Config
+	log       *slog.Logger
+	relay     *relay.Relay
+	broker    *broker.Broker
+	websocket *gateway.WebSocket
+	tcp       *gateway.TCP
+	listeners []listener
+	cancel    context.CancelFunc // ends the refresh of key sets
+}
+
+// listener is one open port and what serves it until ctx is done.
+type listener struct {
+	name  string
+	l     net.Listener
+	serve func(ctx context.Context, l net.Listener) error
+}
+
+// newServer opens everything, so that what cannot work fails before anything is
+// served.
+func newServer(ctx context.Context, c *config.Config) (s *server, err error) {
+	s = &server{config: c, log: c.Logger(os.Stderr)}
+	authCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	authenticator, err := c.Authenticator(authCtx, s.log)
+	if err != nil {
+		return nil, err
+	}
+	if s.relay, err = openRelay(c, s.log); err != nil {
+		return nil, err
+	}
+	if most := s.relay.MaxPayload(); most < int64(c.Limits.Body) {
+		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", most, "limits.body", c.Limits.Body)
+	}
+	options := c.Broker()
+	options.Authenticator, options.Relay, options.Logger, options.Server = authenticator, s.relay, s.log, "stompbox/"+version()
+	if s.broker, err = broker.New(options); err != nil {
+		return nil, err
+	}
+	return s, s.listen()
+}
+
+func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
+	options := relay.Options{
+		URL: c.NATS.URL, CredentialsFile: c.NATS.Credentials, Token: c.NATS.Token,
+		User: c.NATS.User, Password: c.NATS.Password, Prefix: c.NATS.Prefix, Logger: log,
+	}
+	if c.NATS.CA != "" {
+		text, err := os.ReadFile(c.NATS.CA)
+		if err != nil {
+			return nil, fmt.Errorf("nats.ca: %w", err)
+		}
+		options.TLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+		if !options.TLS.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("nats.ca: %s holds no certificate", c.NATS.CA)
+		}
+	}
+	if c.NATS.URL != "" {
+		return relay.Dial(options)
+	}
+	// Headers travel beside the body, so leave room for them.
+	embedded := relay.EmbeddedOptions{DataDir: c.DataDir, MaxPayload: int32(c.Limits.Body + 1<<20), User: c.NATS.User, Password: c.NATS.Password}
+	if c.NATS.Listen != "" {
+		host, port, err := net.SplitHostPort(c.NATS.Listen)
+		if err != nil {
+			return nil, err
+		}
+		embedded.Host = host
+		if embedded.Port, err = strconv.Atoi(port); err != nil {
+			return nil, fmt.Errorf("nats.listen: %w", err)
+		}
+	}
+	return relay.Embed(embedded, options)
+}
+
+// listen opens the ports.
+func (s *server) listen() error {
+	c := s.config
+	origins := c.HTTP.AllowedOrigins
+	if c.Dev {
+		origins = append(origins, gateway.LoopbackOrigins)
+	}
+	s.websocket = gateway.Handler(s.broker, gateway.WebSocketOptions{AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: c.HTTP.MaxMessage})
+	s.tcp = gateway.NewTCP(s.broker)
+	if err := s.open("http", c.HTTP.Listen, c.HTTP.TLS, s.serveHTTP(s.mux())); err != nil {
+		return err
+	}
+	if err := s.open("stomp", c.STOMP.Listen, c.STOMP.TLS, s.tcp.Serve); err != nil {
+		return err
+	}
+	return s.open("metrics", c.Metrics.Listen, config.TLS{}, s.serveHTTP(s.metricsMux()))
+}
+
+func (s *server) open(name, address string, t config.TLS, serve func(context.Context, net.Listener) error) error {
+	if address == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("%s.listen: %w; is another program using it?", name, err)
+	}
+	if t.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			_ = l.Close()
+			return fmt.Errorf("%s.tls: %w", name, err)
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: nextProtos(name)})
+	}
+	s.listeners = append(s.listeners, listener{name, l, serve})
+	return nil
+}
+
+// nextProtos keeps WebSockets on HTTP/1.1, the version that upgrades.
+func nextProtos(name string) []string {
+	if name == "stomp" {
+		return nil
+	}
+	return []string{"http/1.1"}
+}
+
+func (s *server) serveHTTP(h http.Handler) func(context.Context, net.Listener) error {
+	return func(ctx context.Context, l net.Listener) error {
+		hs := &http.Server{
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+			ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		}
+		stopped := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			defer close(stopped)
+			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			_ = hs.Shutdown(late)
+		})
+		err := hs.Serve(l)
+		if !stop() {
+			<-stopped
+		}
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return err
+	}
+}
+
+// run serves until ctx is done or a listener fails, and then drains.
+func (s *server) run(ctx context.Context) error {
+	defer s.close()
+	s.announce()
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	failed := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		go func() { failed <- l.serve(serving, l.l) }()
+	}
+	var failure error
+	select {
+	case <-ctx.Done():
+		s.log.Info("draining", "sessions", s.broker.Stats().Sessions, "timeout", s.config.Drain.Timeout)
+	case failure = <-failed:
+		failed <- nil
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Drain.Timeout)
+	defer cancel()
+	// New connections are refused from here on; those that are open are told.
+	if err := s.broker.Shutdown(late); err != nil {
+		s.log.Warn("some clients did not read their last messages in time", "timeout", s.config.Drain.Timeout)
+	}
+	stop()
+	for range s.listeners {
+		if err := <-failed; failure == nil {
+			failure = err
+		}
+	}
+	s.websocket.Wait()
+	s.tcp.Wait()
+	s.log.Info("stopped")
+	return failure
+}
+
+// announce says where everything is, for people on stdout and for logs.
+func (s *server) announce() {
+	args := []any{"version", version(), "node", s.broker.Node(), "dev", s.config.Dev}
+	for _, l := range s.listeners {
+		args = append(args, l.name, l.l.Addr().String())
+	}
+	if url := s.relay.ClientURL(); s.config.NATS.Listen != "" {
+		args = append(args, "nats", url)
+	}
+	s.log.Info("stompbox is serving", args...)
+	if !s.config.Dev {
+		return
+	}
+	for _, l := range s.listeners {
+		switch l.name {
+		case "http":
+			fmt.Printf("\n  Chat page   http://%s/\n  WebSocket   ws://%s/ws   (login guest, passcode guest, or a token)\n  A token     curl 'http://%s/dev/token?user=alice'\n", l.l.Addr(), l.l.Addr(), l.l.Addr())
+		case "stomp":
+			fmt.Printf("  STOMP/TCP   %s\n", l.l.Addr())
+		}
+	}
+	fmt.Println()
+}
+
+// close ends what is left, in the reverse order of newServer.
+func (s *server) close() {
+	for _, l := range s.listeners {
+		_ = l.l.Close()
+	}
+	if s.broker != nil && !s.broker.Draining() {
+		_ = s.broker.Shutdown(context.Background())
+	}
+	if s.relay != nil {
+		s.relay.Close()
+	}
+	s.cancel()
+}

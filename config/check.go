@@ -1,0 +1,75 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+
+	"github.com/stompbox/stompbox/gateway"
+)
+
+// check refuses values that cannot work, before anything is started.
+func (c *Config) check(client bool) error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if c.HTTP.Listen == "" && c.STOMP.Listen == "" {
+		problem("http.listen and stomp.listen are both empty, so nobody could connect")
+	}
+	listeners := map[string]string{
+		"http.listen": c.HTTP.Listen, "stomp.listen": c.STOMP.Listen,
+		"metrics.listen": c.Metrics.Listen, "nats.listen": c.NATS.Listen,
+	}
+	for key, address := range listeners {
+		if address == "" {
+			continue
+		}
+		host, _, err := net.SplitHostPort(address)
+		switch {
+		case err != nil:
+			problem("%s %q is not host:port, such as 127.0.0.1:8080", key, address)
+		case c.Dev && !gateway.IsLoopback(host):
+			problem("%s %q is beyond loopback, which --dev does not allow: it accepts guest/guest; use 127.0.0.1, or configure keys and leave --dev out", key, address)
+		case key == "nats.listen" && !gateway.IsLoopback(host) && (c.NATS.User == "" || c.NATS.Password == ""):
+			problem("nats.listen %q is beyond loopback; set nats.user and nats.password too", address)
+		}
+	}
+	for key, t := range map[string]TLS{"http.tls": c.HTTP.TLS, "stomp.tls": c.STOMP.TLS} {
+		if (t.Cert == "") != (t.Key == "") {
+			problem("%s needs both cert and key", key)
+		}
+	}
+	if c.NATS.URL != "" && c.NATS.Listen != "" {
+		problem("nats.listen is for the embedded server; it does not go with nats.url")
+	}
+	for _, l := range c.Auth.Logins {
+		if _, ok := c.Auth.Roles[strings.ToLower(l.Role)]; l.Role != "" && !ok {
+			problem("auth.logins: login %q has role %q, which auth.roles does not define", l.Login, l.Role)
+		}
+	}
+	if _, err := c.Log.level(); err != nil {
+		problem("log.level %q is not debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		problem("log.format %q is not text or json", c.Log.Format)
+	}
+	if !c.Dev && !client && !c.hasCredentials() {
+		problem("nobody could authenticate: set auth.jwt.secret, auth.jwt.secret_file, auth.jwt.key_file, auth.jwt.keys, auth.jwt.jwks_url or auth.logins; or try it with --dev")
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("configuration: %w", errors.Join(problems...))
+	}
+	return nil
+}
+
+func (c *Config) hasCredentials() bool {
+	j := c.Auth.JWT
+	return j.Secret != "" || j.SecretFile != "" || j.KeyFile != "" || len(j.Keys) > 0 || j.JWKSURL != "" || len(c.Auth.Logins) > 0
+}
+
+func (l Log) level() (slog.Level, error) {
+	var level slog.Level
+	err := level.UnmarshalText([]byte(l.Level))
+	return level, err
+}

@@ -1,0 +1,182 @@
+// Package config reads stompbox.yaml, STOMPBOX_* variables and flags into one
+// typed Config. No other package reads them.
+package config
+
+import (
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+)
+
+// Config is all that an operator can say. stompbox.example.yaml explains each key.
+type Config struct {
+	Dev       bool      `mapstructure:"dev"`
+	DataDir   string    `mapstructure:"data_dir"`
+	HTTP      HTTP      `mapstructure:"http"`
+	STOMP     STOMP     `mapstructure:"stomp"`
+	NATS      NATS      `mapstructure:"nats"`
+	Auth      Auth      `mapstructure:"auth"`
+	Limits    Limits    `mapstructure:"limits"`
+	HeartBeat HeartBeat `mapstructure:"heartbeat"`
+	Outbox    Outbox    `mapstructure:"outbox"`
+	Metrics   Metrics   `mapstructure:"metrics"`
+	Log       Log       `mapstructure:"log"`
+	Drain     Drain     `mapstructure:"drain"`
+}
+
+// TLS names a certificate and its key, in PEM files.
+type TLS struct {
+	Cert string `mapstructure:"cert"`
+	Key  string `mapstructure:"key"`
+}
+
+// HTTP is the listener of WebSockets.
+type HTTP struct {
+	Listen         string   `mapstructure:"listen"`
+	TLS            TLS      `mapstructure:"tls"`
+	AllowedOrigins []string `mapstructure:"allowed_origins"`
+	Compression    bool     `mapstructure:"compression"`
+	MaxMessage     int64    `mapstructure:"max_message"`
+}
+
+// STOMP is the listener of plain STOMP over TCP.
+type STOMP struct {
+	Listen string `mapstructure:"listen"`
+	TLS    TLS    `mapstructure:"tls"`
+}
+
+// NATS says which server carries destinations between nodes.
+type NATS struct {
+	URL         string `mapstructure:"url"`
+	Credentials string `mapstructure:"credentials"`
+	Token       string `mapstructure:"token"`
+	User        string `mapstructure:"user"`
+	Password    string `mapstructure:"password"`
+	CA          string `mapstructure:"ca"`
+	Prefix      string `mapstructure:"prefix"`
+	Listen      string `mapstructure:"listen"`
+}
+
+// Auth says who may connect, and what they may do.
+type Auth struct {
+	JWT     JWT                    `mapstructure:"jwt"`
+	Logins  []Login                `mapstructure:"logins"`
+	Roles   map[string]auth.Grants `mapstructure:"roles"`
+	Default auth.Grants            `mapstructure:"default"`
+}
+
+// JWT says which tokens are accepted.
+type JWT struct {
+	Secret           string        `mapstructure:"secret"`
+	SecretFile       string        `mapstructure:"secret_file"`
+	KeyFile          string        `mapstructure:"key_file"`
+	Algorithm        string        `mapstructure:"algorithm"`
+	Keys             []Key         `mapstructure:"keys"`
+	JWKSURL          string        `mapstructure:"jwks_url"`
+	JWKSRefresh      time.Duration `mapstructure:"jwks_refresh"`
+	Issuer           string        `mapstructure:"issuer"`
+	Audience         []string      `mapstructure:"audience"`
+	Leeway           time.Duration `mapstructure:"leeway"`
+	RequiredClaims   []string      `mapstructure:"required_claims"`
+	PrincipalClaim   string        `mapstructure:"principal_claim"`
+	PermissionsClaim string        `mapstructure:"permissions_claim"`
+	RolesClaim       string        `mapstructure:"roles_claim"`
+}
+
+// Key is one key of several.
+type Key struct {
+	ID         string `mapstructure:"id"`
+	Algorithm  string `mapstructure:"algorithm"`
+	Secret     string `mapstructure:"secret"`
+	SecretFile string `mapstructure:"secret_file"`
+	File       string `mapstructure:"file"`
+}
+
+// Login is a static login.
+type Login struct {
+	Login        string      `mapstructure:"login"`
+	PasscodeHash string      `mapstructure:"passcode_hash"`
+	Role         string      `mapstructure:"role"`
+	Permissions  auth.Grants `mapstructure:"permissions"`
+}
+
+// Limits bound what one connection may use.
+type Limits struct {
+	Headers           int           `mapstructure:"headers"`
+	HeaderLine        int           `mapstructure:"header_line"`
+	Body              int           `mapstructure:"body"`
+	Destination       int           `mapstructure:"destination"`
+	Subscriptions     int           `mapstructure:"subscriptions"`
+	Transactions      int           `mapstructure:"transactions"`
+	TransactionFrames int           `mapstructure:"transaction_frames"`
+	TransactionBytes  int           `mapstructure:"transaction_bytes"`
+	MessageRate       int           `mapstructure:"message_rate"`
+	Connections       int           `mapstructure:"connections"`
+	ConnectTimeout    time.Duration `mapstructure:"connect_timeout"`
+	IdleTimeout       time.Duration `mapstructure:"idle_timeout"`
+	WriteTimeout      time.Duration `mapstructure:"write_timeout"`
+}
+
+// HeartBeat is the broker's side of the negotiation.
+type HeartBeat struct {
+	Send    time.Duration `mapstructure:"send"`
+	Receive time.Duration `mapstructure:"receive"`
+	Grace   float64       `mapstructure:"grace"`
+}
+
+// Outbox bounds what is queued for one connection.
+type Outbox struct {
+	MaxBytes  int    `mapstructure:"max_bytes"`
+	MaxFrames int    `mapstructure:"max_frames"`
+	Policy    string `mapstructure:"policy"`
+}
+
+// Metrics says where Prometheus finds them.
+type Metrics struct {
+	Listen string `mapstructure:"listen"`
+	Pprof  bool   `mapstructure:"pprof"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `mapstructure:"level"`
+	Format string `mapstructure:"format"`
+}
+
+// Drain says how long a stop may take.
+type Drain struct {
+	Timeout time.Duration `mapstructure:"timeout"`
+}
+
+// defaults are the values of keys that nobody set.
+var defaults = map[string]any{
+	"data_dir":                   "stompbox-data",
+	"http.listen":                "127.0.0.1:8080",
+	"stomp.listen":               "",
+	"nats.prefix":                "stompbox",
+	"auth.jwt.leeway":            "5s",
+	"auth.jwt.jwks_refresh":      "1h",
+	"auth.jwt.principal_claim":   "sub",
+	"auth.jwt.permissions_claim": "stompbox",
+	"auth.jwt.roles_claim":       "roles",
+	"limits.headers":             64,
+	"limits.header_line":         16384,
+	"limits.body":                4 << 20,
+	"limits.destination":         512,
+	"limits.subscriptions":       1000,
+	"limits.transactions":        16,
+	"limits.transaction_frames":  1000,
+	"limits.transaction_bytes":   8 << 20,
+	"limits.connect_timeout":     "10s",
+	"limits.idle_timeout":        "2m",
+	"limits.write_timeout":       "20s",
+	"heartbeat.send":             "10s",
+	"heartbeat.receive":          "10s",
+	"heartbeat.grace":            2.5,
+	"outbox.max_bytes":           8 << 20,
+	"outbox.max_frames":          16384,
+	"outbox.policy":              "disconnect",
+	"log.level":                  "info",
+	"log.format":                 "text",
+	"drain.timeout":              "10s",
+}

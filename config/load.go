@@ -1,0 +1,108 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// envPrefix begins the variables that set keys: STOMPBOX_HTTP_LISTEN is http.listen.
+const envPrefix = "STOMPBOX"
+
+// Source says where to read from.
+type Source struct {
+	// File is a YAML file; empty reads stompbox.yaml where there is one.
+	File string
+	// Flags are command-line flags by the key that they set. Only those that
+	// were given count.
+	Flags map[string]*pflag.Flag
+	// Client says that nobody will be served, so that a configuration without
+	// any credentials is no mistake.
+	Client bool
+	// Environ are the process's variables; nil means os.Environ.
+	Environ []string
+}
+
+// Load reads and checks a configuration: flags win over variables, those over
+// the file, that over defaults. An unknown key is an error that names the
+// nearest known one.
+func Load(src Source) (*Config, error) {
+	v := viper.New()
+	for key, value := range defaults {
+		v.SetDefault(key, value)
+	}
+	known := leafKeys()
+	if err := readFile(v, src.File, known); err != nil {
+		return nil, err
+	}
+	environ := src.Environ
+	if environ == nil {
+		environ = os.Environ()
+	}
+	if err := readEnv(v, environ, known); err != nil {
+		return nil, err
+	}
+	for key, flag := range src.Flags {
+		if flag != nil && flag.Changed {
+			v.Set(key, flag.Value.String())
+		}
+	}
+	c := new(Config)
+	if err := v.UnmarshalExact(c); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return c, c.check(src.Client)
+}
+
+func readFile(v *viper.Viper, file string, known []string) error {
+	explicit := file != ""
+	if !explicit {
+		file = "stompbox.yaml"
+	}
+	v.SetConfigFile(file)
+	v.SetConfigType("yaml")
+	err := v.ReadInConfig()
+	if errors.Is(err, os.ErrNotExist) && !explicit {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("configuration: cannot read %s: %w", file, err)
+	}
+	only := viper.New()
+	only.SetConfigFile(file)
+	only.SetConfigType("yaml")
+	if err := only.ReadInConfig(); err != nil {
+		return fmt.Errorf("configuration: cannot read %s: %w", file, err)
+	}
+	if unknown := unknownKeys(only.AllSettings()); len(unknown) > 0 {
+		return fmt.Errorf("configuration: %s: unknown key %s", file, suggestion(unknown[0], known))
+	}
+	return nil
+}
+
+// readEnv sets the keys that variables name. Lists are separated by commas.
+func readEnv(v *viper.Viper, environ, known []string) error {
+	byName := make(map[string]string, len(known))
+	var names []string
+	for _, key := range known {
+		name := envPrefix + "_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+		byName[name] = key
+		names = append(names, name)
+	}
+	for _, one := range environ {
+		name, value, _ := strings.Cut(one, "=")
+		if !strings.HasPrefix(name, envPrefix+"_") {
+			continue
+		}
+		key, ok := byName[name]
+		if !ok {
+			return fmt.Errorf("configuration: unknown variable %s", suggestion(name, names))
+		}
+		v.Set(key, value)
+	}
+	return nil
+}
