@@ -213,7 +213,12 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 	}
 	var frame []byte
 	if e != nil {
-		f := frames.New(frames.ERROR, frames.MessageHeader, e.Message)
+		message := e.Message
+		if s.version() == 0 {
+			// Nobody knows yet whether the client would take this for an escape.
+			message = strings.ReplaceAll(message, `\`, "/")
+		}
+		f := frames.New(frames.ERROR, frames.MessageHeader, message)
 		if e.receipt != "" {
 			f.Headers = f.Headers.With(frames.ReceiptID, e.receipt)
 		}

@@ -2,7 +2,6 @@ package frames
 
 import (
 	"fmt"
-	"strconv"
 )
 
 // Code names a kind of protocol error. Codes are stable: they label metrics and
@@ -48,12 +47,21 @@ func errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// quote shows what a peer sent, made safe for one line of a log or a header,
-// and cut when it is long.
-func quote[T string | []byte](s T) string {
+// quote shows what a peer sent, made safe for one line of a log or a header in
+// any version: what is not printable ASCII becomes a dot, and long text is cut.
+func quote[T string | []byte](text T) string {
 	const most = 60
-	if len(s) > most {
-		return strconv.QuoteToASCII(string(s[:most])) + "..."
+	b := []byte{'"'}
+	for i := 0; i < len(text) && i < most; i++ {
+		c := text[i]
+		if c < ' ' || c > '~' {
+			c = '.'
+		}
+		b = append(b, c)
 	}
-	return strconv.QuoteToASCII(string(s))
+	b = append(b, '"')
+	if len(text) > most {
+		b = append(b, "..."...)
+	}
+	return string(b)
 }

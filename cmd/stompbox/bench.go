@@ -1,5 +1,152 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
 
-func newBench() *cobra.Command { return &cobra.Command{Use: "bench"} }
+	"github.com/spf13/cobra"
+)
+
+// benchOptions are what all benchmarks have.
+type benchOptions struct {
+	connections, messages, inFlight, size, rounds int
+}
+
+func newBench() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure a broker that runs in a process of its own on loopback",
+		Long:  "Each benchmark starts this program's serve with its defaults, JWT, permissions, limits\nand metrics on, and reads the CPU time and memory of that process alone.",
+	}
+	cmd.AddCommand(
+		newBenchOf("fanout", "One publisher to many WebSocket subscribers of one topic", benchFanout, benchOptions{connections: 1000, messages: 2000, inFlight: 64}),
+		newBenchOf("idle", "Memory of idle, subscribed WebSockets", benchIdle, benchOptions{connections: 5000}),
+		newBenchOf("pingpong", "One message at a time from one WebSocket to another", benchPingpong, benchOptions{connections: 2, messages: 20000, inFlight: 1}),
+	)
+	return cmd
+}
+
+func newBenchOf(name, short string, run func(context.Context, *benchServer, benchOptions) (string, float64, error), o benchOptions) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs}
+	f := cmd.Flags()
+	f.IntVar(&o.connections, "connections", o.connections, "WebSocket subscribers")
+	f.IntVar(&o.messages, "messages", o.messages, "messages to send in a round")
+	f.IntVar(&o.inFlight, "in-flight", o.inFlight, "messages sent before the first has reached all")
+	f.IntVar(&o.size, "size", 128, "octets in a body")
+	f.IntVar(&o.rounds, "rounds", 3, "rounds, of which the median is printed")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var figures []float64
+		for range o.rounds {
+			// A server of its own for each round, so that none inherits memory.
+			line, figure, err := oneRound(cmd.Context(), run, o)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), line)
+			figures = append(figures, figure)
+		}
+		slices.Sort(figures)
+		fmt.Fprintf(cmd.OutOrStdout(), "median: %.2f\n", figures[len(figures)/2])
+		return nil
+	}
+	return cmd
+}
+
+func oneRound(ctx context.Context, run func(context.Context, *benchServer, benchOptions) (string, float64, error), o benchOptions) (string, float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	server, err := startBenchServer(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	defer server.stop()
+	return run(ctx, server, o)
+}
+
+// benchFanout returns server CPU seconds per million deliveries.
+func benchFanout(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
+	subscribers, err := s.subscribers(ctx, o.connections, "/topic/bench.room")
+	if err != nil {
+		return "", 0, err
+	}
+	defer closeAll(subscribers)
+	publisher, err := s.dial(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	defer publisher.close()
+	count := newWindow(o.connections, o.messages)
+	failed := make(chan error, len(subscribers))
+	for _, c := range subscribers {
+		go func() { failed <- c.readSequence(o.messages, count.arrived) }()
+	}
+	cpu, start := s.cpu(), time.Now()
+	for i := range o.messages {
+		if err := count.waitFor(ctx, i-o.inFlight); err != nil {
+			return "", 0, err
+		}
+		if err := publisher.publish("/topic/bench.room", i, o.size); err != nil {
+			return "", 0, err
+		}
+	}
+	for range subscribers {
+		if err := <-failed; err != nil {
+			return "", 0, err
+		}
+	}
+	took, used := time.Since(start), s.cpu()-cpu
+	deliveries := float64(o.messages * o.connections)
+	figure := used.Seconds() / deliveries * 1e6
+	return fmt.Sprintf("fanout: %d subscribers, %d messages of %d B, %d in flight: %.2f server CPU s per million deliveries, %.0f deliveries/s, none lost, in order",
+		o.connections, o.messages, o.size, o.inFlight, figure, deliveries/took.Seconds()), figure, nil
+}
+
+// benchIdle returns KB of resident memory per connection.
+func benchIdle(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
+	before := s.rss()
+	subscribers, err := s.subscribers(ctx, o.connections, "/topic/bench.room")
+	if err != nil {
+		return "", 0, err
+	}
+	defer closeAll(subscribers)
+	time.Sleep(8 * time.Second) // garbage of the handshakes is collected and given back
+	cpu := s.cpu()
+	time.Sleep(5 * time.Second)
+	used := s.cpu() - cpu
+	figure := float64(s.rss()-before) / 1024 / float64(o.connections)
+	return fmt.Sprintf("idle: %d subscribed WebSockets: %.1f KB RSS each (%d KB before, %d KB with them), %.2f %% of a core",
+		o.connections, figure, before/1024, s.rss()/1024, used.Seconds()/5*100), figure, nil
+}
+
+// benchPingpong returns the median time in microseconds.
+func benchPingpong(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
+	subscribers, err := s.subscribers(ctx, 1, "/topic/bench.room")
+	if err != nil {
+		return "", 0, err
+	}
+	defer closeAll(subscribers)
+	publisher, err := s.dial(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	defer publisher.close()
+	took := make([]time.Duration, 0, o.messages)
+	cpu := s.cpu()
+	for i := range o.messages {
+		start := time.Now()
+		if err := publisher.publish("/topic/bench.room", i, o.size); err != nil {
+			return "", 0, err
+		}
+		if err := subscribers[0].readOne(i); err != nil {
+			return "", 0, err
+		}
+		took = append(took, time.Since(start))
+	}
+	used := s.cpu() - cpu
+	slices.Sort(took)
+	at := func(p float64) float64 { return float64(took[int(p*float64(len(took)-1))].Nanoseconds()) / 1e3 }
+	return fmt.Sprintf("pingpong: %d messages of %d B: p50 %.0f us, p99 %.0f us, %.1f server CPU s per million",
+		o.messages, o.size, at(.5), at(.99), used.Seconds()/float64(o.messages)*1e6), at(.5), nil
+}

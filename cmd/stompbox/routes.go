@@ -18,7 +18,7 @@ import (
 // mux is what the HTTP listener serves.
 func (s *server) mux() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/ws", s.websocket)
+	mux.Handle("GET /ws", s.websocket)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)
 	if !s.config.Dev {
@@ -54,9 +54,9 @@ func (s *server) addMetrics(mux *http.ServeMux) {
 	registry.MustRegister(gateway.NewCollector(s.broker), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	if s.config.Metrics.Pprof {
-		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 }
 

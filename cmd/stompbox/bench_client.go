@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/stompbox/stompbox/frames"
+)
+
+// benchClient is as light as can be, so that the broker gets the machine.
+type benchClient struct {
+	ws   *websocket.Conn
+	r    *bufio.Reader
+	body []byte
+	buf  []byte
+}
+
+func (s *benchServer) dial(ctx context.Context) (*benchClient, error) {
+	dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp"}, ReadBufferSize: 1024, WriteBufferSize: 1024}
+	ws, _, err := dialer.DialContext(ctx, "ws://"+s.address+"/ws", http.Header{})
+	if err != nil {
+		return nil, err
+	}
+	c := &benchClient{ws: ws}
+	if err := c.send(frames.New(frames.CONNECT, "accept-version", "1.2", "Authorization", "Bearer "+s.token)); err != nil {
+		return nil, err
+	}
+	return c, c.expect(frames.CONNECTED)
+}
+
+func (c *benchClient) send(f *frames.Frame) error {
+	c.buf = frames.Append(c.buf[:0], f, frames.V12)
+	return c.ws.WriteMessage(websocket.TextMessage, c.buf)
+}
+
+func (c *benchClient) expect(command string) error {
+	_, text, err := c.ws.ReadMessage()
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(text, []byte(command+"\n")) {
+		return fmt.Errorf("got %q in place of %s", text, command)
+	}
+	return nil
+}
+
+func (c *benchClient) close() { _ = c.ws.Close() }
+
+// subscribers opens connections, some at a time, each subscribed as sub-0.
+func (s *benchServer) subscribers(ctx context.Context, n int, destination string) ([]*benchClient, error) {
+	all := make([]*benchClient, n)
+	errs := make(chan error, n)
+	slots := make(chan struct{}, 32)
+	var wait sync.WaitGroup
+	for i := range all {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			c, err := s.dial(ctx)
+			if err == nil {
+				err = c.send(frames.New(frames.SUBSCRIBE, "id", "sub-0", "destination", destination, "receipt", "r"))
+			}
+			if err == nil {
+				err = c.expect(frames.RECEIPT)
+			}
+			if err != nil {
+				errs <- err
+				return
+			}
+			all[i] = c
+		})
+	}
+	wait.Wait()
+	select {
+	case err := <-errs:
+		closeAll(all)
+		return nil, err
+	default:
+		return all, nil
+	}
+}
+
+func closeAll(all []*benchClient) {
+	for _, c := range all {
+		if c != nil {
+			c.close()
+		}
+	}
+}
+
+// publish sends message number i, whose body begins with the number.
+func (c *benchClient) publish(destination string, i, size int) error {
+	c.body = strconv.AppendInt(c.body[:0], int64(i), 10)
+	c.body = append(c.body, ' ')
+	for len(c.body) < size {
+		c.body = append(c.body, 'x')
+	}
+	return c.send(&frames.Frame{Command: frames.SEND, Headers: frames.Headers{{Name: "destination", Value: destination}}, Body: c.body})
+}
+
+// readSequence reads n messages, checks that they are 0 to n-1, and reports each.
+func (c *benchClient) readSequence(n int, arrived func(i int)) error {
+	for i := range n {
+		if err := c.readOne(i); err != nil {
+			return err
+		}
+		arrived(i)
+	}
+	return nil
+}
+
+// readOne reads the next WebSocket frame without allocating, and wants number i.
+func (c *benchClient) readOne(i int) error {
+	if c.r == nil {
+		c.r = bufio.NewReaderSize(c.ws.NetConn(), 32<<10)
+	}
+	_ = c.ws.NetConn().SetReadDeadline(time.Now().Add(30 * time.Second))
+	for {
+		head, err := c.r.Peek(4)
+		if err != nil {
+			return fmt.Errorf("message %d: %w", i, err)
+		}
+		length, skip := int(head[1]), 2
+		if length == 126 {
+			length, skip = int(head[2])<<8|int(head[3]), 4
+		}
+		if _, err := c.r.Discard(skip); err != nil {
+			return err
+		}
+		payload, err := c.r.Peek(length)
+		if err != nil {
+			return err
+		}
+		done, err := checkNumber(payload, i)
+		if err != nil {
+			return err
+		}
+		if _, err := io.CopyN(io.Discard, c.r, int64(length)); err != nil || done {
+			return err
+		}
+	}
+}
+
+// checkNumber reports whether the payload is message i; a heart-beat is no message.
+func checkNumber(payload []byte, i int) (bool, error) {
+	if !bytes.HasPrefix(payload, []byte(frames.MESSAGE)) {
+		if bytes.HasPrefix(payload, []byte(frames.ERROR)) {
+			return false, fmt.Errorf("the broker says %q", payload)
+		}
+		return false, nil
+	}
+	_, body, _ := bytes.Cut(payload, []byte("\n\n"))
+	number, _, _ := bytes.Cut(body, []byte(" "))
+	got := 0
+	for _, c := range number {
+		got = got*10 + int(c-'0')
+	}
+	if got != i {
+		return false, fmt.Errorf("message %d came in place of %d: lost or out of order", got, i)
+	}
+	return true, nil
+}
+
+// window counts which messages have reached all subscribers.
+type window struct {
+	subscribers int64
+	counts      []atomic.Int64
+	wake        chan struct{}
+}
+
+func newWindow(subscribers, messages int) *window {
+	return &window{subscribers: int64(subscribers), counts: make([]atomic.Int64, messages), wake: make(chan struct{}, 1)}
+}
+
+func (w *window) arrived(i int) {
+	if w.counts[i].Add(1) == w.subscribers {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// waitFor returns when message i has reached all.
+func (w *window) waitFor(ctx context.Context, i int) error {
+	for i >= 0 && w.counts[i].Load() < w.subscribers {
+		select {
+		case <-w.wake:
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

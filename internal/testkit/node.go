@@ -1,0 +1,133 @@
+// Package testkit runs real brokers for tests: an embedded NATS server, a
+// broker, and its WebSocket and TCP gateways on free loopback ports.
+package testkit
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/relay"
+)
+
+// Secret signs the tokens of tests.
+const Secret = "a secret of tests, with more than 32 octets"
+
+// Options change a node from its defaults.
+type Options struct {
+	Broker    broker.Options
+	WebSocket gateway.WebSocketOptions
+	NATSURL   string // of another node or an external server
+	NATSPort  int    // -1 has the embedded server listen
+}
+
+// Node is one running broker.
+type Node struct {
+	Broker    *broker.Broker
+	Relay     *relay.Relay
+	WebSocket string // URL
+	TCP       string // address
+	Log       *Log
+}
+
+// Log collects log lines.
+type Log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// Start runs a node until the test ends, and then checks that it stops.
+func Start(t testing.TB, o Options) *Node {
+	t.Helper()
+	n := &Node{Log: new(Log)}
+	logger := slog.New(slog.NewTextHandler(n.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
+	if o.NATSURL != "" {
+		n.Relay, err = relay.Dial(relay.Options{URL: o.NATSURL, Logger: logger})
+	} else {
+		n.Relay, err = relay.Embed(relay.EmbeddedOptions{DataDir: t.TempDir(), MaxPayload: 8 << 20, Host: "127.0.0.1", Port: o.NATSPort}, relay.Options{Logger: logger})
+	}
+	require.NoError(t, err)
+	if o.Broker.Authenticator == nil {
+		o.Broker.Authenticator = Authenticator(t)
+	}
+	o.Broker.Relay, o.Broker.Logger = n.Relay, logger
+	n.Broker, err = broker.New(o.Broker)
+	require.NoError(t, err)
+
+	ws := gateway.Handler(n.Broker, o.WebSocket)
+	server := httptest.NewServer(ws)
+	n.WebSocket = "ws" + strings.TrimPrefix(server.URL, "http")
+	tcp := gateway.NewTCP(n.Broker)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	n.TCP = l.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- tcp.Serve(ctx, l) }()
+
+	t.Cleanup(func() {
+		late, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		defer stop()
+		require.NoError(t, n.Broker.Shutdown(late))
+		cancel()
+		require.NoError(t, <-served)
+		server.Close()
+		ws.Wait()
+		tcp.Wait()
+		n.Relay.Close()
+	})
+	return n
+}
+
+// Authenticator accepts tokens signed with Secret, and guest/guest for all.
+func Authenticator(t testing.TB) *auth.Authenticator {
+	t.Helper()
+	hash, err := auth.HashPasscode("guest")
+	require.NoError(t, err)
+	logins, err := auth.NewLogins([]auth.Login{{Name: "guest", PasscodeHash: hash, Grants: auth.AllGrants()}})
+	require.NoError(t, err)
+	tokens, err := auth.NewVerifier(auth.VerifierOptions{Keys: auth.StaticKeys{key(t)}, DefaultGrants: auth.AllGrants()})
+	require.NoError(t, err)
+	return &auth.Authenticator{Logins: logins, Tokens: tokens}
+}
+
+func key(t testing.TB) auth.Key {
+	t.Helper()
+	k, err := auth.NewSecretKey("", "HS256", []byte(Secret))
+	require.NoError(t, err)
+	return k
+}
+
+// Token returns a token for the user; no grants mean all.
+func Token(t testing.TB, user string, ttl time.Duration, grants auth.Grants) string {
+	t.Helper()
+	token, err := auth.Sign(key(t), auth.Claims{Subject: user, TTL: ttl, Grants: grants})
+	require.NoError(t, err)
+	return token
+}
+
+var _ io.Writer = (*Log)(nil)
