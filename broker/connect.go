@@ -41,8 +41,11 @@ func (s *Session) connect(f *frames.Frame) error {
 	s.beatReceive.Store(int64(agreed.Receive))
 
 	connected := frames.New(frames.CONNECTED)
+	if _, asked := f.Headers.Lookup(frames.AcceptVersion); asked {
+		connected.Headers = connected.Headers.With(frames.VersionName, version.String())
+	}
 	if version > frames.V10 {
-		connected.Headers = connected.Headers.With(frames.VersionName, version.String()).With(frames.HeartBeatName, ours.String())
+		connected.Headers = connected.Headers.With(frames.HeartBeatName, ours.String())
 	}
 	connected.Headers = connected.Headers.With(frames.Session, s.id).
 		With(frames.Server, s.broker.server).

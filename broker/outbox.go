@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -226,9 +227,12 @@ func (o *outbox) closeSubscription(s *subscription) {
 	o.mu.Unlock()
 }
 
-// flush writes until nothing is left.
+// flush writes until nothing is left. It lets the other goroutines go first: a
+// publisher that has more at hand pushes it meanwhile, and one write takes it
+// all along.
 func (o *outbox) flush() {
 	for {
+		runtime.Gosched()
 		o.mu.Lock()
 		if len(o.queue) == 0 || o.state == outboxClosed {
 			o.running = false

@@ -38,7 +38,8 @@ func TestAppendDoesNotEscapeConnectFrames(t *testing.T) {
 
 func TestNewWantsPairs(t *testing.T) {
 	t.Parallel()
-	require.Panics(t, func() { frames.New(frames.SEND, "destination") })
+	pairs := []string{"destination"}
+	require.Panics(t, func() { frames.New(frames.SEND, pairs...) })
 }
 
 func TestNegotiateVersion(t *testing.T) {

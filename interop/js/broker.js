@@ -44,7 +44,7 @@ export class Broker {
     this.process.stderr.on("data", (d) => { this.log += d; });
     this.exit = new Promise((resolve) => this.process.once("exit", resolve));
     for (let i = 0; i < 200; i++) {
-      const answer = await fetch(`${this.page}readyz`).catch(() => null);
+      const answer = await fetch(`${this.page}readyz`, { signal: AbortSignal.timeout(1000) }).catch(() => null);
       if (answer?.ok) return;
       await sleep(50);
     }

@@ -21,6 +21,7 @@ test("@stomp/rx-stomp", async () => {
   const rx = new RxStomp();
   rx.configure({ brokerURL: broker.url, connectHeaders: { login: "guest", passcode: "guest" }, reconnectDelay: 200 });
   rx.activate();
+  await firstValueFrom(rx.connected$);
   const message = firstValueFrom(rx.watch({ destination: "/topic/rx", subHeaders: { receipt: "watching" } }));
   await new Promise((resolve) => rx.watchForReceipt("watching", resolve));
   rx.publish({ destination: "/topic/rx", body: "reactive" });

@@ -1,0 +1,215 @@
+package broker
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// gate is a transport that writes only while it is open.
+type gate struct {
+	mu      sync.Mutex
+	open    chan struct{}
+	written strings.Builder
+	writes  atomic.Int64
+	ended   chan struct{}
+	once    sync.Once
+}
+
+func newGate(open bool) *gate {
+	g := &gate{open: make(chan struct{}), ended: make(chan struct{})}
+	if open {
+		close(g.open)
+	}
+	return g
+}
+
+type bare struct{}
+
+func (bare) Frame(dst, stomp []byte, _ bool) []byte { return append(dst, stomp...) }
+func (bare) HeartBeat() []byte                      { return []byte("\n") }
+func (bare) Ping() []byte                           { return nil }
+func (bare) Close(CloseCode, string) []byte         { return nil }
+
+func (g *gate) Framing() Framing { return bare{} }
+
+func (g *gate) Write(buffers [][]byte) error {
+	<-g.open
+	g.writes.Add(1)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, b := range buffers {
+		g.written.Write(b)
+	}
+	return nil
+}
+
+func (g *gate) Finish(time.Duration) { g.once.Do(func() { close(g.ended) }) }
+func (g *gate) Close() error         { g.once.Do(func() { close(g.ended) }); return nil }
+func (g *gate) RemoteAddr() string   { return "test" }
+func (g *gate) text() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.written.String()
+}
+
+func newTestOutbox(g *gate, o OutboxOptions) (*outbox, *atomic.Int64) {
+	tooSlow := new(atomic.Int64)
+	box := &outbox{transport: g, options: &o, clock: newClock(), dropped: new(atomic.Int64), done: func(error) {}, full: func() { tooSlow.Add(1) }}
+	box.run = box.flush
+	return box, tooSlow
+}
+
+func message(destination string) *Message { return &Message{Destination: destination} }
+
+func (o *outbox) idle() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.running
+}
+
+func TestOutboxKeepsOrderAndBatches(t *testing.T) {
+	t.Parallel()
+	g := newGate(false)
+	o, _ := newTestOutbox(g, OutboxOptions{MaxBytes: 1 << 20, MaxFrames: 1000, Policy: PolicyDisconnect})
+	sub := new(subscription)
+	var want strings.Builder
+	for i := range 500 {
+		text := fmt.Sprintf("%d ", i)
+		want.WriteString(text)
+		if i%3 == 0 {
+			o.push([]byte(text))
+		} else {
+			require.True(t, o.pushMessage([]byte(text), sub, message("/topic/a")))
+		}
+	}
+	close(g.open)
+	require.Eventually(t, o.idle, 5*time.Second, time.Millisecond)
+	require.Equal(t, want.String(), g.text())
+	require.LessOrEqual(t, g.writes.Load(), int64(3), "what is queued goes out in one write")
+	require.Zero(t, o.bytes)
+	require.Zero(t, o.frames)
+	o.closeSubscription(sub)
+	require.False(t, o.pushMessage([]byte("late"), sub, message("/topic/a")))
+}
+
+func TestSlowConsumerPolicies(t *testing.T) {
+	t.Parallel()
+	run := func(policy Policy, destinations int) (text string, accepted int, tooSlow, dropped int64) {
+		g := newGate(false)
+		o, slow := newTestOutbox(g, OutboxOptions{MaxBytes: 1 << 20, MaxFrames: 20, Policy: policy})
+		sub := new(subscription)
+		o.push([]byte("R "))
+		require.Eventually(t, func() bool { return o.writing.Load() != 0 }, 5*time.Second, time.Millisecond)
+		for i := range 100 {
+			if o.pushMessage([]byte(fmt.Sprintf("%d ", i)), sub, message(fmt.Sprint(i%destinations))) {
+				accepted++
+			}
+			require.LessOrEqual(t, o.frames, 21)
+		}
+		close(g.open)
+		require.Eventually(t, o.idle, 5*time.Second, time.Millisecond)
+		return g.text(), accepted, slow.Load(), o.dropped.Load()
+	}
+	text, accepted, tooSlow, dropped := run(PolicyDisconnect, 1)
+	require.Equal(t, 19, accepted)
+	require.EqualValues(t, 1, tooSlow, "told once")
+	require.EqualValues(t, 81, dropped)
+	require.True(t, strings.HasSuffix(text, " 17 18 "))
+
+	text, accepted, tooSlow, dropped = run(PolicyDropOldest, 1)
+	require.Equal(t, 100, accepted)
+	require.Zero(t, tooSlow)
+	require.Positive(t, dropped)
+	require.True(t, strings.HasPrefix(text, "R ") && strings.HasSuffix(text, " 98 99 "), text)
+
+	text, accepted, tooSlow, _ = run(PolicyConflate, 5)
+	require.Equal(t, 100, accepted)
+	require.Zero(t, tooSlow)
+	require.Equal(t, "R 95 96 97 98 99 ", text, "the newest of each destination")
+
+	_, _, tooSlow, _ = run(PolicyConflate, 50)
+	require.EqualValues(t, 1, tooSlow, "more destinations than fit")
+}
+
+func newTestBroker(t testing.TB) *Broker {
+	b, err := New(Options{Authenticator: &auth.Authenticator{}, Relay: &lonely{interests: map[string]int{}}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, b.Shutdown(t.Context())) })
+	return b
+}
+
+// subscribers opens sessions that are all subscribed to one topic as sub-0.
+func subscribers(t testing.TB, b *Broker, n int) {
+	for range n {
+		g := newGate(true)
+		s, err := b.Open(g)
+		require.NoError(t, err)
+		s.spoken.Store(uint32(frames.V12))
+		s.state.Store(int32(stateConnected))
+		sub := testSubscription(t, "/topic/a")
+		sub.session, sub.id, sub.named = s, "sub-0", true
+		s.subs = map[string]*subscription{"#sub-0": sub}
+		b.counters.subscriptions.Add(1)
+		_, err = b.router.add(sub)
+		require.NoError(t, err)
+		t.Cleanup(func() { s.Detach(nil) })
+	}
+}
+
+// TestFanoutAllocatesNothingPerSubscriber compares few subscribers with many.
+func TestFanoutAllocatesNothingPerSubscriber(t *testing.T) {
+	allocs := func(n int) float64 {
+		b, err := New(Options{Authenticator: &auth.Authenticator{}, Relay: &lonely{interests: map[string]int{}}})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, b.Shutdown(t.Context())) }()
+		shut := newGate(false)
+		var sessions []*Session
+		for range n {
+			s, err := b.Open(shut)
+			require.NoError(t, err)
+			s.spoken.Store(uint32(frames.V12))
+			sub := testSubscription(t, "/topic/a")
+			sub.session, sub.id, sub.named = s, "sub-0", true
+			s.outbox.running = true // nobody writes: the queues only grow
+			s.outbox.queue = make([]item, 0, 1000)
+			_, err = b.router.add(sub)
+			require.NoError(t, err)
+			sessions = append(sessions, s)
+		}
+		m := &Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: []byte("x")}
+		got := testing.AllocsPerRun(100, func() { _ = b.publish(m) })
+		for _, s := range sessions {
+			s.Detach(nil)
+		}
+		return got
+	}
+	few, many := allocs(1), allocs(500)
+	require.LessOrEqual(t, many-few, 2.0, "%v allocations for 1 subscriber, %v for 500", few, many)
+}
+
+func BenchmarkFanout(b *testing.B) {
+	for _, n := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			br := newTestBroker(b)
+			subscribers(b, br, n)
+			m := &Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: make([]byte, 128)}
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = br.publish(m)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
+		})
+	}
+}

@@ -1,0 +1,95 @@
+package broker
+
+import (
+	"context"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+)
+
+// lonely is a relay without other nodes, which remembers the interests.
+type lonely struct{ interests map[string]int }
+
+func (l *lonely) Publish(*Message) error      { return nil }
+func (l *lonely) Flush(context.Context) error { return nil }
+func (l *lonely) Subscribe(pattern string, _ func(*Message)) (func(), error) {
+	l.interests[pattern]++
+	return func() {
+		if l.interests[pattern]--; l.interests[pattern] == 0 {
+			delete(l.interests, pattern)
+		}
+	}, nil
+}
+
+func testSubscription(t testing.TB, pattern string) *subscription {
+	p, err := auth.ParsePattern(pattern)
+	require.NoError(t, err)
+	return &subscription{id: pattern, pattern: p}
+}
+
+// TestRouterFindsWhatPatternsMatch compares the trie with Pattern.Match.
+func TestRouterFindsWhatPatternsMatch(t *testing.T) {
+	t.Parallel()
+	relay := &lonely{interests: map[string]int{}}
+	r := newRouter(relay, func(*group, *Message) {})
+	patterns := strings.Fields("/topic/a /topic/* /topic/** /topic/> /topic/a.* /topic/a/* /topic/a.** /topic/*.b /topic/*/b /topic/a.*.c /topic/a.> /user/x/** /**")
+	keys := strings.Fields("/topic/a /topic/b /topic/a.b /topic/a/b /topic/a.b.c /topic/a.b/c /topic/a/b/c /user/x/queue/y /topic/a. /topic/..")
+	var subs []*subscription
+	for _, p := range patterns {
+		for range 2 {
+			s := testSubscription(t, p)
+			subs = append(subs, s)
+			_, err := r.add(s)
+			require.NoError(t, err)
+		}
+		require.Equal(t, 1, relay.interests[p], "one interest for all subscribers")
+	}
+	check := func(patterns []string) {
+		for _, key := range keys {
+			var want, got []string
+			for _, p := range patterns {
+				if testSubscription(t, p).pattern.Match(key) {
+					want = append(want, p)
+				}
+			}
+			r.find(key, func(g *group) { got = append(got, g.pattern.String()) })
+			sort.Strings(want)
+			sort.Strings(got)
+			require.Equal(t, want, got, "key %s", key)
+		}
+	}
+	check(patterns)
+	for i, s := range subs {
+		r.remove(s)
+		r.remove(s) // once more does no harm
+		if i%2 == 1 {
+			check(patterns[i/2+1:])
+		}
+	}
+	require.Empty(t, relay.interests)
+	require.Empty(t, r.wild.root.children, "the trie is pruned")
+}
+
+func TestUnackedForgetsBeyondItsLimit(t *testing.T) {
+	t.Parallel()
+	var u unacked
+	for _, id := range []string{"a", "b", "c", "d"} {
+		u.add(id, 3)
+	}
+	require.True(t, u.forgot)
+	require.False(t, u.ack("a", false))
+	require.True(t, u.ack("c", true))
+	require.False(t, u.ack("b", false), "acknowledged with c")
+	require.True(t, u.ack("d", false))
+	require.False(t, u.ack("d", false))
+	for i := range 1000 {
+		id := string(rune('A' + i%26))
+		u.add(id, 3)
+		u.ack(id, false)
+	}
+	require.LessOrEqual(t, len(u.order), 20, "what was acknowledged is not kept")
+}
