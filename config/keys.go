@@ -14,6 +14,15 @@ func leafKeys() []string {
 	return keys
 }
 
+// Keys lists how each key begins its line in a file, for tests of the example.
+func Keys() []string {
+	var keys []string
+	for _, key := range leafKeys() {
+		keys = append(keys, key[strings.LastIndexByte(key, '.')+1:]+":")
+	}
+	return keys
+}
+
 func collectKeys(t reflect.Type, path string, keys *[]string) {
 	for i := range t.NumField() {
 		f := t.Field(i)

@@ -1,0 +1,106 @@
+package config_test
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/config"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "stompbox.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
+}
+
+const secret = "auth:\n  jwt:\n    secret: 0123456789abcdef0123456789abcdef\n"
+
+func TestFlagsWinOverVariablesOverFileOverDefaults(t *testing.T) {
+	t.Parallel()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.String("http", "", "")
+	require.NoError(t, flags.Parse([]string{"--http", "127.0.0.1:3"}))
+	file := write(t, secret+"http:\n  listen: 127.0.0.1:1\nstomp:\n  listen: 127.0.0.1:1\nlimits:\n  connect_timeout: 3s\n")
+	c, err := config.Load(config.Source{File: file, Flags: map[string]*pflag.Flag{"http.listen": flags.Lookup("http")},
+		Environ: []string{"STOMPBOX_HTTP_LISTEN=127.0.0.1:2", "STOMPBOX_STOMP_LISTEN=127.0.0.1:2", "STOMPBOX_HTTP_ALLOWED_ORIGINS=https://a,https://b", "HOME=/"}})
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:3", c.HTTP.Listen)
+	require.Equal(t, "127.0.0.1:2", c.STOMP.Listen)
+	require.Equal(t, 3*time.Second, c.Limits.ConnectTimeout)
+	require.Equal(t, 20*time.Second, c.Limits.WriteTimeout)
+	require.Equal(t, []string{"https://a", "https://b"}, c.HTTP.AllowedOrigins)
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		file    string
+		environ []string
+		says    string
+	}{
+		"unknown key":           {secret + "http:\n  lissten: x\n", nil, `unknown key "http.lissten"; did you mean "http.listen"?`},
+		"unknown key in a list": {"auth:\n  logins:\n    - logn: x\n", nil, `unknown key "auth.logins.logn"`},
+		"unknown section":       {secret + "zzzzqqqq: 1\n", nil, "stompbox.example.yaml explains"},
+		"unknown variable":      {secret, []string{"STOMPBOX_OUTBOX_POLCY=x"}, `did you mean "STOMPBOX_OUTBOX_POLICY"?`},
+		"wrong type":            {secret + "limits:\n  body: many\n", nil, "limits.body"},
+		"no credentials":        {"http:\n  listen: 127.0.0.1:1\n", nil, "set auth.jwt.secret"},
+		"dev beyond loopback":   {"dev: true\nhttp:\n  listen: 0.0.0.0:80\n", nil, "beyond loopback"},
+		"address without port":  {secret + "http:\n  listen: localhost\n", nil, "is not host:port"},
+		"half of TLS":           {secret + "http:\n  tls:\n    cert: x\n", nil, "both cert and key"},
+		"open NATS":             {secret + "nats:\n  listen: 0.0.0.0:4222\n", nil, "set nats.user and nats.password"},
+		"unknown role":          {"auth:\n  logins:\n    - login: x\n      role: boss\n", nil, `role "boss"`},
+		"log level":             {secret + "log:\n  level: loud\n", nil, `log.level "loud"`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if tt.environ == nil {
+				tt.environ = []string{}
+			}
+			_, err := config.Load(config.Source{File: write(t, tt.file), Environ: tt.environ})
+			require.ErrorContains(t, err, tt.says)
+		})
+	}
+	_, err := config.Load(config.Source{File: "/nowhere.yaml", Environ: []string{}})
+	require.ErrorContains(t, err, "cannot read /nowhere.yaml")
+}
+
+// TestTheExampleIsComplete: every key is in the example, and the example loads.
+func TestTheExampleIsComplete(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(config.Source{File: "../stompbox.example.yaml", Environ: []string{}})
+	require.NoError(t, err)
+	require.NotEmpty(t, c.Auth.Roles)
+	text, err := os.ReadFile("../stompbox.example.yaml")
+	require.NoError(t, err)
+	for _, key := range config.Keys() {
+		require.Contains(t, string(text), key, "the example has to explain every key")
+	}
+}
+
+func TestTokensOfTheConfigurationAreAccepted(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"configured": secret + "    issuer: me\n    audience: [chat, mail]\n", "dev": "dev: true\n"} {
+		c, err := config.Load(config.Source{File: write(t, text), Environ: []string{}})
+		require.NoError(t, err, name)
+		a, err := c.Authenticator(t.Context(), c.Logger(io.Discard))
+		require.NoError(t, err)
+		token, dev, err := c.Sign("alice", auth.Claims{TTL: time.Hour})
+		require.NoError(t, err)
+		require.Equal(t, name == "dev", dev)
+		p, err := a.Authenticate(t.Context(), auth.Credentials{Passcode: token})
+		require.NoError(t, err)
+		require.Equal(t, "alice", p.Name)
+		require.Equal(t, name == "dev", p.Permissions.MaySend("/topic/a"))
+		_, err = a.Authenticate(t.Context(), auth.Credentials{Login: "guest", Passcode: "guest"})
+		require.Equal(t, name == "dev", err == nil, "guest is for development mode alone")
+	}
+}
