@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/frames"
+)
+
+// TestMain lets the test binary be the program under test, in processes of its own.
+func TestMain(m *testing.M) {
+	if os.Getenv("TEST_AS_STOMPBOX") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func command(t *testing.T, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), append(env, "TEST_AS_STOMPBOX=1")...)
+	cmd.Dir = t.TempDir()
+	return cmd
+}
+
+// run runs a command to its end.
+func run(t *testing.T, env []string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	cmd := command(t, env, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+type process struct {
+	cmd       *exec.Cmd
+	http, tcp string
+	stderr    *bytes.Buffer
+}
+
+// serve starts a broker and returns when it answers.
+func serve(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{stderr: new(bytes.Buffer)}
+	var err error
+	p.http, err = freeAddress()
+	require.NoError(t, err)
+	p.tcp, err = freeAddress()
+	require.NoError(t, err)
+	p.cmd = command(t, env, append([]string{"serve", "--http", p.http, "--stomp", p.tcp, "--data-dir", t.TempDir()}, args...)...)
+	p.cmd.Stderr = p.stderr
+	require.NoError(t, p.cmd.Start())
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", p.tcp)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+	return p
+}
+
+// stop sends SIGTERM and wants exit code 0.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, p.cmd.Wait(), p.stderr.String())
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	answer, err := http.Get(url)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return answer.StatusCode, string(body)
+}
+
+func TestDevelopmentModeServesEverythingAndStopsCleanly(t *testing.T) {
+	t.Parallel()
+	p := serve(t, nil, "--dev")
+	status, page := get(t, "http://"+p.http+"/")
+	require.Equal(t, 200, status)
+	require.Contains(t, page, "stompbox chat")
+	status, token := get(t, "http://"+p.http+"/dev/token?user=alice")
+	require.Equal(t, 200, status)
+	status, _ = get(t, "http://"+p.http+"/dev/token")
+	require.Equal(t, 400, status)
+	status, text := get(t, "http://"+p.http+"/readyz")
+	require.Equal(t, 200, status, text)
+	_, metrics := get(t, "http://"+p.http+"/metrics")
+	require.Contains(t, metrics, "stompbox_sessions 0")
+
+	request, err := http.NewRequest(http.MethodGet, "http://"+p.http+"/dev/token?user=x", nil)
+	require.NoError(t, err)
+	request.Host = "evil.example"
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, http.StatusForbidden, answer.StatusCode, "a foreign name for this machine")
+
+	listening := command(t, nil, "listen", "--url", "ws://"+p.http+"/ws", "--token", token, "--json", "-n", "1", "/topic/**")
+	out, err := listening.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, listening.Start())
+	require.Eventually(t, func() bool {
+		_, metrics := get(t, "http://"+p.http+"/metrics")
+		return strings.Contains(metrics, "stompbox_subscriptions 1")
+	}, 10*time.Second, 20*time.Millisecond)
+	_, stderr, err := run(t, nil, "send", "--url", "tcp://"+p.tcp, "-H", "colour:red", "/topic/a", "hello")
+	require.NoError(t, err, stderr)
+	heard, err := io.ReadAll(out)
+	require.NoError(t, err)
+	require.NoError(t, listening.Wait())
+	require.Contains(t, string(heard), `"body":"hello"`)
+	require.Contains(t, string(heard), `"colour":"red"`)
+	require.Contains(t, string(heard), `"user":"guest"`)
+	_, stderr, err = run(t, nil, "send", "--url", "tcp://"+p.tcp, "/nowhere/a", "hello")
+	require.Error(t, err)
+	require.Contains(t, stderr, "has to begin with /topic/")
+	p.stop(t)
+	require.NotContains(t, p.stderr.String(), token)
+}
+
+func TestServeRefusesWhatIsNotSafe(t *testing.T) {
+	t.Parallel()
+	for says, args := range map[string][]string{
+		"set auth.jwt.secret": {"serve"},
+		"beyond loopback":     {"serve", "--dev", "--http", "0.0.0.0:0"},
+		"is another program":  {"serve", "--dev", "--http", occupied(t), "--data-dir", t.TempDir()},
+		"unknown flag":        {"serve", "--htp", "x"},
+		"unknown command":     {"srve"},
+	} {
+		_, stderr, err := run(t, nil, args...)
+		require.Error(t, err)
+		require.Contains(t, stderr, says)
+	}
+	out, _, err := run(t, nil, "config", "check", "--dev")
+	require.NoError(t, err)
+	require.Contains(t, out, "fine")
+}
+
+func occupied(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String()
+}
+
+func TestTokensWorkOutsideOfDevelopmentModeOnlyWithItsKey(t *testing.T) {
+	t.Parallel()
+	env := []string{"STOMPBOX_AUTH_JWT_SECRET=" + benchSecret}
+	p := serve(t, env)
+	token, stderr, err := run(t, env, "token", "--user", "alice", "--ttl", "1h", "--send", "/topic/ok")
+	require.NoError(t, err, stderr)
+	require.Len(t, strings.Fields(token), 1, "one token and nothing else")
+	token = strings.TrimSpace(token)
+	_, stderr, err = run(t, nil, "send", "--url", "ws://"+p.http+"/ws", "--token", token, "/topic/ok", "x")
+	require.NoError(t, err, stderr)
+	_, stderr, err = run(t, nil, "send", "--url", "ws://"+p.http+"/ws", "--token", token, "/topic/no", "x")
+	require.Error(t, err)
+	require.Contains(t, stderr, "no send permission")
+	dev, stderr, err := run(t, nil, "token", "--user", "alice")
+	require.NoError(t, err)
+	require.Contains(t, stderr, "development key")
+	for _, args := range [][]string{{"--token", strings.TrimSpace(dev)}, {"--login", "guest", "--passcode", "guest"}} {
+		_, stderr, err = run(t, nil, append([]string{"send", "--url", "ws://" + p.http + "/ws", "/topic/ok", "x"}, args...)...)
+		require.Error(t, err)
+		require.Contains(t, stderr, "authentication failed")
+	}
+	status, _ := get(t, "http://"+p.http+"/")
+	require.Equal(t, 404, status)
+	status, _ = get(t, "http://"+p.http+"/dev/token?user=x")
+	require.Equal(t, 404, status)
+	status, _ = get(t, "http://"+p.http+"/metrics")
+	require.Equal(t, 404, status)
+	p.stop(t)
+}
+
+func TestTLSOnBothListeners(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := certificate(t)
+	p := serve(t, []string{"STOMPBOX_HTTP_TLS_CERT=" + cert, "STOMPBOX_HTTP_TLS_KEY=" + key, "STOMPBOX_STOMP_TLS_CERT=" + cert, "STOMPBOX_STOMP_TLS_KEY=" + key}, "--dev")
+	connect := string(frames.Append(nil, frames.New(frames.CONNECT, "accept-version", "1.2", "login", "guest", "passcode", "guest"), frames.V12))
+	ws, _, err := (&websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: pool}}).DialContext(context.Background(), "wss://"+p.http+"/ws", nil)
+	require.NoError(t, err)
+	defer ws.Close()
+	require.NoError(t, ws.WriteMessage(websocket.TextMessage, []byte(connect)))
+	_, text, err := ws.ReadMessage()
+	require.NoError(t, err)
+	require.Contains(t, string(text), "CONNECTED")
+
+	c, err := tls.Dial("tcp", p.tcp, &tls.Config{RootCAs: pool})
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = io.WriteString(c, connect+"SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\x00SEND\ndestination:/topic/a\n\none\x00SEND\ndestination:/topic/a\n\ntwo\x00DISCONNECT\nreceipt:9\n\n\x00")
+	require.NoError(t, err)
+	all, err := io.ReadAll(c)
+	require.NoError(t, err)
+	for _, want := range []string{"CONNECTED", "one\x00", "two\x00", "receipt-id:9"} {
+		require.Contains(t, string(all), want)
+	}
+	_ = ws.Close()
+	p.stop(t)
+}
+
+func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	require.NoError(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(cert, certPEM, 0o600))
+	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
+	pool = x509.NewCertPool()
+	require.True(t, pool.AppendCertsFromPEM(certPEM))
+	return cert, key, pool
+}
+
+// TestTheBenchmarksRun runs each at its smallest: they check order and loss.
+func TestTheBenchmarksRun(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"fanout", "--connections", "20", "--messages", "50"}, {"pingpong", "--messages", "50"}, {"idle", "--connections", "20"},
+	} {
+		out, stderr, err := run(t, nil, append([]string{"bench", "--rounds", "1"}, args...)...)
+		require.NoError(t, err, stderr)
+		require.Contains(t, out, "median:")
+	}
+}
