@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -150,8 +151,14 @@ func (k Key) load() (auth.Key, error) {
 		}
 		secret = []byte(strings.TrimRight(string(text), "\r\n"))
 	}
+	if strings.HasPrefix(string(secret), exampleSecret) {
+		return auth.Key{}, errors.New("the secret is the example's, which everybody knows; make one: openssl rand -base64 32")
+	}
 	return auth.NewSecretKey(k.ID, k.Algorithm, secret)
 }
+
+// exampleSecret begins the secrets of stompbox.example.yaml.
+const exampleSecret = "change me"
 
 // Sign makes a token as this configuration would accept it, with its first key
 // that can sign. Without any it uses the key of development mode, and dev is true.

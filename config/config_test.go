@@ -79,6 +79,11 @@ func TestTheExampleIsComplete(t *testing.T) {
 	c, err := config.Load(config.Source{File: "../stompbox.example.yaml", Environ: []string{}})
 	require.NoError(t, err)
 	require.NotEmpty(t, c.Auth.Roles)
+	_, err = c.Authenticator(t.Context(), c.Logger(io.Discard))
+	require.Error(t, err, "the example as it stands must not be served: everybody knows it")
+	c.Auth.Logins, c.Auth.JWT.Keys = nil, nil
+	_, err = c.Authenticator(t.Context(), c.Logger(io.Discard))
+	require.ErrorContains(t, err, "make one: openssl")
 	text, err := os.ReadFile("../stompbox.example.yaml")
 	require.NoError(t, err)
 	for _, key := range config.Keys() {

@@ -24,7 +24,10 @@ type EmbeddedOptions struct {
 }
 
 // Server is an embedded NATS server.
-type Server struct{ nats *server.Server }
+type Server struct {
+	nats    *server.Server
+	private bool // it does not listen, so this process is its only client
+}
 
 // Embed starts a NATS server in this process and connects to it.
 func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
@@ -41,7 +44,7 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("relay: embedded NATS: %w", err)
 	}
-	embedded := &Server{nats: s}
+	embedded := &Server{nats: s, private: options.DontListen}
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
 		embedded.close()

@@ -114,6 +114,9 @@ func (r *Relay) Ready() bool { return r.conn.IsConnected() }
 // Publish hands a message to the other nodes with an interest in it. It fails
 // when the server is out of reach: nothing is kept for later.
 func (r *Relay) Publish(m *broker.Message) error {
+	if r.server != nil && r.server.private {
+		return nil // nobody but this node can reach the server
+	}
 	return r.conn.PublishMsg(encode(r.prefix, m))
 }
 
