@@ -14,8 +14,9 @@ build: ## build bin/stompbox
 run: ## run the broker in development mode
 	go run ./cmd/stompbox serve --dev
 
+# Packages run one after the other: their tests open thousands of connections.
 test: ## all Go tests with the race detector; needs Go alone
-	go test -race ./...
+	go test -race -p 1 ./...
 
 lint: ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }

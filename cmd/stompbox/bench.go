@@ -12,6 +12,7 @@ import (
 // benchOptions are what all benchmarks have.
 type benchOptions struct {
 	connections, messages, inFlight, size, rounds int
+	burst                                         bool
 }
 
 func newBench() *cobra.Command {
@@ -34,6 +35,7 @@ func newBenchOf(name, short string, run func(context.Context, *benchServer, benc
 	f.IntVar(&o.connections, "connections", o.connections, "WebSocket subscribers")
 	f.IntVar(&o.messages, "messages", o.messages, "messages to send in a round")
 	f.IntVar(&o.inFlight, "in-flight", o.inFlight, "messages sent before the first has reached all")
+	f.BoolVar(&o.burst, "burst", false, "send the messages in flight at once, then wait for all of them")
 	f.IntVar(&o.size, "size", 128, "octets in a body")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds, of which the median is printed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -84,7 +86,7 @@ func benchFanout(ctx context.Context, s *benchServer, o benchOptions) (string, f
 	}
 	cpu, start := s.cpu(), time.Now()
 	for i := range o.messages {
-		if err := count.waitFor(ctx, i-o.inFlight); err != nil {
+		if err := count.waitFor(ctx, o.mustHaveArrived(i)); err != nil {
 			return "", 0, err
 		}
 		if err := publisher.publish("/topic/bench.room", i, o.size); err != nil {
@@ -101,6 +103,15 @@ func benchFanout(ctx context.Context, s *benchServer, o benchOptions) (string, f
 	figure := used.Seconds() / deliveries * 1e6
 	return fmt.Sprintf("fanout: %d subscribers, %d messages of %d B, %d in flight: %.2f server CPU s per million deliveries, %.0f deliveries/s, none lost, in order",
 		o.connections, o.messages, o.size, o.inFlight, figure, deliveries/took.Seconds()), figure, nil
+}
+
+// mustHaveArrived returns which message has to have reached all before message i
+// is sent.
+func (o benchOptions) mustHaveArrived(i int) int {
+	if o.burst {
+		return i - i%o.inFlight - 1
+	}
+	return i - o.inFlight
 }
 
 // benchIdle returns KB of resident memory per connection.

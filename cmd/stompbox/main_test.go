@@ -146,6 +146,34 @@ func TestDevelopmentModeServesEverythingAndStopsCleanly(t *testing.T) {
 	require.NotContains(t, p.stderr.String(), token)
 }
 
+// TestTwoProcessesShareOneNATS joins a broker to the embedded server of another.
+func TestTwoProcessesShareOneNATS(t *testing.T) {
+	t.Parallel()
+	address, err := freeAddress()
+	require.NoError(t, err)
+	first := serve(t, nil, "--dev", "--nats-listen", address)
+	second := serve(t, nil, "--dev", "--nats", "nats://"+address)
+	for destination, listen := range map[string]string{"/topic/chat.room1": "/topic/chat.*", "/user/guest/queue/x": "/user/queue/x"} {
+		listening := command(t, nil, "listen", "--url", "ws://"+second.http+"/ws", "-n", "1", listen)
+		out, err := listening.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, listening.Start())
+		require.Eventually(t, func() bool {
+			_, metrics := get(t, "http://"+second.http+"/metrics")
+			return strings.Contains(metrics, "stompbox_subscriptions 1")
+		}, 10*time.Second, 20*time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // listen asks for no receipt, so its interest is on the way
+		_, stderr, err := run(t, nil, "send", "--url", "tcp://"+first.tcp, destination, "hello neighbour")
+		require.NoError(t, err, stderr)
+		heard, err := io.ReadAll(out)
+		require.NoError(t, err)
+		require.NoError(t, listening.Wait())
+		require.Contains(t, string(heard), "hello neighbour")
+	}
+	second.stop(t)
+	first.stop(t)
+}
+
 func TestServeRefusesWhatIsNotSafe(t *testing.T) {
 	t.Parallel()
 	for says, args := range map[string][]string{

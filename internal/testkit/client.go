@@ -26,8 +26,9 @@ type Client struct {
 	CloseCode int
 }
 
-// patience is how long a frame may take.
-const patience = 10 * time.Second
+// patience is how long a frame may take before a test gives up. It is long, as
+// race-detecting tests share few cores: nothing here measures time.
+const patience = 90 * time.Second
 
 // DialTCP opens a TCP connection.
 func DialTCP(t testing.TB, n *Node) *Client {

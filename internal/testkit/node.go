@@ -90,7 +90,7 @@ func Start(t testing.TB, o Options) *Node {
 	go func() { served <- tcp.Serve(ctx, l) }()
 
 	t.Cleanup(func() {
-		late, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		late, stop := context.WithTimeout(context.Background(), time.Minute)
 		defer stop()
 		require.NoError(t, n.Broker.Shutdown(late))
 		cancel()

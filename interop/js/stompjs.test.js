@@ -6,7 +6,7 @@ import { Broker, Inbox, sleep } from "./broker.js";
 
 let broker;
 before(async () => {
-  broker = await Broker.start({ STOMPBOX_HEARTBEAT_SEND: "300ms", STOMPBOX_HEARTBEAT_RECEIVE: "300ms" });
+  broker = await Broker.start({ STOMPBOX_HEARTBEAT_SEND: "300ms", STOMPBOX_HEARTBEAT_RECEIVE: "300ms", STOMPBOX_HEARTBEAT_GRACE: "10" });
 });
 after(async () => assert.equal(await broker.remove(), 0, "SIGTERM drains and exits 0"));
 
