@@ -62,13 +62,33 @@ var (
 // mostPooled bounds the slices that are kept for reuse.
 const mostPooled = 4096
 
-// push queues a frame that must not be dropped. It does nothing once the outbox ends.
+// push queues a frame that no policy may drop, such as a RECEIPT or a pong. A
+// peer that asks for more of them than it reads is too slow under every policy.
+// It does nothing once the outbox ends.
 func (o *outbox) push(data []byte) {
 	o.mu.Lock()
-	if o.state == outboxOpen {
-		o.add(item{data: data})
+	it := item{data: data}
+	switch {
+	case o.state != outboxOpen:
+		o.mu.Unlock()
+	case o.fits(len(data)) || o.makeRoom(it):
+		o.add(it)
+		o.mu.Unlock()
+	default:
+		o.overflow()
 	}
+}
+
+// overflow reports a full outbox, once. The caller holds the lock, which
+// overflow releases.
+func (o *outbox) overflow() {
+	first := !o.overfull
+	o.overfull = true
 	o.mu.Unlock()
+	o.dropped.Add(1)
+	if first {
+		o.full()
+	}
 }
 
 // pushMessage queues a message and reports whether it did.
@@ -93,13 +113,7 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *Message) bool {
 		o.mu.Unlock()
 		return true
 	}
-	first := !o.overfull
-	o.overfull = true
-	o.mu.Unlock()
-	o.dropped.Add(1)
-	if first {
-		o.full()
-	}
+	o.overflow()
 	return false
 }
 

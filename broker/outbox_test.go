@@ -143,6 +143,22 @@ func TestSlowConsumerPolicies(t *testing.T) {
 	require.EqualValues(t, 1, tooSlow, "more destinations than fit")
 }
 
+// TestReceiptsThatNobodyReadsAreBounded: not only messages fill an outbox.
+func TestReceiptsThatNobodyReadsAreBounded(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []Policy{PolicyDisconnect, PolicyDropOldest, PolicyConflate} {
+		g := newGate(false)
+		o, tooSlow := newTestOutbox(g, OutboxOptions{MaxBytes: 1 << 20, MaxFrames: 20, Policy: policy})
+		for range 100 {
+			o.push([]byte("RECEIPT"))
+			require.LessOrEqual(t, o.frames, 20)
+		}
+		require.EqualValues(t, 1, tooSlow.Load())
+		close(g.open)
+		require.Eventually(t, o.idle, 5*time.Second, time.Millisecond)
+	}
+}
+
 func newTestBroker(t testing.TB) *Broker {
 	b, err := New(Options{Authenticator: &auth.Authenticator{}, Relay: &lonely{interests: map[string]int{}}})
 	require.NoError(t, err)
