@@ -31,7 +31,9 @@ type Broker struct {
 	ctx      context.Context // ends with the broker
 	cancel   context.CancelFunc
 	draining atomic.Bool
-	sweeper  sync.WaitGroup
+
+	sweepEvery time.Duration
+	sweeper    sync.WaitGroup
 }
 
 // New returns a running broker. [Broker.Shutdown] ends it.
@@ -45,6 +47,7 @@ func New(o Options) (*Broker, error) {
 	}
 	b.router = newRouter(o.Relay, b.arrived)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.sweepEvery = b.sweepInterval()
 	b.sweeper.Go(b.sweep)
 	return b, nil
 }

@@ -75,7 +75,7 @@ func (u *unacked) compact() {
 }
 
 // ack acknowledges id, and all before it when cumulative. It reports whether id
-// was open, or could have been.
+// was open.
 func (u *unacked) ack(id string, cumulative bool) bool {
 	if _, ok := u.open[id]; !ok {
 		return false

@@ -6,7 +6,7 @@ import "time"
 // miss, tokens that end, clients that never connect, writes that hang. One
 // goroutine does it for all, so that idle connections need no timer.
 func (b *Broker) sweep() {
-	tick := time.NewTicker(b.sweepInterval())
+	tick := time.NewTicker(b.sweepEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -19,7 +19,7 @@ func (b *Broker) sweep() {
 	}
 }
 
-// sweepInterval is fine enough for the shortest interval there can be.
+// sweepInterval returns how often to sweep: fine enough for the shortest interval there can be.
 func (b *Broker) sweepInterval() time.Duration {
 	interval := time.Second
 	for _, d := range []time.Duration{b.heartBeat.Send, b.heartBeat.Receive, b.limits.ConnectTimeout, b.limits.IdleTimeout} {
@@ -66,7 +66,7 @@ func (s *Session) sweepBeats(now int64) {
 	} else {
 		s.sweepIdle(now, silent)
 	}
-	interval := int64(s.broker.sweepInterval())
+	interval := int64(s.broker.sweepEvery)
 	if send := s.beatSend.Load(); send > 0 && now-s.outbox.lastWrite.Load()+interval >= send && s.outbox.writing.Load() == 0 {
 		s.outbox.push(s.framing.HeartBeat())
 	}

@@ -6,8 +6,7 @@ package broker
 func (b *Broker) publish(m *Message) error {
 	f := newFanout(m)
 	b.router.find(m.Key, f.group)
-	b.counters.delivered.Add(int64(f.count))
-	f.release()
+	b.finish(f)
 	if err := b.relay.Publish(m); err != nil {
 		// Local delivery goes on without the others: at most once is what
 		// these destinations promise.
@@ -27,6 +26,11 @@ func (b *Broker) arrived(g *group, m *Message) {
 	b.counters.relayed.Add(1)
 	f := newFanout(m)
 	f.group(g)
+	b.finish(f)
+}
+
+// finish counts what a fanout delivered, and gives it back.
+func (b *Broker) finish(f *fanout) {
 	b.counters.delivered.Add(int64(f.count))
 	f.release()
 }

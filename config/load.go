@@ -63,25 +63,21 @@ func readFile(v *viper.Viper, file string, known []string) error {
 	if !explicit {
 		file = "stompbox.yaml"
 	}
-	v.SetConfigFile(file)
-	v.SetConfigType("yaml")
-	err := v.ReadInConfig()
+	only := viper.New() // without the defaults, so that only the file's keys are checked
+	only.SetConfigFile(file)
+	only.SetConfigType("yaml")
+	err := only.ReadInConfig()
 	if errors.Is(err, os.ErrNotExist) && !explicit {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("configuration: cannot read %s: %w", file, err)
 	}
-	only := viper.New()
-	only.SetConfigFile(file)
-	only.SetConfigType("yaml")
-	if err := only.ReadInConfig(); err != nil {
-		return fmt.Errorf("configuration: cannot read %s: %w", file, err)
-	}
-	if unknown := unknownKeys(only.AllSettings()); len(unknown) > 0 {
+	settings := only.AllSettings()
+	if unknown := unknownKeys(settings); len(unknown) > 0 {
 		return fmt.Errorf("configuration: %s: unknown key %s", file, suggestion(unknown[0], known))
 	}
-	return nil
+	return v.MergeConfigMap(settings)
 }
 
 // readEnv sets the keys that variables name. Lists are separated by commas.

@@ -69,16 +69,11 @@ func oneRound(ctx context.Context, run func(context.Context, *benchServer, bench
 
 // benchFanout returns server CPU seconds per million deliveries.
 func benchFanout(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
-	subscribers, err := s.subscribers(ctx, o.connections, "/topic/bench.room")
+	publisher, subscribers, err := s.dialAll(ctx, o.connections)
 	if err != nil {
 		return "", 0, err
 	}
-	defer closeAll(subscribers)
-	publisher, err := s.dial(ctx)
-	if err != nil {
-		return "", 0, err
-	}
-	defer publisher.close()
+	defer closeAll(append(subscribers, publisher))
 	count := newWindow(o.connections, o.messages)
 	failed := make(chan error, len(subscribers))
 	for _, c := range subscribers {
@@ -89,7 +84,7 @@ func benchFanout(ctx context.Context, s *benchServer, o benchOptions) (string, f
 		if err := count.waitFor(ctx, o.mustHaveArrived(i)); err != nil {
 			return "", 0, err
 		}
-		if err := publisher.publish("/topic/bench.room", i, o.size); err != nil {
+		if err := publisher.publish(i, o.size); err != nil {
 			return "", 0, err
 		}
 	}
@@ -117,7 +112,7 @@ func (o benchOptions) mustHaveArrived(i int) int {
 // benchIdle returns KB of resident memory per connection.
 func benchIdle(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
 	before := s.rss()
-	subscribers, err := s.subscribers(ctx, o.connections, "/topic/bench.room")
+	subscribers, err := s.subscribers(ctx, o.connections)
 	if err != nil {
 		return "", 0, err
 	}
@@ -133,21 +128,16 @@ func benchIdle(ctx context.Context, s *benchServer, o benchOptions) (string, flo
 
 // benchPingpong returns the median time in microseconds.
 func benchPingpong(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
-	subscribers, err := s.subscribers(ctx, 1, "/topic/bench.room")
+	publisher, subscribers, err := s.dialAll(ctx, 1)
 	if err != nil {
 		return "", 0, err
 	}
-	defer closeAll(subscribers)
-	publisher, err := s.dial(ctx)
-	if err != nil {
-		return "", 0, err
-	}
-	defer publisher.close()
+	defer closeAll(append(subscribers, publisher))
 	took := make([]time.Duration, 0, o.messages)
 	cpu := s.cpu()
 	for i := range o.messages {
 		start := time.Now()
-		if err := publisher.publish("/topic/bench.room", i, o.size); err != nil {
+		if err := publisher.publish(i, o.size); err != nil {
 			return "", 0, err
 		}
 		if err := subscribers[0].readOne(i); err != nil {

@@ -56,8 +56,22 @@ func (c *benchClient) expect(command string) error {
 
 func (c *benchClient) close() { _ = c.ws.Close() }
 
+// benchTopic is where all benchmarks send.
+const benchTopic = "/topic/bench.room"
+
+// dialAll opens a publisher and n subscribers.
+func (s *benchServer) dialAll(ctx context.Context, n int) (publisher *benchClient, subscribers []*benchClient, err error) {
+	if subscribers, err = s.subscribers(ctx, n); err != nil {
+		return nil, nil, err
+	}
+	if publisher, err = s.dial(ctx); err != nil {
+		closeAll(subscribers)
+	}
+	return publisher, subscribers, err
+}
+
 // subscribers opens connections, some at a time, each subscribed as sub-0.
-func (s *benchServer) subscribers(ctx context.Context, n int, destination string) ([]*benchClient, error) {
+func (s *benchServer) subscribers(ctx context.Context, n int) ([]*benchClient, error) {
 	all := make([]*benchClient, n)
 	errs := make(chan error, n)
 	slots := make(chan struct{}, 32)
@@ -68,7 +82,7 @@ func (s *benchServer) subscribers(ctx context.Context, n int, destination string
 			defer func() { <-slots }()
 			c, err := s.dial(ctx)
 			if err == nil {
-				err = c.send(frames.New(frames.SUBSCRIBE, "id", "sub-0", "destination", destination, "receipt", "r"))
+				err = c.send(frames.New(frames.SUBSCRIBE, "id", "sub-0", "destination", benchTopic, "receipt", "r"))
 			}
 			if err == nil {
 				err = c.expect(frames.RECEIPT)
@@ -99,13 +113,13 @@ func closeAll(all []*benchClient) {
 }
 
 // publish sends message number i, whose body begins with the number.
-func (c *benchClient) publish(destination string, i, size int) error {
+func (c *benchClient) publish(i, size int) error {
 	c.body = strconv.AppendInt(c.body[:0], int64(i), 10)
 	c.body = append(c.body, ' ')
 	for len(c.body) < size {
 		c.body = append(c.body, 'x')
 	}
-	return c.send(&frames.Frame{Command: frames.SEND, Headers: frames.Headers{{Name: "destination", Value: destination}}, Body: c.body})
+	return c.send(&frames.Frame{Command: frames.SEND, Headers: frames.Headers{{Name: "destination", Value: benchTopic}}, Body: c.body})
 }
 
 // readSequence reads n messages, checks that they are 0 to n-1, and reports each.
