@@ -1,6 +1,11 @@
 package broker
 
-import "github.com/stompbox/stompbox/frames"
+import (
+	"strings"
+	"sync"
+
+	"github.com/stompbox/stompbox/frames"
+)
 
 // remember notes that a message of a client-acknowledged subscription goes out.
 func (s *Session) remember(sub *subscription, messageID string) {
@@ -9,21 +14,44 @@ func (s *Session) remember(sub *subscription, messageID string) {
 	s.mu.Unlock()
 }
 
-// acknowledge handles ACK and NACK. Topics take them and do not deliver again;
-// an unknown id is an error all the same.
+// acknowledge handles ACK and NACK. A queue loses the message or gets it back.
+// Topics take them and do not deliver again; an unknown id is an error all the same.
 func (s *Session) acknowledge(f *frames.Frame) error {
 	if f.Command == frames.NACK && s.version() == frames.V10 {
 		return errorf(CodeUnexpected, "NACK exists since STOMP 1.1")
 	}
-	command := f.Command
 	id, sub, err := s.acknowledged(f)
 	if err != nil {
 		return err
 	}
-	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
-		return s.inTransaction(name, 0, func() error { return s.settle(command, id, sub) })
+	one, err := s.holder(f.Command, id, sub)
+	if err != nil || one == nil {
+		return err
 	}
-	return s.settle(command, id, sub)
+	if f.Command == frames.NACK {
+		id := strings.Clone(id)
+		return s.nowOrLater(f, func() error { return s.nack(one, id) })
+	}
+	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
+		id := strings.Clone(id)
+		return s.inTransaction(name, 0, step{run: func() error { return s.ack(one, id, nil) }})
+	}
+	if _, ok := f.Headers.Lookup(frames.Receipt); !ok || one.consumer == nil {
+		return s.ack(one, id, nil)
+	}
+	a := s.line.expect(f, 0)
+	if err := s.ack(one, id, a); err != nil {
+		return err
+	}
+	return errLater
+}
+
+// nowOrLater carries a step out, or keeps it for the COMMIT.
+func (s *Session) nowOrLater(f *frames.Frame, run func() error) error {
+	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
+		return s.inTransaction(name, 0, step{run: run})
+	}
+	return run()
 }
 
 // acknowledged returns the id that the frame names, in the way of its version.
@@ -45,27 +73,123 @@ func (s *Session) acknowledged(f *frames.Frame) (id string, sub *subscription, e
 		return "", nil, errorf(CodeMissingHeader, "%s needs the header subscription in STOMP 1.1", f.Command)
 	}
 	if sub = s.subs[subscriptionName(name, true, "")]; sub == nil {
+		sub = s.retired[subscriptionName(name, true, "")]
+	}
+	if sub == nil {
 		return "", nil, errorf(CodeAck, "%s: there is no subscription with id %q", f.Command, name)
 	}
 	return id, sub, nil
 }
 
-// settle takes an acknowledgement into account.
-func (s *Session) settle(command, id string, sub *subscription) error {
+// holder returns the subscription that waits for an acknowledgement of id. It
+// returns nil without an error where the message may be one that was forgotten.
+func (s *Session) holder(command, id string, sub *subscription) (*subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	forgot := false
-	for _, one := range s.subs {
-		if sub != nil && one != sub {
-			continue
+	for _, subs := range []map[string]*subscription{s.subs, s.retired} {
+		for _, one := range subs {
+			if (sub != nil && one != sub) || one.ack == ackAuto {
+				continue
+			}
+			if _, ok := one.unacked.open[id]; ok {
+				return one, nil
+			}
+			forgot = forgot || one.unacked.forgot
 		}
-		if one.unacked.ack(id, one.ack == ackClient && command == frames.ACK) {
-			return nil
-		}
-		forgot = forgot || one.unacked.forgot
 	}
 	if forgot {
-		return nil // it may be one of those that are not remembered
+		return nil, nil
 	}
-	return errorf(CodeAck, "%s: no message with id %q waits for an acknowledgement", command, id)
+	return nil, errorf(CodeAck, "%s: no message with id %q waits for an acknowledgement", command, id)
+}
+
+// ack removes what was acknowledged from its queue. With an answer it resolves
+// that once the store has confirmed all of it.
+func (s *Session) ack(sub *subscription, id string, a *answer) error {
+	var one [1]*Delivery
+	var taken []*Delivery
+	s.mu.Lock()
+	if sub.ack == ackClient {
+		taken, _ = sub.unacked.takeUpTo(id)
+	} else if d, _ := sub.unacked.take(id); d != nil {
+		one[0] = d
+		taken = one[:]
+	}
+	s.mu.Unlock()
+	done := a.onceAll(len(taken))
+	for _, d := range taken {
+		if d.reader != nil {
+			d.reader.Ack(d, done)
+		} else if done != nil {
+			done(nil)
+		}
+	}
+	s.settled(sub, len(taken))
+	s.broker.counters.acked.Add(int64(len(taken)))
+	return nil
+}
+
+// onceAll returns what to call n times, after which the answer is resolved with
+// the first error. Without an answer it is nil.
+func (a *answer) onceAll(n int) func(error) {
+	if a == nil {
+		return nil
+	}
+	if n == 0 {
+		a.resolve(nil)
+		return nil
+	}
+	var mu sync.Mutex
+	var failed error
+	return func(err error) {
+		mu.Lock()
+		n--
+		if failed == nil {
+			failed = err
+		}
+		last := n == 0
+		mu.Unlock()
+		if !last {
+			return
+		}
+		if failed != nil {
+			failed = &Error{Code: CodeUnavailable, Message: "the acknowledgement could not be confirmed; the message may come again", Cause: failed, retryAfter: retryAfter}
+		}
+		a.resolve(failed)
+	}
+}
+
+// nack returns a message to its queue at once.
+func (s *Session) nack(sub *subscription, id string) error {
+	s.mu.Lock()
+	d, _ := sub.unacked.take(id)
+	s.mu.Unlock()
+	if d == nil {
+		return nil // a topic's, or acknowledged earlier in the transaction
+	}
+	s.broker.counters.nacked.Add(1)
+	sub.consumer.queue.giveBack(d)
+	s.settled(sub, 1)
+	return nil
+}
+
+// settled tells the queue that the client holds n messages less, and forgets a
+// subscription that was only kept for them.
+func (s *Session) settled(sub *subscription, n int) {
+	if sub.consumer == nil || n == 0 {
+		return
+	}
+	sub.consumer.queue.settled(sub.consumer, n)
+	name := subscriptionName(sub.id, sub.named, sub.shown)
+	if s.retired[name] != sub {
+		return
+	}
+	s.mu.Lock()
+	left := len(sub.unacked.open)
+	s.mu.Unlock()
+	if left == 0 {
+		delete(s.retired, name)
+		s.detach(sub)
+	}
 }

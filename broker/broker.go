@@ -20,12 +20,15 @@ type Broker struct {
 	outbox    OutboxOptions
 	log       *slog.Logger
 	server    string
+	defaults  QueueDefaults
+	store     QueueStore // nil: no queues
 
 	node     string // begins the ids that this node makes
 	clock    *clock
 	ids      atomic.Uint64
 	router   *router
 	registry registry
+	queues   queues
 	counters counters
 
 	ctx      context.Context // ends with the broker
@@ -34,6 +37,7 @@ type Broker struct {
 
 	sweepEvery time.Duration
 	sweeper    sync.WaitGroup
+	burials    sync.WaitGroup // moves to dead letters under way
 }
 
 // New returns a running broker. [Broker.Shutdown] ends it.
@@ -45,6 +49,8 @@ func New(o Options) (*Broker, error) {
 		auth: o.Authenticator, relay: o.Relay, limits: o.Limits, heartBeat: o.HeartBeat, outbox: o.Outbox,
 		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(),
 	}
+	b.defaults = o.Queues
+	b.store, _ = o.Relay.(QueueStore)
 	b.router = newRouter(o.Relay, b.arrived)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.sweepEvery = b.sweepInterval()
@@ -77,6 +83,7 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	err := b.drain(ctx)
 	b.cancel()
 	b.sweeper.Wait()
+	b.burials.Wait()
 	return err
 }
 

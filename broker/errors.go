@@ -35,6 +35,8 @@ const (
 	CodeIdle             Code = "connection-idle"
 	CodeNotAvailable     Code = "not-available-yet"
 	CodeUnavailable      Code = "unavailable"
+	CodeQueueFull        Code = "queue-full"
+	CodeNotStored        Code = "not-stored"
 	CodeShutdown         Code = "shutting-down"
 )
 
@@ -45,8 +47,9 @@ type Error struct {
 	Message string
 	Cause   error
 
-	receipt string // for receipt-id
-	version bool   // name our versions in the ERROR
+	receipt    string // for receipt-id
+	version    bool   // name our versions in the ERROR
+	retryAfter int    // seconds after which trying again may do, or 0
 }
 
 func (e *Error) Error() string {

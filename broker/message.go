@@ -16,6 +16,16 @@ const (
 	HeaderRedelivered   = "redelivered"
 	HeaderDeliveryCount = "delivery-count"
 	HeaderNoEcho        = "no-echo"
+	HeaderReplyTo       = "reply-to"
+	HeaderExpires       = "expires"
+	HeaderPersistent    = "persistent"
+	HeaderAutoDelete    = "auto-delete"
+	HeaderDedupID       = "dedup-id"
+	HeaderRetryAfter    = "retry-after"
+	// What a message in a dead-letter queue says of how it came there.
+	HeaderDeadOrigin = "dead-letter-origin"
+	HeaderDeadReason = "dead-letter-reason"
+	HeaderDeadCount  = "dead-letter-count"
 )
 
 // Message is one message on its way to subscribers. It is immutable once it was
@@ -40,6 +50,15 @@ type Message struct {
 	// Headers are the sender's headers that pass through.
 	Headers frames.Headers
 	Body    []byte
+	// Dead says how a message came into a dead-letter queue, and is nil elsewhere.
+	Dead *DeadLetter
+}
+
+// DeadLetter says where a message in a dead-letter queue comes from, and why.
+type DeadLetter struct {
+	Origin string // the destination of its queue
+	Reason string
+	Count  int // how often it was delivered
 }
 
 // IsStamped reports whether only the broker may set the header on a MESSAGE; what a
@@ -47,7 +66,8 @@ type Message struct {
 func IsStamped(name string) bool {
 	switch name {
 	case frames.Destination, frames.MessageID, frames.Subscription, frames.ContentLength, frames.Ack,
-		HeaderUser, frames.Session, HeaderTimestamp, HeaderRedelivered, HeaderDeliveryCount:
+		HeaderUser, frames.Session, HeaderTimestamp, HeaderRedelivered, HeaderDeliveryCount,
+		HeaderDeadOrigin, HeaderDeadReason, HeaderDeadCount:
 		return true
 	}
 	return false
@@ -104,6 +124,11 @@ func (m *Message) appendRest(dst []byte, v frames.Version) []byte {
 	dst = append(dst, ':')
 	dst = strconv.AppendInt(dst, m.Timestamp, 10)
 	dst = append(dst, '\n')
+	if m.Dead != nil {
+		dst = frames.AppendHeader(dst, HeaderDeadOrigin, m.Dead.Origin, v)
+		dst = frames.AppendHeader(dst, HeaderDeadReason, m.Dead.Reason, v)
+		dst = frames.AppendHeader(dst, HeaderDeadCount, strconv.Itoa(m.Dead.Count), v)
+	}
 	for _, h := range m.Headers {
 		dst = frames.AppendHeader(dst, h.Name, h.Value, v)
 	}

@@ -108,6 +108,8 @@ type Options struct {
 	Limits    Limits
 	HeartBeat HeartBeat
 	Outbox    OutboxOptions
+	// Queues has defaults. It matters where the Relay is a [QueueStore].
+	Queues QueueDefaults
 	// Logger gets one line per session that ends badly. Default slog.Default.
 	Logger *slog.Logger
 	// Server is the server header of CONNECTED. Default "stompbox".
@@ -149,6 +151,7 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.HeartBeat.Grace, 2.5)
 	o.HeartBeat.Send = max(o.HeartBeat.Send, 0)
 	o.HeartBeat.Receive = max(o.HeartBeat.Receive, 0)
+	o.Queues.setDefaults()
 	setDefault(&o.Outbox.MaxBytes, 8<<20)
 	setDefault(&o.Outbox.MaxFrames, 16384)
 	setDefault(&o.Outbox.Policy, PolicyDisconnect)

@@ -31,6 +31,9 @@ type outbox struct {
 	lastWrite atomic.Int64 // clock time of the last completed write
 	writing   atomic.Int64 // clock time since which a write is under way, or 0
 	dropped   *atomic.Int64
+	written   func([]*Delivery)
+
+	waiters []*consumer // queues' subscriptions that found no room, under mu
 }
 
 type outboxState uint8
@@ -41,12 +44,13 @@ const (
 	outboxClosed
 )
 
-// item is one frame in its wire form. Only messages have a sub; they are what
-// policies may drop.
+// item is one frame in its wire form. Only topics' messages have a sub; they are
+// what policies may drop. A queue's message has a delivery.
 type item struct {
 	data        []byte
 	sub         *subscription
 	destination string
+	delivery    *Delivery
 }
 
 type conflateKey struct {
@@ -55,8 +59,8 @@ type conflateKey struct {
 }
 
 var (
-	queues  = sync.Pool{New: func() any { q := make([]item, 0, 64); return &q }}
-	batches = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
+	itemPool = sync.Pool{New: func() any { q := make([]item, 0, 64); return &q }}
+	batches  = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
 )
 
 // mostPooled bounds the slices that are kept for reuse.
@@ -115,6 +119,22 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *Message) bool {
 	}
 	o.overflow()
 	return false
+}
+
+// pushDelivery queues a queue's message, unless half of the room is taken: a
+// queue keeps what a slow consumer does not read, and hears when there is room.
+func (o *outbox) pushDelivery(data []byte, d *Delivery) pushResult {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.state != outboxOpen || d.sub.closed {
+		return pushClosed
+	}
+	if o.frames > 0 && (o.frames >= o.options.MaxFrames/2 || o.bytes+len(data) > o.options.MaxBytes/2) {
+		o.waiters = append(o.waiters, d.sub.consumer)
+		return pushFull
+	}
+	o.add(item{data: data, delivery: d})
+	return pushed
 }
 
 // fits reports whether the limits leave room. A frame of any size fits into an
@@ -184,7 +204,7 @@ func (o *outbox) conflate() {
 // holds the lock.
 func (o *outbox) add(it item) {
 	if o.queue == nil {
-		o.queue = *queues.Get().(*[]item)
+		o.queue = *itemPool.Get().(*[]item)
 	}
 	o.queue = append(o.queue, it)
 	o.frames++
@@ -272,9 +292,13 @@ func (o *outbox) flush() {
 func (o *outbox) write(queue []item) error {
 	batch := batches.Get().(*[][]byte)
 	bytes := 0
+	var deliveries []*Delivery
 	for i := range queue {
 		*batch = append(*batch, queue[i].data)
 		bytes += len(queue[i].data)
+		if d := queue[i].delivery; d != nil && d.sub.ack == ackAuto {
+			deliveries = append(deliveries, d)
+		}
 	}
 	o.writing.Store(o.clock.now())
 	err := o.transport.Write(*batch)
@@ -283,7 +307,17 @@ func (o *outbox) write(queue []item) error {
 	o.mu.Lock()
 	o.frames -= len(queue)
 	o.bytes -= bytes
+	var waiters []*consumer
+	if o.frames <= o.options.MaxFrames/4 && o.bytes <= o.options.MaxBytes/4 {
+		waiters, o.waiters = o.waiters, nil
+	}
 	o.mu.Unlock()
+	if err == nil && len(deliveries) > 0 {
+		o.written(deliveries)
+	}
+	for _, c := range waiters {
+		c.queue.unblock(c)
+	}
 	clear(*batch)
 	*batch = (*batch)[:0]
 	if cap(*batch) <= mostPooled {
@@ -292,7 +326,7 @@ func (o *outbox) write(queue []item) error {
 	clear(queue)
 	queue = queue[:0]
 	if cap(queue) <= mostPooled {
-		queues.Put(&queue)
+		itemPool.Put(&queue)
 	}
 	return err
 }

@@ -18,45 +18,59 @@ func (s *Session) send(f *frames.Frame) error {
 	if bad != nil {
 		return bad
 	}
-	deliver, err := s.prepare(kind, destination, f)
+	if err := s.replyTo(f); err != nil {
+		return err
+	}
+	todo, err := s.prepare(kind, destination, f)
 	if err != nil {
 		return err
 	}
 	s.broker.counters.received.Add(1)
 	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
-		return s.inTransaction(name, len(f.Body), deliver)
+		return s.inTransaction(name, len(f.Body), todo)
 	}
-	return deliver()
+	return todo.run()
+}
+
+// step is a frame that was checked, and is carried out now or at COMMIT.
+type step struct {
+	run func() error
+	// store is set where run would write to a queue: a transaction writes all of
+	// its queue messages together instead.
+	store *StoreRequest
 }
 
 // prepare checks a SEND completely and returns what carries it out.
-func (s *Session) prepare(kind kind, destination string, f *frames.Frame) (func() error, error) {
+func (s *Session) prepare(kind kind, destination string, f *frames.Frame) (step, error) {
 	if kind == kindToken {
 		token := f.Body
-		return func() error { return s.refresh(token) }, nil
+		return step{run: func() error { return s.refresh(token) }}, nil
 	}
 	if auth.HasWildcard(destination) {
-		return nil, badDestination(destination, "a SEND needs a name without wildcards")
+		return step{}, badDestination(destination, "a SEND needs a name without wildcards")
 	}
-	if !s.principal.Permissions.MaySend(destination) {
-		return nil, forbidden(destination, "send")
+	// Whoever knows a reply token was given it to answer.
+	if kind != kindReply && !s.principal.Permissions.MaySend(destination) {
+		return step{}, forbidden(destination, "send")
 	}
 	switch kind {
-	case kindTopic:
+	case kindTopic, kindReply:
 		m := s.message(f, destination, destination)
-		return func() error { return s.broker.publish(m) }, nil
+		return step{run: func() error { return s.broker.publish(m) }}, nil
 	case kindUser:
 		user, own, bad := splitUser(destination)
 		if bad != nil {
-			return nil, bad
+			return step{}, bad
 		}
 		m := s.message(f, own, userKey(auth.UnescapeSegment(user), own))
 		m.ToSession = f.Get(frames.Session)
-		return func() error { return s.broker.publish(m) }, nil
-	case kindQueue, kindApp:
-		return nil, notAvailable(destination)
+		return step{run: func() error { return s.broker.publish(m) }}, nil
+	case kindQueue:
+		return s.enqueue(f, destination)
+	case kindApp:
+		return step{}, notAvailable(destination)
 	}
-	return nil, badDestination(destination, "clients cannot send to it")
+	return step{}, badDestination(destination, "clients cannot send to it")
 }
 
 func notAvailable(destination string) *Error {

@@ -52,6 +52,9 @@ type Session struct {
 	transactions map[string]*transaction
 	rate         rateLimit
 
+	retired map[string]*subscription // unsubscribed, with messages to acknowledge
+	line    line
+
 	mu sync.Mutex // the unacked of all subs
 }
 
@@ -71,11 +74,13 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	s.id = b.node + "-" + strconv.FormatUint(s.number, 36)
 	s.decoder.Init(&b.limits.Frame)
 	s.lastRead.Store(s.opened)
+	s.line.session = s
 	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &b.outbox, b.clock
 	s.outbox.dropped = &b.counters.dropped
 	s.outbox.run = s.outbox.flush
 	s.outbox.full = s.tooSlow
 	s.outbox.done = s.writeFailed
+	s.outbox.written = s.written
 	s.outbox.lastWrite.Store(s.opened)
 	b.registry.add(s)
 	return s, nil
@@ -162,15 +167,10 @@ func (s *Session) handle(f *frames.Frame) error {
 	}
 	if err == nil {
 		s.confirm(f)
+	} else if errors.Is(err, errLater) {
+		err = nil
 	}
 	return err
-}
-
-// confirm answers a receipt header.
-func (s *Session) confirm(f *frames.Frame) {
-	if receipt, ok := f.Headers.Lookup(frames.Receipt); ok {
-		s.pushFrame(frames.New(frames.RECEIPT, frames.ReceiptID, receipt))
-	}
 }
 
 func (s *Session) disconnect(f *frames.Frame) {
@@ -178,7 +178,7 @@ func (s *Session) disconnect(f *frames.Frame) {
 	if id, ok := f.Headers.Lookup(frames.Receipt); ok {
 		receipt = s.encode(frames.New(frames.RECEIPT, frames.ReceiptID, id))
 	}
-	s.finish(false, receipt, s.framing.Close(CloseNormal, ""))
+	s.line.whenDone(func() { s.finish(false, receipt, s.framing.Close(CloseNormal, "")) })
 }
 
 // pushFrame queues one of the broker's own frames.
@@ -196,6 +196,8 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	}
 	code := CloseProtocol
 	switch e.Code {
+	case CodeUnavailable, CodeQueueFull, CodeNotStored:
+		code = CloseRetry
 	case CodeUnauthenticated, CodeForbidden, CodeTooManySubs, CodeTransactionSize, CodeMessageRate,
 		frames.CodeBodySize, frames.CodeHeaderCount, frames.CodeHeaderLine:
 		code = ClosePolicy
@@ -224,6 +226,9 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 		}
 		if e.version {
 			f.Headers = f.Headers.With(frames.VersionName, frames.Supported)
+		}
+		if e.retryAfter > 0 {
+			f.Headers = f.Headers.With(HeaderRetryAfter, strconv.Itoa(e.retryAfter))
 		}
 		f.Headers = f.Headers.With(frames.ContentType, "text/plain")
 		f.Body = []byte(e.Message)
@@ -276,11 +281,13 @@ func (s *Session) Detach(reason error) {
 		s.broker.log.Debug("connection lost", "session", s.id, "remote", s.transport.RemoteAddr(), "error", reason)
 	}
 	s.outbox.abandon()
-	for _, sub := range s.subs {
-		s.broker.router.remove(sub)
+	for _, subs := range []map[string]*subscription{s.subs, s.retired} {
+		for _, sub := range subs {
+			s.detach(sub)
+		}
 	}
 	s.broker.counters.subscriptions.Add(-int64(len(s.subs)))
-	s.subs, s.transactions = nil, nil
+	s.subs, s.retired, s.transactions = nil, nil, nil
 	_ = s.transport.Close()
 	s.broker.registry.remove(s)
 	s.broker.counters.sessions.Add(-1)

@@ -16,11 +16,19 @@ type Stats struct {
 	Dropped       int64 // messages dropped for slow consumers
 	Relayed       int64 // messages that came from other nodes
 	RelayErrors   int64 // messages that could not be handed to other nodes
+	Stored        int64 // queue messages that the store confirmed
+	Refused       int64 // queue messages that were not stored
+	Acked         int64 // queue messages removed
+	Nacked        int64 // queue messages given back by NACK
+	Dead          int64 // queue messages moved to dead letters
+	Expired       int64 // queue messages thrown away after their time
+	Queues        int64 // queues with subscriptions on this node, now
 	Errors        map[Code]int64
 }
 
 type counters struct {
-	sessions, subscriptions, connected, received, delivered, dropped, relayed, relayErrors atomic.Int64
+	sessions, subscriptions, connected, received, delivered, dropped, relayed, relayErrors,
+	stored, refused, acked, nacked, dead, expired, offered atomic.Int64
 
 	mu     sync.Mutex
 	errors map[Code]int64
@@ -45,5 +53,7 @@ func (b *Broker) Stats() Stats {
 		Sessions: c.sessions.Load(), Subscriptions: c.subscriptions.Load(), Connected: c.connected.Load(),
 		Received: c.received.Load(), Delivered: c.delivered.Load(), Dropped: c.dropped.Load(),
 		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
+		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(),
+		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())),
 	}
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,26 +19,49 @@ func (s *Session) subscribe(f *frames.Frame) error {
 	if err != nil {
 		return err
 	}
-	name := subscriptionName(sub.id, sub.named, sub.shown)
-	if _, twice := s.subs[name]; twice {
-		return errorf(CodeSubscription, "there is a subscription with id %q already", sub.id)
-	}
-	if most := s.broker.limits.MaxSubscriptions; most > 0 && len(s.subs) >= most {
-		return errorf(CodeTooManySubs, "a connection may have %d subscriptions", most)
-	}
-	group, err := s.broker.router.add(sub)
+	group, err := s.attach(subscriptionName(sub.id, sub.named, sub.shown), sub)
 	if err != nil {
-		return &Error{Code: CodeUnavailable, Message: "the subscription could not be made known to the other nodes", Cause: err}
+		return err
+	}
+	if _, ok := f.Headers.Lookup(frames.Receipt); ok && group != nil {
+		s.flushInterest(group)
+	}
+	return nil
+}
+
+// attach makes a subscription one of the session's, and known to the router or
+// to its queue. The group is the router's.
+func (s *Session) attach(name string, sub *subscription) (*group, error) {
+	if _, twice := s.subs[name]; twice {
+		return nil, errorf(CodeSubscription, "there is a subscription with id %q already", sub.id)
+	}
+	if most := s.broker.limits.MaxSubscriptions; most > 0 && len(s.subs)+len(s.retired) >= most {
+		return nil, errorf(CodeTooManySubs, "a connection may have %d subscriptions", most)
+	}
+	var joined *group
+	if c := sub.consumer; c != nil {
+		c.queue = s.broker.queues.acquire(s.broker, sub.shown, c.transient)
+		if err := c.queue.open(); err != nil {
+			s.broker.queues.release(c.queue)
+			return nil, storeError("destination \""+sub.shown+"\"", err)
+		}
+		if old := s.retired[name]; old != nil {
+			delete(s.retired, name) // its id is taken again, so nobody can name its messages
+			s.detach(old)
+		}
+		c.queue.add(sub)
+	} else {
+		var err error
+		if joined, err = s.broker.router.add(sub); err != nil {
+			return nil, &Error{Code: CodeUnavailable, Message: "the subscription could not be made known to the other nodes", Cause: err, retryAfter: retryAfter}
+		}
 	}
 	if s.subs == nil {
 		s.subs = make(map[string]*subscription)
 	}
 	s.subs[name] = sub
 	s.broker.counters.subscriptions.Add(1)
-	if _, ok := f.Headers.Lookup(frames.Receipt); ok {
-		s.flushInterest(group)
-	}
-	return nil
+	return joined, nil
 }
 
 // flushInterest waits until messages of other nodes would arrive. While the
@@ -90,13 +114,25 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	sub := &subscription{session: s, id: strings.Clone(id), named: named, shown: destination, pattern: asked, ack: ack}
 	switch kind {
 	case kindTopic, kindUser:
-	case kindQueue, kindApp:
+	case kindQueue:
+		if s.broker.store == nil {
+			return nil, errorf(CodeNotAvailable, "destination %q: this server has no store for queues", destination)
+		}
+		if auth.HasWildcard(destination) {
+			return nil, badDestination(destination, "a queue cannot be subscribed to by a pattern; name one queue")
+		}
+	case kindApp:
 		return nil, notAvailable(destination)
+	case kindTempQueue:
+		return nil, badDestination(destination, "name it in the reply-to header of a SEND; the subscription is made with that")
 	default:
 		return nil, badDestination(destination, "clients cannot subscribe to it")
 	}
 	if !s.principal.Permissions.MaySubscribe(asked) {
 		return nil, forbidden(destination, "subscribe")
+	}
+	if kind == kindQueue {
+		return sub, s.consume(sub, f)
 	}
 	if kind == kindUser {
 		if sub.pattern, err = auth.ParsePattern(userKey(s.principal.Name, destination)); err != nil {
@@ -139,7 +175,54 @@ func (s *Session) unsubscribe(f *frames.Frame) error {
 	}
 	delete(s.subs, name)
 	s.outbox.closeSubscription(sub)
-	s.broker.router.remove(sub)
 	s.broker.counters.subscriptions.Add(-1)
+	if sub.consumer != nil {
+		s.retire(name, sub)
+		return nil
+	}
+	s.broker.router.remove(sub)
+	return nil
+}
+
+// retire ends a subscription to a queue, but keeps it while the client holds
+// messages of it: what it was given it can still acknowledge, and what it does
+// not goes back when the session ends.
+func (s *Session) retire(name string, sub *subscription) {
+	sub.consumer.queue.retire(sub.consumer)
+	s.mu.Lock()
+	held := len(sub.unacked.open)
+	s.mu.Unlock()
+	if held == 0 {
+		s.detach(sub)
+		return
+	}
+	if s.retired == nil {
+		s.retired = make(map[string]*subscription)
+	}
+	if old := s.retired[name]; old != nil {
+		s.detach(old)
+	}
+	s.retired[name] = sub
+}
+
+// consume makes a subscription a consumer of its queue.
+func (s *Session) consume(sub *subscription, f *frames.Frame) error {
+	defaults := &s.broker.defaults
+	prefetch := defaults.Prefetch
+	for _, header := range []string{"prefetch-count", "activemq.prefetchSize"} {
+		value, ok := f.Headers.Lookup(header)
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 0 {
+			return errorf(CodeBadHeader, "%s %q is not a number of messages", header, value)
+		}
+		if prefetch = min(n, defaults.MaxPrefetch); n == 0 {
+			prefetch = defaults.MaxPrefetch // RabbitMQ's word for as many as can be
+		}
+		break
+	}
+	sub.consumer = &consumer{prefetch: prefetch, transient: defaults.transient(sub.shown) || isTrue(f, HeaderAutoDelete)}
 	return nil
 }

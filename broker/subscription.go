@@ -25,6 +25,9 @@ type subscription struct {
 
 	place  int  // in its group, under the group's lock
 	closed bool // under the outbox's lock: nothing is pushed any more
+	temp   bool // made by a reply-to header
+
+	consumer *consumer // of queues alone
 
 	unacked unacked // of ackClient and ackIndividual, under the session's lock
 }
@@ -38,58 +41,86 @@ type encoding struct {
 	ack     bool
 }
 
-// unacked remembers which messages of a subscription were not acknowledged. The
-// oldest are forgotten beyond the limit, since nothing is lost with them: a
+// unacked remembers which messages of a subscription were not acknowledged, in
+// the order in which they went out. Of topics' messages it knows the id alone,
+// and forgets the oldest beyond a limit, since nothing is lost with them: a
 // topic does not deliver again.
 type unacked struct {
 	order  []string
-	open   map[string]struct{}
+	open   map[string]*Delivery // nil for topics' messages
 	forgot bool
 }
 
+// add notes a topic's message.
 func (u *unacked) add(id string, limit int) {
-	if u.open == nil {
-		u.open = make(map[string]struct{})
-	}
-	u.order = append(u.order, id)
-	u.open[id] = struct{}{}
+	u.put(id, nil)
 	for len(u.open) > limit {
 		delete(u.open, u.order[0])
 		u.order = u.order[1:]
 		u.forgot = true
 	}
-	for len(u.order) > 2*len(u.open)+16 {
+}
+
+// hold notes a queue's message.
+func (u *unacked) hold(d *Delivery) { u.put(d.Message.ID, d) }
+
+func (u *unacked) put(id string, d *Delivery) {
+	if u.open == nil {
+		u.open = make(map[string]*Delivery)
+	}
+	u.order = append(u.order, id)
+	u.open[id] = d
+	if len(u.order) > 2*len(u.open)+16 {
 		u.compact()
 	}
 }
 
 // compact drops what was acknowledged from the order.
 func (u *unacked) compact() {
-	kept := make([]string, 0, len(u.open))
+	kept := u.order[:0]
 	for _, id := range u.order {
 		if _, ok := u.open[id]; ok {
 			kept = append(kept, id)
 		}
 	}
+	clear(u.order[len(kept):])
 	u.order = kept
 }
 
-// ack acknowledges id, and all before it when cumulative. It reports whether id
-// was open.
-func (u *unacked) ack(id string, cumulative bool) bool {
+// take removes one message, and reports whether it was there.
+func (u *unacked) take(id string) (*Delivery, bool) {
+	d, ok := u.open[id]
+	delete(u.open, id)
+	return d, ok
+}
+
+// takeUpTo removes the message and all before it, and returns those of queues,
+// or reports that it is not there.
+func (u *unacked) takeUpTo(id string) ([]*Delivery, bool) {
 	if _, ok := u.open[id]; !ok {
-		return false
+		return nil, false
 	}
-	if !cumulative {
-		delete(u.open, id)
-		return true
-	}
+	var taken []*Delivery
 	for i, one := range u.order {
-		delete(u.open, one)
+		if d, _ := u.take(one); d != nil {
+			taken = append(taken, d)
+		}
 		if one == id {
 			u.order = u.order[i+1:]
 			break
 		}
 	}
-	return true
+	return taken, true
+}
+
+// takeAll removes all messages, and returns those of queues.
+func (u *unacked) takeAll() []*Delivery {
+	var taken []*Delivery
+	for _, id := range u.order {
+		if d, _ := u.take(id); d != nil {
+			taken = append(taken, d)
+		}
+	}
+	u.order = nil
+	return taken
 }

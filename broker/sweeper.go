@@ -8,6 +8,7 @@ import "time"
 func (b *Broker) sweep() {
 	tick := time.NewTicker(b.sweepEvery)
 	defer tick.Stop()
+	extended := b.clock.now()
 	for {
 		select {
 		case <-b.ctx.Done():
@@ -15,6 +16,12 @@ func (b *Broker) sweep() {
 		case <-tick.C:
 			now, wall := b.clock.now(), time.Now()
 			b.registry.each(func(s *Session) { s.sweep(now, wall) })
+			if hold := int64(b.defaults.AckWait / 3); now-extended > hold/2 {
+				extended = now
+				for _, q := range b.queues.all() {
+					q.extend(now, hold/2)
+				}
+			}
 		}
 	}
 }
@@ -22,7 +29,7 @@ func (b *Broker) sweep() {
 // sweepInterval returns how often to sweep: fine enough for the shortest interval there can be.
 func (b *Broker) sweepInterval() time.Duration {
 	interval := time.Second
-	for _, d := range []time.Duration{b.heartBeat.Send, b.heartBeat.Receive, b.limits.ConnectTimeout, b.limits.IdleTimeout} {
+	for _, d := range []time.Duration{b.heartBeat.Send, b.heartBeat.Receive, b.limits.ConnectTimeout, b.limits.IdleTimeout, b.defaults.AckWait / 2} {
 		if d > 0 {
 			interval = min(interval, d/5)
 		}

@@ -1,15 +1,17 @@
 package broker
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/stompbox/stompbox/frames"
 )
 
 // transaction is the SENDs and ACKs between BEGIN and COMMIT. They were checked
-// when they arrived, and take effect in order at COMMIT.
+// when they arrived. At COMMIT those that write to queues take effect first,
+// together, and then all others in order.
 type transaction struct {
-	steps []func() error
+	steps []step
 	bytes int
 }
 
@@ -32,7 +34,7 @@ func (s *Session) begin(f *frames.Frame) error {
 }
 
 // inTransaction keeps a step for the COMMIT.
-func (s *Session) inTransaction(name string, bytes int, step func() error) error {
+func (s *Session) inTransaction(name string, bytes int, todo step) error {
 	t := s.transactions[name]
 	if t == nil {
 		return errorf(CodeTransaction, "there is no open transaction %q", name)
@@ -42,7 +44,7 @@ func (s *Session) inTransaction(name string, bytes int, step func() error) error
 	if len(t.steps) >= l.MaxTransactionFrames || t.bytes > l.MaxTransactionBytes {
 		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d octets", name, l.MaxTransactionFrames, l.MaxTransactionBytes)
 	}
-	t.steps = append(t.steps, step)
+	t.steps = append(t.steps, todo)
 	return nil
 }
 
@@ -51,8 +53,21 @@ func (s *Session) commit(f *frames.Frame) error {
 	if err != nil {
 		return err
 	}
-	for _, step := range t.steps {
-		if err := step(); err != nil {
+	var stores []StoreRequest
+	for _, one := range t.steps {
+		if one.store != nil {
+			stores = append(stores, *one.store)
+		}
+	}
+	// The queues come first: nothing else has happened when they refuse.
+	if err := s.broker.storeAll(stores); err != nil {
+		return err
+	}
+	for _, one := range t.steps {
+		if one.store != nil {
+			continue
+		}
+		if err := one.run(); err != nil && !errors.Is(err, errLater) {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ const (
 	CloseProtocol CloseCode = 1002
 	ClosePolicy   CloseCode = 1008
 	CloseRestart  CloseCode = 1012
+	CloseRetry    CloseCode = 1013
 )
 
 // Transport is one connection as a session writes to it. Write is called by one

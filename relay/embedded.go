@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -21,12 +22,23 @@ type EmbeddedOptions struct {
 	Port int // 0 does not listen; -1 takes any free port
 	// User and Password are what such clients have to show.
 	User, Password string
+	// SyncAlways has each write reach the disk before it is confirmed. Otherwise
+	// a machine, not a process, that dies can lose what was written since the
+	// last sync; SyncInterval is how often there is one, default 2 minutes.
+	SyncAlways   bool
+	SyncInterval time.Duration
+	// MaxBytes bounds what JetStream may keep on disk. Default three quarters of
+	// what is free.
+	MaxBytes int64
 }
 
 // Server is an embedded NATS server.
 type Server struct {
 	nats    *server.Server
 	private bool // it does not listen, so this process is its only client
+	marker  string
+	started time.Time
+	unclean bool // the last process that had the data did not end well
 }
 
 // Embed starts a NATS server in this process and connects to it.
@@ -39,6 +51,7 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 		JetStream: true, StoreDir: filepath.Join(e.DataDir, "nats"),
 		NoSigs: true, NoLog: true, MaxPayload: e.MaxPayload, MaxPending: 64 << 20,
 		Username: e.User, Password: e.Password,
+		SyncAlways: e.SyncAlways, SyncInterval: e.SyncInterval, JetStreamMaxStore: e.MaxBytes,
 	}
 	s, err := server.NewServer(options)
 	if err != nil {
@@ -49,6 +62,10 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 	if !s.ReadyForConnections(10 * time.Second) {
 		embedded.close()
 		return nil, fmt.Errorf("relay: the embedded NATS server did not start; is %s writable, and not used by another process?", options.StoreDir)
+	}
+	if err := embedded.mark(options.StoreDir); err != nil {
+		embedded.close()
+		return nil, fmt.Errorf("relay: %w", err)
 	}
 	o.User, o.Password = e.User, e.Password
 	r, err := connect(o, "", embedded)
@@ -61,6 +78,18 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 func (s *Server) close() {
 	s.nats.Shutdown()
 	s.nats.WaitForShutdown()
+	if s.marker != "" {
+		_ = os.Remove(s.marker) // then what it says is true
+	}
+}
+
+// mark leaves a file that only a good end removes. Where it is found, messages
+// may have been delivered of which JetStream had not noted it yet.
+func (s *Server) mark(dir string) error {
+	s.marker, s.started = filepath.Join(dir, "running"), time.Now()
+	_, err := os.Stat(s.marker)
+	s.unclean = err == nil
+	return os.WriteFile(s.marker, nil, 0o600)
 }
 
 // ClientURL is where other programs reach the embedded server, or "" when it is

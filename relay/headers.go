@@ -32,6 +32,11 @@ func encode(prefix string, m *broker.Message) *nats.Msg {
 	e.set(broker.HeaderUser, m.User)
 	e.set(frames.Session, m.Session)
 	e.set(headerToSession, m.ToSession)
+	if m.Dead != nil {
+		e.set(broker.HeaderDeadOrigin, m.Dead.Origin)
+		e.set(broker.HeaderDeadReason, m.Dead.Reason)
+		e.set(broker.HeaderDeadCount, strconv.Itoa(m.Dead.Count))
+	}
 	for _, one := range m.Headers {
 		e.set(escape(one.Name, isNameOctet), one.Value)
 	}
@@ -91,9 +96,15 @@ func decode(prefix string, msg *nats.Msg, nextID func() string) (*broker.Message
 	m.User, _ = d.take(broker.HeaderUser)
 	m.Session, _ = d.take(frames.Session)
 	m.ToSession, _ = d.take(headerToSession)
+	if origin, ok := d.take(broker.HeaderDeadOrigin); ok {
+		m.Dead = &broker.DeadLetter{Origin: origin}
+		m.Dead.Reason, _ = d.take(broker.HeaderDeadReason)
+		count, _ := d.take(broker.HeaderDeadCount)
+		m.Dead.Count, _ = strconv.Atoi(count)
+	}
 	for name := range msg.Header {
 		plain := unescape(name)
-		if strings.HasPrefix(name, "stompbox-") || broker.IsStamped(plain) {
+		if strings.HasPrefix(name, "stompbox-") || strings.HasPrefix(name, "Nats-") || broker.IsStamped(plain) {
 			continue
 		}
 		value, _ := d.take(name)

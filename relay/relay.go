@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stompbox/stompbox/broker"
 )
@@ -26,6 +28,8 @@ type Options struct {
 	TLS *tls.Config
 	// Prefix begins all subjects. Default [DefaultPrefix].
 	Prefix string
+	// Queues say how JetStream keeps queues.
+	Queues QueueSettings
 	// Logger reports lost and restored connections. Default slog.Default.
 	Logger *slog.Logger
 }
@@ -38,6 +42,19 @@ type Relay struct {
 	server *Server // nil when external
 	id     string  // begins the ids of messages that came without
 	ids    atomic.Uint64
+
+	js      jetstream.JetStream
+	queues  QueueSettings
+	acks    acks
+	streams streams
+	crashed time.Time // what was stored before may have been delivered before
+
+	readersMu sync.Mutex
+	readers   map[*reader]struct{}
+
+	ctx        context.Context // ends with the relay
+	cancel     context.CancelFunc
+	background sync.WaitGroup
 }
 
 const (
@@ -63,12 +80,20 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	r := &Relay{prefix: o.Prefix, log: o.Logger, server: server, id: "n" + rand.Text()[:10]}
+	o.Queues.setDefaults()
+	r := &Relay{prefix: o.Prefix, log: o.Logger, server: server, id: "n" + rand.Text()[:10], queues: o.Queues, readers: make(map[*reader]struct{})}
+	r.acks.inbox, r.acks.waiting = nats.NewInbox()+".", make(map[uint64]waitingAck)
+	r.streams.known = make(map[string]*knownStream)
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	if server != nil && server.unclean {
+		r.crashed = server.started
+	}
 	options := []nats.Option{
 		nats.Name("stompbox"), nats.NoEcho(), nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(500*time.Millisecond, time.Second),
 		nats.Timeout(5 * time.Second), nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			r.disconnected()
 			if err != nil {
 				r.log.Warn("lost NATS; local topics go on, other nodes are out of reach until it is back", "error", err)
 			}
@@ -102,7 +127,28 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 		return nil, fmt.Errorf("relay: cannot connect to NATS: %w", err)
 	}
 	r.conn = conn
+	if err := r.begin(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("relay: %w", err)
+	}
 	return r, nil
+}
+
+// begin makes what queues need of the connection.
+func (r *Relay) begin() error {
+	var err error
+	if r.js, err = jetstream.New(r.conn); err != nil {
+		return err
+	}
+	sub, err := r.conn.Subscribe(r.acks.inbox+"*", r.acks.answered)
+	if err != nil {
+		return err
+	}
+	if err := sub.SetPendingLimits(-1, -1); err != nil { // what waits for answers bounds it
+		return err
+	}
+	r.background.Go(r.janitor)
+	return nil
 }
 
 // MaxPayload is the largest message that the server takes, in octets, headers included.
@@ -161,6 +207,10 @@ func (r *Relay) nextID() string { return r.id + "-" + strconv.FormatUint(r.ids.A
 
 // Close ends the connection and, where it is embedded, the server.
 func (r *Relay) Close() {
+	r.cancel()
+	r.background.Wait()
+	r.acks.fail(time.Now().Add(time.Hour), fmt.Errorf("%w: the relay is closed", broker.ErrUnavailable))
+	_ = r.conn.FlushTimeout(time.Second) // acknowledgements that were given are not kept back
 	r.conn.Close()
 	if r.server != nil {
 		r.server.close()

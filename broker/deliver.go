@@ -1,0 +1,139 @@
+package broker
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/stompbox/stompbox/frames"
+)
+
+// pushResult is what became of a delivery to a session.
+type pushResult uint8
+
+const (
+	pushed pushResult = iota
+	pushFull
+	pushClosed
+)
+
+// pushDelivery queues a queue's message for the session. It is the session's
+// from then on, until it is acknowledged or the session ends.
+func (s *Session) pushDelivery(sub *subscription, d *Delivery) pushResult {
+	d.sub, d.since = sub, s.broker.clock.now()
+	s.mu.Lock()
+	sub.unacked.hold(d)
+	s.mu.Unlock()
+	result := s.outbox.pushDelivery(encodeDelivery(sub, d), d)
+	if result == pushed {
+		s.broker.counters.delivered.Add(1)
+		return pushed
+	}
+	if !s.release(sub, d.Message.ID) {
+		return pushed // the session ended meanwhile, and gave it back
+	}
+	return result
+}
+
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+// encodeDelivery makes the MESSAGE frame, in wire form, of one delivery.
+func encodeDelivery(sub *subscription, d *Delivery) []byte {
+	scratch := scratches.Get().(*[]byte)
+	m, v := d.Message, sub.session.version()
+	b := frames.AppendCommand((*scratch)[:0], frames.MESSAGE)
+	if sub.named {
+		b = frames.AppendHeader(b, frames.Subscription, sub.id, v)
+	}
+	if sub.ack != ackAuto && v == frames.V12 {
+		b = frames.AppendHeader(b, frames.Ack, m.ID, v)
+	}
+	if d.Redelivered || d.Count > 1 {
+		b = append(b, HeaderRedelivered+":true\n"...)
+	}
+	b = append(b, HeaderDeliveryCount+":"...)
+	b = strconv.AppendInt(b, int64(d.Count), 10)
+	b = append(b, '\n')
+	b = m.appendRest(b, v)
+	wire := sub.session.framing.Frame(make([]byte, 0, len(b)+16), b, m.isText())
+	if *scratch = b; cap(b) <= 64<<10 {
+		scratches.Put(scratch)
+	}
+	return wire
+}
+
+// written is called when deliveries were written to the connection: those of
+// auto subscriptions are acknowledged with that.
+func (s *Session) written(deliveries []*Delivery) {
+	for i := 0; i < len(deliveries); {
+		sub, n := deliveries[i].sub, 0
+		for ; i < len(deliveries) && deliveries[i].sub == sub; i++ {
+			d := deliveries[i]
+			if sub == nil || sub.ack != ackAuto || !s.release(sub, d.Message.ID) {
+				continue // the session has ended, and the message went back
+			}
+			n++
+			if d.reader != nil {
+				d.reader.Ack(d, nil)
+			}
+		}
+		if n > 0 {
+			s.broker.counters.acked.Add(int64(n))
+			sub.consumer.queue.settled(sub.consumer, n)
+		}
+	}
+}
+
+// release takes a delivery from those that the session holds, and reports
+// whether it was there.
+func (s *Session) release(sub *subscription, id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := sub.unacked.take(id)
+	return ok
+}
+
+// heldLonger returns what the subscription holds since before now-since, and
+// begins their time anew.
+func (s *Session) heldLonger(sub *subscription, now, since int64) []*Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var held []*Delivery
+	for _, d := range sub.unacked.open {
+		if d.reader != nil && now-d.since >= since {
+			d.since = now
+			held = append(held, d)
+		}
+	}
+	return held
+}
+
+// detach ends a subscription for good.
+func (s *Session) detach(sub *subscription) {
+	if sub.consumer == nil {
+		s.broker.router.remove(sub)
+		return
+	}
+	s.mu.Lock()
+	held := sub.unacked.takeAll()
+	s.mu.Unlock()
+	sub.consumer.queue.remove(sub, held)
+}
+
+// expired reports whether nobody wants the message any more.
+func (d *Delivery) expired() bool {
+	value, ok := d.Message.Headers.Lookup(HeaderExpires)
+	if !ok {
+		return false
+	}
+	at, err := strconv.ParseInt(value, 10, 64)
+	return err == nil && at > 0 && at <= time.Now().UnixMilli()
+}
+
+// drop removes an expired message.
+func (q *queue) drop(d *Delivery) {
+	q.broker.counters.expired.Add(1)
+	if d.reader != nil {
+		d.reader.Ack(d, nil)
+	}
+}

@@ -1,0 +1,110 @@
+package broker
+
+import (
+	"regexp"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+)
+
+// DeadLetterPrefix begins the name of a queue's dead-letter queue:
+// /queue/DLQ.orders takes what /queue/orders gave up on.
+const DeadLetterPrefix = "/queue/DLQ."
+
+// QueueDefaults are what queues are like, and which ones differ.
+type QueueDefaults struct {
+	// Prefetch is how many unacknowledged messages a subscription holds that does
+	// not say so itself; MaxPrefetch the most that it may ask for. Defaults 1000
+	// and 10000.
+	Prefetch, MaxPrefetch int
+	// AckWait is how long the store waits for a node that holds messages and has
+	// died. A node extends what its sessions hold three times as often. Default 30 s.
+	AckWait time.Duration
+	// MaxUnconfirmed is how many SENDs of a session may wait for the store before
+	// no more are read from it. Default 1024.
+	MaxUnconfirmed int
+	// QueuePolicy is for the queues that no entry of Policies matches.
+	QueuePolicy
+	// Policies are tried in order; the first whose Match matches counts.
+	Policies []QueuePolicy
+	// Transient are the queues that live in memory while somebody is subscribed.
+	// Nil means Spring's, which end in -user and the session's id.
+	Transient []*regexp.Regexp
+}
+
+// QueuePolicy is what the queues that it matches are like. The zero value of a
+// field means what QueueDefaults says, or its default.
+type QueuePolicy struct {
+	// Match is a pattern of destinations.
+	Match auth.Pattern
+	// MaxMessages and MaxBytes bound a queue; a SEND beyond them is refused.
+	// Default none.
+	MaxMessages, MaxBytes int64
+	// MaxAge is after how long messages are thrown away. Default never.
+	MaxAge time.Duration
+	// MaxDeliveries is after how many deliveries without an acknowledgement a
+	// message moves to the dead letters. Default 5. Negative: never.
+	MaxDeliveries int
+}
+
+// springQueues are the queues that Spring makes for one session of a user: the
+// id is a UUID, or eight characters of SockJS.
+var springQueues = []*regexp.Regexp{
+	regexp.MustCompile(`-user[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`),
+	regexp.MustCompile(`-user[a-z0-5]{8}$`),
+}
+
+func (d *QueueDefaults) setDefaults() {
+	setDefault(&d.Prefetch, 1000)
+	setDefault(&d.MaxPrefetch, 10000)
+	setDefault(&d.AckWait, 30*time.Second)
+	setDefault(&d.MaxUnconfirmed, 1024)
+	setDefault(&d.MaxDeliveries, 5)
+	if d.Transient == nil {
+		d.Transient = springQueues
+	}
+	d.Prefetch = min(d.Prefetch, d.MaxPrefetch)
+	for i := range d.Policies {
+		p := &d.Policies[i]
+		setDefault(&p.MaxMessages, d.MaxMessages)
+		setDefault(&p.MaxBytes, d.MaxBytes)
+		setDefault(&p.MaxAge, d.MaxAge)
+		setDefault(&p.MaxDeliveries, d.MaxDeliveries)
+	}
+}
+
+// policy returns what the queue is like.
+func (d *QueueDefaults) policy(queue string) *QueuePolicy {
+	for i := range d.Policies {
+		if d.Policies[i].Match.Match(queue) {
+			return &d.Policies[i]
+		}
+	}
+	return &d.QueuePolicy
+}
+
+func (d *QueueDefaults) transient(queue string) bool {
+	for _, one := range d.Transient {
+		if one.MatchString(queue) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *QueuePolicy) options() QueueOptions {
+	return QueueOptions{MaxMessages: max(p.MaxMessages, 0), MaxBytes: max(p.MaxBytes, 0)}
+}
+
+// expires returns when a message stored now may be thrown away: the earlier of
+// what its sender and the policy say, in milliseconds since 1970, or 0.
+func (p *QueuePolicy) expires(asked int64, now time.Time) int64 {
+	if p.MaxAge <= 0 {
+		return asked
+	}
+	aged := now.Add(p.MaxAge).UnixMilli()
+	if asked > 0 {
+		return min(asked, aged)
+	}
+	return aged
+}

@@ -1,0 +1,320 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// queue hands the messages of one queue to its subscriptions on this node, in
+// fair turn. It pulls no more than they have room for, so that the other nodes'
+// consumers get their share.
+type queue struct {
+	broker    *Broker
+	name      string
+	policy    *QueuePolicy
+	transient bool
+	uses      int // under the lock of queues
+
+	opening sync.Mutex // held while the readers are being opened
+	closeIt []func()
+
+	mu       sync.Mutex
+	sources  []*source
+	subs     []*subscription
+	turn     int // whose turn it is in subs
+	ready    []*Delivery
+	capacity int // the sum of all prefetches, as of the last pull
+	returned int // credit given back since then
+}
+
+// source is one of the stores that a queue draws from.
+type source struct {
+	reader QueueReader
+	most   int // the largest pull under way
+	asked  int // pulled and not here yet, under the queue's lock
+}
+
+const (
+	// mostPulled bounds one pull; mostMemory what is pulled ahead from memory.
+	mostPulled = 2048
+	mostMemory = 32
+	// mostReady bounds what waits in a transient queue for its consumers.
+	mostReady = 10000
+	// openTimeout bounds how long a SUBSCRIBE waits for the store.
+	openTimeout = 10 * time.Second
+)
+
+// consumer is the part of a subscription that only queues have. What changes is
+// under the queue's lock.
+type consumer struct {
+	queue     *queue
+	prefetch  int
+	transient bool
+	used      int  // messages held by the client, or on their way to it
+	blocked   bool // its outbox was full
+	gone      bool // takes no more: UNSUBSCRIBE, or its session is ending
+}
+
+// room is how many messages the consumer would take now.
+func (c *consumer) room() int {
+	if c.blocked || c.gone {
+		return 0
+	}
+	return max(c.prefetch-c.used, 0)
+}
+
+// open connects the queue to its store, once.
+func (q *queue) open() error {
+	q.opening.Lock()
+	defer q.opening.Unlock()
+	if q.closeIt != nil {
+		return nil
+	}
+	if q.transient {
+		stop, err := q.broker.store.OpenTransient(q.name, func(m *Message) { q.offer(&Delivery{Message: m, Count: 1}) })
+		if err == nil {
+			q.closeIt = append(q.closeIt, stop)
+		}
+		return err
+	}
+	ctx, cancel := context.WithTimeout(q.broker.ctx, openTimeout)
+	defer cancel()
+	var sources []*source
+	for _, memory := range []bool{false, true} {
+		from := &source{most: mostPulled}
+		o := q.policy.options()
+		if memory {
+			from.most, o = mostMemory, QueueOptions{Memory: true}
+		}
+		reader, err := q.broker.store.OpenQueue(ctx, q.name, o, func(d *Delivery) { q.deliver(from, d) })
+		if err != nil {
+			for _, one := range sources {
+				one.reader.Close()
+			}
+			return err
+		}
+		from.reader = reader
+		sources = append(sources, from)
+	}
+	q.mu.Lock()
+	q.sources = sources
+	q.mu.Unlock()
+	for _, one := range sources {
+		q.closeIt = append(q.closeIt, one.reader.Close)
+	}
+	return nil
+}
+
+// close gives back what no subscription took, and lets go of the store.
+func (q *queue) close() {
+	q.opening.Lock()
+	defer q.opening.Unlock()
+	for _, one := range q.closeIt {
+		one()
+	}
+	q.mu.Lock()
+	left := q.ready
+	q.ready = nil
+	q.mu.Unlock()
+	for _, d := range left {
+		q.giveBack(d)
+	}
+}
+
+// add gives the queue one more consumer.
+func (q *queue) add(sub *subscription) {
+	q.mu.Lock()
+	q.subs = append(q.subs, sub)
+	q.returned = q.capacity // count anew
+	q.dispatch()
+	q.pullAndUnlock()
+}
+
+// deliver takes a message that a source pulled.
+func (q *queue) deliver(from *source, d *Delivery) {
+	d.reader = from.reader
+	q.mu.Lock()
+	if from.asked > 0 {
+		from.asked--
+	}
+	if len(q.subs) == 0 {
+		q.mu.Unlock()
+		q.giveBack(d) // the last one left a moment ago
+		return
+	}
+	q.ready = append(q.ready, d)
+	q.dispatch()
+	q.pullAndUnlock()
+}
+
+// offer takes a message of a transient queue, and reports whether there was room.
+func (q *queue) offer(d *Delivery) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.ready) >= mostReady {
+		return false
+	}
+	q.ready = append(q.ready, d)
+	q.dispatch()
+	return true
+}
+
+// dispatch hands what is ready to whose turn it is. The caller holds the lock.
+func (q *queue) dispatch() {
+	taken := 0
+	for taken < len(q.ready) {
+		sub := q.next()
+		if sub == nil {
+			break
+		}
+		d := q.ready[taken]
+		if d.expired() {
+			q.drop(d)
+			taken++
+			continue
+		}
+		if q.worn(d) {
+			go q.bury(d, deadMaxDeliveries)
+			taken++
+			continue
+		}
+		switch c := sub.consumer; sub.session.pushDelivery(sub, d) {
+		case pushed:
+			c.used++
+			taken++
+		case pushFull:
+			c.blocked = true
+		case pushClosed:
+			c.gone = true
+		}
+	}
+	clear(q.ready[:taken])
+	if q.ready = q.ready[taken:]; len(q.ready) == 0 {
+		q.ready = nil
+	}
+}
+
+// next returns the consumer whose turn it is, or nil when all have enough.
+func (q *queue) next() *subscription {
+	for range q.subs {
+		q.turn++
+		if q.turn >= len(q.subs) {
+			q.turn = 0
+		}
+		if sub := q.subs[q.turn]; sub.consumer.room() > 0 {
+			return sub
+		}
+	}
+	return nil
+}
+
+// pullAndUnlock asks the sources for what the consumers have room for, in few
+// and large requests. It releases the lock before it talks to the store.
+func (q *queue) pullAndUnlock() {
+	var pulls [2]int
+	room := 0
+	if q.mayPull() {
+		q.capacity, q.returned = 0, 0
+		for _, sub := range q.subs {
+			room += sub.consumer.room()
+			if !sub.consumer.gone {
+				q.capacity += sub.consumer.prefetch
+			}
+		}
+		room -= len(q.ready)
+	}
+	for i, one := range q.sources {
+		n := min(room, one.most) - one.asked
+		if n > 0 && (one.asked == 0 || n >= min(q.capacity, one.most)/4) {
+			one.asked += n
+			pulls[i] = n
+		}
+	}
+	sources := q.sources
+	q.mu.Unlock()
+	for i, one := range sources {
+		if pulls[i] > 0 {
+			one.reader.Pull(pulls[i])
+		}
+	}
+}
+
+// mayPull reports whether it is worth counting the room of all consumers: a
+// source is idle, or a good part of the credit came back since it was last done.
+func (q *queue) mayPull() bool {
+	for _, one := range q.sources {
+		if one.asked == 0 {
+			return true
+		}
+	}
+	return q.returned*4 >= q.capacity
+}
+
+// settled notes that a client holds n messages less.
+func (q *queue) settled(c *consumer, n int) {
+	q.mu.Lock()
+	c.used -= n
+	q.returned += n
+	q.dispatch()
+	q.pullAndUnlock()
+}
+
+// unblock notes that the consumer's outbox has room again.
+func (q *queue) unblock(c *consumer) {
+	q.mu.Lock()
+	c.blocked = false
+	q.dispatch()
+	q.pullAndUnlock()
+}
+
+// retire has the consumer get no more. It keeps what it holds.
+func (q *queue) retire(c *consumer) {
+	q.mu.Lock()
+	c.gone = true
+	q.mu.Unlock()
+}
+
+// remove takes the consumer out, and returns to the queue what it held.
+func (q *queue) remove(sub *subscription, held []*Delivery) {
+	q.mu.Lock()
+	for i, one := range q.subs {
+		if one == sub {
+			q.subs = append(q.subs[:i], q.subs[i+1:]...)
+			break
+		}
+	}
+	q.mu.Unlock()
+	for _, d := range held {
+		q.giveBack(d)
+	}
+	q.mu.Lock()
+	q.dispatch()
+	q.pullAndUnlock()
+	q.broker.queues.release(q)
+}
+
+// giveBack returns one message to the queue, or moves it to the dead letters
+// when it was delivered too often.
+func (q *queue) giveBack(d *Delivery) {
+	switch {
+	case q.spent(d):
+		q.bury(d, deadMaxDeliveries)
+	case d.reader != nil:
+		d.reader.Return(d)
+	default:
+		q.putBack(&Delivery{Message: d.Message, Count: d.Count + 1})
+	}
+}
+
+// extend tells the store of all messages that clients hold for longer than since.
+func (q *queue) extend(now, since int64) {
+	q.mu.Lock()
+	subs := append([]*subscription(nil), q.subs...)
+	q.mu.Unlock()
+	for _, sub := range subs {
+		for _, d := range sub.session.heldLonger(sub, now, since) {
+			d.reader.Extend(d)
+		}
+	}
+}

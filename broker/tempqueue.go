@@ -1,0 +1,53 @@
+package broker
+
+import (
+	"crypto/rand"
+	"strings"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+const (
+	tempQueuePrefix = "/temp-queue/"
+	replyPrefix     = "/reply/"
+)
+
+// replyTo makes a reply-to:/temp-queue/<name> header of a SEND into a
+// destination that only whoever gets the message can know: /reply/<token>. What
+// is sent there comes to this session, on a subscription whose id is the header's
+// value, as RabbitMQ does it. It ends with the session.
+func (s *Session) replyTo(f *frames.Frame) error {
+	value, ok := f.Headers.Lookup(HeaderReplyTo)
+	if !ok || !strings.HasPrefix(value, tempQueuePrefix) {
+		return nil
+	}
+	if value == tempQueuePrefix || auth.HasWildcard(value) || len(value) > s.broker.limits.MaxDestination {
+		return badDestination(value, "reply-to needs a name after "+tempQueuePrefix)
+	}
+	name := subscriptionName(value, true, "")
+	sub := s.subs[name]
+	if sub == nil {
+		value = strings.Clone(value)
+		pattern, err := auth.ParsePattern(replyPrefix + rand.Text())
+		if err != nil {
+			return err
+		}
+		sub = &subscription{session: s, id: value, named: true, shown: value, pattern: pattern, temp: true}
+		group, err := s.attach(subscriptionName(value, true, ""), sub)
+		if err != nil {
+			return err
+		}
+		s.flushInterest(group)
+	}
+	if !sub.temp {
+		return errorf(CodeSubscription, "reply-to %q is the id of another subscription", value)
+	}
+	for i := range f.Headers {
+		if f.Headers[i].Name == HeaderReplyTo {
+			f.Headers[i].Value = sub.pattern.String()
+			break
+		}
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package broker
+
+// sendTransient hands a message of a transient queue to a consumer of this
+// node, or else to one of another. Where there is none it is dropped, as nobody
+// has the queue then.
+func (b *Broker) sendTransient(m *Message) error {
+	q := b.queues.find(m.Key, true)
+	if q != nil && q.hasConsumers() {
+		if !q.offer(&Delivery{Message: m, Count: 1}) {
+			b.counters.refused.Add(1)
+			return storeError("destination \""+m.Key+"\"", ErrQueueFull)
+		}
+		return nil
+	}
+	b.counters.offered.Add(1)
+	if err := b.store.Offer(m); err != nil {
+		return storeError("destination \""+m.Key+"\"", err)
+	}
+	return nil
+}
+
+func (q *queue) hasConsumers() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, sub := range q.subs {
+		if !sub.consumer.gone {
+			return true
+		}
+	}
+	return false
+}
+
+// putBack returns a message to the front of a transient queue. With the last
+// consumer of this node it goes to another node, where there is one.
+func (q *queue) putBack(d *Delivery) {
+	q.mu.Lock()
+	if len(q.subs) > 0 {
+		q.ready = append([]*Delivery{d}, q.ready...)
+		q.dispatch()
+		q.mu.Unlock()
+		return
+	}
+	q.mu.Unlock()
+	_ = q.broker.store.Offer(d.Message) // at most once is what transient queues promise
+}

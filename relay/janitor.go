@@ -1,0 +1,54 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/stompbox/stompbox/broker"
+)
+
+// janitor does what is due now and then: writes without an answer fail, and
+// consumers that were lost are found again.
+func (r *Relay) janitor() {
+	tick := time.NewTicker(reopenWait)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case now := <-tick.C:
+			r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", broker.ErrUnavailable, ackTimeout))
+			if r.conn.IsConnected() {
+				r.recoverReaders(now)
+			}
+		}
+	}
+}
+
+func (r *Relay) recoverReaders(now time.Time) {
+	ctx, cancel := context.WithTimeout(r.ctx, setupTimeout)
+	defer cancel()
+	for _, q := range r.allReaders() {
+		q.recover(ctx, now)
+	}
+}
+
+func (r *Relay) allReaders() []*reader {
+	r.readersMu.Lock()
+	defer r.readersMu.Unlock()
+	all := make([]*reader, 0, len(r.readers))
+	for q := range r.readers {
+		all = append(all, q)
+	}
+	return all
+}
+
+// disconnected fails what waits for an answer: it does not come any more.
+func (r *Relay) disconnected() {
+	r.acks.fail(time.Now(), fmt.Errorf("%w: the connection to NATS was lost", broker.ErrUnavailable))
+	r.streams.forget()
+	for _, q := range r.allReaders() {
+		q.lose()
+	}
+}

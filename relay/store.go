@@ -1,0 +1,179 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"github.com/stompbox/stompbox/broker"
+)
+
+// setupTimeout bounds how long a first write to a stream waits for it to be made.
+const setupTimeout = 5 * time.Second
+
+// Store writes a message to its queue. See [broker.QueueStore].
+func (r *Relay) Store(m *broker.Message, o broker.StoreOptions, done func(error)) {
+	p := r.place(m.Key, o.Queue)
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	if err := r.ensure(ctx, p, o.Queue); err != nil {
+		done(err)
+		return
+	}
+	r.write(r.stored(m, p, o), done)
+}
+
+// stored makes the NATS message of a queue's message.
+func (r *Relay) stored(m *broker.Message, p place, o broker.StoreOptions) *nats.Msg {
+	msg := encode(r.prefix, m)
+	msg.Subject = p.subject
+	if o.DedupID != "" {
+		// The window is the stream's, and the id the queue's.
+		msg.Header["Nats-Msg-Id"] = []string{escape(m.Key+" "+o.DedupID, isNameOctet)}
+	}
+	if o.Expires > 0 {
+		seconds := (o.Expires - time.Now().UnixMilli() + 999) / 1000
+		msg.Header["Nats-TTL"] = []string{strconv.FormatInt(max(seconds, 1), 10) + "s"}
+	}
+	return msg
+}
+
+// write publishes a message to a stream; done has the stream's answer.
+func (r *Relay) write(msg *nats.Msg, done func(error)) {
+	var id uint64
+	msg.Reply, id = r.acks.expect(done)
+	if err := r.conn.PublishMsg(msg); err != nil {
+		r.acks.settle(id, unavailable(err))
+	}
+}
+
+func unavailable(err error) error {
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return fmt.Errorf("relay: the NATS server takes no message of that size: %w", err)
+	}
+	return fmt.Errorf("%w: %w", broker.ErrUnavailable, err)
+}
+
+// mostInBatch is the most messages that JetStream writes as one.
+const mostInBatch = 1000
+
+// StoreAll writes several messages: all those of one stream or none of them.
+// Queues without limits of their own are in one stream.
+func (r *Relay) StoreAll(ctx context.Context, all []broker.StoreRequest) error {
+	byStream := make(map[string][]*nats.Msg)
+	var order []string
+	for _, one := range all {
+		p := r.place(one.Message.Key, one.Options.Queue)
+		if err := r.ensure(ctx, p, one.Options.Queue); err != nil {
+			return err
+		}
+		if byStream[p.stream] == nil {
+			order = append(order, p.stream)
+		}
+		byStream[p.stream] = append(byStream[p.stream], r.stored(one.Message, p, one.Options))
+	}
+	for _, stream := range order {
+		if len(byStream[stream]) > mostInBatch {
+			return fmt.Errorf("relay: a transaction may write %d messages to queues", mostInBatch)
+		}
+	}
+	for _, stream := range order {
+		if err := r.writeBatch(ctx, byStream[stream]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Relay) writeBatch(ctx context.Context, batch []*nats.Msg) error {
+	if len(batch) == 1 {
+		return r.writeEach(ctx, batch)
+	}
+	id := nuid.Next()
+	for i, msg := range batch {
+		msg.Header["Nats-Batch-Id"] = []string{id}
+		msg.Header["Nats-Batch-Sequence"] = []string{strconv.Itoa(i + 1)}
+	}
+	last := len(batch) - 1
+	batch[last].Header["Nats-Batch-Commit"] = []string{"1"}
+	answers := make(chan error, len(batch))
+	for i, msg := range batch {
+		if i == last {
+			r.write(msg, func(err error) { answers <- err })
+			break
+		}
+		if err := r.conn.PublishMsg(msg); err != nil {
+			return unavailable(err)
+		}
+	}
+	err := wait(ctx, answers, 1)
+	var api *apiError
+	if errors.As(err, &api) && api.ErrCode == errCodeBatchDuplicate {
+		// A sender repeats what it did not hear of. What was written then is
+		// dropped by its dedup id, and the rest is written now.
+		for _, msg := range batch {
+			for _, name := range []string{"Nats-Batch-Id", "Nats-Batch-Sequence", "Nats-Batch-Commit"} {
+				delete(msg.Header, name)
+			}
+		}
+		return r.writeEach(ctx, batch)
+	}
+	return err
+}
+
+// writeEach writes messages one by one, pipelined, and waits for all.
+func (r *Relay) writeEach(ctx context.Context, batch []*nats.Msg) error {
+	answers := make(chan error, len(batch))
+	for _, msg := range batch {
+		r.write(msg, func(err error) { answers <- err })
+	}
+	return wait(ctx, answers, len(batch))
+}
+
+func wait(ctx context.Context, answers <-chan error, n int) error {
+	var failed error
+	for range n {
+		select {
+		case err := <-answers:
+			failed = errors.Join(failed, err)
+		case <-ctx.Done():
+			return fmt.Errorf("%w: no answer in time: %w", broker.ErrUnavailable, ctx.Err())
+		}
+	}
+	return failed
+}
+
+// Offer hands a message of a transient queue to a consumer elsewhere.
+func (r *Relay) Offer(m *broker.Message) error {
+	if r.server != nil && r.server.private {
+		return nil
+	}
+	msg := encode(r.prefix, m)
+	msg.Subject = Subject(r.prefix+".transient", m.Key)
+	if err := r.conn.PublishMsg(msg); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// OpenTransient takes part in a transient queue, on a NATS queue group.
+func (r *Relay) OpenTransient(queue string, deliver func(*broker.Message)) (func(), error) {
+	sub, err := r.conn.QueueSubscribe(Subject(r.prefix+".transient", queue), "stompbox", func(msg *nats.Msg) {
+		if m, ok := decode(r.prefix+".transient", msg, r.nextID); ok {
+			deliver(m)
+		}
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if err := sub.SetPendingLimits(pendingMessages, pendingBytes); err != nil {
+		return nil, err
+	}
+	return sync.OnceFunc(func() { _ = sub.Drain() }), nil
+}
