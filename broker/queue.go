@@ -64,10 +64,24 @@ func (c *consumer) room() int {
 	return max(c.prefetch-c.used, 0)
 }
 
-// open connects the queue to its store, once.
-func (q *queue) open() error {
+// join gives the queue one more consumer, and connects it to its store with the
+// first.
+func (q *queue) join(sub *subscription) error {
 	q.opening.Lock()
 	defer q.opening.Unlock()
+	if err := q.open(); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	q.subs = append(q.subs, sub)
+	q.returned = q.capacity // count anew
+	q.dispatch()
+	q.pullAndUnlock()
+	return nil
+}
+
+// open connects the queue to its store, once. The caller holds opening.
+func (q *queue) open() error {
 	if q.closeIt != nil {
 		return nil
 	}
@@ -106,29 +120,28 @@ func (q *queue) open() error {
 	return nil
 }
 
-// close gives back what no subscription took, and lets go of the store.
+// close lets go of the store, and gives back what no subscription took, unless
+// somebody joined meanwhile. The next to join opens it anew.
 func (q *queue) close() {
 	q.opening.Lock()
 	defer q.opening.Unlock()
+	q.mu.Lock()
+	active := q.active()
+	q.mu.Unlock()
+	if active {
+		return
+	}
 	for _, one := range q.closeIt {
 		one()
 	}
+	q.closeIt = nil
 	q.mu.Lock()
 	left := q.ready
-	q.ready = nil
+	q.ready, q.sources = nil, nil
 	q.mu.Unlock()
 	for _, d := range left {
 		q.giveBack(d)
 	}
-}
-
-// add gives the queue one more consumer.
-func (q *queue) add(sub *subscription) {
-	q.mu.Lock()
-	q.subs = append(q.subs, sub)
-	q.returned = q.capacity // count anew
-	q.dispatch()
-	q.pullAndUnlock()
 }
 
 // deliver takes a message that a source pulled.
@@ -138,7 +151,7 @@ func (q *queue) deliver(from *source, d *Delivery) {
 	if from.asked > 0 {
 		from.asked--
 	}
-	if len(q.subs) == 0 {
+	if !q.active() {
 		q.mu.Unlock()
 		q.giveBack(d) // the last one left a moment ago
 		return
@@ -268,14 +281,29 @@ func (q *queue) unblock(c *consumer) {
 	q.pullAndUnlock()
 }
 
+// active reports whether somebody takes messages. The caller holds the lock.
+func (q *queue) active() bool {
+	for _, sub := range q.subs {
+		if !sub.consumer.gone {
+			return true
+		}
+	}
+	return false
+}
+
 // retire has the consumer get no more. It keeps what it holds.
 func (q *queue) retire(c *consumer) {
 	q.mu.Lock()
 	c.gone = true
+	active := q.active()
 	q.mu.Unlock()
+	if !active {
+		q.close()
+	}
 }
 
-// remove takes the consumer out, and returns to the queue what it held.
+// remove takes the consumer out, and returns to the queue what it held. The
+// last one closes the queue first, or this node would get it all back.
 func (q *queue) remove(sub *subscription, held []*Delivery) {
 	q.mu.Lock()
 	for i, one := range q.subs {
@@ -284,7 +312,11 @@ func (q *queue) remove(sub *subscription, held []*Delivery) {
 			break
 		}
 	}
+	active := q.active()
 	q.mu.Unlock()
+	if !active {
+		q.close()
+	}
 	for _, d := range held {
 		q.giveBack(d)
 	}

@@ -81,15 +81,17 @@ func TestUnackedForgetsBeyondItsLimit(t *testing.T) {
 		u.add(id, 3)
 	}
 	require.True(t, u.forgot)
-	require.False(t, u.ack("a", false))
-	require.True(t, u.ack("c", true))
-	require.False(t, u.ack("b", false), "acknowledged with c")
-	require.True(t, u.ack("d", false))
-	require.False(t, u.ack("d", false))
+	took := func(id string) bool { _, ok := u.take(id); return ok }
+	require.False(t, took("a"))
+	_, ok := u.takeUpTo("c")
+	require.True(t, ok)
+	require.False(t, took("b"), "acknowledged with c")
+	require.True(t, took("d"))
+	require.False(t, took("d"))
 	for i := range 1000 {
 		id := string(rune('A' + i%26))
 		u.add(id, 3)
-		u.ack(id, false)
+		took(id)
 	}
 	require.LessOrEqual(t, len(u.order), 20, "what was acknowledged is not kept")
 }

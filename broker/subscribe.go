@@ -41,7 +41,7 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	var joined *group
 	if c := sub.consumer; c != nil {
 		c.queue = s.broker.queues.acquire(s.broker, sub.shown, c.transient)
-		if err := c.queue.open(); err != nil {
+		if err := c.queue.join(sub); err != nil {
 			s.broker.queues.release(c.queue)
 			return nil, storeError("destination \""+sub.shown+"\"", err)
 		}
@@ -49,7 +49,6 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 			delete(s.retired, name) // its id is taken again, so nobody can name its messages
 			s.detach(old)
 		}
-		c.queue.add(sub)
 	} else {
 		var err error
 		if joined, err = s.broker.router.add(sub); err != nil {

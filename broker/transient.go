@@ -22,19 +22,14 @@ func (b *Broker) sendTransient(m *Message) error {
 func (q *queue) hasConsumers() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, sub := range q.subs {
-		if !sub.consumer.gone {
-			return true
-		}
-	}
-	return false
+	return q.active()
 }
 
 // putBack returns a message to the front of a transient queue. With the last
 // consumer of this node it goes to another node, where there is one.
 func (q *queue) putBack(d *Delivery) {
 	q.mu.Lock()
-	if len(q.subs) > 0 {
+	if q.active() {
 		q.ready = append([]*Delivery{d}, q.ready...)
 		q.dispatch()
 		q.mu.Unlock()

@@ -70,15 +70,20 @@ func (q *reader) ensure(ctx context.Context) error {
 	if err := r.ensure(ctx, q.place, q.options); err != nil {
 		return err
 	}
-	_, err := r.js.CreateOrUpdateConsumer(ctx, q.place.stream, jetstream.ConsumerConfig{
-		Durable: q.consumer, Description: q.queue, FilterSubject: q.place.subject,
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: r.queues.AckWait,
-		MaxDeliver: -1, MaxAckPending: -1,
-	})
+	_, err := r.js.CreateOrUpdateConsumer(ctx, q.place.stream, q.config())
 	if err != nil {
 		return storeError("cannot make the consumer of "+q.queue, err)
 	}
 	return nil
+}
+
+// config is the consumer's. It is the same on all nodes.
+func (q *reader) config() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: q.consumer, Description: q.queue, FilterSubject: q.place.subject,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.relay.queues.AckWait,
+		MaxDeliver: -1, MaxAckPending: -1,
+	}
 }
 
 // Pull has n more messages delivered.

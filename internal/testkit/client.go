@@ -26,9 +26,9 @@ type Client struct {
 	CloseCode int
 }
 
-// patience is how long a frame may take before a test gives up. It is long, as
+// Patience is how long a frame may take before a test gives up. It is long, as
 // race-detecting tests share few cores: nothing here measures time.
-const patience = 90 * time.Second
+const Patience = 90 * time.Second
 
 // DialTCP opens a TCP connection.
 func DialTCP(t testing.TB, n *Node) *Client {
@@ -103,7 +103,7 @@ func (c *Client) TryRaw(octets []byte) (int, error) { return c.conn.Write(octets
 
 // Next returns the next frame.
 func (c *Client) Next() (*frames.Frame, error) {
-	_ = c.net.SetReadDeadline(time.Now().Add(patience))
+	_ = c.net.SetReadDeadline(time.Now().Add(Patience))
 	f := new(frames.Frame)
 	err := c.reader.Read(f)
 	return f, err
