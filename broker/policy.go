@@ -28,7 +28,7 @@ type QueueDefaults struct {
 	// Policies are tried in order; the first whose Match matches counts.
 	Policies []QueuePolicy
 	// Transient are the queues that live in memory while somebody is subscribed.
-	// Nil means Spring's, which end in -user and the session's id.
+	// Nil means [SpringQueues].
 	Transient []*regexp.Regexp
 }
 
@@ -47,11 +47,11 @@ type QueuePolicy struct {
 	MaxDeliveries int
 }
 
-// springQueues are the queues that Spring makes for one session of a user: the
-// id is a UUID, or eight characters of SockJS.
-var springQueues = []*regexp.Regexp{
-	regexp.MustCompile(`-user[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`),
-	regexp.MustCompile(`-user[a-z0-5]{8}$`),
+// SpringQueues are expressions for the queues that Spring makes for one session
+// of a user: the id is a UUID, or eight characters of SockJS.
+var SpringQueues = []string{
+	`-user[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`,
+	`-user[a-z0-5]{8}$`,
 }
 
 func (d *QueueDefaults) setDefaults() {
@@ -61,7 +61,9 @@ func (d *QueueDefaults) setDefaults() {
 	setDefault(&d.MaxUnconfirmed, 1024)
 	setDefault(&d.MaxDeliveries, 5)
 	if d.Transient == nil {
-		d.Transient = springQueues
+		for _, one := range SpringQueues {
+			d.Transient = append(d.Transient, regexp.MustCompile(one))
+		}
 	}
 	d.Prefetch = min(d.Prefetch, d.MaxPrefetch)
 	for i := range d.Policies {

@@ -189,6 +189,7 @@ func (c *Config) Sign(user string, claims auth.Claims) (token string, dev bool, 
 // Broker returns the options of a broker, but for who authenticates and relays.
 func (c *Config) Broker() broker.Options {
 	l := c.Limits
+	queues, _ := c.Queues.defaults() // checked by Load
 	return broker.Options{
 		Limits: broker.Limits{
 			Frame:          frames.Limits{MaxHeaders: l.Headers, MaxHeaderLine: l.HeaderLine, MaxBody: l.Body},
@@ -198,13 +199,14 @@ func (c *Config) Broker() broker.Options {
 			ConnectTimeout: l.ConnectTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
 		},
 		HeartBeat: broker.HeartBeat{Send: off(c.HeartBeat.Send), Receive: off(c.HeartBeat.Receive), Grace: c.HeartBeat.Grace},
+		Queues:    queues,
 		Outbox:    broker.OutboxOptions{MaxBytes: c.Outbox.MaxBytes, MaxFrames: c.Outbox.MaxFrames, Policy: broker.Policy(c.Outbox.Policy)},
 	}
 }
 
 // off turns the zero of a configuration, which says none, into the negative
 // that says so in options, whose zero means the default.
-func off[T ~int64](d T) T {
+func off[T ~int | ~int64](d T) T {
 	if d == 0 {
 		return -1
 	}

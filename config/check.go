@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/stompbox/stompbox/gateway"
 )
@@ -47,6 +48,21 @@ func (c *Config) check(client bool) error {
 		if _, ok := c.Auth.Roles[strings.ToLower(l.Role)]; l.Role != "" && !ok {
 			problem("auth.logins: login %q has role %q, which auth.roles does not define", l.Login, l.Role)
 		}
+	}
+	if _, _, err := c.Data.Syncing(); err != nil {
+		problem("data.sync %q is neither always nor a time such as 2m", c.Data.Sync)
+	}
+	if _, err := c.Queues.defaults(); err != nil {
+		problem("%w", err)
+	}
+	if c.Queues.AckWait < time.Second {
+		problem("queues.ack_wait %s is too short; nodes that are alive extend it, so it can well be 30s", c.Queues.AckWait)
+	}
+	if c.Queues.Replicas < 1 || c.Queues.Replicas > 5 {
+		problem("queues.replicas %d is not 1 to 5", c.Queues.Replicas)
+	}
+	if c.NATS.URL == "" && c.Queues.Replicas > 1 {
+		problem("queues.replicas needs a NATS cluster; set nats.url, or leave it at 1")
 	}
 	if _, err := c.Log.level(); err != nil {
 		problem("log.level %q is not debug, info, warn or error", c.Log.Level)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
 )
 
 // Config is all that an operator can say. stompbox.example.yaml explains each key.
@@ -15,6 +16,8 @@ type Config struct {
 	HTTP      HTTP      `mapstructure:"http"`
 	STOMP     STOMP     `mapstructure:"stomp"`
 	NATS      NATS      `mapstructure:"nats"`
+	Data      Data      `mapstructure:"data"`
+	Queues    Queues    `mapstructure:"queues"`
 	Auth      Auth      `mapstructure:"auth"`
 	Limits    Limits    `mapstructure:"limits"`
 	HeartBeat HeartBeat `mapstructure:"heartbeat"`
@@ -55,6 +58,37 @@ type NATS struct {
 	CA          string `mapstructure:"ca"`
 	Prefix      string `mapstructure:"prefix"`
 	Listen      string `mapstructure:"listen"`
+}
+
+// Data says how the embedded NATS server keeps what is in data_dir.
+type Data struct {
+	Sync     string `mapstructure:"sync"`
+	MaxBytes int64  `mapstructure:"max_bytes"`
+}
+
+// Queues say what /queue destinations are like.
+type Queues struct {
+	Prefetch      int           `mapstructure:"prefetch"`
+	MaxPrefetch   int           `mapstructure:"max_prefetch"`
+	MaxDeliveries int           `mapstructure:"max_deliveries"`
+	MaxMessages   int64         `mapstructure:"max_messages"`
+	MaxBytes      int64         `mapstructure:"max_bytes"`
+	MaxAge        time.Duration `mapstructure:"max_age"`
+	AckWait       time.Duration `mapstructure:"ack_wait"`
+	DedupWindow   time.Duration `mapstructure:"dedup_window"`
+	Replicas      int           `mapstructure:"replicas"`
+	Unconfirmed   int           `mapstructure:"unconfirmed"`
+	Transient     []string      `mapstructure:"transient"`
+	Policies      []QueuePolicy `mapstructure:"policies"`
+}
+
+// QueuePolicy is what some queues have apart from the others.
+type QueuePolicy struct {
+	Match         string        `mapstructure:"match"`
+	MaxDeliveries int           `mapstructure:"max_deliveries"`
+	MaxMessages   int64         `mapstructure:"max_messages"`
+	MaxBytes      int64         `mapstructure:"max_bytes"`
+	MaxAge        time.Duration `mapstructure:"max_age"`
 }
 
 // Auth says who may connect, and what they may do.
@@ -154,6 +188,15 @@ var defaults = map[string]any{
 	"http.listen":                "127.0.0.1:8080",
 	"stomp.listen":               "",
 	"nats.prefix":                "stompbox",
+	"data.sync":                  "2m",
+	"queues.prefetch":            1000,
+	"queues.max_prefetch":        10000,
+	"queues.max_deliveries":      5,
+	"queues.ack_wait":            "30s",
+	"queues.dedup_window":        "2m",
+	"queues.replicas":            1,
+	"queues.unconfirmed":         1024,
+	"queues.transient":           broker.SpringQueues,
 	"auth.jwt.leeway":            "5s",
 	"auth.jwt.jwks_refresh":      "1h",
 	"auth.jwt.principal_claim":   "sub",

@@ -25,6 +25,13 @@ var (
 	deliveredDesc     = desc("messages_delivered_total", "Messages queued for subscriptions.")
 	droppedDesc       = desc("messages_dropped_total", "Messages dropped because a consumer was too slow.")
 	relayedDesc       = desc("messages_relayed_total", "Messages that arrived from other nodes.")
+	queuesDesc        = desc("queues", "Queues with subscriptions on this node.")
+	storedDesc        = desc("queue_messages_stored_total", "Queue messages whose storage was confirmed.")
+	refusedDesc       = desc("queue_messages_refused_total", "Queue messages that could not be stored; their senders got an ERROR.")
+	ackedDesc         = desc("queue_messages_acked_total", "Queue messages that were acknowledged.")
+	nackedDesc        = desc("queue_messages_nacked_total", "Queue messages that consumers refused with NACK.")
+	deadDesc          = desc("queue_messages_dead_total", "Queue messages that moved to a dead-letter queue.")
+	expiredDesc       = desc("queue_messages_expired_total", "Queue messages that nobody took in time.")
 	relayErrorsDesc   = desc("relay_errors_total", "Messages that could not be handed to other nodes.")
 )
 
@@ -46,6 +53,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count(droppedDesc, s.Dropped)
 	count(relayedDesc, s.Relayed)
 	count(relayErrorsDesc, s.RelayErrors)
+	gauge(queuesDesc, s.Queues)
+	count(storedDesc, s.Stored)
+	count(refusedDesc, s.Refused)
+	count(ackedDesc, s.Acked)
+	count(nackedDesc, s.Nacked)
+	count(deadDesc, s.Dead)
+	count(expiredDesc, s.Expired)
 	for code, n := range s.Errors {
 		count(errorsDesc, n, string(code))
 	}

@@ -14,56 +14,35 @@ import (
 	"github.com/stompbox/stompbox/broker"
 )
 
-// QueueInfo is what an operator sees of a queue.
-type QueueInfo struct {
-	Name string `json:"name"`
-	// Messages are stored, those that consumers hold included.
-	Messages uint64 `json:"messages"`
-	// InMemory is how many of them are in memory only.
-	InMemory uint64 `json:"in_memory"`
-	// Held are delivered and not acknowledged yet.
-	Held int `json:"held"`
-	// Redelivered are those of them that were delivered before.
-	Redelivered int `json:"redelivered"`
-	// Bytes on disk are known of queues with limits of their own alone.
-	Bytes uint64 `json:"bytes,omitempty"`
-	// MaxMessages and MaxBytes are the queue's own limits, or 0.
-	MaxMessages int64 `json:"max_messages,omitempty"`
-	MaxBytes    int64 `json:"max_bytes,omitempty"`
-}
-
-// ErrNoQueue says that a queue has neither messages nor consumers.
-var ErrNoQueue = errors.New("relay: no such queue")
-
 // ListQueues returns all queues that have messages or consumers, by name.
-func (r *Relay) ListQueues(ctx context.Context) ([]QueueInfo, error) {
-	byName := make(map[string]*QueueInfo)
+func (r *Relay) ListQueues(ctx context.Context) ([]broker.QueueInfo, error) {
+	byName := make(map[string]*broker.QueueInfo)
 	err := r.eachStream(ctx, func(s jetstream.Stream, info *jetstream.StreamInfo, prefix string) error {
 		return r.collect(ctx, s, info, prefix, byName)
 	})
 	if err != nil {
 		return nil, err
 	}
-	all := make([]QueueInfo, 0, len(byName))
+	all := make([]broker.QueueInfo, 0, len(byName))
 	for _, q := range byName {
 		all = append(all, *q)
 	}
-	slices.SortFunc(all, func(a, b QueueInfo) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b broker.QueueInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
-// Queue returns one queue, or an error that wraps [ErrNoQueue].
-func (r *Relay) Queue(ctx context.Context, name string) (QueueInfo, error) {
+// Queue returns one queue, or an error that wraps [broker.ErrNoQueue].
+func (r *Relay) Queue(ctx context.Context, name string) (broker.QueueInfo, error) {
 	all, err := r.ListQueues(ctx)
 	if err != nil {
-		return QueueInfo{}, err
+		return broker.QueueInfo{}, err
 	}
 	for _, q := range all {
 		if q.Name == name {
 			return q, nil
 		}
 	}
-	return QueueInfo{}, fmt.Errorf("%w: %s", ErrNoQueue, name)
+	return broker.QueueInfo{}, fmt.Errorf("%w: %s", broker.ErrNoQueue, name)
 }
 
 // eachStream visits the streams that queues are in, with the counts of their subjects.
@@ -93,14 +72,14 @@ func (r *Relay) eachStream(ctx context.Context, visit func(s jetstream.Stream, i
 	return nil
 }
 
-func (r *Relay) collect(ctx context.Context, s jetstream.Stream, info *jetstream.StreamInfo, prefix string, byName map[string]*QueueInfo) error {
-	named := func(subject string) *QueueInfo {
+func (r *Relay) collect(ctx context.Context, s jetstream.Stream, info *jetstream.StreamInfo, prefix string, byName map[string]*broker.QueueInfo) error {
+	named := func(subject string) *broker.QueueInfo {
 		name, ok := Destination(prefix, subject)
 		if !ok {
-			return new(QueueInfo)
+			return new(broker.QueueInfo)
 		}
 		if byName[name] == nil {
-			byName[name] = &QueueInfo{Name: name}
+			byName[name] = &broker.QueueInfo{Name: name}
 		}
 		return byName[name]
 	}

@@ -21,6 +21,8 @@ func (s *server) mux() http.Handler {
 	mux.Handle("GET /ws", s.websocket)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("/api/queues", s.queueAPI())
+	mux.Handle("/api/queues/", s.queueAPI())
 	if !s.config.Dev {
 		return mux
 	}
@@ -28,6 +30,10 @@ func (s *server) mux() http.Handler {
 	mux.HandleFunc("GET /dev/token", s.devToken)
 	mux.Handle("GET /", console.Chat())
 	return loopbackHosts(mux)
+}
+
+func (s *server) queueAPI() http.Handler {
+	return gateway.QueueAPI(gateway.QueueAPIOptions{Broker: s.broker, Authenticator: s.auth, Admin: s.relay, Logger: s.log})
 }
 
 // ready answers load balancers: 503 while draining or without NATS.

@@ -49,6 +49,7 @@ type server struct {
 	log       *slog.Logger
 	relay     *relay.Relay
 	broker    *broker.Broker
+	auth      broker.Authenticator
 	websocket *gateway.WebSocket
 	tcp       *gateway.TCP
 	listeners []listener
@@ -83,6 +84,7 @@ func newServer(ctx context.Context, c *config.Config) (s *server, err error) {
 	if most := s.relay.MaxPayload(); most < int64(c.Limits.Body) {
 		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", most, "limits.body", c.Limits.Body)
 	}
+	s.auth = authenticator
 	options := c.Broker()
 	options.Authenticator, options.Relay, options.Logger, options.Server = authenticator, s.relay, s.log, "stompbox/"+version()
 	if s.broker, err = broker.New(options); err != nil {
@@ -94,7 +96,7 @@ func newServer(ctx context.Context, c *config.Config) (s *server, err error) {
 func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
 	options := relay.Options{
 		URL: c.NATS.URL, CredentialsFile: c.NATS.Credentials, Token: c.NATS.Token,
-		User: c.NATS.User, Password: c.NATS.Password, Prefix: c.NATS.Prefix, Logger: log,
+		User: c.NATS.User, Password: c.NATS.Password, Prefix: c.NATS.Prefix, Queues: c.QueueSettings(), Logger: log,
 	}
 	if c.NATS.CA != "" {
 		text, err := os.ReadFile(c.NATS.CA)
@@ -111,6 +113,8 @@ func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
 	}
 	// Headers travel beside the body, so leave room for them.
 	embedded := relay.EmbeddedOptions{DataDir: c.DataDir, MaxPayload: int32(c.Limits.Body + 1<<20), User: c.NATS.User, Password: c.NATS.Password}
+	embedded.MaxBytes = c.Data.MaxBytes
+	embedded.SyncAlways, embedded.SyncInterval, _ = c.Data.Syncing() // checked by Load
 	if c.NATS.Listen != "" {
 		host, port, err := net.SplitHostPort(c.NATS.Listen)
 		if err != nil {

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/stompbox/stompbox/frames"
+)
+
+const benchQueueName = "/queue/bench"
+
+// benchQueue returns server CPU seconds per million messages, in and out: each is
+// sent with a receipt, stored, delivered, and acknowledged.
+func benchQueue(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
+	publisher, err := s.dial(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	defer publisher.close()
+	var consumers []*benchClient
+	defer func() { closeAll(consumers) }()
+	for range o.connections {
+		c, err := s.dial(ctx)
+		if err != nil {
+			return "", 0, err
+		}
+		consumers = append(consumers, c)
+		if err := c.send(frames.New(frames.SUBSCRIBE, "id", "sub-0", "destination", benchQueueName, "ack", "client-individual", "receipt", "r")); err != nil {
+			return "", 0, err
+		}
+		if err := c.expect(frames.RECEIPT); err != nil {
+			return "", 0, err
+		}
+	}
+	seen := make([]atomic.Bool, o.messages)
+	var consumed atomic.Int64
+	done := make(chan error, o.connections+1)
+	all := make(chan struct{})
+	cpu, start := s.cpu(), time.Now()
+	for _, c := range consumers {
+		go func() { done <- c.consume(seen, &consumed, all) }()
+	}
+	published := time.Duration(0)
+	go func() {
+		err := publisher.publishReceipted(o)
+		published = time.Since(start)
+		done <- err
+	}()
+	for range o.connections + 1 {
+		select {
+		case err := <-done:
+			if err != nil {
+				return "", 0, err
+			}
+		case <-ctx.Done():
+			return "", 0, fmt.Errorf("%d of %d messages were consumed: %w", consumed.Load(), o.messages, ctx.Err())
+		}
+	}
+	took, used := time.Since(start), s.cpu()-cpu
+	figure := used.Seconds() / float64(o.messages) * 1e6
+	return fmt.Sprintf("queue: %d messages of %d B, receipts in a window of %d, %d consumers: %.0f msg/s in, %.0f msg/s in and out, %.1f server CPU s per million, none lost",
+		o.messages, o.size, o.inFlight, o.connections, float64(o.messages)/published.Seconds(), float64(o.messages)/took.Seconds(), figure), figure, nil
+}
+
+// publishReceipted sends all messages, each with a receipt, with a window of them open.
+func (c *benchClient) publishReceipted(o benchOptions) error {
+	window := make(chan struct{}, o.inFlight)
+	failed := make(chan error, 1)
+	go func() {
+		r := bufio.NewReaderSize(c.ws.NetConn(), 32<<10)
+		for i := range o.messages {
+			if err := readReceipt(r, i); err != nil {
+				failed <- err
+				return
+			}
+			<-window
+		}
+		failed <- nil
+	}()
+	head := []byte("SEND\ndestination:" + benchQueueName + "\nreceipt:")
+	for i := range o.messages {
+		select {
+		case window <- struct{}{}:
+		case err := <-failed:
+			return err
+		}
+		c.body = fmt.Appendf(c.body[:0], "%d ", i)
+		for len(c.body) < o.size {
+			c.body = append(c.body, 'x')
+		}
+		c.buf = append(c.buf[:0], head...)
+		c.buf = fmt.Appendf(c.buf, "%d\n\n%s\x00", i, c.body)
+		if err := c.ws.WriteMessage(1, c.buf); err != nil {
+			return err
+		}
+	}
+	return <-failed
+}
+
+// readPayload returns the next WebSocket payload; it is valid until the next call.
+func readPayload(r *bufio.Reader) ([]byte, error) {
+	head, err := r.Peek(4)
+	if err != nil {
+		return nil, err
+	}
+	length, skip := int(head[1]), 2
+	if length == 126 {
+		length, skip = int(head[2])<<8|int(head[3]), 4
+	}
+	if _, err := r.Discard(skip); err != nil {
+		return nil, err
+	}
+	payload, err := r.Peek(length)
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.Discard(length)
+	return payload, err
+}
+
+func readReceipt(r *bufio.Reader, i int) error {
+	for {
+		payload, err := readPayload(r)
+		if err != nil {
+			return fmt.Errorf("receipt %d: %w", i, err)
+		}
+		if len(payload) <= 1 {
+			continue // a heart-beat
+		}
+		_, id, ok := bytes.Cut(payload, []byte("receipt-id:"))
+		if !ok {
+			return fmt.Errorf("the broker says %q", payload)
+		}
+		id, _, _ = bytes.Cut(id, []byte("\n"))
+		if string(id) != fmt.Sprint(i) {
+			return fmt.Errorf("receipt %s came in place of %d", id, i)
+		}
+		return nil
+	}
+}
+
+// consume acknowledges what comes, until all messages were seen by some consumer.
+func (c *benchClient) consume(seen []atomic.Bool, consumed *atomic.Int64, all chan struct{}) error {
+	r := bufio.NewReaderSize(c.ws.NetConn(), 64<<10)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-all:
+			_ = c.ws.NetConn().SetReadDeadline(time.Now())
+		case <-stop:
+		}
+	}()
+	var acks []byte
+	for {
+		payload, err := readPayload(r)
+		if err != nil {
+			if consumed.Load() >= int64(len(seen)) {
+				return nil
+			}
+			return err
+		}
+		if !bytes.HasPrefix(payload, []byte(frames.MESSAGE)) {
+			if len(payload) > 1 {
+				return fmt.Errorf("the broker says %q", payload)
+			}
+			continue
+		}
+		_, ack, _ := bytes.Cut(payload, []byte("\nack:"))
+		ack, _, _ = bytes.Cut(ack, []byte("\n"))
+		_, body, _ := bytes.Cut(payload, []byte("\n\n"))
+		number := 0
+		for _, d := range body {
+			if d < '0' || d > '9' {
+				break
+			}
+			number = number*10 + int(d-'0')
+		}
+		acks = append(append(append(acks, "ACK\nid:"...), ack...), "\n\n\x00"...)
+		if r.Buffered() == 0 || len(acks) > 8<<10 {
+			if err := c.ws.WriteMessage(1, acks); err != nil {
+				return err
+			}
+			acks = acks[:0]
+		}
+		if number >= len(seen) || seen[number].Swap(true) {
+			return errors.New("a message came twice")
+		}
+		if consumed.Add(1) == int64(len(seen)) {
+			if len(acks) > 0 {
+				if err := c.ws.WriteMessage(1, acks); err != nil {
+					return err
+				}
+			}
+			close(all)
+			return nil
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stompbox/stompbox/broker"
+)
+
+func newQueue() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "queue",
+		Short: "Look at queues, purge them, and move dead letters back",
+		Long:  "These commands ask a running broker over HTTP. They see the queues that the token or\nlogin may subscribe to, and move messages to those that it may send to.",
+	}
+	client := newClientFlags(cmd.PersistentFlags())
+	cmd.AddCommand(newQueueList(client), newQueueShow(client), newQueuePurge(client), newQueueMove(client))
+	return cmd
+}
+
+func newQueueList(client *clientFlags) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{Use: "list", Short: "List all queues", Args: cobra.NoArgs}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var all []broker.QueueInfo
+		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues", nil, &all); err != nil {
+			return err
+		}
+		if asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
+		}
+		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.TabIndent)
+		fmt.Fprintln(w, "MESSAGES\tHELD\tREDELIVERED\t  QUEUE\t")
+		for _, q := range all {
+			fmt.Fprintf(w, "%d\t%d\t%d\t  %s\t\n", q.Messages, q.Held, q.Redelivered, q.Name)
+		}
+		return w.Flush()
+	}
+	return cmd
+}
+
+func newQueueShow(client *clientFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "show QUEUE", Short: "Show one queue", Args: cobra.ExactArgs(1), Example: "  stompbox queue show /queue/orders",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var q broker.QueueInfo
+			if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues", url.Values{"destination": args}, &q); err != nil {
+				return err
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintf(w, "queue        %s\nmessages     %d\n  in memory  %d\n  held       %d by consumers, %d of them delivered before\n", q.Name, q.Messages, q.InMemory, q.Held, q.Redelivered)
+			if q.MaxMessages > 0 || q.MaxBytes > 0 {
+				fmt.Fprintf(w, "octets       %d\nlimits       %d messages, %d octets (0: none)\n", q.Bytes, q.MaxMessages, q.MaxBytes)
+			}
+			return nil
+		},
+	}
+}
+
+func newQueuePurge(client *clientFlags) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{Use: "purge QUEUE", Short: "Remove all messages of a queue for good", Args: cobra.ExactArgs(1), Example: "  stompbox queue purge --yes /queue/DLQ.orders"}
+	cmd.Flags().BoolVar(&yes, "yes", false, "really do it")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !yes {
+			return errors.New("what is purged is gone; say --yes too")
+		}
+		var answer struct{ Purged uint64 }
+		if err := client.ask(cmd.Context(), http.MethodPost, "/api/queues/purge", url.Values{"destination": args}, &answer); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "purged %d messages of %s\n", answer.Purged, args[0])
+		return nil
+	}
+	return cmd
+}
+
+func newQueueMove(client *clientFlags) *cobra.Command {
+	var to string
+	var most int
+	cmd := &cobra.Command{
+		Use: "move QUEUE", Short: "Move messages that nobody holds: dead letters back to their queue, or --to another one",
+		Args:    cobra.ExactArgs(1),
+		Example: "  stompbox queue move /queue/DLQ.orders\n  stompbox queue move /queue/orders --to /queue/orders.old",
+	}
+	cmd.Flags().StringVar(&to, "to", "", "queue to move to; empty is where a dead letter came from")
+	cmd.Flags().IntVarP(&most, "count", "n", 0, "move so many; 0 is all that are there now")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var q broker.QueueInfo
+		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues", url.Values{"destination": args}, &q); err != nil {
+			return err
+		}
+		total := int(q.Messages) - q.Held
+		if most > 0 {
+			total = min(total, most)
+		}
+		moved, err := client.move(cmd.Context(), cmd.ErrOrStderr(), args[0], to, total)
+		fmt.Fprintf(cmd.OutOrStdout(), "moved %d of %d messages from %s\n", moved, total, args[0])
+		if err == nil && moved < total {
+			err = errors.New("the others stay: consumers took them, they are no dead letters (use --to), or you may not send to where they came from")
+		}
+		return err
+	}
+	return cmd
+}
+
+// move moves total messages, some hundred at a time, and shows how far it is.
+func (c *clientFlags) move(ctx context.Context, progress io.Writer, from, to string, total int) (moved int, err error) {
+	bar := progressBar{w: progress, total: total}
+	defer bar.end()
+	for moved < total {
+		var answer struct{ Moved int }
+		query := url.Values{"destination": {from}, "limit": {fmt.Sprint(min(total-moved, 500))}}
+		if to != "" {
+			query.Set("to", to)
+		}
+		if err := c.ask(ctx, http.MethodPost, "/api/queues/move", query, &answer); err != nil || answer.Moved == 0 {
+			return moved, err
+		}
+		moved += answer.Moved
+		bar.show(moved)
+	}
+	return moved, nil
+}
+
+// progressBar draws on one line of a terminal or log, when it takes long.
+type progressBar struct {
+	w     io.Writer
+	total int
+	since time.Time
+	drawn bool
+}
+
+func (b *progressBar) show(done int) {
+	const width = 40
+	if b.since.IsZero() {
+		b.since = time.Now()
+	}
+	if b.total <= 500 {
+		return
+	}
+	full := done * width / b.total
+	fmt.Fprintf(b.w, "\r[%s%s] %d of %d, %s", strings.Repeat("#", full), strings.Repeat(".", width-full), done, b.total, time.Since(b.since).Round(time.Second))
+	b.drawn = true
+}
+
+func (b *progressBar) end() {
+	if b.drawn {
+		fmt.Fprintln(b.w)
+	}
+}
+
+// ask sends one request to the broker's HTTP API, on the host of --url.
+func (c *clientFlags) ask(ctx context.Context, method, path string, query url.Values, answer any) error {
+	u, err := url.Parse(c.url)
+	if err != nil {
+		return fmt.Errorf("--url: %w", err)
+	}
+	scheme, ok := map[string]string{"ws": "http", "wss": "https", "http": "http", "https": "https"}[u.Scheme]
+	if !ok {
+		return fmt.Errorf("--url %q: this command needs the broker's HTTP address, such as http://127.0.0.1:8080", c.url)
+	}
+	target := url.URL{Scheme: scheme, Host: u.Host, Path: path, RawQuery: query.Encode()}
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), nil)
+	if err != nil {
+		return err
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	} else {
+		request.SetBasicAuth(c.login, c.passcode)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		var p struct{ Title, Detail string }
+		_ = json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&p)
+		return fmt.Errorf("the broker says %s: %s", response.Status, p.Detail)
+	}
+	return json.NewDecoder(response.Body).Decode(answer)
+}
