@@ -133,11 +133,13 @@ func (q *reader) arrived(msg *nats.Msg) {
 	case "404", "408":
 		q.again(msg)
 	case "409":
-		if msg.Header.Get("Description") == "Message Size Exceeds MaxBytes" {
+		switch msg.Header.Get("Description") {
+		case "Batch Completed": // all of it came
+		case "Message Size Exceeds MaxBytes":
 			q.again(msg)
-			return
+		default:
+			q.lose()
 		}
-		q.lose()
 	default:
 		q.lose()
 	}
