@@ -96,6 +96,9 @@ func (r *Relay) collect(ctx context.Context, s jetstream.Stream, info *jetstream
 	}
 	consumers := s.ListConsumers(ctx)
 	for one := range consumers.Info() {
+		if one.NumWaiting == 0 && one.NumPending == 0 && one.NumAckPending == 0 {
+			continue // left over from a consumer that is gone
+		}
 		q := named(one.Config.FilterSubject)
 		q.Held += one.NumAckPending
 		q.Redelivered += one.NumRedelivered

@@ -29,6 +29,10 @@ import (
 
 // TestMain lets the test binary be the program under test, in processes of its own.
 func TestMain(m *testing.M) {
+	if address := os.Getenv("TEST_AS_HOLDER"); address != "" {
+		holdMessages(address)
+		return
+	}
 	if os.Getenv("TEST_AS_STOMPBOX") != "" {
 		main()
 		return
@@ -69,7 +73,7 @@ func serve(t *testing.T, env []string, args ...string) *process {
 	require.NoError(t, err)
 	p.tcp, err = freeAddress()
 	require.NoError(t, err)
-	p.cmd = command(t, env, append([]string{"serve", "--http", p.http, "--stomp", p.tcp, "--data-dir", t.TempDir()}, args...)...)
+	p.cmd = command(t, env, append([]string{"serve", "--http", p.http, "--stomp", p.tcp, "--data-dir", t.TempDir()}, args...)...) // a later --data-dir wins
 	p.cmd.Stderr = p.stderr
 	require.NoError(t, p.cmd.Start())
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })

@@ -21,8 +21,9 @@ func (s *server) mux() http.Handler {
 	mux.Handle("GET /ws", s.websocket)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("/api/queues", s.queueAPI())
-	mux.Handle("/api/queues/", s.queueAPI())
+	queues := s.queueAPI()
+	mux.Handle("GET /api/queues", queues)
+	mux.Handle("POST /api/queues/", queues)
 	if !s.config.Dev {
 		return mux
 	}

@@ -33,7 +33,13 @@ const Patience = 90 * time.Second
 // DialTCP opens a TCP connection.
 func DialTCP(t testing.TB, n *Node) *Client {
 	t.Helper()
-	c, err := net.Dial("tcp", n.TCP)
+	return DialAddress(t, n.TCP)
+}
+
+// DialAddress opens a TCP connection to a broker in another process.
+func DialAddress(t testing.TB, address string) *Client {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	return newClient(t, c, c)
 }
