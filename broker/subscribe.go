@@ -43,7 +43,7 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 		c.queue = s.broker.queues.acquire(s.broker, sub.shown, c.transient)
 		if err := c.queue.join(sub); err != nil {
 			s.broker.queues.release(c.queue)
-			return nil, storeError("destination \""+sub.shown+"\"", err)
+			return nil, &Error{Code: CodeUnavailable, Message: "destination \"" + sub.shown + "\": the queue cannot be consumed at the moment", Cause: err, retryAfter: retryAfter}
 		}
 		if old := s.retired[name]; old != nil {
 			delete(s.retired, name) // its id is taken again, so nobody can name its messages

@@ -285,6 +285,56 @@ func TestQueueTransactionTakesEffectAtCommit(t *testing.T) {
 	other.Quiet()
 }
 
+// TestARepeatedTransactionStoresNothingTwice: its sender did not hear of the
+// first COMMIT.
+func TestARepeatedTransactionStoresNothingTwice(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	c := testkit.Dial(t, n).Connect()
+	for range 2 {
+		c.Send(frames.BEGIN, "transaction", "t")
+		for _, body := range numbered(3) {
+			c.Send(frames.SEND, "destination", "/queue/out", "transaction", "t", "dedup-id", body, body)
+		}
+		c.Send(frames.COMMIT, "transaction", "t", "receipt", "c")
+		c.Receipt("c")
+	}
+	c.Subscribe("q", "/queue/out")
+	for _, body := range numbered(3) {
+		c.Message(body)
+	}
+	c.Quiet()
+}
+
+// TestThousandsOfQueues: more than JetStream's default of consumers, and none of
+// them is left when nobody consumes.
+func TestThousandsOfQueues(t *testing.T) {
+	t.Parallel()
+	const each = 600
+	n := testkit.Start(t, testkit.Options{})
+	sender := testkit.Dial(t, n).Connect()
+	var consumers []*testkit.Client
+	for k := range 2 {
+		c := testkit.Dial(t, n).Connect()
+		consumers = append(consumers, c)
+		for i := range each {
+			queue := fmt.Sprintf("/queue/many.%d.%d", k, i)
+			enqueue(t, sender, queue, queue)
+			c.Send(frames.SUBSCRIBE, "id", queue, "destination", queue)
+			c.Message(queue)
+		}
+	}
+	require.Equal(t, int64(2*each), n.Broker.Stats().Queues)
+	for _, c := range consumers {
+		c.Send(frames.DISCONNECT, "receipt", "bye")
+		c.Receipt("bye")
+	}
+	require.Eventually(t, func() bool {
+		queues, err := n.Relay.ListQueues(t.Context())
+		return err == nil && len(queues) == 0 && n.Broker.Stats().Queues == 0
+	}, testkit.Patience, 50*time.Millisecond)
+}
+
 // TestQueueTransactionIsAllOrNone: one message of it is too large for the
 // store, so that none is there afterwards, and what it acknowledged comes again.
 func TestQueueTransactionIsAllOrNone(t *testing.T) {
@@ -319,6 +369,14 @@ func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 	f := c.Message("in memory")
 	c.Send(frames.NACK, "id", f.Get("ack"))
 	require.Equal(t, "true", c.Message("in memory").Get("redelivered"))
+
+	// The first that is ever kept in memory reaches whom is subscribed already.
+	hub := testkit.Start(t, testkit.Options{NATSPort: -1})
+	early := testkit.Dial(t, hub).Connect()
+	early.Subscribe("e", "/queue/early")
+	late := testkit.Dial(t, testkit.Start(t, testkit.Options{NATSURL: hub.Relay.ClientURL()})).Connect()
+	late.Send(frames.SEND, "destination", "/queue/early", "persistent", "false", "first")
+	early.Message("first")
 
 	// Spring's queue of one session: nobody is there, so nothing is kept.
 	spring := "/queue/position-updates-user8f14e45f-ceea-467f-a0e6-123456789abc"

@@ -26,7 +26,6 @@ type acks struct {
 	mu      sync.Mutex
 	next    uint64
 	waiting map[uint64]waitingAck
-	oldest  uint64
 }
 
 type waitingAck struct {
@@ -125,7 +124,7 @@ func (e *apiError) Error() string {
 // Unwrap tells a full queue from a server that cannot serve now.
 func (e *apiError) Unwrap() error {
 	switch {
-	case strings.Contains(e.Description, "maximum "), e.ErrCode == errCodeStorage, e.ErrCode == errCodeMemory, e.ErrCode == errCodeResources:
+	case strings.HasPrefix(e.Description, "maximum messages"), strings.HasPrefix(e.Description, "maximum bytes"), e.ErrCode == errCodeStorage, e.ErrCode == errCodeMemory, e.ErrCode == errCodeResources:
 		return broker.ErrQueueFull
 	case e.Code == 503:
 		return broker.ErrUnavailable

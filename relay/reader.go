@@ -48,10 +48,13 @@ func (r *Relay) OpenQueue(ctx context.Context, queue string, o broker.QueueOptio
 	p := r.place(queue, o)
 	q := &reader{relay: r, place: p, queue: queue, options: o, consumer: safeName(queue), deliver: deliver, heard: time.Now()}
 	q.next = "$JS.API.CONSUMER.MSG.NEXT." + p.stream + "." + q.consumer
-	if err := q.ensure(ctx); err != nil {
+	var err error
+	if q.lost = q.idle(); !q.lost {
+		err = q.ensure(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
-	var err error
 	if q.sub, err = r.conn.Subscribe(nats.NewInbox(), q.arrived); err != nil {
 		return nil, unavailable(err)
 	}
@@ -226,7 +229,9 @@ func (q *reader) Close() {
 	delete(r.readers, q)
 	r.readersMu.Unlock()
 	_ = q.sub.Drain() // what is on its way still arrives, and goes back
-	r.background.Go(q.tidy)
+	if !q.idle() {
+		r.background.Go(q.tidy)
+	}
 }
 
 func (q *reader) tidy() {
@@ -249,7 +254,7 @@ func (q *reader) tidy() {
 func (q *reader) recover(ctx context.Context, now time.Time) {
 	q.mu.Lock()
 	silent := q.owed > 0 && now.Sub(q.heard) > pullExpires+10*time.Second
-	needed := (q.lost || silent) && !q.closed
+	needed := (q.lost || silent) && !q.closed && !q.idle()
 	q.mu.Unlock()
 	if !needed {
 		return

@@ -47,7 +47,8 @@ type Relay struct {
 	queues  QueueSettings
 	acks    acks
 	streams streams
-	crashed time.Time // what was stored before may have been delivered before
+	memory  atomic.Bool // some node keeps queue messages in memory
+	crashed time.Time   // what was stored before may have been delivered before
 
 	readersMu sync.Mutex
 	readers   map[*reader]struct{}
@@ -145,6 +146,9 @@ func (r *Relay) begin() error {
 		return err
 	}
 	if err := sub.SetPendingLimits(-1, -1); err != nil { // what waits for answers bounds it
+		return err
+	}
+	if err := r.watchMemory(); err != nil {
 		return err
 	}
 	r.background.Go(r.janitor)

@@ -181,6 +181,15 @@ func TestALocalTopicGoesOnWithoutNATS(t *testing.T) {
 	c.Receipt("r")
 	c.Subscribe("t", "/topic/other")
 	c.Quiet()
+
+	// What needs a guarantee is refused at once.
+	c.Send(frames.SEND, "destination", "/queue/a", "receipt", "q", "x")
+	f := c.Error("the message store is not available")
+	require.Equal(t, "q", f.Get("receipt-id"))
+	require.NotEmpty(t, f.Get("retry-after"))
+	d := testkit.Dial(t, b).Connect()
+	d.Send(frames.SUBSCRIBE, "id", "q", "destination", "/queue/a")
+	d.Error("cannot be consumed at the moment")
 }
 
 func TestLargeMessagesCrossNodes(t *testing.T) {

@@ -38,6 +38,10 @@ func (q *QueueSettings) setDefaults() {
 	}
 }
 
+// mostConsumers is how many queues of a stream can be consumed at a time. A
+// stream that does not say gets the server's default of 1000.
+const mostConsumers = 1_000_000
+
 // place says in which stream a queue is, and under which subject.
 //
 // Queues without limits of their own share one stream, so that a thousand idle
@@ -113,7 +117,7 @@ func (r *Relay) ensure(ctx context.Context, p place, o broker.QueueOptions) erro
 	config := jetstream.StreamConfig{
 		Name: p.stream, Subjects: []string{p.subject}, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew,
 		Storage: jetstream.FileStorage, Replicas: r.queues.Replicas, Duplicates: r.queues.DedupWindow,
-		MaxMsgs: -1, MaxBytes: -1, AllowMsgTTL: true, AllowAtomicPublish: true,
+		MaxConsumers: mostConsumers, MaxMsgs: -1, MaxBytes: -1, AllowMsgTTL: true, AllowAtomicPublish: true,
 	}
 	switch {
 	case o.Memory:
@@ -135,6 +139,9 @@ func (r *Relay) ensure(ctx context.Context, p place, o broker.QueueOptions) erro
 		return storeError("cannot make the stream "+p.stream, err)
 	}
 	one.ready, one.options = true, o
+	if o.Memory {
+		r.announceMemory()
+	}
 	return nil
 }
 
