@@ -99,6 +99,9 @@ func (s *Session) refresh(token []byte) error {
 		return &Error{Code: CodeUnauthenticated, Message: auth.ErrUnauthenticated.Error(), Cause: errors.New("the fresh token has expired")}
 	}
 	for _, sub := range s.subs {
+		if sub.temp {
+			continue // whose reply it is was decided by a SEND
+		}
 		asked, err := auth.ParsePattern(sub.shown)
 		if err != nil || !fresh.Permissions.MaySubscribe(asked) {
 			return forbidden(sub.shown, "subscribe")

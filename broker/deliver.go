@@ -12,9 +12,10 @@ import (
 type pushResult uint8
 
 const (
-	pushed pushResult = iota
-	pushFull
-	pushClosed
+	pushed     pushResult = iota
+	pushHeld              // the session has it already, or gave it back meanwhile
+	pushFull              // there is no room in the outbox; it tells when there is
+	pushClosed            // the session takes no more
 )
 
 // pushDelivery queues a queue's message for the session. It is the session's
@@ -22,15 +23,20 @@ const (
 func (s *Session) pushDelivery(sub *subscription, d *Delivery) pushResult {
 	d.sub, d.since = sub, s.broker.clock.now()
 	s.mu.Lock()
-	sub.unacked.hold(d)
+	again := sub.unacked.hold(d)
 	s.mu.Unlock()
+	if again {
+		// The store gave up on the first delivery while it was out of reach. The
+		// client knows the message; its acknowledgement is for this delivery now.
+		return pushHeld
+	}
 	result := s.outbox.pushDelivery(encodeDelivery(sub, d), d)
 	if result == pushed {
 		s.broker.counters.delivered.Add(1)
 		return pushed
 	}
 	if !s.release(sub, d.Message.ID) {
-		return pushed // the session ended meanwhile, and gave it back
+		return pushHeld // the session ended meanwhile, and gave it back
 	}
 	return result
 }

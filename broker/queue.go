@@ -146,7 +146,7 @@ func (q *queue) close() {
 
 // deliver takes a message that a source pulled.
 func (q *queue) deliver(from *source, d *Delivery) {
-	d.reader = from.reader
+	d.reader, d.since = from.reader, q.broker.clock.now()
 	q.mu.Lock()
 	if from.asked > 0 {
 		from.asked--
@@ -195,6 +195,8 @@ func (q *queue) dispatch() {
 		switch c := sub.consumer; sub.session.pushDelivery(sub, d) {
 		case pushed:
 			c.used++
+			taken++
+		case pushHeld:
 			taken++
 		case pushFull:
 			c.blocked = true
@@ -339,11 +341,22 @@ func (q *queue) giveBack(d *Delivery) {
 	}
 }
 
-// extend tells the store of all messages that clients hold for longer than since.
+// extend tells the store of all messages that clients hold, or that wait for
+// one of them, for longer than since.
 func (q *queue) extend(now, since int64) {
 	q.mu.Lock()
 	subs := append([]*subscription(nil), q.subs...)
+	var waiting []*Delivery
+	for _, d := range q.ready {
+		if d.reader != nil && now-d.since >= since {
+			d.since = now
+			waiting = append(waiting, d)
+		}
+	}
 	q.mu.Unlock()
+	for _, d := range waiting {
+		d.reader.Extend(d)
+	}
 	for _, sub := range subs {
 		for _, d := range sub.session.heldLonger(sub, now, since) {
 			d.reader.Extend(d)

@@ -54,6 +54,7 @@ type Session struct {
 
 	retired map[string]*subscription // unsubscribed, with messages to acknowledge
 	line    line
+	failed  bool // an ERROR is to come; what arrives is ignored
 
 	mu sync.Mutex // the unacked of all subs
 }
@@ -119,7 +120,7 @@ func (s *Session) Receive(p []byte) error {
 	}()
 	s.decoder.Feed(p)
 	for {
-		if state(s.state.Load()) == stateEnding {
+		if s.failed || state(s.state.Load()) == stateEnding {
 			return ErrClosed
 		}
 		ok, err := s.decoder.Next(f)
@@ -202,7 +203,9 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 		frames.CodeBodySize, frames.CodeHeaderCount, frames.CodeHeaderLine:
 		code = ClosePolicy
 	}
-	s.endWith(&e, code)
+	s.failed = true
+	// The RECEIPTs of what was accepted before come first.
+	s.line.whenDone(func() { s.endWith(&e, code) })
 }
 
 // endWith ends the session with an ERROR frame, a log line and a count.

@@ -61,8 +61,15 @@ func (u *unacked) add(id string, limit int) {
 	}
 }
 
-// hold notes a queue's message.
-func (u *unacked) hold(d *Delivery) { u.put(d.Message.ID, d) }
+// hold notes a queue's message, and reports whether it was there already.
+func (u *unacked) hold(d *Delivery) (again bool) {
+	if _, again = u.open[d.Message.ID]; again {
+		u.open[d.Message.ID] = d
+		return true
+	}
+	u.put(d.Message.ID, d)
+	return false
+}
 
 func (u *unacked) put(id string, d *Delivery) {
 	if u.open == nil {

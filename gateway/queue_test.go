@@ -58,6 +58,25 @@ func TestQueueKeepsMessagesAndTheirOrder(t *testing.T) {
 	again.Quiet()
 }
 
+// TestReceiptsComeBeforeTheError: what was stored is confirmed, although a later
+// frame is wrong.
+func TestReceiptsComeBeforeTheError(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	c := testkit.Dial(t, n).Connect()
+	var all []byte
+	for i := range 50 {
+		all = frames.Append(all, frames.New(frames.SEND, "destination", "/queue/e", "receipt", strconv.Itoa(i)), frames.V12)
+	}
+	all = frames.Append(all, frames.New(frames.SEND, "destination", "/nowhere", "receipt", "bad"), frames.V12)
+	all = frames.Append(all, frames.New(frames.SEND, "destination", "/queue/e", "receipt", "late"), frames.V12)
+	c.Raw(string(all))
+	for i := range 50 {
+		c.Receipt(strconv.Itoa(i))
+	}
+	require.Equal(t, "bad", c.Error("has to begin with").Get("receipt-id"))
+}
+
 func TestQueueGivesEachMessageToOneConsumerInFairTurn(t *testing.T) {
 	t.Parallel()
 	n := testkit.Start(t, testkit.Options{})
@@ -411,7 +430,7 @@ func TestReplyToATempQueue(t *testing.T) {
 	t.Parallel()
 	n := testkit.Start(t, testkit.Options{NATSPort: -1})
 	far := testkit.Start(t, testkit.Options{NATSURL: n.Relay.ClientURL()})
-	client := testkit.Dial(t, n).Connect()
+	client := testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, "alice", time.Hour, auth.Grants{}))
 	server := testkit.Dial(t, far).Connect()
 	server.Subscribe("s", "/queue/sum")
 	for i := range 2 {
@@ -424,6 +443,8 @@ func TestReplyToATempQueue(t *testing.T) {
 		require.Equal(t, "/temp-queue/sums", answer.Get("subscription"))
 		require.Equal(t, strconv.Itoa(i), answer.Get("correlation-id"))
 	}
+	client.Send(frames.SEND, "destination", "/session/token", "receipt", "fresh", testkit.Token(t, "alice", time.Hour, auth.Grants{Send: []string{"/queue/**"}}))
+	client.Receipt("fresh")
 	server.Subscribe("guess", "/topic/x")
 	server.Send(frames.SUBSCRIBE, "id", "steal", "destination", "/reply/x")
 	server.Error("clients cannot subscribe to it")

@@ -41,7 +41,8 @@ func QueueAPI(o QueueAPIOptions) http.Handler {
 	mux.HandleFunc("GET /api/queues", a.authenticated(a.list))
 	mux.HandleFunc("POST /api/queues/purge", a.authenticated(a.purge))
 	mux.HandleFunc("POST /api/queues/move", a.authenticated(a.move))
-	return mux
+	// Authentication is never ambient, but a page may still know a login.
+	return http.NewCrossOriginProtection().Handler(mux)
 }
 
 type queueAPI struct{ QueueAPIOptions }
