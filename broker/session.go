@@ -237,9 +237,17 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 		f.Body = []byte(e.Message)
 		frame = s.encode(f)
 	}
-	if !s.finish(e != nil && e.Code == CodeSlowConsumer, frame, s.framing.Close(code, reason)) || e == nil {
+	if state(s.state.Swap(int32(stateEnding))) == stateEnding {
 		return
 	}
+	if e != nil {
+		s.report(e) // before the peer can know
+	}
+	s.outbox.end(e != nil && e.Code == CodeSlowConsumer, lingering, frame, s.framing.Close(code, reason))
+}
+
+// report counts and logs why a session ends.
+func (s *Session) report(e *Error) {
 	s.broker.counters.countError(e.Code)
 	level := slog.LevelWarn
 	if e.Code == CodeTokenExpired {
@@ -248,17 +256,10 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 	s.broker.log.Log(s.broker.ctx, level, "session ended by an error", "code", string(e.Code), "error", e.Error(), "session", s.id, "remote", s.transport.RemoteAddr())
 }
 
-// finish ends the session with last frames, and reports whether it was the first to.
-func (s *Session) finish(drop bool, last ...[]byte) bool {
-	for {
-		old := s.state.Load()
-		if state(old) == stateEnding {
-			return false
-		}
-		if s.state.CompareAndSwap(old, int32(stateEnding)) {
-			s.outbox.end(drop, lingering, last...)
-			return true
-		}
+// finish ends the session with last frames, unless it was ended before.
+func (s *Session) finish(drop bool, last ...[]byte) {
+	if state(s.state.Swap(int32(stateEnding))) != stateEnding {
+		s.outbox.end(drop, lingering, last...)
 	}
 }
 
