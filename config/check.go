@@ -20,7 +20,7 @@ func (c *Config) check(client bool) error {
 	}
 	listeners := map[string]string{
 		"http.listen": c.HTTP.Listen, "stomp.listen": c.STOMP.Listen,
-		"metrics.listen": c.Metrics.Listen, "nats.listen": c.NATS.Listen,
+		"metrics.listen": c.Metrics.Listen, "nats.listen": c.NATS.Listen, "cluster.listen": c.Cluster.Listen,
 	}
 	for key, address := range listeners {
 		if address == "" {
@@ -34,6 +34,8 @@ func (c *Config) check(client bool) error {
 			problem("%s %q is beyond loopback, which --dev does not allow: it accepts guest/guest; use 127.0.0.1, or configure keys and leave --dev out", key, address)
 		case key == "nats.listen" && !gateway.IsLoopback(host) && (c.NATS.User == "" || c.NATS.Password == ""):
 			problem("nats.listen %q is beyond loopback; set nats.user and nats.password too", address)
+		case key == "cluster.listen" && !gateway.IsLoopback(host) && (c.Cluster.User == "" || c.Cluster.Password == ""):
+			problem("cluster.listen %q is beyond loopback; set cluster.user and cluster.password too, the same on all nodes", address)
 		}
 	}
 	for key, t := range map[string]TLS{"http.tls": c.HTTP.TLS, "stomp.tls": c.STOMP.TLS} {
@@ -61,9 +63,10 @@ func (c *Config) check(client bool) error {
 	if c.Queues.Replicas < 1 || c.Queues.Replicas > 5 {
 		problem("queues.replicas %d is not 1 to 5", c.Queues.Replicas)
 	}
-	if c.NATS.URL == "" && c.Queues.Replicas > 1 {
-		problem("queues.replicas needs a NATS cluster; set nats.url, or leave it at 1")
+	if c.NATS.URL == "" && c.Cluster.Listen == "" && c.Queues.Replicas > 1 {
+		problem("queues.replicas needs a cluster; set nats.url or cluster.listen, or leave it at 1")
 	}
+	c.checkCluster(problem)
 	if _, err := c.Log.level(); err != nil {
 		problem("log.level %q is not debug, info, warn or error", c.Log.Level)
 	}
@@ -77,6 +80,22 @@ func (c *Config) check(client bool) error {
 		return fmt.Errorf("configuration: %w", errors.Join(problems...))
 	}
 	return nil
+}
+
+func (c *Config) checkCluster(problem func(string, ...any)) {
+	switch {
+	case c.Cluster.Listen == "" && len(c.Cluster.Peers) > 0:
+		problem("cluster.peers needs cluster.listen, where the peers reach this node")
+	case c.Cluster.Listen != "" && c.NATS.URL != "":
+		problem("cluster.listen is for embedded servers; it does not go with nats.url")
+	case c.Cluster.Listen != "" && c.Cluster.Node == "":
+		problem("cluster.listen needs cluster.node, a name for this node that no other has and that stays")
+	}
+	for _, peer := range c.Cluster.Peers {
+		if _, _, err := net.SplitHostPort(peer); err != nil {
+			problem("cluster.peers: %q is not host:port", peer)
+		}
+	}
 }
 
 func (c *Config) hasCredentials() bool {

@@ -16,6 +16,7 @@ type Config struct {
 	HTTP      HTTP      `mapstructure:"http"`
 	STOMP     STOMP     `mapstructure:"stomp"`
 	NATS      NATS      `mapstructure:"nats"`
+	Cluster   Cluster   `mapstructure:"cluster"`
 	Data      Data      `mapstructure:"data"`
 	Queues    Queues    `mapstructure:"queues"`
 	Auth      Auth      `mapstructure:"auth"`
@@ -58,6 +59,16 @@ type NATS struct {
 	CA          string `mapstructure:"ca"`
 	Prefix      string `mapstructure:"prefix"`
 	Listen      string `mapstructure:"listen"`
+}
+
+// Cluster joins the embedded NATS servers of several nodes.
+type Cluster struct {
+	Listen   string   `mapstructure:"listen"`
+	Peers    []string `mapstructure:"peers"`
+	Name     string   `mapstructure:"name"`
+	Node     string   `mapstructure:"node"`
+	User     string   `mapstructure:"user"`
+	Password string   `mapstructure:"password"`
 }
 
 // Data says how the embedded NATS server keeps what is in data_dir.
@@ -188,6 +199,7 @@ var defaults = map[string]any{
 	"http.listen":                "127.0.0.1:8080",
 	"stomp.listen":               "",
 	"nats.prefix":                "stompbox",
+	"cluster.name":               "stompbox",
 	"data.sync":                  "2m",
 	"queues.prefetch":            1000,
 	"queues.max_prefetch":        10000,

@@ -56,6 +56,12 @@ func TestMistakesAreNamed(t *testing.T) {
 		"address without port":  {secret + "http:\n  listen: localhost\n", nil, "is not host:port"},
 		"half of TLS":           {secret + "http:\n  tls:\n    cert: x\n", nil, "both cert and key"},
 		"open NATS":             {secret + "nats:\n  listen: 0.0.0.0:4222\n", nil, "set nats.user and nats.password"},
+		"open cluster":          {secret + "cluster:\n  listen: 0.0.0.0:6222\n  node: a\n", nil, "set cluster.user and cluster.password"},
+		"nameless node":         {secret + "cluster:\n  listen: 127.0.0.1:6222\n", nil, "needs cluster.node"},
+		"replicas alone":        {secret + "queues:\n  replicas: 3\n", nil, "queues.replicas needs a cluster"},
+		"transient":             {secret + "queues:\n  transient: ['(']\n", nil, "queues.transient"},
+		"queue policy":          {secret + "queues:\n  policies:\n    - { match: 'x' }\n", nil, "queues.policies, entry 1"},
+		"sync":                  {secret + "data:\n  sync: often\n", nil, "neither always nor a time"},
 		"unknown role":          {"auth:\n  logins:\n    - login: x\n      role: boss\n", nil, `role "boss"`},
 		"log level":             {secret + "log:\n  level: loud\n", nil, `log.level "loud"`},
 	}

@@ -1,8 +1,11 @@
 package relay
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,6 +33,40 @@ type EmbeddedOptions struct {
 	// MaxBytes bounds what JetStream may keep on disk. Default three quarters of
 	// what is free.
 	MaxBytes int64
+	// Cluster joins the servers of several nodes, where not nil.
+	Cluster *ClusterOptions
+}
+
+// ClusterOptions join embedded servers by routes. JetStream then needs a
+// majority of the nodes; three are the fewest of which one can be lost.
+type ClusterOptions struct {
+	// Name is the same on all nodes, Node different on each, and the same after a restart.
+	Name, Node string
+	// Host and Port take the routes of other nodes.
+	Host string
+	Port int
+	// Peers are the host:port of other nodes' routes, all or some of them. A host
+	// name may stand for several addresses.
+	Peers []string
+	// User and Password are what nodes show each other.
+	User, Password string
+}
+
+// apply sets what a server needs to be one of a cluster.
+func (c *ClusterOptions) apply(o *server.Options) error {
+	o.ServerName = c.Node
+	o.Cluster = server.ClusterOpts{Name: c.Name, Host: c.Host, Port: c.Port, Username: c.User, Password: c.Password, ConnectRetries: 0}
+	for _, peer := range c.Peers {
+		u := &url.URL{Scheme: "nats-route", Host: peer}
+		if _, _, err := net.SplitHostPort(peer); err != nil {
+			return fmt.Errorf("relay: peer %q is not host:port: %w", peer, err)
+		}
+		if c.User != "" {
+			u.User = url.UserPassword(c.User, c.Password)
+		}
+		o.Routes = append(o.Routes, u)
+	}
+	return nil
 }
 
 // Server is an embedded NATS server.
@@ -46,6 +83,10 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 	if e.DataDir == "" {
 		return nil, errors.New("relay: an embedded NATS server needs a data directory")
 	}
+	if e.Cluster != nil && e.Port == 0 {
+		// A server that does not listen for clients does not take routes either.
+		e.Host, e.Port, e.User, e.Password = "127.0.0.1", -1, "stompbox", rand.Text()
+	}
 	options := &server.Options{
 		ServerName: "stompbox", DontListen: e.Port == 0, Host: e.Host, Port: e.Port,
 		JetStream: true, StoreDir: filepath.Join(e.DataDir, "nats"),
@@ -53,11 +94,16 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 		Username: e.User, Password: e.Password,
 		SyncAlways: e.SyncAlways, SyncInterval: e.SyncInterval, JetStreamMaxStore: e.MaxBytes,
 	}
+	if e.Cluster != nil {
+		if err := e.Cluster.apply(options); err != nil {
+			return nil, err
+		}
+	}
 	s, err := server.NewServer(options)
 	if err != nil {
 		return nil, fmt.Errorf("relay: embedded NATS: %w", err)
 	}
-	embedded := &Server{nats: s, private: options.DontListen}
+	embedded := &Server{nats: s, private: options.DontListen && e.Cluster == nil}
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
 		embedded.close()

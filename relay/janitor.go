@@ -8,11 +8,12 @@ import (
 	"github.com/stompbox/stompbox/broker"
 )
 
-// janitor does what is due now and then: writes without an answer fail, and
+// janitor does what is due now and then: nodes that are gone are forgotten, writes without an answer fail, and
 // consumers that were lost are found again.
 func (r *Relay) janitor() {
 	tick := time.NewTicker(reopenWait)
 	defer tick.Stop()
+	found := r.findMemory()
 	for {
 		select {
 		case <-r.ctx.Done():
@@ -20,6 +21,8 @@ func (r *Relay) janitor() {
 		case now := <-tick.C:
 			r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", broker.ErrUnavailable, ackTimeout))
 			if r.conn.IsConnected() {
+				found = found || r.findMemory()
+				r.dropSilent(now)
 				r.recoverReaders(now)
 			}
 		}

@@ -2,8 +2,11 @@ package relay
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stompbox/stompbox/broker"
 )
@@ -14,17 +17,25 @@ import (
 
 func (r *Relay) memorySubject() string { return r.prefix + ".node.memory" }
 
-// watchMemory learns whether there are messages in memory, now and later.
+// watchMemory learns when there are messages in memory.
 func (r *Relay) watchMemory() error {
-	if _, err := r.conn.Subscribe(r.memorySubject(), func(*nats.Msg) { r.memory.Store(true) }); err != nil {
-		return err
+	_, err := r.conn.Subscribe(r.memorySubject(), func(*nats.Msg) { r.memory.Store(true) })
+	return err
+}
+
+// findMemory looks whether there were messages in memory before this node came,
+// and reports whether that could be found out.
+func (r *Relay) findMemory() bool {
+	if r.memory.Load() {
+		return true
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, setupTimeout)
+	ctx, cancel := context.WithTimeout(r.ctx, time.Second)
 	defer cancel()
-	if _, err := r.js.Stream(ctx, r.place("/queue/any", broker.QueueOptions{Memory: true}).stream); err == nil {
+	_, err := r.js.Stream(ctx, r.place("/queue/any", broker.QueueOptions{Memory: true}).stream)
+	if err == nil {
 		r.memory.Store(true)
 	}
-	return nil
+	return err == nil || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrJetStreamNotEnabled)
 }
 
 // announceMemory is called when the stream is there.

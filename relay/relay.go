@@ -48,7 +48,8 @@ type Relay struct {
 	acks    acks
 	streams streams
 	memory  atomic.Bool // some node keeps queue messages in memory
-	crashed time.Time   // what was stored before may have been delivered before
+	nodes   nodes
+	crashed time.Time // what was stored before may have been delivered before
 
 	readersMu sync.Mutex
 	readers   map[*reader]struct{}
@@ -151,6 +152,9 @@ func (r *Relay) begin() error {
 	if err := r.watchMemory(); err != nil {
 		return err
 	}
+	if err := r.joinNodes(); err != nil {
+		return err
+	}
 	r.background.Go(r.janitor)
 	return nil
 }
@@ -196,14 +200,18 @@ func (r *Relay) Subscribe(pattern string, deliver func(*broker.Message)) (func()
 	return unsubscribe, nil
 }
 
-// Flush returns when the server has taken all before it, or with ctx's error.
+// Flush returns when the server has taken all before it, and so have the servers
+// of the other nodes, or with ctx's error.
 // While the server is out of reach it returns nil at once: interests are
 // declared again before anything else when it is back.
 func (r *Relay) Flush(ctx context.Context) error {
 	if !r.conn.IsConnected() {
 		return nil
 	}
-	return r.conn.FlushWithContext(ctx)
+	if err := r.conn.FlushWithContext(ctx); err != nil {
+		return err
+	}
+	return r.flushNodes(ctx)
 }
 
 // nextID makes an id for a message of a program that gave it none.
@@ -213,6 +221,7 @@ func (r *Relay) nextID() string { return r.id + "-" + strconv.FormatUint(r.ids.A
 func (r *Relay) Close() {
 	r.cancel()
 	r.background.Wait()
+	r.leaveNodes()
 	r.acks.fail(time.Now().Add(time.Hour), fmt.Errorf("%w: the relay is closed", broker.ErrUnavailable))
 	_ = r.conn.FlushTimeout(time.Second) // acknowledgements that were given are not kept back
 	r.conn.Close()

@@ -114,18 +114,32 @@ func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
 	// Headers travel beside the body, so leave room for them.
 	embedded := relay.EmbeddedOptions{DataDir: c.DataDir, MaxPayload: int32(c.Limits.Body + 1<<20), User: c.NATS.User, Password: c.NATS.Password}
 	embedded.MaxBytes = c.Data.MaxBytes
-	embedded.SyncAlways, embedded.SyncInterval, _ = c.Data.Syncing() // checked by Load
-	if c.NATS.Listen != "" {
-		host, port, err := net.SplitHostPort(c.NATS.Listen)
+	if c.Cluster.Listen != "" {
+		host, port, err := hostPort("cluster.listen", c.Cluster.Listen)
 		if err != nil {
 			return nil, err
 		}
-		embedded.Host = host
-		if embedded.Port, err = strconv.Atoi(port); err != nil {
-			return nil, fmt.Errorf("nats.listen: %w", err)
+		embedded.Cluster = &relay.ClusterOptions{Name: c.Cluster.Name, Node: c.Cluster.Node, Host: host, Port: port, Peers: c.Cluster.Peers, User: c.Cluster.User, Password: c.Cluster.Password}
+	}
+	embedded.SyncAlways, embedded.SyncInterval, _ = c.Data.Syncing() // checked by Load
+	if c.NATS.Listen != "" {
+		var err error
+		if embedded.Host, embedded.Port, err = hostPort("nats.listen", c.NATS.Listen); err != nil {
+			return nil, err
 		}
 	}
 	return relay.Embed(embedded, options)
+}
+
+func hostPort(key, address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", key, err)
+	}
+	return host, port, err
 }
 
 // listen opens the ports.

@@ -1,0 +1,141 @@
+package relay
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// helloEvery is how often a node says that it is there; after lostAfter
+	// without a word the others forget it.
+	helloEvery = 5 * time.Second
+	lostAfter  = 4 * helloEvery
+	// answerWithin bounds how long a flush waits for one node. A node that dies
+	// is waited for until it is forgotten.
+	answerWithin = time.Second
+)
+
+// nodes are the other nodes on the same NATS, as far as they were heard of. A
+// flush of this node's connection confirms its own server alone, so those that
+// are on other servers of a cluster are asked too.
+type nodes struct {
+	mu    sync.Mutex
+	known map[string]node // by id
+	hello time.Time       // when this node last said so
+}
+
+type node struct {
+	server string // the id of its NATS server
+	heard  time.Time
+}
+
+func (r *Relay) nodeSubject(what string) string { return r.prefix + ".node." + what }
+
+// joinNodes makes this node known, and learns of the others.
+func (r *Relay) joinNodes() error {
+	r.nodes.known = make(map[string]node)
+	for what, handle := range map[string]nats.MsgHandler{
+		"hello": func(msg *nats.Msg) {
+			if r.heardOf(msg.Data) {
+				r.hello() // so that it knows of this one at once
+			}
+		},
+		"bye":   func(msg *nats.Msg) { r.nodes.forget(string(msg.Data)) },
+		"flush": func(msg *nats.Msg) { _ = r.conn.Publish(msg.Reply, []byte(r.id)) },
+	} {
+		if _, err := r.conn.Subscribe(r.nodeSubject(what), handle); err != nil {
+			return err
+		}
+	}
+	r.hello()
+	return nil
+}
+
+func (r *Relay) hello() {
+	r.nodes.mu.Lock()
+	r.nodes.hello = time.Now()
+	r.nodes.mu.Unlock()
+	_ = r.conn.Publish(r.nodeSubject("hello"), []byte(r.id+" "+r.conn.ConnectedServerId()))
+}
+
+// heardOf notes what a node says, and reports whether it is new.
+func (r *Relay) heardOf(data []byte) bool {
+	id, server, ok := strings.Cut(string(data), " ")
+	if !ok || id == r.id {
+		return false
+	}
+	r.nodes.mu.Lock()
+	defer r.nodes.mu.Unlock()
+	_, old := r.nodes.known[id]
+	r.nodes.known[id] = node{server, time.Now()}
+	return !old
+}
+
+func (n *nodes) forget(id string) {
+	n.mu.Lock()
+	delete(n.known, id)
+	n.mu.Unlock()
+}
+
+// dropSilent forgets nodes that are gone, and says hello when it is time.
+func (r *Relay) dropSilent(now time.Time) {
+	r.nodes.mu.Lock()
+	for id, one := range r.nodes.known {
+		if now.Sub(one.heard) > lostAfter {
+			delete(r.nodes.known, id)
+		}
+	}
+	due := now.Sub(r.nodes.hello) >= helloEvery
+	r.nodes.mu.Unlock()
+	if due {
+		r.hello()
+	}
+}
+
+// elsewhere returns the nodes on other servers than this node's.
+func (n *nodes) elsewhere(server string) map[string]bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	found := make(map[string]bool)
+	for id, one := range n.known {
+		if one.server != server {
+			found[id] = true
+		}
+	}
+	return found
+}
+
+// flushNodes returns when the nodes on other servers have answered: a route
+// carries the interest before it carries the question.
+func (r *Relay) flushNodes(ctx context.Context) error {
+	waiting := r.nodes.elsewhere(r.conn.ConnectedServerId())
+	if len(waiting) == 0 {
+		return nil
+	}
+	inbox := nats.NewInbox()
+	sub, err := r.conn.SubscribeSync(inbox)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := r.conn.PublishRequest(r.nodeSubject("flush"), inbox, nil); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	for len(waiting) > 0 {
+		msg, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return err
+		}
+		delete(waiting, string(msg.Data))
+	}
+	return nil
+}
+
+// leaveNodes tells the others that this node goes.
+func (r *Relay) leaveNodes() { _ = r.conn.Publish(r.nodeSubject("bye"), []byte(r.id)) }
