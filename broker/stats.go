@@ -28,7 +28,7 @@ type Stats struct {
 
 type counters struct {
 	sessions, subscriptions, connected, received, delivered, dropped, relayed, relayErrors,
-	stored, refused, acked, nacked, dead, expired, offered atomic.Int64
+	stored, refused, acked, nacked, dead, expired atomic.Int64
 
 	mu     sync.Mutex
 	errors map[Code]int64

@@ -12,7 +12,6 @@ func (b *Broker) sendTransient(m *Message) error {
 		}
 		return nil
 	}
-	b.counters.offered.Add(1)
 	if err := b.store.Offer(m); err != nil {
 		return storeError("destination \""+m.Key+"\"", err)
 	}
