@@ -28,30 +28,20 @@ func (s *Session) acknowledge(f *frames.Frame) error {
 	if err != nil || one == nil {
 		return err
 	}
+	settle := func(id string) { s.ack(one, id, nil) }
 	if f.Command == frames.NACK {
-		id := strings.Clone(id)
-		return s.nowOrLater(f, func() error { return s.nack(one, id) })
+		settle = func(id string) { s.nack(one, id) }
 	}
 	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
 		id := strings.Clone(id)
-		return s.inTransaction(name, 0, step{run: func() error { return s.ack(one, id, nil) }})
+		return s.inTransaction(name, 0, step{run: func() error { settle(id); return nil }})
 	}
-	if _, ok := f.Headers.Lookup(frames.Receipt); !ok || one.consumer == nil {
-		return s.ack(one, id, nil)
+	if _, ok := f.Headers.Lookup(frames.Receipt); ok && f.Command == frames.ACK && one.consumer != nil {
+		s.ack(one, id, s.line.expect(f, 0))
+		return errLater
 	}
-	a := s.line.expect(f, 0)
-	if err := s.ack(one, id, a); err != nil {
-		return err
-	}
-	return errLater
-}
-
-// nowOrLater carries a step out, or keeps it for the COMMIT.
-func (s *Session) nowOrLater(f *frames.Frame, run func() error) error {
-	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
-		return s.inTransaction(name, 0, step{run: run})
-	}
-	return run()
+	settle(id)
+	return nil
 }
 
 // acknowledged returns the id that the frame names, in the way of its version.
@@ -106,7 +96,7 @@ func (s *Session) holder(command, id string, sub *subscription) (*subscription, 
 
 // ack removes what was acknowledged from its queue. With an answer it resolves
 // that once the store has confirmed all of it.
-func (s *Session) ack(sub *subscription, id string, a *answer) error {
+func (s *Session) ack(sub *subscription, id string, a *answer) {
 	var one [1]*Delivery
 	var taken []*Delivery
 	s.mu.Lock()
@@ -127,7 +117,6 @@ func (s *Session) ack(sub *subscription, id string, a *answer) error {
 	}
 	s.settled(sub, len(taken))
 	s.broker.counters.acked.Add(int64(len(taken)))
-	return nil
 }
 
 // onceAll returns what to call n times, after which the answer is resolved with
@@ -161,17 +150,16 @@ func (a *answer) onceAll(n int) func(error) {
 }
 
 // nack returns a message to its queue at once.
-func (s *Session) nack(sub *subscription, id string) error {
+func (s *Session) nack(sub *subscription, id string) {
 	s.mu.Lock()
 	d, _ := sub.unacked.take(id)
 	s.mu.Unlock()
 	if d == nil {
-		return nil // a topic's, or acknowledged earlier in the transaction
+		return // a topic's, or acknowledged earlier in the transaction
 	}
 	s.broker.counters.nacked.Add(1)
 	sub.consumer.queue.giveBack(d)
 	s.settled(sub, 1)
-	return nil
 }
 
 // settled tells the queue that the client holds n messages less, and forgets a

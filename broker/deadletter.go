@@ -2,7 +2,7 @@ package broker
 
 import "strings"
 
-// Reasons that a dead letter's headers give.
+// deadMaxDeliveries is the reason that a dead letter's headers give.
 const deadMaxDeliveries = "max-deliveries"
 
 // spent reports whether the message was delivered as often as it may be.
@@ -19,9 +19,9 @@ func (q *queue) worn(d *Delivery) bool {
 // bury moves a message to the dead letters of its queue: it is stored there
 // first, and only then removed. It does not wait. A node that dies in between
 // does it again, and the store drops the second copy.
-func (q *queue) bury(d *Delivery, reason string) {
+func (q *queue) bury(d *Delivery) {
 	b, m := q.broker, *d.Message
-	m.Dead = &DeadLetter{Origin: q.name, Reason: reason, Count: d.Count}
+	m.Dead = &DeadLetter{Origin: q.name, Reason: deadMaxDeliveries, Count: d.Count}
 	m.Key = DeadLetterPrefix + strings.TrimPrefix(q.name, "/queue/")
 	m.Destination = m.Key
 	o := StoreOptions{Queue: b.defaults.policy(m.Key).options(), DedupID: "dead " + m.ID}
@@ -36,6 +36,6 @@ func (q *queue) bury(d *Delivery, reason string) {
 		}
 		d.reader.Ack(d, nil)
 		b.counters.dead.Add(1)
-		b.log.Warn("a message moved to the dead letters", "destination", q.name, "to", m.Key, "message", m.ID, "deliveries", d.Count, "reason", reason)
+		b.log.Warn("a message moved to the dead letters", "destination", q.name, "to", m.Key, "message", m.ID, "deliveries", d.Count, "reason", deadMaxDeliveries)
 	})
 }

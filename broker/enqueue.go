@@ -21,7 +21,7 @@ const (
 func (s *Session) enqueue(f *frames.Frame, destination string) (step, error) {
 	b := s.broker
 	if b.store == nil {
-		return step{}, errorf(CodeNotAvailable, "destination %q: this server has no store for queues", destination)
+		return step{}, noStore(destination)
 	}
 	expires, bad := expiry(f)
 	if bad != nil {
@@ -48,6 +48,10 @@ func (s *Session) enqueue(f *frames.Frame, destination string) (step, error) {
 		},
 		store: &StoreRequest{Message: m, Options: o},
 	}, nil
+}
+
+func noStore(destination string) *Error {
+	return errorf(CodeNotAvailable, "destination %q: this server has no store for queues", destination)
 }
 
 // stored counts a message that was stored, or says what is wrong in a way that

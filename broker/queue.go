@@ -188,7 +188,7 @@ func (q *queue) dispatch() {
 			continue
 		}
 		if q.worn(d) {
-			go q.bury(d, deadMaxDeliveries)
+			go q.bury(d)
 			taken++
 			continue
 		}
@@ -333,7 +333,7 @@ func (q *queue) remove(sub *subscription, held []*Delivery) {
 func (q *queue) giveBack(d *Delivery) {
 	switch {
 	case q.spent(d):
-		q.bury(d, deadMaxDeliveries)
+		q.bury(d)
 	case d.reader != nil:
 		d.reader.Return(d)
 	default:

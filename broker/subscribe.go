@@ -115,7 +115,7 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	case kindTopic, kindUser:
 	case kindQueue:
 		if s.broker.store == nil {
-			return nil, errorf(CodeNotAvailable, "destination %q: this server has no store for queues", destination)
+			return nil, noStore(destination)
 		}
 		if auth.HasWildcard(destination) {
 			return nil, badDestination(destination, "a queue cannot be subscribed to by a pattern; name one queue")

@@ -34,7 +34,7 @@ func (s *Session) replyTo(f *frames.Frame) error {
 			return err
 		}
 		sub = &subscription{session: s, id: value, named: true, shown: value, pattern: pattern, temp: true}
-		group, err := s.attach(subscriptionName(value, true, ""), sub)
+		group, err := s.attach(name, sub)
 		if err != nil {
 			return err
 		}

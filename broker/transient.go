@@ -7,8 +7,7 @@ func (b *Broker) sendTransient(m *Message) error {
 	q := b.queues.find(m.Key, true)
 	if q != nil && q.hasConsumers() {
 		if !q.offer(&Delivery{Message: m, Count: 1}) {
-			b.counters.refused.Add(1)
-			return storeError("destination \""+m.Key+"\"", ErrQueueFull)
+			return b.stored(m, ErrQueueFull)
 		}
 		return nil
 	}

@@ -56,7 +56,7 @@ type problem struct {
 
 func (p *problem) Error() string { return p.Detail }
 
-func refuse(status int, detail string) error {
+func refuse(status int, detail string) *problem {
 	return &problem{http.StatusText(status), status, detail}
 }
 
@@ -98,10 +98,10 @@ func (a *queueAPI) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &p):
 	case errors.Is(err, broker.ErrNoQueue):
-		p = &problem{http.StatusText(http.StatusNotFound), http.StatusNotFound, "the queue has neither messages nor consumers"}
+		p = refuse(http.StatusNotFound, "the queue has neither messages nor consumers")
 	default:
 		a.Logger.Warn("a request about queues failed", "path", r.URL.Path, "error", err)
-		p = &problem{http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable, "the message store is not available; the broker's log says why"}
+		p = refuse(http.StatusServiceUnavailable, "the message store is not available; the broker's log says why")
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
@@ -166,8 +166,8 @@ func (a *queueAPI) purge(ctx context.Context, r request) (any, error) {
 	return map[string]uint64{"purged": n}, nil
 }
 
-// mostMoved is how many messages one request moves.
-const mostMoved = 500
+// MostMoved is how many messages one request can move.
+const MostMoved = 500
 
 func (a *queueAPI) move(ctx context.Context, r request) (any, error) {
 	name, err := r.queue()
@@ -181,10 +181,10 @@ func (a *queueAPI) move(ctx context.Context, r request) (any, error) {
 	if to != "" && !r.principal.Permissions.MaySend(to) {
 		return nil, refuse(http.StatusForbidden, "no send permission for "+to)
 	}
-	limit := mostMoved
+	limit := MostMoved
 	if text := r.URL.Query().Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > mostMoved {
-			return nil, refuse(http.StatusBadRequest, "the parameter limit has to be 1 to "+strconv.Itoa(mostMoved))
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > MostMoved {
+			return nil, refuse(http.StatusBadRequest, "the parameter limit has to be 1 to "+strconv.Itoa(MostMoved))
 		}
 	}
 	left := 0

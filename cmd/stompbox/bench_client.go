@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -114,12 +113,17 @@ func closeAll(all []*benchClient) {
 
 // publish sends message number i, whose body begins with the number.
 func (c *benchClient) publish(i, size int) error {
+	c.fillBody(i, size)
+	return c.send(&frames.Frame{Command: frames.SEND, Headers: frames.Headers{{Name: "destination", Value: benchTopic}}, Body: c.body})
+}
+
+// fillBody makes the body of message number i.
+func (c *benchClient) fillBody(i, size int) {
 	c.body = strconv.AppendInt(c.body[:0], int64(i), 10)
 	c.body = append(c.body, ' ')
 	for len(c.body) < size {
 		c.body = append(c.body, 'x')
 	}
-	return c.send(&frames.Frame{Command: frames.SEND, Headers: frames.Headers{{Name: "destination", Value: benchTopic}}, Body: c.body})
 }
 
 // readSequence reads n messages, checks that they are 0 to n-1, and reports each.
@@ -140,29 +144,35 @@ func (c *benchClient) readOne(i int) error {
 	}
 	_ = c.ws.NetConn().SetReadDeadline(time.Now().Add(30 * time.Second))
 	for {
-		head, err := c.r.Peek(4)
+		payload, err := readPayload(c.r)
 		if err != nil {
 			return fmt.Errorf("message %d: %w", i, err)
 		}
-		length, skip := int(head[1]), 2
-		if length == 126 {
-			length, skip = int(head[2])<<8|int(head[3]), 4
-		}
-		if _, err := c.r.Discard(skip); err != nil {
-			return err
-		}
-		payload, err := c.r.Peek(length)
-		if err != nil {
-			return err
-		}
-		done, err := checkNumber(payload, i)
-		if err != nil {
-			return err
-		}
-		if _, err := io.CopyN(io.Discard, c.r, int64(length)); err != nil || done {
+		if done, err := checkNumber(payload, i); err != nil || done {
 			return err
 		}
 	}
+}
+
+// readPayload returns the next WebSocket payload; it is valid until the next call.
+func readPayload(r *bufio.Reader) ([]byte, error) {
+	head, err := r.Peek(4)
+	if err != nil {
+		return nil, err
+	}
+	length, skip := int(head[1]), 2
+	if length == 126 {
+		length, skip = int(head[2])<<8|int(head[3]), 4
+	}
+	if _, err := r.Discard(skip); err != nil {
+		return nil, err
+	}
+	payload, err := r.Peek(length)
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.Discard(length)
+	return payload, err
 }
 
 // checkNumber reports whether the payload is message i; a heart-beat is no message.
@@ -173,16 +183,21 @@ func checkNumber(payload []byte, i int) (bool, error) {
 		}
 		return false, nil
 	}
-	_, body, _ := bytes.Cut(payload, []byte("\n\n"))
-	number, _, _ := bytes.Cut(body, []byte(" "))
-	got := 0
-	for _, c := range number {
-		got = got*10 + int(c-'0')
-	}
-	if got != i {
+	if got := numberOf(payload); got != i {
 		return false, fmt.Errorf("message %d came in place of %d: lost or out of order", got, i)
 	}
 	return true, nil
+}
+
+// numberOf returns which message a MESSAGE frame is: its body begins with that.
+func numberOf(payload []byte) int {
+	_, body, _ := bytes.Cut(payload, []byte("\n\n"))
+	number, _, _ := bytes.Cut(body, []byte(" "))
+	n := 0
+	for _, d := range number {
+		n = n*10 + int(d-'0')
+	}
+	return n
 }
 
 // window counts which messages have reached all subscribers.

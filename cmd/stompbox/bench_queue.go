@@ -89,10 +89,7 @@ func (c *benchClient) publishReceipted(o benchOptions) error {
 		case err := <-failed:
 			return err
 		}
-		c.body = fmt.Appendf(c.body[:0], "%d ", i)
-		for len(c.body) < o.size {
-			c.body = append(c.body, 'x')
-		}
+		c.fillBody(i, o.size)
 		c.buf = append(c.buf[:0], head...)
 		c.buf = fmt.Appendf(c.buf, "%d\n\n%s\x00", i, c.body)
 		if err := c.ws.WriteMessage(1, c.buf); err != nil {
@@ -100,27 +97,6 @@ func (c *benchClient) publishReceipted(o benchOptions) error {
 		}
 	}
 	return <-failed
-}
-
-// readPayload returns the next WebSocket payload; it is valid until the next call.
-func readPayload(r *bufio.Reader) ([]byte, error) {
-	head, err := r.Peek(4)
-	if err != nil {
-		return nil, err
-	}
-	length, skip := int(head[1]), 2
-	if length == 126 {
-		length, skip = int(head[2])<<8|int(head[3]), 4
-	}
-	if _, err := r.Discard(skip); err != nil {
-		return nil, err
-	}
-	payload, err := r.Peek(length)
-	if err != nil {
-		return nil, err
-	}
-	_, err = r.Discard(length)
-	return payload, err
 }
 
 func readReceipt(r *bufio.Reader, i int) error {
@@ -173,14 +149,7 @@ func (c *benchClient) consume(seen []atomic.Bool, consumed *atomic.Int64, all ch
 		}
 		_, ack, _ := bytes.Cut(payload, []byte("\nack:"))
 		ack, _, _ = bytes.Cut(ack, []byte("\n"))
-		_, body, _ := bytes.Cut(payload, []byte("\n\n"))
-		number := 0
-		for _, d := range body {
-			if d < '0' || d > '9' {
-				break
-			}
-			number = number*10 + int(d-'0')
-		}
+		number := numberOf(payload)
 		acks = append(append(append(acks, "ACK\nid:"...), ack...), "\n\n\x00"...)
 		if r.Buffered() == 0 || len(acks) > 8<<10 {
 			if err := c.ws.WriteMessage(1, acks); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/gateway"
 )
 
 func newQueue() *cobra.Command {
@@ -121,7 +122,7 @@ func (c *clientFlags) move(ctx context.Context, progress io.Writer, from, to str
 	defer bar.end()
 	for moved < total {
 		var answer struct{ Moved int }
-		query := url.Values{"destination": {from}, "limit": {fmt.Sprint(min(total-moved, 500))}}
+		query := url.Values{"destination": {from}, "limit": {fmt.Sprint(min(total-moved, gateway.MostMoved))}}
 		if to != "" {
 			query.Set("to", to)
 		}
@@ -147,7 +148,7 @@ func (b *progressBar) show(done int) {
 	if b.since.IsZero() {
 		b.since = time.Now()
 	}
-	if b.total <= 500 {
+	if b.total <= gateway.MostMoved {
 		return
 	}
 	full := done * width / b.total

@@ -30,7 +30,6 @@ type Options struct {
 	WebSocket gateway.WebSocketOptions
 	NATSURL   string // of another node or an external server
 	NATSPort  int    // -1 has the embedded server listen
-	DataDir   string // of the embedded server; a new folder where empty
 	Queues    relay.QueueSettings
 }
 
@@ -70,10 +69,7 @@ func Start(t testing.TB, o Options) *Node {
 	if o.NATSURL != "" {
 		n.Relay, err = relay.Dial(relay.Options{URL: o.NATSURL, Queues: o.Queues, Logger: logger})
 	} else {
-		if o.DataDir == "" {
-			o.DataDir = t.TempDir()
-		}
-		n.Relay, err = relay.Embed(relay.EmbeddedOptions{DataDir: o.DataDir, MaxPayload: 8 << 20, Host: "127.0.0.1", Port: o.NATSPort}, relay.Options{Queues: o.Queues, Logger: logger})
+		n.Relay, err = relay.Embed(relay.EmbeddedOptions{DataDir: t.TempDir(), MaxPayload: 8 << 20, Host: "127.0.0.1", Port: o.NATSPort}, relay.Options{Queues: o.Queues, Logger: logger})
 	}
 	require.NoError(t, err)
 	if o.Broker.Authenticator == nil {
