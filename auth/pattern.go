@@ -139,6 +139,34 @@ func (p Pattern) containsWords(q Pattern) bool {
 	return q.words[head][0] == p.words[head][0]
 }
 
+// Overlaps reports whether some destination is matched by both p and q.
+func (p Pattern) Overlaps(q Pattern) bool {
+	ps, qs := p.head(), q.head()
+	for i := range min(len(ps), len(qs)) {
+		a, b := ps[i], qs[i]
+		if a[0] != b[0] || (a != b && a[1:] != "*" && b[1:] != "*") {
+			return false
+		}
+	}
+	switch {
+	case len(ps) < len(qs):
+		return p.tail != "" && p.words[len(ps)][0] == qs[len(ps)][0]
+	case len(ps) > len(qs):
+		return q.tail != "" && q.words[len(qs)][0] == ps[len(qs)][0]
+	case p.tail != "" && q.tail != "" && p.words[len(ps)][0] == q.words[len(qs)][0]:
+		return true // one more word will do
+	}
+	return p.tail != ">" && q.tail != ">" // no more words
+}
+
+// head returns the words before the tail.
+func (p Pattern) head() []string {
+	if p.tail != "" {
+		return p.words[:len(p.words)-1]
+	}
+	return p.words
+}
+
 // sameWords reports whether each of ps contains the word of qs at its place.
 func sameWords(ps, qs []string) bool {
 	for i, p := range ps {

@@ -139,3 +139,31 @@ func TestEscapeSegment(t *testing.T) {
 	}
 	require.Equal(t, "a%zz", auth.UnescapeSegment("a%zz"))
 }
+
+func TestPatternOverlaps(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"/topic/a", "/topic/a", true},
+		{"/topic/a", "/topic/b", false},
+		{"/topic/*", "/topic/b", true},
+		{"/topic/*.x", "/topic/a.*", true},
+		{"/topic/*.x", "/topic/a/*", false},
+		{"/topic/**", "/topic/a.b", true},
+		{"/topic/chat.**", "/topic/**", true},
+		{"/topic/chat.**", "/topic/chat", true},
+		{"/topic/chat.>", "/topic/chat", false},
+		{"/topic/chat.>", "/topic/chat.**", true},
+		{"/topic/chat.>", "/topic/chat/**", false},
+		{"/topic/chat.**", "/topic/chat/**", true}, // both match /topic/chat
+		{"/topic/chat.>", "/topic/chat.room.1", true},
+		{"/user/*/queue/**", "/user/al/queue/x", true},
+		{"/user/*/queue/**", "/user/al/topic/x", false},
+	} {
+		a, b := pattern(t, c.a), pattern(t, c.b)
+		require.Equal(t, c.want, a.Overlaps(b), "%s %s", c.a, c.b)
+		require.Equal(t, c.want, b.Overlaps(a), "%s %s", c.b, c.a)
+	}
+}

@@ -21,7 +21,9 @@ type Broker struct {
 	log       *slog.Logger
 	server    string
 	defaults  QueueDefaults
-	store     QueueStore // nil: no queues
+	store     QueueStore   // nil: no queues
+	history   HistoryStore // nil: no histories
+	histories histories
 
 	node     string // begins the ids that this node makes
 	clock    *clock
@@ -37,7 +39,7 @@ type Broker struct {
 
 	sweepEvery time.Duration
 	sweeper    sync.WaitGroup
-	burials    sync.WaitGroup // moves to dead letters under way
+	background sync.WaitGroup // replays, and moves to dead letters, under way
 }
 
 // New returns a running broker. [Broker.Shutdown] ends it.
@@ -51,6 +53,8 @@ func New(o Options) (*Broker, error) {
 	}
 	b.defaults = o.Queues
 	b.store, _ = o.Relay.(QueueStore)
+	b.history, _ = o.Relay.(HistoryStore)
+	b.histories = o.Histories
 	b.router = newRouter(o.Relay, b.arrived)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.sweepEvery = b.sweepInterval()
@@ -83,7 +87,7 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	err := b.drain(ctx)
 	b.cancel()
 	b.sweeper.Wait()
-	b.burials.Wait()
+	b.background.Wait()
 	return err
 }
 

@@ -25,9 +25,9 @@ func (q *queue) bury(d *Delivery) {
 	m.Key = DeadLetterPrefix + strings.TrimPrefix(q.name, "/queue/")
 	m.Destination = m.Key
 	o := StoreOptions{Queue: b.defaults.policy(m.Key).options(), DedupID: "dead " + m.ID}
-	b.burials.Add(1)
+	b.background.Add(1)
 	b.store.Store(&m, o, func(err error) {
-		defer b.burials.Done()
+		defer b.background.Done()
 		if err != nil {
 			b.log.Error("a message that was delivered too often could not be moved to the dead letters; it stays in its queue",
 				"destination", q.name, "message", m.ID, "error", err)

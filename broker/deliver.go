@@ -117,6 +117,9 @@ func (s *Session) heldLonger(sub *subscription, now, since int64) []*Delivery {
 // detach ends a subscription for good.
 func (s *Session) detach(sub *subscription) {
 	if sub.consumer == nil {
+		if r := sub.replay; r != nil && r.cancel != nil {
+			r.cancel()
+		}
 		s.broker.router.remove(sub)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/stompbox/stompbox/frames"
@@ -23,27 +24,35 @@ func (s *Session) enqueue(f *frames.Frame, destination string) (step, error) {
 	if b.store == nil {
 		return step{}, noStore(destination)
 	}
-	expires, bad := expiry(f)
-	if bad != nil {
-		return step{}, bad
-	}
 	m := s.message(f, destination, destination)
 	if b.defaults.transient(destination) || isTrue(f, HeaderAutoDelete) {
 		return step{run: func() error { return b.sendTransient(m) }}, nil
 	}
-	now := time.Now()
 	policy := b.defaults.policy(destination)
-	if expires = policy.expires(expires, now); expires > 0 && expires <= now.UnixMilli() {
-		return step{run: func() error { b.counters.expired.Add(1); return nil }}, nil
-	}
-	o := StoreOptions{Queue: policy.options(), DedupID: strings.Clone(f.Get(HeaderDedupID)), Expires: expires}
+	o := StoreOptions{Queue: policy.options()}
 	if value, ok := f.Headers.Lookup(HeaderPersistent); ok && strings.EqualFold(value, "false") {
 		o.Queue = QueueOptions{Memory: true}
 	}
+	return s.storing(f, m, o, policy.MaxAge, &b.counters.stored)
+}
+
+// storing returns what writes a SEND to the store, which has the last word. The
+// message expires when its sender says, and after maxAge where that is not 0.
+func (s *Session) storing(f *frames.Frame, m *Message, o StoreOptions, maxAge time.Duration, count *atomic.Int64) (step, error) {
+	b := s.broker
+	asked, bad := expiry(f)
+	if bad != nil {
+		return step{}, bad
+	}
+	now := time.Now()
+	if o.Expires = expires(asked, maxAge, now); o.Expires > 0 && o.Expires <= now.UnixMilli() {
+		return step{run: func() error { b.counters.expired.Add(1); return nil }}, nil
+	}
+	o.DedupID = strings.Clone(f.Get(HeaderDedupID))
 	return step{
 		run: func() error {
 			a := s.line.expect(f, len(m.Body))
-			b.store.Store(m, o, func(err error) { a.resolve(b.stored(m, err)) })
+			b.store.Store(m, o, func(err error) { a.resolve(b.stored(m, err, count)) })
 			return errLater
 		},
 		store: &StoreRequest{Message: m, Options: o},
@@ -56,9 +65,9 @@ func noStore(destination string) *Error {
 
 // stored counts a message that was stored, or says what is wrong in a way that
 // its sender can read.
-func (b *Broker) stored(m *Message, err error) error {
+func (b *Broker) stored(m *Message, err error, count *atomic.Int64) error {
 	if err == nil {
-		b.counters.stored.Add(1)
+		count.Add(1)
 		return nil
 	}
 	b.counters.refused.Add(1)
@@ -85,7 +94,13 @@ func (b *Broker) storeAll(all []StoreRequest) error {
 	defer cancel()
 	err := b.store.StoreAll(ctx, all)
 	if err == nil {
-		b.counters.stored.Add(int64(len(all)))
+		for _, one := range all {
+			if one.Options.History != "" {
+				b.counters.kept.Add(1)
+			} else {
+				b.counters.stored.Add(1)
+			}
+		}
 		return nil
 	}
 	b.counters.refused.Add(int64(len(all)))

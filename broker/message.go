@@ -22,6 +22,11 @@ const (
 	HeaderAutoDelete    = "auto-delete"
 	HeaderDedupID       = "dedup-id"
 	HeaderRetryAfter    = "retry-after"
+	// What a SUBSCRIBE wants of a history, and what a MESSAGE says of it.
+	HeaderLastEventID = "last-event-id"
+	HeaderReplayLast  = "replay-last"
+	HeaderReplay      = "replay"
+	HeaderDurable     = "durable"
 	// What a message in a dead-letter queue says of how it came there.
 	HeaderDeadOrigin = "dead-letter-origin"
 	HeaderDeadReason = "dead-letter-reason"
@@ -50,6 +55,11 @@ type Message struct {
 	// Headers are the sender's headers that pass through.
 	Headers frames.Headers
 	Body    []byte
+	// Position is where a history keeps the message; zero where none does.
+	Position Position
+	// Gap says that messages before this one are missing that a history should
+	// have had.
+	Gap bool
 	// Dead says how a message came into a dead-letter queue, and is nil elsewhere.
 	Dead *DeadLetter
 }
@@ -66,7 +76,7 @@ type DeadLetter struct {
 func IsStamped(name string) bool {
 	switch name {
 	case frames.Destination, frames.MessageID, frames.Subscription, frames.ContentLength, frames.Ack,
-		HeaderUser, frames.Session, HeaderTimestamp, HeaderRedelivered, HeaderDeliveryCount,
+		HeaderUser, frames.Session, HeaderTimestamp, HeaderRedelivered, HeaderDeliveryCount, HeaderReplay,
 		HeaderDeadOrigin, HeaderDeadReason, HeaderDeadCount:
 		return true
 	}
@@ -103,6 +113,16 @@ func passThrough(all frames.Headers) frames.Headers {
 	return kept
 }
 
+// afterGap returns the message with a note that others before it are missing.
+func (m *Message) afterGap() *Message {
+	if m.Gap {
+		return m
+	}
+	noted := *m
+	noted.Gap = true
+	return &noted
+}
+
 // isText reports whether the message can travel in a text frame: valid UTF-8,
 // and no NUL in the body, at which some clients cut.
 func (m *Message) isText() bool {
@@ -124,6 +144,9 @@ func (m *Message) appendRest(dst []byte, v frames.Version) []byte {
 	dst = append(dst, ':')
 	dst = strconv.AppendInt(dst, m.Timestamp, 10)
 	dst = append(dst, '\n')
+	if m.Gap {
+		dst = append(dst, HeaderReplay+":incomplete\n"...)
+	}
 	if m.Dead != nil {
 		dst = frames.AppendHeader(dst, HeaderDeadOrigin, m.Dead.Origin, v)
 		dst = frames.AppendHeader(dst, HeaderDeadReason, m.Dead.Reason, v)

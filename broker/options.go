@@ -110,6 +110,9 @@ type Options struct {
 	Outbox    OutboxOptions
 	// Queues has defaults. It matters where the Relay is a [QueueStore].
 	Queues QueueDefaults
+	// Histories are tried in order; the first whose Match matches counts. They need
+	// a Relay that is a [HistoryStore].
+	Histories []HistoryPolicy
 	// Logger gets one line per session that ends badly. Default slog.Default.
 	Logger *slog.Logger
 	// Server is the server header of CONNECTED. Default "stompbox".
@@ -129,6 +132,12 @@ func (o *Options) setDefaults() error {
 	}
 	if o.Relay == nil {
 		return errors.New("broker: Options.Relay is required; package relay has one")
+	}
+	if err := histories(o.Histories).check(); err != nil {
+		return err
+	}
+	if _, ok := o.Relay.(HistoryStore); !ok && len(o.Histories) > 0 {
+		return errors.New("broker: Options.Histories need a Relay that is a HistoryStore")
 	}
 	switch o.Outbox.Policy {
 	case "", PolicyDisconnect, PolicyDropOldest, PolicyConflate:

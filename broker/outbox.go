@@ -33,8 +33,11 @@ type outbox struct {
 	dropped   *atomic.Int64
 	written   func([]*Delivery)
 
-	waiters []*consumer // queues' subscriptions that found no room, under mu
+	waiters []waiter // who found no room, under mu
 }
+
+// waiter is told, without a lock, that an outbox has room again.
+type waiter interface{ roomAgain() }
 
 type outboxState uint8
 
@@ -102,6 +105,16 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *Message) bool {
 		o.mu.Unlock()
 		return false
 	}
+	if r := s.replay; r != nil {
+		if !r.passes(o.options, data, m) {
+			o.mu.Unlock()
+			return false
+		}
+		if r.gap {
+			r.gap = false
+			data = encodeFor(s, m.afterGap())
+		}
+	}
 	it := item{data: data, sub: s, destination: m.Destination}
 	if o.fits(len(data)) || o.makeRoom(it) {
 		if at, ok := o.newest[conflateKey{s, m.Destination}]; ok {
@@ -129,12 +142,65 @@ func (o *outbox) pushDelivery(data []byte, d *Delivery) pushResult {
 	if o.state != outboxOpen || d.sub.closed {
 		return pushClosed
 	}
-	if o.frames > 0 && (o.frames >= o.options.MaxFrames/2 || o.bytes+len(data) > o.options.MaxBytes/2) {
+	if o.halfFull(len(data)) {
 		o.waiters = append(o.waiters, d.sub.consumer)
 		return pushFull
 	}
 	o.add(item{data: data, delivery: d})
 	return pushed
+}
+
+// pushPast queues a message of the past, unless half of the room is taken.
+func (o *outbox) pushPast(data []byte, s *subscription, m *Message) pushResult {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.state != outboxOpen || s.closed:
+		return pushClosed
+	case o.halfFull(len(data)):
+		o.waiters = append(o.waiters, s.replay)
+		return pushFull
+	}
+	o.add(item{data: data, sub: s, destination: m.Destination})
+	return pushed
+}
+
+// goLive ends the holding of live messages: those after upTo are queued. It
+// returns how many that were, or pushHeld where too many came to be held.
+func (o *outbox) goLive(s *subscription, upTo Position) (result pushResult, queued int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r := s.replay
+	r.floor = upTo
+	switch {
+	case o.state != outboxOpen || s.closed:
+		return pushClosed, 0
+	case r.over:
+		r.over = false
+		return pushHeld, 0
+	case len(r.held) > 0 && o.halfFull(r.bytes):
+		o.waiters = append(o.waiters, r)
+		return pushFull, 0
+	}
+	for _, h := range r.held {
+		if !r.fresh(h.message) {
+			continue
+		}
+		if r.gap {
+			r.gap = false
+			h.data = encodeFor(s, h.message.afterGap())
+		}
+		o.add(item{data: h.data, sub: s, destination: h.message.Destination})
+		queued++
+	}
+	r.live, r.held, r.bytes = true, nil, 0
+	return pushed, queued
+}
+
+// halfFull reports whether half of the room is taken, which leaves the other
+// half to what cannot wait.
+func (o *outbox) halfFull(size int) bool {
+	return o.frames > 0 && (o.frames >= o.options.MaxFrames/2 || o.bytes+size > o.options.MaxBytes/2)
 }
 
 // fits reports whether the limits leave room. A frame of any size fits into an
@@ -307,7 +373,7 @@ func (o *outbox) write(queue []item) error {
 	o.mu.Lock()
 	o.frames -= len(queue)
 	o.bytes -= bytes
-	var waiters []*consumer
+	var waiters []waiter
 	if o.frames <= o.options.MaxFrames/4 && o.bytes <= o.options.MaxBytes/4 {
 		waiters, o.waiters = o.waiters, nil
 	}
@@ -315,8 +381,8 @@ func (o *outbox) write(queue []item) error {
 	if err == nil && len(deliveries) > 0 {
 		o.written(deliveries)
 	}
-	for _, c := range waiters {
-		c.queue.unblock(c)
+	for _, w := range waiters {
+		w.roomAgain()
 	}
 	clear(*batch)
 	*batch = (*batch)[:0]

@@ -99,12 +99,12 @@ func (p *QueuePolicy) options() QueueOptions {
 }
 
 // expires returns when a message stored now may be thrown away: the earlier of
-// what its sender and the policy say, in milliseconds since 1970, or 0.
-func (p *QueuePolicy) expires(asked int64, now time.Time) int64 {
-	if p.MaxAge <= 0 {
+// what its sender says and maxAge, in milliseconds since 1970, or 0.
+func expires(asked int64, maxAge time.Duration, now time.Time) int64 {
+	if maxAge <= 0 {
 		return asked
 	}
-	aged := now.Add(p.MaxAge).UnixMilli()
+	aged := now.Add(maxAge).UnixMilli()
 	if asked > 0 {
 		return min(asked, aged)
 	}

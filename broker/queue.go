@@ -14,7 +14,8 @@ type queue struct {
 	name      string
 	policy    *QueuePolicy
 	transient bool
-	uses      int // under the lock of queues
+	durable   *Durable // the queue is a durable subscription
+	uses      int      // under the lock of queues
 
 	opening sync.Mutex // held while the readers are being opened
 	closeIt []func()
@@ -51,6 +52,7 @@ type consumer struct {
 	queue     *queue
 	prefetch  int
 	transient bool
+	durable   *Durable
 	used      int  // messages held by the client, or on their way to it
 	blocked   bool // its outbox was full
 	gone      bool // takes no more: UNSUBSCRIBE, or its session is ending
@@ -94,6 +96,9 @@ func (q *queue) open() error {
 	}
 	ctx, cancel := context.WithTimeout(q.broker.ctx, openTimeout)
 	defer cancel()
+	if q.durable != nil {
+		return q.openDurable(ctx)
+	}
 	var sources []*source
 	for _, memory := range []bool{false, true} {
 		from := &source{most: mostPulled}
@@ -111,13 +116,18 @@ func (q *queue) open() error {
 		from.reader = reader
 		sources = append(sources, from)
 	}
+	q.draw(sources...)
+	return nil
+}
+
+// draw has the queue take its messages from sources until it is closed.
+func (q *queue) draw(sources ...*source) {
 	q.mu.Lock()
 	q.sources = sources
 	q.mu.Unlock()
 	for _, one := range sources {
 		q.closeIt = append(q.closeIt, one.reader.Close)
 	}
-	return nil
 }
 
 // close lets go of the store, and gives back what no subscription took, unless
@@ -275,8 +285,9 @@ func (q *queue) settled(c *consumer, n int) {
 	q.pullAndUnlock()
 }
 
-// unblock notes that the consumer's outbox has room again.
-func (q *queue) unblock(c *consumer) {
+// roomAgain notes that the consumer's outbox has room again.
+func (c *consumer) roomAgain() {
+	q := c.queue
 	q.mu.Lock()
 	c.blocked = false
 	q.dispatch()

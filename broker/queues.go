@@ -33,6 +33,8 @@ type QueueStore interface {
 // StoreOptions say how to keep one message.
 type StoreOptions struct {
 	Queue QueueOptions
+	// History is the policy of a message that is kept for replay; Queue is unused then.
+	History string
 	// DedupID has the store drop a message that it took under the same id and for
 	// the same queue not long ago, and confirm it all the same.
 	DedupID string
@@ -104,17 +106,20 @@ type queues struct {
 }
 
 // acquire returns the queue with its use counted, made when it is new.
-func (q *queues) acquire(b *Broker, name string, transient bool) *queue {
+func (q *queues) acquire(b *Broker, name string, c *consumer) *queue {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.open == nil {
 		q.open = make(map[string]*queue)
 	}
-	key := queueKey(name, transient)
-	one := q.open[key]
+	fresh := &queue{broker: b, name: name, policy: b.defaults.policy(name), transient: c.transient, durable: c.durable}
+	if fresh.durable != nil {
+		fresh.policy = &neverDead
+	}
+	one := q.open[fresh.key()]
 	if one == nil {
-		one = &queue{broker: b, name: name, policy: b.defaults.policy(name), transient: transient}
-		q.open[key] = one
+		one = fresh
+		q.open[one.key()] = one
 	}
 	one.uses++
 	return one
@@ -126,7 +131,7 @@ func (q *queues) release(one *queue) {
 	one.uses--
 	last := one.uses == 0
 	if last {
-		delete(q.open, queueKey(one.name, one.transient))
+		delete(q.open, one.key())
 	}
 	q.mu.Unlock()
 	if last {
@@ -134,11 +139,11 @@ func (q *queues) release(one *queue) {
 	}
 }
 
-// find returns an open queue, or nil.
-func (q *queues) find(name string, transient bool) *queue {
+// transient returns an open transient queue, or nil.
+func (q *queues) transient(name string) *queue {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.open[queueKey(name, transient)]
+	return q.open[transientMark+name]
 }
 
 // all returns the open queues.
@@ -152,11 +157,19 @@ func (q *queues) all() []*queue {
 	return all
 }
 
-// queueKey tells a transient queue from a stored one of the same name, which
-// RabbitMQ's clients may ask for with headers.
-func queueKey(name string, transient bool) string {
-	if transient {
-		return "~" + name
+// transientMark tells a transient queue from a stored one of the same name, which
+// RabbitMQ's clients may ask for with headers; durableMark a durable subscription.
+const (
+	transientMark = "~"
+	durableMark   = "!"
+)
+
+func (q *queue) key() string {
+	switch {
+	case q.durable != nil:
+		return durableMark + q.durable.Name
+	case q.transient:
+		return transientMark + q.name
 	}
-	return name
+	return q.name
 }

@@ -49,28 +49,39 @@ func (s *Session) prepare(kind kind, destination string, f *frames.Frame) (step,
 	if auth.HasWildcard(destination) {
 		return step{}, badDestination(destination, "a SEND needs a name without wildcards")
 	}
+	if isReserved(destination) {
+		return step{}, badDestination(destination, "names that begin with $ are the broker's own")
+	}
 	// Whoever knows a reply token was given it to answer.
 	if kind != kindReply && !s.principal.Permissions.MaySend(destination) {
 		return step{}, forbidden(destination, "send")
 	}
 	switch kind {
 	case kindTopic, kindReply:
-		m := s.message(f, destination, destination)
-		return step{run: func() error { return s.broker.publish(m) }}, nil
+		return s.publication(f, s.message(f, destination, destination))
 	case kindUser:
 		user, own, bad := splitUser(destination)
 		if bad != nil {
 			return step{}, bad
 		}
 		m := s.message(f, own, userKey(auth.UnescapeSegment(user), own))
-		m.ToSession = f.Get(frames.Session)
-		return step{run: func() error { return s.broker.publish(m) }}, nil
+		m.ToSession = strings.Clone(f.Get(frames.Session))
+		return s.publication(f, m)
 	case kindQueue:
 		return s.enqueue(f, destination)
 	case kindApp:
 		return step{}, notAvailable(destination)
 	}
 	return step{}, badDestination(destination, "clients cannot send to it")
+}
+
+// publication returns what carries out a SEND to subscribers: at once, or by way
+// of a history, which brings it back.
+func (s *Session) publication(f *frames.Frame, m *Message) (step, error) {
+	if h := s.broker.histories.of(m.Key); h != nil {
+		return s.storing(f, m, StoreOptions{History: h.Name}, 0, &s.broker.counters.kept)
+	}
+	return step{run: func() error { return s.broker.publish(m) }}, nil
 }
 
 func notAvailable(destination string) *Error {

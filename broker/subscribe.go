@@ -26,7 +26,12 @@ func (s *Session) subscribe(f *frames.Frame) error {
 	if _, ok := f.Headers.Lookup(frames.Receipt); ok && group != nil {
 		s.flushInterest(group)
 	}
-	return nil
+	if sub.replay == nil || sub.replay.live {
+		return nil
+	}
+	s.confirm(f) // before what is replayed
+	s.startReplay(sub, group)
+	return errLater
 }
 
 // attach makes a subscription one of the session's, and known to the router or
@@ -40,7 +45,7 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	}
 	var joined *group
 	if c := sub.consumer; c != nil {
-		c.queue = s.broker.queues.acquire(s.broker, sub.shown, c.transient)
+		c.queue = s.broker.queues.acquire(s.broker, sub.shown, c)
 		if err := c.queue.join(sub); err != nil {
 			s.broker.queues.release(c.queue)
 			return nil, &Error{Code: CodeUnavailable, Message: "destination \"" + sub.shown + "\": the queue cannot be consumed at the moment", Cause: err, retryAfter: retryAfter}
@@ -138,7 +143,11 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 			return nil, badDestination(destination, err.Error())
 		}
 	}
-	return sub, nil
+	if isTrue(f, HeaderDurable) {
+		return sub, s.consumeDurable(sub, f)
+	}
+	sub.replay, err = s.askedReplay(sub, f)
+	return sub, err
 }
 
 func parseAck(value string, v frames.Version) (ackMode, *Error) {
@@ -175,11 +184,14 @@ func (s *Session) unsubscribe(f *frames.Frame) error {
 	delete(s.subs, name)
 	s.outbox.closeSubscription(sub)
 	s.broker.counters.subscriptions.Add(-1)
-	if sub.consumer != nil {
-		s.retire(name, sub)
+	if sub.consumer == nil {
+		s.detach(sub)
 		return nil
 	}
-	s.broker.router.remove(sub)
+	s.retire(name, sub)
+	if d := sub.consumer.durable; d != nil && isTrue(f, HeaderDurable) {
+		return s.broker.removeDurable(*d)
+	}
 	return nil
 }
 
@@ -207,6 +219,16 @@ func (s *Session) retire(name string, sub *subscription) {
 // consume makes a subscription a consumer of its queue.
 func (s *Session) consume(sub *subscription, f *frames.Frame) error {
 	defaults := &s.broker.defaults
+	prefetch, err := prefetchOf(f, defaults)
+	if err != nil {
+		return err
+	}
+	sub.consumer = &consumer{prefetch: prefetch, transient: defaults.transient(sub.shown) || isTrue(f, HeaderAutoDelete)}
+	return nil
+}
+
+// prefetchOf is how many unacknowledged messages a SUBSCRIBE wants.
+func prefetchOf(f *frames.Frame, defaults *QueueDefaults) (int, error) {
 	prefetch := defaults.Prefetch
 	for _, header := range []string{"prefetch-count", "activemq.prefetchSize"} {
 		value, ok := f.Headers.Lookup(header)
@@ -215,13 +237,12 @@ func (s *Session) consume(sub *subscription, f *frames.Frame) error {
 		}
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 0 {
-			return errorf(CodeBadHeader, "%s %q is not a number of messages", header, value)
+			return 0, errorf(CodeBadHeader, "%s %q is not a number of messages", header, value)
 		}
 		if prefetch = min(n, defaults.MaxPrefetch); n == 0 {
 			prefetch = defaults.MaxPrefetch // RabbitMQ's word for as many as can be
 		}
 		break
 	}
-	sub.consumer = &consumer{prefetch: prefetch, transient: defaults.transient(sub.shown) || isTrue(f, HeaderAutoDelete)}
-	return nil
+	return prefetch, nil
 }

@@ -27,7 +27,8 @@ type subscription struct {
 	closed bool // under the outbox's lock: nothing is pushed any more
 	temp   bool // made by a reply-to header
 
-	consumer *consumer // of queues alone
+	consumer *consumer // of queues and durable subscriptions alone
+	replay   *replay   // where the SUBSCRIBE asked for the past
 
 	unacked unacked // of ackClient and ackIndividual, under the session's lock
 }

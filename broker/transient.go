@@ -4,10 +4,10 @@ package broker
 // node, or else to one of another. Where there is none it is dropped, as nobody
 // has the queue then.
 func (b *Broker) sendTransient(m *Message) error {
-	q := b.queues.find(m.Key, true)
+	q := b.queues.transient(m.Key)
 	if q != nil && q.hasConsumers() {
 		if !q.offer(&Delivery{Message: m, Count: 1}) {
-			return b.stored(m, ErrQueueFull)
+			return b.stored(m, ErrQueueFull, nil)
 		}
 		return nil
 	}

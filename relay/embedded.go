@@ -2,12 +2,14 @@ package relay
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -50,12 +52,30 @@ type ClusterOptions struct {
 	Peers []string
 	// User and Password are what nodes show each other.
 	User, Password string
+	// TLS, where not nil, is what routes are encrypted with. Both sides of a route
+	// show a certificate, so it needs Certificates and, with ClientAuth, ClientCAs
+	// beside RootCAs.
+	TLS *tls.Config
 }
+
+const (
+	// routePing is how often the servers of a cluster ask each other whether they
+	// are there; the third question without an answer ends the route.
+	routePing = 2 * time.Second
+	// routeTLSTimeout is how long a handshake may take, in seconds.
+	routeTLSTimeout = 5
+)
 
 // apply sets what a server needs to be one of a cluster.
 func (c *ClusterOptions) apply(o *server.Options) error {
 	o.ServerName = c.Node
-	o.Cluster = server.ClusterOpts{Name: c.Name, Host: c.Host, Port: c.Port, Username: c.User, Password: c.Password, ConnectRetries: 0}
+	o.Cluster = server.ClusterOpts{
+		Name: c.Name, Host: c.Host, Port: c.Port, Username: c.User, Password: c.Password,
+		PingInterval: routePing, MaxPingsOut: 2, WriteDeadline: writeTimeout,
+	}
+	if c.TLS != nil {
+		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = c.TLS, routeTLSTimeout
+	}
 	for _, peer := range c.Peers {
 		u := &url.URL{Scheme: "nats-route", Host: peer}
 		if _, _, err := net.SplitHostPort(peer); err != nil {
@@ -71,11 +91,14 @@ func (c *ClusterOptions) apply(o *server.Options) error {
 
 // Server is an embedded NATS server.
 type Server struct {
-	nats    *server.Server
-	private bool // it does not listen, so this process is its only client
-	marker  string
-	started time.Time
-	unclean bool // the last process that had the data did not end well
+	nats      *server.Server
+	private   bool // it does not listen, so this process is its only client
+	clustered bool
+	joined    atomic.Bool         // it has had a route
+	routes    map[uint64]struct{} // those of the last look
+	marker    string
+	started   time.Time
+	unclean   bool // the last process that had the data did not end well
 }
 
 // Embed starts a NATS server in this process and connects to it.
@@ -103,7 +126,7 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("relay: embedded NATS: %w", err)
 	}
-	embedded := &Server{nats: s, private: options.DontListen && e.Cluster == nil}
+	embedded := &Server{nats: s, private: options.DontListen && e.Cluster == nil, clustered: e.Cluster != nil}
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
 		embedded.close()
@@ -127,6 +150,27 @@ func (s *Server) close() {
 	if s.marker != "" {
 		_ = os.Remove(s.marker) // then what it says is true
 	}
+}
+
+// newRoutes reports whether routes were made since the last call.
+func (s *Server) newRoutes() bool {
+	all, err := s.nats.Routez(&server.RoutezOptions{})
+	if err != nil {
+		return false
+	}
+	made := false
+	now := make(map[uint64]struct{}, len(all.Routes))
+	for _, one := range all.Routes {
+		now[one.Rid] = struct{}{}
+		if _, old := s.routes[one.Rid]; !old {
+			made = true
+		}
+	}
+	s.routes = now
+	if len(now) > 0 {
+		s.joined.Store(true)
+	}
+	return made
 }
 
 // mark leaves a file that only a good end removes. Where it is found, messages

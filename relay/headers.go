@@ -16,6 +16,7 @@ import (
 const (
 	headerKey       = "stompbox-key"     // the routing key
 	headerToSession = "stompbox-session" // narrows a user message
+	headerNoEcho    = "stompbox-no-echo" // not to the sender's session
 	headerEncoded   = "stompbox-encoded" // names of headers whose values are percent-encoded
 )
 
@@ -32,6 +33,9 @@ func encode(prefix string, m *broker.Message) *nats.Msg {
 	e.set(broker.HeaderUser, m.User)
 	e.set(frames.Session, m.Session)
 	e.set(headerToSession, m.ToSession)
+	if m.NoEcho {
+		h[headerNoEcho] = []string{"true"}
+	}
 	if m.Dead != nil {
 		e.set(broker.HeaderDeadOrigin, m.Dead.Origin)
 		e.set(broker.HeaderDeadReason, m.Dead.Reason)
@@ -96,6 +100,7 @@ func decode(prefix string, msg *nats.Msg, nextID func() string) (*broker.Message
 	m.User, _ = d.take(broker.HeaderUser)
 	m.Session, _ = d.take(frames.Session)
 	m.ToSession, _ = d.take(headerToSession)
+	_, m.NoEcho = d.take(headerNoEcho)
 	if origin, ok := d.take(broker.HeaderDeadOrigin); ok {
 		m.Dead = &broker.DeadLetter{Origin: origin}
 		m.Dead.Reason, _ = d.take(broker.HeaderDeadReason)

@@ -50,7 +50,7 @@ func (r *Relay) allReaders() []*reader {
 // disconnected fails what waits for an answer: it does not come any more.
 func (r *Relay) disconnected() {
 	r.acks.fail(time.Now(), fmt.Errorf("%w: the connection to NATS was lost", broker.ErrUnavailable))
-	r.streams.forget()
+	r.forgetStreams()
 	for _, q := range r.allReaders() {
 		q.lose()
 	}

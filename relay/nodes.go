@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -12,7 +13,7 @@ import (
 const (
 	// helloEvery is how often a node says that it is there; after lostAfter
 	// without a word the others forget it.
-	helloEvery = 5 * time.Second
+	helloEvery = 2 * time.Second
 	lostAfter  = 4 * helloEvery
 	// answerWithin bounds how long a flush waits for one node. A node that dies
 	// is waited for until it is forgotten.
@@ -26,11 +27,14 @@ type nodes struct {
 	mu    sync.Mutex
 	known map[string]node // by id
 	hello time.Time       // when this node last said so
+	said  uint64          // how often it did
+	watch func(node string, here bool)
 }
 
 type node struct {
 	server string // the id of its NATS server
 	heard  time.Time
+	said   uint64 // its count
 }
 
 func (r *Relay) nodeSubject(what string) string { return r.prefix + ".node." + what }
@@ -44,7 +48,7 @@ func (r *Relay) joinNodes() error {
 				r.hello() // so that it knows of this one at once
 			}
 		},
-		"bye":   func(msg *nats.Msg) { r.nodes.forget(string(msg.Data)) },
+		"bye":   func(msg *nats.Msg) { r.forget(string(msg.Data)) },
 		"flush": func(msg *nats.Msg) { _ = r.conn.Publish(msg.Reply, []byte(r.id)) },
 	} {
 		if _, err := r.conn.Subscribe(r.nodeSubject(what), handle); err != nil {
@@ -58,42 +62,69 @@ func (r *Relay) joinNodes() error {
 func (r *Relay) hello() {
 	r.nodes.mu.Lock()
 	r.nodes.hello = time.Now()
+	r.nodes.said++
+	said := r.nodes.said
 	r.nodes.mu.Unlock()
-	_ = r.conn.Publish(r.nodeSubject("hello"), []byte(r.id+" "+r.conn.ConnectedServerId()))
+	_ = r.conn.Publish(r.nodeSubject("hello"), []byte(r.id+" "+r.conn.ConnectedServerId()+" "+strconv.FormatUint(said, 10)))
 }
 
-// heardOf notes what a node says, and reports whether it is new.
+// heardOf notes what a node says, and reports whether it is new. A word of it that
+// did not arrive means that others may not have arrived either.
 func (r *Relay) heardOf(data []byte) bool {
-	id, server, ok := strings.Cut(string(data), " ")
-	if !ok || id == r.id {
+	words := strings.Fields(string(data))
+	if len(words) != 3 || words[0] == r.id {
 		return false
 	}
+	said, _ := strconv.ParseUint(words[2], 10, 64)
 	r.nodes.mu.Lock()
-	defer r.nodes.mu.Unlock()
-	_, old := r.nodes.known[id]
-	r.nodes.known[id] = node{server, time.Now()}
+	before, old := r.nodes.known[words[0]]
+	r.nodes.known[words[0]] = node{words[1], time.Now(), said}
+	watch := r.nodes.watch
+	r.nodes.mu.Unlock()
+	if !old || said > before.said+1 {
+		r.suspect()
+	}
+	if !old && watch != nil {
+		watch(words[0], true)
+	}
 	return !old
 }
 
-func (n *nodes) forget(id string) {
-	n.mu.Lock()
-	delete(n.known, id)
-	n.mu.Unlock()
+// forget notes that a node is gone.
+func (r *Relay) forget(id string) {
+	r.nodes.mu.Lock()
+	_, known := r.nodes.known[id]
+	delete(r.nodes.known, id)
+	watch := r.nodes.watch
+	r.nodes.mu.Unlock()
+	if known && watch != nil {
+		watch(id, false)
+	}
 }
 
 // dropSilent forgets nodes that are gone, and says hello when it is time.
 func (r *Relay) dropSilent(now time.Time) {
 	r.nodes.mu.Lock()
+	var silent []string
 	for id, one := range r.nodes.known {
 		if now.Sub(one.heard) > lostAfter {
-			delete(r.nodes.known, id)
+			silent = append(silent, id)
 		}
 	}
 	due := now.Sub(r.nodes.hello) >= helloEvery
 	r.nodes.mu.Unlock()
+	for _, id := range silent {
+		r.forget(id)
+	}
 	if due {
 		r.hello()
 	}
+}
+
+func (n *nodes) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.known)
 }
 
 // elsewhere returns the nodes on other servers than this node's.

@@ -31,6 +31,7 @@ type reader struct {
 	place    place
 	queue    string
 	options  broker.QueueOptions
+	durable  *broker.Durable // it is a durable subscription's
 	consumer string
 	next     string // the subject of pull requests
 	deliver  func(*broker.Delivery)
@@ -47,28 +48,40 @@ type reader struct {
 func (r *Relay) OpenQueue(ctx context.Context, queue string, o broker.QueueOptions, deliver func(*broker.Delivery)) (broker.QueueReader, error) {
 	p := r.place(queue, o)
 	q := &reader{relay: r, place: p, queue: queue, options: o, consumer: safeName(queue), deliver: deliver, heard: time.Now()}
-	q.next = "$JS.API.CONSUMER.MSG.NEXT." + p.stream + "." + q.consumer
-	var err error
+	q.next = nextSubject(p.stream, q.consumer)
 	if q.lost = q.idle(); !q.lost {
-		err = q.ensure(ctx)
+		if err := q.ensure(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
+	return q, q.begin()
+}
+
+func nextSubject(stream, consumer string) string {
+	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
+}
+
+// begin subscribes to what the pulls bring.
+func (q *reader) begin() error {
+	r := q.relay
+	var err error
 	if q.sub, err = r.conn.Subscribe(nats.NewInbox(), q.arrived); err != nil {
-		return nil, unavailable(err)
+		return unavailable(err)
 	}
 	if err = q.sub.SetPendingLimits(-1, -1); err != nil { // the pulls bound it
-		return nil, err
+		return err
 	}
 	r.readersMu.Lock()
 	r.readers[q] = struct{}{}
 	r.readersMu.Unlock()
-	return q, nil
+	return nil
 }
 
 // ensure makes the stream and the consumer where they are missing.
 func (q *reader) ensure(ctx context.Context) error {
+	if q.durable != nil {
+		return q.ensureDurable(ctx)
+	}
 	r := q.relay
 	if err := r.ensure(ctx, q.place, q.options); err != nil {
 		return err
@@ -106,8 +119,11 @@ func (q *reader) request(n int) {
 		Expires  time.Duration `json:"expires"`
 		MaxBytes int64         `json:"max_bytes"`
 	}{n, pullExpires, max(mostPullBytes, 2*q.relay.MaxPayload())})
+	q.mu.Lock()
+	next := q.next
+	q.mu.Unlock()
 	if err == nil {
-		err = q.relay.conn.PublishRequest(q.next, q.sub.Subject, body)
+		err = q.relay.conn.PublishRequest(next, q.sub.Subject, body)
 	}
 	if err != nil {
 		q.lose()
@@ -168,6 +184,10 @@ func (q *reader) message(msg *nats.Msg) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		q.relay.log.Warn("a queue's message without JetStream's reply subject was ignored", "destination", q.queue, "error", err)
+		return
+	}
+	if q.durable != nil {
+		q.remembered(msg, meta)
 		return
 	}
 	m, ok := decode(q.place.prefix, msg, func() string {
@@ -235,6 +255,9 @@ func (q *reader) Close() {
 }
 
 func (q *reader) tidy() {
+	if q.durable != nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(q.relay.ctx, setupTimeout)
 	defer cancel()
 	if q.relay.conn.FlushWithContext(ctx) != nil {
@@ -263,7 +286,7 @@ func (q *reader) recover(ctx context.Context, now time.Time) {
 		if !errors.Is(err, context.Canceled) {
 			q.relay.log.Warn("a queue cannot be consumed; it is tried again", "destination", q.queue, "error", err)
 		}
-		q.relay.streams.forget()
+		q.relay.forgetStreams()
 		return
 	}
 	q.mu.Lock()

@@ -30,6 +30,8 @@ type Options struct {
 	Prefix string
 	// Queues say how JetStream keeps queues.
 	Queues QueueSettings
+	// Histories say how JetStream keeps histories.
+	Histories HistorySettings
 	// Logger reports lost and restored connections. Default slog.Default.
 	Logger *slog.Logger
 }
@@ -51,6 +53,20 @@ type Relay struct {
 	nodes   nodes
 	crashed time.Time // what was stored before may have been delivered before
 
+	histories   map[string]*history // by policy
+	settings    HistorySettings
+	interestsMu sync.Mutex
+	interests   map[string]*interest // those of histories, by pattern
+	suspected   atomic.Bool          // live messages may have been missed
+	filled      atomic.Int64         // messages that were fetched since they did not arrive
+
+	outgoing outgoing
+	writer   sync.WaitGroup
+	lost     atomic.Int64 // messages that could not be written to the connection
+	away     atomic.Bool  // JetStream does not answer
+	misses   int          // of the watch alone: checks without an answer
+	present  bool         // of the watch alone: JetStream has answered before
+
 	readersMu sync.Mutex
 	readers   map[*reader]struct{}
 
@@ -64,6 +80,11 @@ const (
 	// router for one interest.
 	pendingMessages = 65536
 	pendingBytes    = 64 << 20
+	// pingEvery is how often the server is asked whether it is there; the third
+	// question without an answer ends the connection, and so does a write that takes
+	// longer than writeTimeout.
+	pingEvery    = 5 * time.Second
+	writeTimeout = 10 * time.Second
 )
 
 // Dial connects to an external server. The first connection has to succeed;
@@ -83,9 +104,13 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 		o.Logger = slog.Default()
 	}
 	o.Queues.setDefaults()
+	o.Histories.setDefaults()
 	r := &Relay{prefix: o.Prefix, log: o.Logger, server: server, id: "n" + rand.Text()[:10], queues: o.Queues, readers: make(map[*reader]struct{})}
 	r.acks.inbox, r.acks.waiting = nats.NewInbox()+".", make(map[uint64]waitingAck)
 	r.streams.known = make(map[string]*knownStream)
+	r.histories, r.settings = newHistories(o.Prefix, o.Histories.Policies), o.Histories
+	r.interests = make(map[string]*interest)
+	r.outgoing.wake = make(chan struct{}, 1)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	if server != nil && server.unclean {
 		r.crashed = server.started
@@ -94,17 +119,24 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 		nats.Name("stompbox"), nats.NoEcho(), nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(500*time.Millisecond, time.Second),
 		nats.Timeout(5 * time.Second), nats.ReconnectBufSize(-1),
+		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2), nats.FlusherTimeout(writeTimeout),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			r.disconnected()
 			if err != nil {
 				r.log.Warn("lost NATS; local topics go on, other nodes are out of reach until it is back", "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(c *nats.Conn) { r.log.Info("NATS is back", "url", c.ConnectedUrlRedacted()) }),
+		nats.ReconnectHandler(func(c *nats.Conn) {
+			r.suspect()
+			r.log.Info("NATS is back", "url", c.ConnectedUrlRedacted())
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			subject := ""
 			if sub != nil {
 				subject = sub.Subject
+			}
+			if errors.Is(err, nats.ErrSlowConsumer) {
+				r.suspect()
 			}
 			r.log.Warn("NATS reported an error", "subject", subject, "error", err)
 		}),
@@ -155,49 +187,50 @@ func (r *Relay) begin() error {
 	if err := r.joinNodes(); err != nil {
 		return err
 	}
+	r.checkJetStream(r.ctx)
 	r.background.Go(r.janitor)
+	r.background.Go(r.watch)
+	r.writer.Go(func() { r.outgoing.run(r.conn.PublishMsg, r.countLost) })
 	return nil
 }
 
 // MaxPayload is the largest message that the server takes, in octets, headers included.
 func (r *Relay) MaxPayload() int64 { return r.conn.MaxPayload() }
 
-// Ready reports whether the server can be reached now.
-func (r *Relay) Ready() bool { return r.conn.IsConnected() }
+// Ready reports whether the server can be reached now, and what it has to keep can
+// be kept.
+func (r *Relay) Ready() bool { return r.conn.IsConnected() && !r.away.Load() }
 
-// Publish hands a message to the other nodes with an interest in it. It fails
-// when the server is out of reach: nothing is kept for later.
+// Publish hands a message to the other nodes with an interest in it, and does not
+// wait for the link to them. It fails when the server is out of reach, or the link
+// is so slow that too much waits already: nothing is kept for later.
 func (r *Relay) Publish(m *broker.Message) error {
 	if r.server != nil && r.server.private {
 		return nil // nobody but this node can reach the server
 	}
-	return r.conn.PublishMsg(encode(r.prefix, m))
+	if !r.conn.IsConnected() {
+		return nats.ErrDisconnected
+	}
+	return r.outgoing.push(encode(r.prefix, m))
 }
 
-// Subscribe declares interest in a routing pattern.
-func (r *Relay) Subscribe(pattern string, deliver func(*broker.Message)) (func(), error) {
-	var subs []*nats.Subscription
-	unsubscribe := func() {
-		for _, sub := range subs {
-			_ = sub.Unsubscribe()
-		}
+func (r *Relay) countLost(err error) {
+	if r.lost.Add(1) == 1 {
+		r.log.Warn("a message could not be handed to other nodes; stompbox_relay_lost_total counts the next ones", "error", err)
 	}
-	for _, subject := range PatternSubjects(r.prefix, pattern) {
-		sub, err := r.conn.Subscribe(subject, func(msg *nats.Msg) {
-			if m, ok := decode(r.prefix, msg, r.nextID); ok {
-				deliver(m)
-			}
-		})
-		if err == nil {
-			subs = append(subs, sub)
-			err = sub.SetPendingLimits(pendingMessages, pendingBytes)
-		}
-		if err != nil {
-			unsubscribe()
-			return nil, err
-		}
-	}
-	return unsubscribe, nil
+}
+
+// Stats are counts since the relay began.
+type Stats struct {
+	Lost   int64 // messages that could not be written to NATS
+	Filled int64 // messages of histories that were fetched since they did not arrive
+	Nodes  int   // other nodes that are known now
+	Ready  bool
+}
+
+// Stats returns the counts as they are now. It is safe for concurrent use.
+func (r *Relay) Stats() Stats {
+	return Stats{Lost: r.lost.Load(), Filled: r.filled.Load(), Nodes: r.nodes.count(), Ready: r.Ready()}
 }
 
 // Flush returns when the server has taken all before it, and so have the servers
@@ -221,6 +254,8 @@ func (r *Relay) nextID() string { return r.id + "-" + strconv.FormatUint(r.ids.A
 func (r *Relay) Close() {
 	r.cancel()
 	r.background.Wait()
+	r.outgoing.close()
+	r.writer.Wait()
 	r.leaveNodes()
 	r.acks.fail(time.Now().Add(time.Hour), fmt.Errorf("%w: the relay is closed", broker.ErrUnavailable))
 	_ = r.conn.FlushTimeout(time.Second) // acknowledgements that were given are not kept back

@@ -19,14 +19,27 @@ const setupTimeout = 5 * time.Second
 
 // Store writes a message to its queue. See [broker.QueueStore].
 func (r *Relay) Store(m *broker.Message, o broker.StoreOptions, done func(error)) {
-	p := r.place(m.Key, o.Queue)
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
-	if err := r.ensure(ctx, p, o.Queue); err != nil {
+	p, err := r.locate(ctx, m.Key, o)
+	if err != nil {
 		done(err)
 		return
 	}
 	r.write(r.stored(m, p, o), done)
+}
+
+// locate says where a message is to be stored, and makes what is missing there.
+// It fails at once while JetStream is known not to answer.
+func (r *Relay) locate(ctx context.Context, key string, o broker.StoreOptions) (place, error) {
+	if r.away.Load() {
+		return place{}, fmt.Errorf("%w: JetStream does not answer", broker.ErrUnavailable)
+	}
+	if o.History != "" {
+		return r.historyPlace(ctx, o.History, key)
+	}
+	p := r.place(key, o.Queue)
+	return p, r.ensure(ctx, p, o.Queue)
 }
 
 // stored makes the NATS message of a queue's message.
@@ -53,13 +66,6 @@ func (r *Relay) write(msg *nats.Msg, done func(error)) {
 	}
 }
 
-func unavailable(err error) error {
-	if errors.Is(err, nats.ErrMaxPayload) {
-		return fmt.Errorf("relay: the NATS server takes no message of that size: %w", err)
-	}
-	return fmt.Errorf("%w: %w", broker.ErrUnavailable, err)
-}
-
 // mostInBatch is the most messages that JetStream writes as one.
 const mostInBatch = 1000
 
@@ -69,8 +75,8 @@ func (r *Relay) StoreAll(ctx context.Context, all []broker.StoreRequest) error {
 	byStream := make(map[string][]*nats.Msg)
 	var order []string
 	for _, one := range all {
-		p := r.place(one.Message.Key, one.Options.Queue)
-		if err := r.ensure(ctx, p, one.Options.Queue); err != nil {
+		p, err := r.locate(ctx, one.Message.Key, one.Options)
+		if err != nil {
 			return err
 		}
 		if byStream[p.stream] == nil {

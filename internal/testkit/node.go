@@ -31,6 +31,7 @@ type Options struct {
 	NATSURL   string // of another node or an external server
 	NATSPort  int    // -1 has the embedded server listen
 	Queues    relay.QueueSettings
+	Histories []broker.HistoryPolicy
 }
 
 // Node is one running broker.
@@ -66,16 +67,17 @@ func Start(t testing.TB, o Options) *Node {
 	n := &Node{Log: new(Log)}
 	logger := slog.New(slog.NewTextHandler(n.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
+	options := relay.Options{URL: o.NATSURL, Queues: o.Queues, Histories: relay.HistorySettings{Policies: o.Histories}, Logger: logger}
 	if o.NATSURL != "" {
-		n.Relay, err = relay.Dial(relay.Options{URL: o.NATSURL, Queues: o.Queues, Logger: logger})
+		n.Relay, err = relay.Dial(options)
 	} else {
-		n.Relay, err = relay.Embed(relay.EmbeddedOptions{DataDir: t.TempDir(), MaxPayload: 8 << 20, Host: "127.0.0.1", Port: o.NATSPort}, relay.Options{Queues: o.Queues, Logger: logger})
+		n.Relay, err = relay.Embed(relay.EmbeddedOptions{DataDir: t.TempDir(), MaxPayload: 8 << 20, Host: "127.0.0.1", Port: o.NATSPort}, options)
 	}
 	require.NoError(t, err)
 	if o.Broker.Authenticator == nil {
 		o.Broker.Authenticator = Authenticator(t)
 	}
-	o.Broker.Relay, o.Broker.Logger = n.Relay, logger
+	o.Broker.Relay, o.Broker.Logger, o.Broker.Histories = n.Relay, logger, o.Histories
 	n.Broker, err = broker.New(o.Broker)
 	require.NoError(t, err)
 
@@ -102,6 +104,14 @@ func Start(t testing.TB, o Options) *Node {
 		n.Relay.Close()
 	})
 	return n
+}
+
+// History is a policy of histories, for Options.
+func History(t testing.TB, name, match string, maxMessages int64) broker.HistoryPolicy {
+	t.Helper()
+	pattern, err := auth.ParsePattern(match)
+	require.NoError(t, err)
+	return broker.HistoryPolicy{Name: name, Match: pattern, MaxMessages: maxMessages}
 }
 
 // Authenticator accepts tokens signed with Secret, and guest/guest for all.

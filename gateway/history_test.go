@@ -1,0 +1,352 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/testkit"
+)
+
+// histories are the policies of these tests.
+func histories(t testing.TB) []broker.HistoryPolicy {
+	return []broker.HistoryPolicy{
+		testkit.History(t, "short", "/topic/short.*", 5),
+		testkit.History(t, "chat", "/topic/chat.**", 0),
+		testkit.History(t, "notes", "/user/*/queue/notes", 100),
+	}
+}
+
+// sendKept sends with a receipt, so that the history has it.
+func sendKept(c *testkit.Client, destination, body string) {
+	c.Send(frames.SEND, "destination", destination, "receipt", "kept "+body, body)
+	c.Receipt("kept " + body)
+}
+
+func TestHistoryReplaysWhatWasMissed(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
+	other := testkit.Start(t, testkit.Options{NATSURL: n.Relay.ClientURL(), Histories: histories(t)})
+	sender, reader := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	reader.Subscribe("s", "/topic/chat.room")
+	var ids []string
+	for i := range 10 {
+		sendKept(sender, "/topic/chat.room", strconv.Itoa(i))
+		f := reader.Message(strconv.Itoa(i))
+		ids = append(ids, f.Get("message-id"))
+		require.Empty(t, f.Get("replay"))
+	}
+	epoch := broker.ParsePosition(ids[0]).Epoch
+	for i, id := range ids {
+		require.Equal(t, broker.Position{Epoch: epoch, Seq: uint64(i + 1)}, broker.ParsePosition(id), "the stream's sequence is the id")
+	}
+	for _, node := range []*testkit.Node{n, other} {
+		c := testkit.Dial(t, node).Connect()
+		c.Subscribe("s", "/topic/chat.room", "last-event-id", ids[3])
+		for i := 4; i < 10; i++ {
+			f := c.Message(strconv.Itoa(i))
+			require.Equal(t, ids[i], f.Get("message-id"))
+			require.Equal(t, "guest", f.Get("user"))
+			require.Empty(t, f.Get("replay"))
+		}
+		c.Subscribe("last", "/topic/chat.**", "replay-last", "2")
+		require.Equal(t, "last", c.Message("8").Get("subscription"))
+		c.Message("9")
+		c.Subscribe("none", "/topic/chat.empty", "replay-last", "2")
+		c.Quiet()
+		c.Close()
+	}
+	reader.Quiet()
+}
+
+// TestReplayJoinsLiveWithoutGapOrTwice subscribes again and again, on two nodes,
+// while publishers keep sending.
+func TestReplayJoinsLiveWithoutGapOrTwice(t *testing.T) {
+	t.Parallel()
+	a := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
+	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
+	first := testkit.Dial(t, a).Connect()
+	first.Subscribe("s", "/topic/chat.busy")
+	sendKept(first, "/topic/chat.busy", "begin")
+	begin := first.Message("begin").Get("message-id")
+	const publishers, each = 3, 700
+	var publishing sync.WaitGroup
+	for p := range publishers {
+		node := []*testkit.Node{a, b}[p%2]
+		c := testkit.Dial(t, node).Connect()
+		publishing.Go(func() {
+			for i := range each {
+				f := frames.New(frames.SEND, "destination", "/topic/chat.busy", "receipt", "r")
+				f.Body = fmt.Appendf(nil, "%d %d", p, i)
+				if _, err := c.TryRaw(frames.Append(nil, f, frames.V12)); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := c.Next(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	var reading sync.WaitGroup
+	for r := range 8 {
+		node := []*testkit.Node{a, b}[r%2]
+		pattern := []string{"/topic/chat.busy", "/topic/chat.**"}[r/4]
+		reading.Go(func() { readEverything(t, node, pattern, begin, publishers*each, 150+50*r) })
+	}
+	publishing.Wait()
+	reading.Wait()
+}
+
+// readEverything reads all messages after an id, in connections of so many each.
+func readEverything(t *testing.T, node *testkit.Node, pattern, last string, want, each int) {
+	next := make(map[string]int)
+	for got := 0; got < want; {
+		c := testkit.Dial(t, node)
+		c.Connect()
+		c.Send(frames.SUBSCRIBE, "id", "s", "destination", pattern, "last-event-id", last)
+		for n := 0; n < each && got < want; n++ {
+			f, err := c.Next()
+			if err != nil || f.Command != frames.MESSAGE || f.Get("replay") != "" {
+				t.Errorf("%v %v after %d messages", f, err, got)
+				return
+			}
+			publisher, number, _ := strings.Cut(string(f.Body), " ")
+			if number != strconv.Itoa(next[publisher]) {
+				t.Errorf("%s of publisher %s came in place of %d", number, publisher, next[publisher])
+				return
+			}
+			next[publisher]++
+			got++
+			last = f.Get("message-id")
+		}
+		c.Close()
+	}
+}
+
+func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
+	sender, reader := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	reader.Subscribe("s", "/topic/short.*")
+	var ids []string
+	send := func(destination, body string) {
+		sendKept(sender, destination, body)
+		ids = append(ids, reader.Message(body).Get("message-id"))
+	}
+	send("/topic/short.other", "kept") // so that the stream's beginning stays
+	for i := range 8 {
+		send("/topic/short.a", strconv.Itoa(i))
+	}
+	check := func(pattern, id string, incomplete bool, bodies ...string) {
+		t.Helper()
+		c := testkit.Dial(t, n).Connect()
+		defer c.Close()
+		c.Subscribe("s", pattern, "last-event-id", id)
+		for i, body := range bodies {
+			f := c.Message(body)
+			if body == "kept" {
+				require.Empty(t, f.Get("replay"))
+				continue
+			}
+			first := i == 0 || bodies[i-1] == "kept"
+			require.Equal(t, incomplete && first, f.Get("replay") == "incomplete", "%s", body)
+		}
+		c.Quiet()
+	}
+	check("/topic/short.a", ids[5], false, "5", "6", "7")
+	check("/topic/short.a", ids[3], true, "3", "4", "5", "6", "7") // 3 is ids[4], and 2 might have come between
+	check("/topic/short.a", ids[1], true, "3", "4", "5", "6", "7")
+	check("/topic/short.*", ids[1], true, "3", "4", "5", "6", "7")
+	check("/topic/short.*", ids[5], false, "5", "6", "7")
+
+	// Nothing is kept: the next message says so.
+	c := testkit.Dial(t, n).Connect()
+	c.Subscribe("s", "/topic/plain", "last-event-id", "abc-17")
+	sender.Send(frames.SEND, "destination", "/topic/plain", "one")
+	sender.Send(frames.SEND, "destination", "/topic/plain", "two")
+	require.Equal(t, "incomplete", c.Message("one").Get("replay"))
+	require.Empty(t, c.Message("two").Get("replay"))
+
+	// The stream is lost and made anew: its ids are of another epoch.
+	nc, err := nats.Connect(n.Relay.ClientURL())
+	require.NoError(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	name, err := js.StreamNameBySubject(t.Context(), "stompbox.history.short.>")
+	require.NoError(t, err)
+	require.NoError(t, js.DeleteStream(t.Context(), name))
+	require.Eventually(t, func() bool {
+		c := testkit.Dial(t, n).Connect()
+		defer c.Close()
+		c.Send(frames.SEND, "destination", "/topic/short.a", "receipt", "r", "anew")
+		f, err := c.Next()
+		return err == nil && f.Command == frames.RECEIPT
+	}, testkit.Patience, 100*time.Millisecond)
+	f := reader.Message("anew")
+	require.NotEqual(t, broker.ParsePosition(ids[0]).Epoch, broker.ParsePosition(f.Get("message-id")).Epoch)
+	check("/topic/short.a", ids[8], true, "anew")
+}
+
+func TestHistoryOfUserDestinations(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{Histories: histories(t)})
+	as := func(user string) *testkit.Client {
+		return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, auth.Grants{}))
+	}
+	bob := as("bob")
+	sendKept(bob, "/user/alice/queue/notes", "missed")
+	sendKept(bob, "/user/carol/queue/notes", "not yours")
+	alice := as("alice")
+	alice.Subscribe("s", "/user/queue/notes", "replay-last", "10")
+	require.Equal(t, "/user/queue/notes", alice.Message("missed").Get("destination"))
+	sendKept(bob, "/user/alice/queue/notes", "live")
+	alice.Message("live")
+	alice.Quiet()
+}
+
+func TestNativeProgramsPublishToHistories(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
+	c := testkit.Dial(t, n).Connect()
+	c.Subscribe("s", "/topic/chat.native")
+	sendKept(c, "/topic/chat.native", "stomp")
+	c.Message("stomp")
+	nc, err := nats.Connect(n.Relay.ClientURL())
+	require.NoError(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	_, err = js.Publish(context.Background(), "stompbox.history.chat.topic.chat.native", []byte("bare"))
+	require.NoError(t, err)
+	live := c.Message("bare")
+	require.Equal(t, "/topic/chat.native", live.Get("destination"))
+	require.Equal(t, uint64(2), broker.ParsePosition(live.Get("message-id")).Seq)
+	c.Subscribe("again", "/topic/chat.native", "replay-last", "1")
+	past := c.Message("bare")
+	require.Equal(t, live.Get("message-id"), past.Get("message-id"))
+	require.Equal(t, "/topic/chat.native", past.Get("destination"))
+	require.NotEmpty(t, past.Get("timestamp"))
+}
+
+// TestReplayWaitsForASlowReader replays far more than an outbox holds.
+func TestReplayWaitsForASlowReader(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{Histories: histories(t), Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 64, MaxBytes: 64 << 10}}})
+	sender := testkit.Dial(t, n).Connect()
+	body := strings.Repeat("x", 2000)
+	const count = 500
+	for i := range count {
+		sendKept(sender, "/topic/chat.long", strconv.Itoa(i)+" "+body)
+	}
+	slow := testkit.Dial(t, n).Connect()
+	slow.Send(frames.SUBSCRIBE, "id", "s", "destination", "/topic/chat.long", "replay-last", "1000")
+	for i := range 100 { // more than can be held while the past is on its way
+		sendKept(sender, "/topic/chat.long", strconv.Itoa(count+i)+" "+body)
+	}
+	for i := range count + 100 {
+		require.Equal(t, strconv.Itoa(i), strings.Fields(string(slow.Expect(frames.MESSAGE).Body))[0])
+	}
+	slow.Quiet()
+}
+
+func TestReplayHeadersThatAreWrong(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{Histories: histories(t)})
+	for says, headers := range map[string][]string{
+		"do not go together":        {"destination", "/topic/chat.a", "last-event-id", "a-1", "replay-last", "1"},
+		"is not a number from 1":    {"destination", "/topic/chat.a", "replay-last", "0"},
+		"takes in the histories":    {"destination", "/topic/**", "last-event-id", "a-1"},
+		"needs a history that":      {"destination", "/topic/plain", "durable", "true"},
+		"remembers by itself":       {"destination", "/topic/chat.a", "durable", "true", "replay-last", "1"},
+		"not a number of messages":  {"destination", "/topic/chat.a", "durable", "true", "prefetch-count", "x"},
+		"broker's own":              {"destination", "/topic/$presence/a"},
+		"needs a history that keep": {"destination", "/topic/**", "durable", "true"},
+	} {
+		c := testkit.Dial(t, n).Connect()
+		command := frames.SUBSCRIBE
+		if says == "broker's own" {
+			command = frames.SEND
+		}
+		c.Send(command, append([]string{"id", "s"}, headers...)...)
+		c.Error(says)
+	}
+}
+
+func TestDurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
+	t.Parallel()
+	a := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
+	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
+	sender := testkit.Dial(t, a).Connect()
+	sendKept(sender, "/topic/chat.d", "before")
+	durable := []string{"durable", "true", "auto-delete", "false", "ack", "client-individual"}
+	c := testkit.Dial(t, a).Connect()
+	c.Subscribe("d", "/topic/chat.*", durable...)
+	sendKept(sender, "/topic/chat.d", "1")
+	sendKept(sender, "/topic/chat/d", "of another pattern")
+	sendKept(sender, "/topic/chat.d", "2")
+	c.Send(frames.ACK, "id", c.Message("1").Get("ack"), "receipt", "acked")
+	c.Message("2")
+	c.Receipt("acked")
+	c.Close()
+	sendKept(sender, "/topic/chat.d", "3")
+
+	again := testkit.Dial(t, b).Connect()
+	again.Subscribe("d", "/topic/chat.*", durable...)
+	seen := make(map[string]*frames.Frame)
+	for range 2 {
+		f := again.Expect(frames.MESSAGE)
+		seen[string(f.Body)] = f
+		again.Send(frames.ACK, "id", f.Get("ack"))
+	}
+	require.Equal(t, "true", seen["2"].Get("redelivered"))
+	require.Empty(t, seen["3"].Get("redelivered"))
+	again.Send(frames.UNSUBSCRIBE, "id", "d", "durable", "true", "auto-delete", "false", "receipt", "gone")
+	again.Receipt("gone")
+	sendKept(sender, "/topic/chat.d", "4")
+	again.Subscribe("d", "/topic/chat.*", durable...)
+	sendKept(sender, "/topic/chat.d", "5")
+	again.Message("5")
+	again.Quiet()
+
+	// Another user's of the same id is another one.
+	eve := testkit.Dial(t, a).Connect("Authorization", "Bearer "+testkit.Token(t, "eve", time.Hour, auth.Grants{}))
+	eve.Subscribe("d", "/topic/chat.*", durable...)
+	sendKept(sender, "/topic/chat.d", "6")
+	eve.Message("6")
+	again.Message("6")
+}
+
+func TestHistoryInTransactions(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{Histories: histories(t)})
+	c := testkit.Dial(t, n).Connect()
+	c.Subscribe("s", "/topic/chat.t")
+	c.Send(frames.BEGIN, "transaction", "t")
+	c.Send(frames.SEND, "destination", "/topic/chat.t", "transaction", "t", "1")
+	c.Send(frames.SEND, "destination", "/topic/chat.t", "transaction", "t", "2")
+	c.Quiet()
+	c.Send(frames.COMMIT, "transaction", "t")
+	c.Message("1")
+	c.Message("2")
+	// No echo, and messages that came before by their dedup-id, are not seen.
+	c.Send(frames.SEND, "destination", "/topic/chat.t", "no-echo", "true", "receipt", "r", "mine")
+	c.Receipt("r")
+	c.Send(frames.SEND, "destination", "/topic/chat.t", "dedup-id", "x", "3")
+	c.Send(frames.SEND, "destination", "/topic/chat.t", "dedup-id", "x", "3")
+	c.Message("3")
+	c.Quiet()
+}

@@ -1,0 +1,94 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stompbox/stompbox/broker"
+)
+
+// OpenDurable consumes a durable subscription. See [broker.HistoryStore].
+func (r *Relay) OpenDurable(ctx context.Context, d broker.Durable, deliver func(*broker.Delivery)) (broker.QueueReader, error) {
+	h := r.histories[d.History]
+	if h == nil {
+		return nil, errors.New("relay: there is no history " + d.History)
+	}
+	stream, err := r.streamOf(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	q := &reader{relay: r, place: place{stream: stream, prefix: h.prefix}, queue: d.Pattern.String(), durable: &d, consumer: durableName(d), deliver: deliver, heard: time.Now()}
+	if err := q.ensure(ctx); err != nil {
+		return nil, err
+	}
+	return q, q.begin()
+}
+
+func durableName(d broker.Durable) string { return "durable-" + safeName(d.Name) }
+
+// durableConfig is the consumer's of a durable subscription. It begins with what
+// comes next, and stays while nobody uses it.
+func (q *reader) durableConfig() jetstream.ConsumerConfig {
+	c := q.config()
+	c.FilterSubject, c.FilterSubjects = "", PatternSubjects(q.place.prefix, q.durable.Pattern.String())
+	c.DeliverPolicy = jetstream.DeliverNewPolicy
+	c.InactiveThreshold = q.relay.settings.DurableIdle
+	c.Description = q.durable.Name
+	return c
+}
+
+// ensureDurable makes the stream and the consumer where they are missing.
+func (q *reader) ensureDurable(ctx context.Context) error {
+	r := q.relay
+	stream, err := r.streamOf(ctx, r.histories[q.durable.History])
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	q.place.stream = stream
+	q.next = nextSubject(stream, q.consumer)
+	q.mu.Unlock()
+	if _, err := r.js.CreateOrUpdateConsumer(ctx, stream, q.durableConfig()); err != nil {
+		return storeError("cannot make the durable subscription "+q.durable.Name, err)
+	}
+	return nil
+}
+
+// remembered makes the delivery of a message of a durable subscription, or
+// acknowledges one that is not for it: NATS's patterns are wider.
+func (q *reader) remembered(msg *nats.Msg, meta *nats.MsgMetadata) {
+	_, epoch := q.relay.epochOf(meta.Stream)
+	at := broker.Position{Epoch: epoch, Seq: meta.Sequence.Stream}
+	d := &broker.Delivery{Count: int(meta.NumDelivered), Token: msg.Reply}
+	m, ok := decode(q.place.prefix, msg, at.String)
+	if !ok || !q.durable.Pattern.Match(m.Key) || m.ToSession != "" {
+		d.Message = &broker.Message{ID: at.String()}
+		q.Ack(d, nil)
+		q.Pull(1)
+		return
+	}
+	m.Position, m.ID = at, at.String()
+	d.Message = m
+	q.deliver(d)
+}
+
+// RemoveDurable forgets a durable subscription. See [broker.HistoryStore].
+func (r *Relay) RemoveDurable(ctx context.Context, d broker.Durable) error {
+	h := r.histories[d.History]
+	if h == nil {
+		return nil
+	}
+	stream, err := r.streamOf(ctx, h)
+	if err != nil {
+		return err
+	}
+	err = r.js.DeleteConsumer(ctx, stream, durableName(d))
+	if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
+	}
+	return storeError("cannot remove the durable subscription "+d.Name, err)
+}

@@ -1,0 +1,124 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+)
+
+// checkpoints say up to where a history's live messages have surely arrived: a
+// place that the stream had reached while nothing was wrong, some seconds ago.
+// The janitor alone uses them.
+type checkpoints struct {
+	stream string
+	sure   uint64
+	recent uint64
+}
+
+// suspect has the janitor look for messages that were missed: the connection or a
+// link between servers was away, or this node was too slow.
+func (r *Relay) suspect() { r.suspected.Store(true) }
+
+// checkHistories is called by the janitor now and then. It notes how far the
+// histories are, or fetches what was missed.
+func (r *Relay) checkHistories(ctx context.Context) {
+	suspected := r.suspected.Swap(false)
+	for _, h := range r.histories {
+		if !r.anyInterest(h) {
+			h.checks = checkpoints{}
+			continue
+		}
+		stream, state, err := r.stateOf(ctx, h)
+		if err != nil {
+			if suspected {
+				r.suspect() // later
+			}
+			continue
+		}
+		c := &h.checks
+		switch {
+		case c.stream != stream:
+			rebuilt := c.stream != ""
+			*c = checkpoints{stream: stream, sure: state.LastSeq, recent: state.LastSeq}
+			if rebuilt {
+				r.heal(ctx, h, stream, 0, state.LastSeq)
+			}
+		case suspected:
+			if !r.heal(ctx, h, stream, c.sure, state.LastSeq) {
+				r.suspect()
+				continue
+			}
+			c.sure, c.recent = state.LastSeq, state.LastSeq
+		default:
+			c.sure, c.recent = c.recent, state.LastSeq
+		}
+	}
+}
+
+func (r *Relay) anyInterest(h *history) bool {
+	r.interestsMu.Lock()
+	defer r.interestsMu.Unlock()
+	for _, i := range r.interests {
+		if h.policy.Match.Overlaps(i.pattern) {
+			return true
+		}
+	}
+	return false
+}
+
+// heal delivers what is in (from, upTo] of a history and did not arrive, and
+// reports whether it could read all of it.
+func (r *Relay) heal(ctx context.Context, h *history, stream string, from, upTo uint64) bool {
+	if upTo <= from {
+		return true
+	}
+	start := time.Now()
+	exact, wild := r.interestsByKind(h)
+	n := 0
+	p := &past{relay: r, stream: stream, subject: h.prefix + ".>", next: from + 1, upTo: upTo}
+	err := merge(ctx, []*past{p}, func(one *pastMessage) error {
+		m, _, ok := r.decodeLive(one.msg)
+		if !ok {
+			return nil
+		}
+		for _, i := range append(wild, exact[m.Key]) {
+			if i != nil && i.missed(m) {
+				n++
+			}
+		}
+		return nil
+	})
+	r.filled.Add(int64(n))
+	r.log.Info("looked for messages that were missed", "history", h.policy.Name, "found", n, "read", upTo-from, "took", time.Since(start).Round(time.Millisecond), "error", err)
+	return err == nil
+}
+
+func (r *Relay) interestsByKind(h *history) (exact map[string]*interest, wild []*interest) {
+	r.interestsMu.Lock()
+	defer r.interestsMu.Unlock()
+	exact = make(map[string]*interest)
+	for text, i := range r.interests {
+		switch {
+		case !h.policy.Match.Overlaps(i.pattern):
+		case auth.HasWildcard(text):
+			wild = append(wild, i)
+		default:
+			exact[text] = i
+		}
+	}
+	return exact, wild[:len(wild):len(wild)]
+}
+
+// missed delivers a message that did not arrive live, and reports whether that was so.
+func (i *interest) missed(m *broker.Message) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	last, known := i.last(m)
+	if !i.pattern.Match(m.Key) || m.Position.Seq <= last || (!known && m.Timestamp < i.since) {
+		return false
+	}
+	i.pass(m)
+	return true
+}

@@ -1,0 +1,218 @@
+package relay
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+)
+
+// mostSeen bounds of how many destinations an interest remembers where it is.
+const mostSeen = 100_000
+
+// interest is a routing pattern that this node has subscribers for. Messages of
+// histories pass through it in the order of their streams, each once: NATS may
+// drop some on a link that is slow or cut, and each says which one came before it
+// on its destination, so that those are fetched from the history first.
+type interest struct {
+	relay   *Relay
+	pattern auth.Pattern
+	deliver func(*broker.Message)
+	subs    []*nats.Subscription
+
+	mu    sync.Mutex // held while messages of histories are delivered
+	seen  map[string]broker.Position
+	floor map[string]uint64 // by epoch: nothing up to it was missed
+	since int64             // milliseconds since 1970; what is older is nobody's
+}
+
+// Subscribe declares interest in a routing pattern.
+func (r *Relay) Subscribe(pattern string, deliver func(*broker.Message)) (func(), error) {
+	parsed, err := auth.ParsePattern(pattern)
+	if err != nil {
+		return nil, err
+	}
+	i := &interest{relay: r, pattern: parsed, deliver: deliver, since: time.Now().UnixMilli()}
+	for _, subject := range PatternSubjects(r.prefix, pattern) {
+		sub, err := r.conn.Subscribe(subject, i.arrived)
+		if err == nil {
+			i.subs = append(i.subs, sub)
+			err = sub.SetPendingLimits(pendingMessages, pendingBytes)
+		}
+		if err != nil {
+			i.end()
+			return nil, err
+		}
+	}
+	if r.mayKeep(parsed) {
+		r.interestsMu.Lock()
+		r.interests[pattern] = i
+		r.interestsMu.Unlock()
+	}
+	return i.end, nil
+}
+
+// end is safe to call while a message is being delivered.
+func (i *interest) end() {
+	for _, sub := range i.subs {
+		_ = sub.Unsubscribe()
+	}
+	r := i.relay
+	r.interestsMu.Lock()
+	if r.interests[i.pattern.String()] == i {
+		delete(r.interests, i.pattern.String())
+	}
+	r.interestsMu.Unlock()
+}
+
+// mayKeep reports whether a history keeps something of a pattern.
+func (r *Relay) mayKeep(p auth.Pattern) bool {
+	for _, h := range r.histories {
+		if h.policy.Match.Overlaps(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// arrived takes a live message.
+func (i *interest) arrived(msg *nats.Msg) {
+	m, before, ok := i.relay.decodeLive(msg)
+	if !ok {
+		return
+	}
+	if m.Position.Seq == 0 {
+		i.deliver(m)
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	last, known := i.last(m)
+	if m.Position.Seq <= last {
+		return // it was fetched meanwhile
+	}
+	if known && before > last {
+		i.fill(m, last, before)
+	}
+	i.pass(m)
+}
+
+// last returns the place of the destination's last message that was delivered, or
+// one before which all were. Known is whether a message after it can be missing.
+func (i *interest) last(m *broker.Message) (seq uint64, known bool) {
+	if at, ok := i.seen[m.Key]; ok && at.Epoch == m.Position.Epoch {
+		return at.Seq, true
+	}
+	seq, known = i.floor[m.Position.Epoch]
+	return seq, known
+}
+
+// pass delivers a message and remembers its place. The caller holds the lock.
+func (i *interest) pass(m *broker.Message) {
+	if i.seen == nil || len(i.seen) >= mostSeen {
+		i.seen = make(map[string]broker.Position)
+	}
+	i.seen[m.Key] = m.Position
+	i.deliver(m)
+}
+
+// fill delivers the messages of one destination in (last, before] that did not
+// arrive. The caller holds the lock, so that what comes after them waits.
+func (i *interest) fill(next *broker.Message, last, before uint64) {
+	r := i.relay
+	ctx, cancel := context.WithTimeout(r.ctx, pageTimeout)
+	defer cancel()
+	h, stream := r.historyOfEpoch(next.Position.Epoch)
+	if h == nil {
+		return
+	}
+	p := &past{relay: r, stream: stream, subject: Subject(h.prefix, next.Key), next: last + 1, upTo: before}
+	reached, n := last, 0
+	err := merge(ctx, []*past{p}, func(one *pastMessage) error {
+		if m, _, ok := r.decodeLive(one.msg); ok {
+			m.Gap = n == 0 && p.relay.trimmedSince(ctx, h, stream, m, last)
+			i.pass(m)
+			reached = m.Position.Seq
+			n++
+		}
+		return nil
+	})
+	r.filled.Add(int64(n))
+	if err != nil || reached < before {
+		next.Gap = true
+	}
+	r.log.Info("messages that did not arrive were fetched from the history", "destination", next.Key, "messages", n, "complete", !next.Gap, "error", err)
+}
+
+// trimmedSince reports whether messages between last and m may have been dropped.
+func (r *Relay) trimmedSince(ctx context.Context, h *history, stream string, m *broker.Message, last uint64) bool {
+	p := &pass{relay: r, history: h, stream: stream, epoch: m.Position.Epoch, after: broker.Position{Epoch: m.Position.Epoch, Seq: last}}
+	return p.checkTrimmed(ctx, m) != nil || p.gap
+}
+
+// rebase notes, for an interest that has seen nothing of a history yet, up to
+// where nothing is missing: a subscriber was given the past up to there.
+func (r *Relay) rebase(pattern auth.Pattern, epoch string, seq uint64) {
+	r.interestsMu.Lock()
+	i := r.interests[pattern.String()]
+	r.interestsMu.Unlock()
+	if i == nil {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.floor == nil {
+		i.floor = make(map[string]uint64, 1)
+	}
+	if _, ok := i.floor[epoch]; !ok && len(i.seen) == 0 {
+		i.floor[epoch] = seq
+	}
+}
+
+// historyOfEpoch returns the history whose stream has an epoch, and the stream's name.
+func (r *Relay) historyOfEpoch(epoch string) (*history, string) {
+	for _, h := range r.histories {
+		name := h.base + "_" + epoch
+		h.mu.Lock()
+		found := h.stream == "" || h.stream == name
+		h.mu.Unlock()
+		if found {
+			return h, name
+		}
+	}
+	return nil, ""
+}
+
+// decodeLive makes the message of a NATS message, and for one of a history tells
+// which sequence came before it on its destination.
+func (r *Relay) decodeLive(msg *nats.Msg) (m *broker.Message, before uint64, ok bool) {
+	stream := msg.Header["Nats-Stream"]
+	if len(stream) == 0 {
+		m, ok = decode(r.prefix, msg, r.nextID)
+		return m, 0, ok
+	}
+	h, epoch := r.epochOf(stream[0])
+	seq, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
+	if h == nil || err != nil {
+		m, ok = decode(r.prefix, msg, r.nextID)
+		return m, 0, ok
+	}
+	at := broker.Position{Epoch: epoch, Seq: seq}
+	live := &nats.Msg{Subject: r.liveSubject(h, msg.Header.Get("Nats-Subject")), Header: msg.Header, Data: msg.Data}
+	if m, ok = decode(r.prefix, live, at.String); !ok {
+		return nil, 0, false
+	}
+	m.Position, m.ID = at, at.String()
+	if _, stamped := msg.Header[broker.HeaderTimestamp]; !stamped {
+		if when, err := time.Parse(time.RFC3339Nano, msg.Header.Get("Nats-Time-Stamp")); err == nil {
+			m.Timestamp = when.UnixMilli()
+		}
+	}
+	before, _ = strconv.ParseUint(msg.Header.Get("Nats-Last-Sequence"), 10, 64)
+	return m, before, true
+}
