@@ -59,6 +59,16 @@ func NewPermissions(grants Grants, user string) (Permissions, error) {
 // MaySend reports whether a SEND to destination is granted.
 func (p Permissions) MaySend(destination string) bool { return matchAny(p.send, destination) }
 
+// MaySendSome reports whether a SEND to some destination of a pattern is granted.
+func (p Permissions) MaySendSome(of Pattern) bool {
+	for i := range p.send {
+		if p.send[i].Overlaps(of) {
+			return true
+		}
+	}
+	return false
+}
+
 // MaySubscribe reports whether a SUBSCRIBE to the whole of pattern is granted.
 // One grant has to contain it all.
 func (p Permissions) MaySubscribe(pattern Pattern) bool { return containAny(p.subscribe, pattern) }

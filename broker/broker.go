@@ -24,8 +24,11 @@ type Broker struct {
 	store     QueueStore   // nil: no queues
 	history   HistoryStore // nil: no histories
 	histories histories
+	cluster   Cluster // nil: this node is alone
+	presence  *presence
 
 	node     string // begins the ids that this node makes
+	name     string // what people call it
 	clock    *clock
 	ids      atomic.Uint64
 	router   *router
@@ -36,6 +39,8 @@ type Broker struct {
 	ctx      context.Context // ends with the broker
 	cancel   context.CancelFunc
 	draining atomic.Bool
+
+	drainWindow time.Duration
 
 	sweepEvery time.Duration
 	sweeper    sync.WaitGroup
@@ -49,14 +54,23 @@ func New(o Options) (*Broker, error) {
 	}
 	b := &Broker{
 		auth: o.Authenticator, relay: o.Relay, limits: o.Limits, heartBeat: o.HeartBeat, outbox: o.Outbox,
-		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(),
+		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(), drainWindow: o.DrainWindow,
 	}
 	b.defaults = o.Queues
 	b.store, _ = o.Relay.(QueueStore)
 	b.history, _ = o.Relay.(HistoryStore)
 	b.histories = o.Histories
+	b.cluster, _ = o.Relay.(Cluster)
+	if b.name = o.Name; b.name == "" {
+		b.name = b.node
+	}
 	b.router = newRouter(o.Relay, b.arrived)
+	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
+	if err := b.joinCluster(); err != nil {
+		b.cancel()
+		return nil, err
+	}
 	b.sweepEvery = b.sweepInterval()
 	b.sweeper.Go(b.sweep)
 	return b, nil
@@ -77,36 +91,4 @@ func (b *Broker) nextID() string {
 	id = append(id, b.node...)
 	id = append(id, '-')
 	return string(strconv.AppendUint(id, b.ids.Add(1), 36))
-}
-
-// Shutdown ends all sessions after what is queued for them was written, and
-// returns when their connections are closed or ctx is done, then with its
-// error. No session can be opened any more.
-func (b *Broker) Shutdown(ctx context.Context) error {
-	b.draining.Store(true)
-	err := b.drain(ctx)
-	b.cancel()
-	b.sweeper.Wait()
-	b.background.Wait()
-	return err
-}
-
-func (b *Broker) drain(ctx context.Context) error {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		// Sessions that were being opened when it began are caught by a later round.
-		b.registry.each(func(s *Session) {
-			s.end(nil, CloseRestart, "the server is shutting down; connect again")
-		})
-		if b.registry.empty() {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			b.registry.each(func(s *Session) { _ = s.transport.Close() })
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
 }

@@ -31,6 +31,7 @@ func (s *Session) connect(f *frames.Frame) error {
 	}
 	s.spoken.Store(uint32(version))
 	s.decoder.SetVersion(version)
+	s.user = principal.Name
 	s.setPrincipal(principal)
 	ours := frames.HeartBeat{Send: s.broker.heartBeat.Send, Receive: s.broker.heartBeat.Receive}
 	if version == frames.V10 {
@@ -102,7 +103,7 @@ func (s *Session) refresh(token []byte) error {
 		if sub.temp {
 			continue // whose reply it is was decided by a SEND
 		}
-		asked, err := auth.ParsePattern(sub.shown)
+		asked, err := auth.ParsePattern(strings.Replace(sub.shown, presencePrefix, topicPrefix, 1))
 		if err != nil || !fresh.Permissions.MaySubscribe(asked) {
 			return forbidden(sub.shown, "subscribe")
 		}

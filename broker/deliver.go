@@ -121,6 +121,7 @@ func (s *Session) detach(sub *subscription) {
 			r.cancel()
 		}
 		s.broker.router.remove(sub)
+		s.broker.presence.left(sub)
 		return
 	}
 	s.mu.Lock()

@@ -93,18 +93,19 @@ type Durable struct {
 // histories finds policies. The first that matches a key counts.
 type histories []HistoryPolicy
 
-func (h histories) check() error {
+// CheckHistories returns what is wrong with policies, or nil.
+func CheckHistories(h []HistoryPolicy) error {
 	names := make(map[string]bool)
 	for _, p := range h {
 		if p.Name == "" || strings.Trim(strings.ToLower(p.Name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-			return fmt.Errorf("broker: history policy %q: the name has to be of letters, digits and hyphens", p.Name)
+			return fmt.Errorf("history policy %q: the name has to be of letters, digits and hyphens", p.Name)
 		}
 		if names[p.Name] {
-			return fmt.Errorf("broker: there are two history policies %q", p.Name)
+			return fmt.Errorf("there are two history policies %q", p.Name)
 		}
 		names[p.Name] = true
 		if text := p.Match.String(); !strings.HasPrefix(text, "/topic/") && !strings.HasPrefix(text, "/user/") {
-			return fmt.Errorf("broker: history policy %q: %q is neither of topics nor of users", p.Name, text)
+			return fmt.Errorf("history policy %q: %q is neither of topics nor of users", p.Name, text)
 		}
 	}
 	return nil

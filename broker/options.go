@@ -113,8 +113,16 @@ type Options struct {
 	// Histories are tried in order; the first whose Match matches counts. They need
 	// a Relay that is a [HistoryStore].
 	Histories []HistoryPolicy
+	// Presence are the topics of which joins and leaves are told. Default none.
+	Presence []auth.Pattern
+	// DrainWindow is over how long Shutdown spreads the end of the sessions, so that
+	// their clients do not all come to other nodes at once. Few sessions take less.
+	// Default at once.
+	DrainWindow time.Duration
 	// Logger gets one line per session that ends badly. Default slog.Default.
 	Logger *slog.Logger
+	// Name is what people call this node. Default [Broker.Node].
+	Name string
 	// Server is the server header of CONNECTED. Default "stompbox".
 	Server string
 }
@@ -133,8 +141,8 @@ func (o *Options) setDefaults() error {
 	if o.Relay == nil {
 		return errors.New("broker: Options.Relay is required; package relay has one")
 	}
-	if err := histories(o.Histories).check(); err != nil {
-		return err
+	if err := CheckHistories(o.Histories); err != nil {
+		return fmt.Errorf("broker: %w", err)
 	}
 	if _, ok := o.Relay.(HistoryStore); !ok && len(o.Histories) > 0 {
 		return errors.New("broker: Options.Histories need a Relay that is a HistoryStore")

@@ -304,6 +304,13 @@ func (q *queue) active() bool {
 	return false
 }
 
+// consumers counts who takes messages.
+func (q *queue) consumers() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.subs)
+}
+
 // retire has the consumer get no more. It keeps what it holds.
 func (q *queue) retire(c *consumer) {
 	q.mu.Lock()

@@ -23,6 +23,9 @@ type router struct {
 }
 
 type routerShard struct {
+	// change is held while a group is made or ended, which may wait for the relay;
+	// mu only to read and write the map, so that no publish waits for a link.
+	change sync.Mutex
 	mu     sync.RWMutex
 	groups map[string]*group
 }
@@ -55,22 +58,25 @@ func (r *router) shard(key string) *routerShard {
 func (r *router) add(s *subscription) (*group, error) {
 	key := s.pattern.String()
 	shard := r.shard(key)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	g := shard.groups[key]
-	if g == nil {
-		g = &group{pattern: s.pattern}
-		unsubscribe, err := r.relay.Subscribe(key, func(m *Message) { r.arrived(g, m) })
-		if err != nil {
-			return nil, err
-		}
-		g.unsubscribe = unsubscribe
-		shard.groups[key] = g
-		if auth.HasWildcard(key) {
-			r.wild.add(g)
-		}
+	shard.change.Lock()
+	defer shard.change.Unlock()
+	g := shard.get(key)
+	if g != nil {
+		g.add(s)
+		return g, nil
 	}
+	g = &group{pattern: s.pattern}
 	g.add(s)
+	shard.set(key, g)
+	if auth.HasWildcard(key) {
+		r.wild.add(g)
+	}
+	unsubscribe, err := r.relay.Subscribe(key, func(m *Message) { r.arrived(g, m) })
+	if err != nil {
+		r.drop(shard, g)
+		return nil, err
+	}
+	g.unsubscribe = unsubscribe
 	return g, nil
 }
 
@@ -78,29 +84,83 @@ func (r *router) add(s *subscription) (*group, error) {
 func (r *router) remove(s *subscription) {
 	key := s.pattern.String()
 	shard := r.shard(key)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	g := shard.groups[key]
+	shard.change.Lock()
+	defer shard.change.Unlock()
+	g := shard.get(key)
 	if g == nil || !g.remove(s) {
 		return
 	}
-	delete(shard.groups, key)
-	if auth.HasWildcard(key) {
-		r.wild.remove(g)
-	}
+	r.drop(shard, g)
 	g.unsubscribe()
 }
 
-// find calls yield with each group that the key belongs to.
+// drop forgets a group. The caller holds the shard's change.
+func (r *router) drop(shard *routerShard, g *group) {
+	key := g.pattern.String()
+	shard.set(key, nil)
+	if auth.HasWildcard(key) {
+		r.wild.remove(g)
+	}
+}
+
+func (s *routerShard) get(key string) *group {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.groups[key]
+}
+
+func (s *routerShard) set(key string, g *group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g == nil {
+		delete(s.groups, key)
+		return
+	}
+	s.groups[key] = g
+}
+
+// find calls yield with each group that the key belongs to. The broker's own
+// topics belong to no wildcard that does not name them.
 func (r *router) find(key string, yield func(*group)) {
-	shard := r.shard(key)
-	shard.mu.RLock()
-	g := shard.groups[key]
-	shard.mu.RUnlock()
-	if g != nil {
+	if g := r.shard(key).get(key); g != nil {
 		yield(g)
 	}
+	if isReserved(key) {
+		r.wild.find(key, func(g *group) {
+			if isReserved(g.pattern.String()) {
+				yield(g)
+			}
+		})
+		return
+	}
 	r.wild.find(key, yield)
+}
+
+// each calls visit with all groups.
+func (r *router) each(visit func(*group)) {
+	for i := range r.shards {
+		shard := &r.shards[i]
+		shard.mu.RLock()
+		some := make([]*group, 0, len(shard.groups))
+		for _, g := range shard.groups {
+			some = append(some, g)
+		}
+		shard.mu.RUnlock()
+		for _, g := range some {
+			visit(g)
+		}
+	}
+}
+
+// usersAt counts the sessions of each user that are subscribed to just this key.
+func (r *router) usersAt(key string) map[string]int {
+	counts := make(map[string]int)
+	if g := r.shard(key).get(key); g != nil {
+		for _, s := range g.all() {
+			counts[s.session.user]++
+		}
+	}
+	return counts
 }
 
 func (g *group) add(s *subscription) {

@@ -47,6 +47,7 @@ type Session struct {
 	expires     atomic.Int64 // UnixNano; 0 is never
 	pinged      int64        // of the sweeper alone
 
+	user         string          // the principal's name, set before the state is connected
 	principal    *auth.Principal // set by CONNECT and token refreshes, by the reader alone
 	subs         map[string]*subscription
 	transactions map[string]*transaction
@@ -56,7 +57,7 @@ type Session struct {
 	line    line
 	failed  bool // an ERROR is to come; what arrives is ignored
 
-	mu sync.Mutex // the unacked of all subs
+	mu sync.Mutex // the unacked of all subs; and subs, where others than the reader read it
 }
 
 // Open begins a session on a connection. The caller then reads the connection
@@ -291,7 +292,9 @@ func (s *Session) Detach(reason error) {
 		}
 	}
 	s.broker.counters.subscriptions.Add(-int64(len(s.subs)))
+	s.mu.Lock()
 	s.subs, s.retired, s.transactions = nil, nil, nil
+	s.mu.Unlock()
 	_ = s.transport.Close()
 	s.broker.registry.remove(s)
 	s.broker.counters.sessions.Add(-1)

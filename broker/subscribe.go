@@ -26,6 +26,11 @@ func (s *Session) subscribe(f *frames.Frame) error {
 	if _, ok := f.Headers.Lookup(frames.Receipt); ok && group != nil {
 		s.flushInterest(group)
 	}
+	if isReserved(sub.shown) {
+		s.confirm(f) // before the list
+		s.broker.presence.greet(sub)
+		return errLater
+	}
 	if sub.replay == nil || sub.replay.live {
 		return nil
 	}
@@ -60,10 +65,13 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 			return nil, &Error{Code: CodeUnavailable, Message: "the subscription could not be made known to the other nodes", Cause: err, retryAfter: retryAfter}
 		}
 	}
+	s.mu.Lock()
 	if s.subs == nil {
 		s.subs = make(map[string]*subscription)
 	}
 	s.subs[name] = sub
+	s.mu.Unlock()
+	s.broker.presence.joined(sub)
 	s.broker.counters.subscriptions.Add(1)
 	return joined, nil
 }
@@ -132,7 +140,13 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	default:
 		return nil, badDestination(destination, "clients cannot subscribe to it")
 	}
-	if !s.principal.Permissions.MaySubscribe(asked) {
+	readable := asked
+	if isReserved(destination) {
+		if readable, err = s.broker.presence.subject(destination); err != nil {
+			return nil, err
+		}
+	}
+	if !s.principal.Permissions.MaySubscribe(readable) {
 		return nil, forbidden(destination, "subscribe")
 	}
 	if kind == kindQueue {
@@ -181,7 +195,9 @@ func (s *Session) unsubscribe(f *frames.Frame) error {
 		}
 		return errorf(CodeSubscription, "there is no subscription without id to %q", destination)
 	}
+	s.mu.Lock()
 	delete(s.subs, name)
+	s.mu.Unlock()
 	s.outbox.closeSubscription(sub)
 	s.broker.counters.subscriptions.Add(-1)
 	if sub.consumer == nil {

@@ -14,6 +14,10 @@ const (
 	ackIndividual
 )
 
+func (a ackMode) String() string {
+	return [...]string{"auto", "client", "client-individual"}[a]
+}
+
 // subscription is one SUBSCRIBE of a session.
 type subscription struct {
 	session *Session

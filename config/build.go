@@ -189,7 +189,9 @@ func (c *Config) Sign(user string, claims auth.Claims) (token string, dev bool, 
 // Broker returns the options of a broker, but for who authenticates and relays.
 func (c *Config) Broker() broker.Options {
 	l := c.Limits
-	queues, _ := c.Queues.defaults() // checked by Load
+	queues, _ := c.Queues.defaults() // checked by Load, as are the next two
+	policies, _ := c.History.policies()
+	presence, _ := c.Presence.patterns()
 	return broker.Options{
 		Limits: broker.Limits{
 			Frame:          frames.Limits{MaxHeaders: l.Headers, MaxHeaderLine: l.HeaderLine, MaxBody: l.Body},
@@ -199,8 +201,9 @@ func (c *Config) Broker() broker.Options {
 			ConnectTimeout: l.ConnectTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
 		},
 		HeartBeat: broker.HeartBeat{Send: off(c.HeartBeat.Send), Receive: off(c.HeartBeat.Receive), Grace: c.HeartBeat.Grace},
-		Queues:    queues,
-		Outbox:    broker.OutboxOptions{MaxBytes: c.Outbox.MaxBytes, MaxFrames: c.Outbox.MaxFrames, Policy: broker.Policy(c.Outbox.Policy)},
+		Queues:    queues, Histories: policies, Presence: presence, Name: c.Cluster.Node,
+		DrainWindow: c.Drain.Window,
+		Outbox:      broker.OutboxOptions{MaxBytes: c.Outbox.MaxBytes, MaxFrames: c.Outbox.MaxFrames, Policy: broker.Policy(c.Outbox.Policy)},
 	}
 }
 

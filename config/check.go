@@ -38,7 +38,7 @@ func (c *Config) check(client bool) error {
 			problem("cluster.listen %q is beyond loopback; set cluster.user and cluster.password too, the same on all nodes", address)
 		}
 	}
-	for key, t := range map[string]TLS{"http.tls": c.HTTP.TLS, "stomp.tls": c.STOMP.TLS} {
+	for key, t := range map[string]TLS{"http.tls": c.HTTP.TLS, "stomp.tls": c.STOMP.TLS, "nats.tls": c.NATS.TLS} {
 		if (t.Cert == "") != (t.Key == "") {
 			problem("%s needs both cert and key", key)
 		}
@@ -60,11 +60,19 @@ func (c *Config) check(client bool) error {
 	if c.Queues.AckWait < time.Second {
 		problem("queues.ack_wait %s is too short; nodes that are alive extend it, so it can well be 30s", c.Queues.AckWait)
 	}
-	if c.Queues.Replicas < 1 || c.Queues.Replicas > 5 {
-		problem("queues.replicas %d is not 1 to 5", c.Queues.Replicas)
+	for key, n := range map[string]int{"queues.replicas": c.Queues.Replicas, "history.replicas": c.History.Replicas} {
+		if n < 1 || n > 5 {
+			problem("%s %d is not 1 to 5", key, n)
+		}
+		if c.NATS.URL == "" && c.Cluster.Listen == "" && n > 1 {
+			problem("%s needs a cluster; set nats.url or cluster.listen, or leave it at 1", key)
+		}
 	}
-	if c.NATS.URL == "" && c.Cluster.Listen == "" && c.Queues.Replicas > 1 {
-		problem("queues.replicas needs a cluster; set nats.url or cluster.listen, or leave it at 1")
+	if _, err := c.History.policies(); err != nil {
+		problem("%w", err)
+	}
+	if _, err := c.Presence.patterns(); err != nil {
+		problem("%w", err)
 	}
 	c.checkCluster(problem)
 	if _, err := c.Log.level(); err != nil {
@@ -90,6 +98,9 @@ func (c *Config) checkCluster(problem func(string, ...any)) {
 		problem("cluster.listen is for embedded servers; it does not go with nats.url")
 	case c.Cluster.Listen != "" && c.Cluster.Node == "":
 		problem("cluster.listen needs cluster.node, a name for this node that no other has and that stays")
+	}
+	if t := c.Cluster.TLS; (t.Cert == "") != (t.Key == "") || (t.Cert == "") != (t.CA == "") {
+		problem("cluster.tls needs cert, key and ca: nodes show each other what the CA signed")
 	}
 	for _, peer := range c.Cluster.Peers {
 		if _, _, err := net.SplitHostPort(peer); err != nil {

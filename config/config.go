@@ -19,6 +19,8 @@ type Config struct {
 	Cluster   Cluster   `mapstructure:"cluster"`
 	Data      Data      `mapstructure:"data"`
 	Queues    Queues    `mapstructure:"queues"`
+	History   History   `mapstructure:"history"`
+	Presence  Presence  `mapstructure:"presence"`
 	Auth      Auth      `mapstructure:"auth"`
 	Limits    Limits    `mapstructure:"limits"`
 	HeartBeat HeartBeat `mapstructure:"heartbeat"`
@@ -57,6 +59,7 @@ type NATS struct {
 	User        string `mapstructure:"user"`
 	Password    string `mapstructure:"password"`
 	CA          string `mapstructure:"ca"`
+	TLS         TLS    `mapstructure:"tls"`
 	Prefix      string `mapstructure:"prefix"`
 	Listen      string `mapstructure:"listen"`
 }
@@ -69,6 +72,14 @@ type Cluster struct {
 	Node     string   `mapstructure:"node"`
 	User     string   `mapstructure:"user"`
 	Password string   `mapstructure:"password"`
+	TLS      PeerTLS  `mapstructure:"tls"`
+}
+
+// PeerTLS is what nodes show each other, and who signed it.
+type PeerTLS struct {
+	Cert string `mapstructure:"cert"`
+	Key  string `mapstructure:"key"`
+	CA   string `mapstructure:"ca"`
 }
 
 // Data says how the embedded NATS server keeps what is in data_dir.
@@ -100,6 +111,27 @@ type QueuePolicy struct {
 	MaxMessages   int64         `mapstructure:"max_messages"`
 	MaxBytes      int64         `mapstructure:"max_bytes"`
 	MaxAge        time.Duration `mapstructure:"max_age"`
+}
+
+// History says what is kept for subscribers that were away.
+type History struct {
+	Replicas    int             `mapstructure:"replicas"`
+	DurableIdle time.Duration   `mapstructure:"durable_idle"`
+	Policies    []HistoryPolicy `mapstructure:"policies"`
+}
+
+// HistoryPolicy has some topics or user destinations kept.
+type HistoryPolicy struct {
+	Name        string        `mapstructure:"name"`
+	Match       string        `mapstructure:"match"`
+	MaxMessages int64         `mapstructure:"max_messages"`
+	MaxBytes    int64         `mapstructure:"max_bytes"`
+	MaxAge      time.Duration `mapstructure:"max_age"`
+}
+
+// Presence says of which topics joins and leaves are told.
+type Presence struct {
+	Destinations []string `mapstructure:"destinations"`
 }
 
 // Auth says who may connect, and what they may do.
@@ -188,8 +220,9 @@ type Log struct {
 	Format string `mapstructure:"format"`
 }
 
-// Drain says how long a stop may take.
+// Drain says how a stop goes on.
 type Drain struct {
+	Window  time.Duration `mapstructure:"window"`
 	Timeout time.Duration `mapstructure:"timeout"`
 }
 
@@ -209,6 +242,8 @@ var defaults = map[string]any{
 	"queues.replicas":            1,
 	"queues.unconfirmed":         1024,
 	"queues.transient":           broker.SpringQueues,
+	"history.replicas":           1,
+	"history.durable_idle":       "168h",
 	"auth.jwt.leeway":            "5s",
 	"auth.jwt.jwks_refresh":      "1h",
 	"auth.jwt.principal_claim":   "sub",
@@ -233,5 +268,6 @@ var defaults = map[string]any{
 	"outbox.policy":              "disconnect",
 	"log.level":                  "info",
 	"log.format":                 "text",
+	"drain.window":               "5s",
 	"drain.timeout":              "10s",
 }

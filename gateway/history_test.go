@@ -78,7 +78,7 @@ func TestReplayJoinsLiveWithoutGapOrTwice(t *testing.T) {
 	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
 	first := testkit.Dial(t, a).Connect()
 	first.Subscribe("s", "/topic/chat.busy")
-	sendKept(first, "/topic/chat.busy", "begin")
+	sendKept(testkit.Dial(t, a).Connect(), "/topic/chat.busy", "begin")
 	begin := first.Message("begin").Get("message-id")
 	const publishers, each = 3, 700
 	var publishing sync.WaitGroup
@@ -221,9 +221,9 @@ func TestHistoryOfUserDestinations(t *testing.T) {
 func TestNativeProgramsPublishToHistories(t *testing.T) {
 	t.Parallel()
 	n := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
-	c := testkit.Dial(t, n).Connect()
+	c, sender := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
 	c.Subscribe("s", "/topic/chat.native")
-	sendKept(c, "/topic/chat.native", "stomp")
+	sendKept(sender, "/topic/chat.native", "stomp")
 	c.Message("stomp")
 	nc, err := nats.Connect(n.Relay.ClientURL())
 	require.NoError(t, err)
@@ -302,6 +302,7 @@ func TestDurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
 	c.Message("2")
 	c.Receipt("acked")
 	c.Close()
+	require.Eventually(t, func() bool { return a.Broker.Stats().Sessions == 1 }, testkit.Patience, 10*time.Millisecond)
 	sendKept(sender, "/topic/chat.d", "3")
 
 	again := testkit.Dial(t, b).Connect()

@@ -38,60 +38,66 @@ func (r *Relay) checkHistories(ctx context.Context) {
 			continue
 		}
 		c := &h.checks
+		p := &past{relay: r, stream: stream, subject: h.prefix + ".>", upTo: state.LastSeq}
 		switch {
-		case c.stream != stream:
-			rebuilt := c.stream != ""
-			*c = checkpoints{stream: stream, sure: state.LastSeq, recent: state.LastSeq}
-			if rebuilt {
-				r.heal(ctx, h, stream, 0, state.LastSeq)
-			}
-		case suspected:
-			if !r.heal(ctx, h, stream, c.sure, state.LastSeq) {
-				r.suspect()
-				continue
-			}
-			c.sure, c.recent = state.LastSeq, state.LastSeq
-		default:
+		case c.stream == stream && suspected:
+			p.next = c.sure + 1
+		case c.stream == stream:
 			c.sure, c.recent = c.recent, state.LastSeq
+			continue
+		case c.stream != "": // it was made anew, and all of it is new
+			p.next = 1
+		case suspected: // before anything was noted
+			since := r.oldestInterest(h).Add(-clocksDiffer)
+			p.since = &since
 		}
+		if (p.next > 0 || p.since != nil) && !r.heal(ctx, h, p) {
+			r.suspect()
+			continue
+		}
+		*c = checkpoints{stream: stream, sure: state.LastSeq, recent: state.LastSeq}
 	}
 }
 
-func (r *Relay) anyInterest(h *history) bool {
+// clocksDiffer is how far the clocks of servers may be apart.
+const clocksDiffer = time.Minute
+
+func (r *Relay) anyInterest(h *history) bool { return !r.oldestInterest(h).IsZero() }
+
+// oldestInterest returns since when there is an interest in a history, or the zero
+// time where there is none.
+func (r *Relay) oldestInterest(h *history) (oldest time.Time) {
 	r.interestsMu.Lock()
 	defer r.interestsMu.Unlock()
 	for _, i := range r.interests {
-		if h.policy.Match.Overlaps(i.pattern) {
-			return true
+		if since := time.UnixMilli(i.since); h.policy.Match.Overlaps(i.pattern) && (oldest.IsZero() || since.Before(oldest)) {
+			oldest = since
 		}
 	}
-	return false
+	return oldest
 }
 
-// heal delivers what is in (from, upTo] of a history and did not arrive, and
-// reports whether it could read all of it.
-func (r *Relay) heal(ctx context.Context, h *history, stream string, from, upTo uint64) bool {
-	if upTo <= from {
-		return true
-	}
+// heal delivers what of the past did not arrive, and reports whether it could read
+// all of it.
+func (r *Relay) heal(ctx context.Context, h *history, p *past) bool {
 	start := time.Now()
 	exact, wild := r.interestsByKind(h)
-	n := 0
-	p := &past{relay: r, stream: stream, subject: h.prefix + ".>", next: from + 1, upTo: upTo}
+	found, read := 0, 0
 	err := merge(ctx, []*past{p}, func(one *pastMessage) error {
 		m, _, ok := r.decodeLive(one.msg)
 		if !ok {
 			return nil
 		}
+		read++
 		for _, i := range append(wild, exact[m.Key]) {
 			if i != nil && i.missed(m) {
-				n++
+				found++
 			}
 		}
 		return nil
 	})
-	r.filled.Add(int64(n))
-	r.log.Info("looked for messages that were missed", "history", h.policy.Name, "found", n, "read", upTo-from, "took", time.Since(start).Round(time.Millisecond), "error", err)
+	r.filled.Add(int64(found))
+	r.log.Info("looked for messages that were missed", "history", h.policy.Name, "found", found, "read", read, "took", time.Since(start).Round(time.Millisecond), "error", err)
 	return err == nil
 }
 

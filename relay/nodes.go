@@ -33,6 +33,7 @@ type nodes struct {
 
 type node struct {
 	server string // the id of its NATS server
+	name   string
 	heard  time.Time
 	said   uint64 // its count
 }
@@ -49,7 +50,7 @@ func (r *Relay) joinNodes() error {
 			}
 		},
 		"bye":   func(msg *nats.Msg) { r.forget(string(msg.Data)) },
-		"flush": func(msg *nats.Msg) { _ = r.conn.Publish(msg.Reply, []byte(r.id)) },
+		"flush": func(msg *nats.Msg) { r.reply(msg.Reply, nil) },
 	} {
 		if _, err := r.conn.Subscribe(r.nodeSubject(what), handle); err != nil {
 			return err
@@ -65,20 +66,24 @@ func (r *Relay) hello() {
 	r.nodes.said++
 	said := r.nodes.said
 	r.nodes.mu.Unlock()
-	_ = r.conn.Publish(r.nodeSubject("hello"), []byte(r.id+" "+r.conn.ConnectedServerId()+" "+strconv.FormatUint(said, 10)))
+	_ = r.conn.Publish(r.nodeSubject("hello"), []byte(r.id+" "+r.conn.ConnectedServerId()+" "+strconv.FormatUint(said, 10)+" "+escape(r.name, isNameOctet)))
 }
 
 // heardOf notes what a node says, and reports whether it is new. A word of it that
 // did not arrive means that others may not have arrived either.
 func (r *Relay) heardOf(data []byte) bool {
 	words := strings.Fields(string(data))
-	if len(words) != 3 || words[0] == r.id {
+	if len(words) < 3 || words[0] == r.id {
 		return false
 	}
 	said, _ := strconv.ParseUint(words[2], 10, 64)
 	r.nodes.mu.Lock()
 	before, old := r.nodes.known[words[0]]
-	r.nodes.known[words[0]] = node{words[1], time.Now(), said}
+	name := words[0]
+	if len(words) > 3 {
+		name = unescape(words[3])
+	}
+	r.nodes.known[words[0]] = node{server: words[1], name: name, heard: time.Now(), said: said}
 	watch := r.nodes.watch
 	r.nodes.mu.Unlock()
 	if !old || said > before.said+1 {
@@ -127,6 +132,26 @@ func (n *nodes) count() int {
 	return len(n.known)
 }
 
+// all returns the ids of the other nodes.
+func (n *nodes) all() map[string]bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	found := make(map[string]bool, len(n.known))
+	for id := range n.known {
+		found[id] = true
+	}
+	return found
+}
+
+func (n *nodes) nameOf(id string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if one, ok := n.known[id]; ok {
+		return one.name
+	}
+	return id
+}
+
 // elsewhere returns the nodes on other servers than this node's.
 func (n *nodes) elsewhere(server string) map[string]bool {
 	n.mu.Lock()
@@ -147,25 +172,7 @@ func (r *Relay) flushNodes(ctx context.Context) error {
 	if len(waiting) == 0 {
 		return nil
 	}
-	inbox := nats.NewInbox()
-	sub, err := r.conn.SubscribeSync(inbox)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	if err := r.conn.PublishRequest(r.nodeSubject("flush"), inbox, nil); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	for len(waiting) > 0 {
-		msg, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return err
-		}
-		delete(waiting, string(msg.Data))
-	}
-	return nil
+	return r.gather(ctx, r.nodeSubject("flush"), nil, waiting, func(string, []byte) {})
 }
 
 // leaveNodes tells the others that this node goes.

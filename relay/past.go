@@ -28,7 +28,8 @@ type past struct {
 	relay   *Relay
 	stream  string
 	subject string
-	next    uint64 // the first sequence that was not read yet
+	next    uint64     // the first sequence that was not read yet
+	since   *time.Time // in place of next, for the first request
 	upTo    uint64
 	page    []*pastMessage
 	ended   bool
@@ -59,10 +60,15 @@ func (p *past) read(ctx context.Context) error {
 		p.ended = true
 		return nil
 	}
-	page, _, err := p.relay.readPage(ctx, p.stream, pageRequest{Seq: p.next, Subject: p.subject, Batch: pageMessages, MaxBytes: pageBytes})
+	page, _, err := p.relay.readPage(ctx, p.stream, pageRequest{Seq: p.next, Since: p.since, Subject: p.subject, Batch: pageMessages, MaxBytes: pageBytes})
 	if err != nil {
 		return err
 	}
+	if p.since != nil && len(page) == 0 {
+		p.ended = true
+		return nil
+	}
+	p.since = nil
 	if len(page) == 0 {
 		one, err := p.relay.askLeader(ctx, p.stream, pageRequest{Seq: p.next, Subject: p.subject})
 		if err != nil {
@@ -84,10 +90,11 @@ func (p *past) read(ctx context.Context) error {
 
 // pageRequest is JetStream's request for stored messages.
 type pageRequest struct {
-	Seq      uint64 `json:"seq,omitempty"`
-	Subject  string `json:"next_by_subj,omitempty"`
-	Batch    int    `json:"batch,omitempty"`
-	MaxBytes int    `json:"max_bytes,omitempty"`
+	Seq      uint64     `json:"seq,omitempty"`
+	Since    *time.Time `json:"start_time,omitempty"`
+	Subject  string     `json:"next_by_subj,omitempty"`
+	Batch    int        `json:"batch,omitempty"`
+	MaxBytes int        `json:"max_bytes,omitempty"`
 }
 
 // readPage returns what one request brings, and how many messages match from its

@@ -28,6 +28,8 @@ type Options struct {
 	TLS *tls.Config
 	// Prefix begins all subjects. Default [DefaultPrefix].
 	Prefix string
+	// Name is what people call this node. Default a random one.
+	Name string
 	// Queues say how JetStream keeps queues.
 	Queues QueueSettings
 	// Histories say how JetStream keeps histories.
@@ -42,7 +44,8 @@ type Relay struct {
 	log    *slog.Logger
 	conn   *nats.Conn
 	server *Server // nil when external
-	id     string  // begins the ids of messages that came without
+	id     string  // begins the ids of messages that came without, and names the node to others
+	name   string  // for people
 	ids    atomic.Uint64
 
 	js      jetstream.JetStream
@@ -106,6 +109,9 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 	o.Queues.setDefaults()
 	o.Histories.setDefaults()
 	r := &Relay{prefix: o.Prefix, log: o.Logger, server: server, id: "n" + rand.Text()[:10], queues: o.Queues, readers: make(map[*reader]struct{})}
+	if r.name = o.Name; r.name == "" {
+		r.name = r.id
+	}
 	r.acks.inbox, r.acks.waiting = nats.NewInbox()+".", make(map[uint64]waitingAck)
 	r.streams.known = make(map[string]*knownStream)
 	r.histories, r.settings = newHistories(o.Prefix, o.Histories.Policies), o.Histories

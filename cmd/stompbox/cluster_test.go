@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,39 +14,65 @@ import (
 	"github.com/stompbox/stompbox/internal/testkit"
 )
 
-// clusterOf starts nodes whose embedded servers are joined by routes.
-func clusterOf(t *testing.T, n int) (nodes []*process, restart func(i int)) {
+// cluster is nodes whose embedded servers are joined by routes.
+type cluster struct {
+	t            *testing.T
+	routes, data []string
+	env, args    []string
+
+	mu    sync.Mutex
+	nodes []*process
+}
+
+// clusterOf starts n nodes, and returns when they have agreed on a leader.
+func clusterOf(t *testing.T, n int, env []string, args ...string) *cluster {
 	t.Helper()
-	var routes, data []string
+	c := &cluster{t: t, env: env, args: args, nodes: make([]*process, n)}
 	for range n {
 		address, err := freeAddress()
 		require.NoError(t, err)
-		routes, data = append(routes, address), append(data, t.TempDir())
-	}
-	nodes = make([]*process, n)
-	restart = func(i int) {
-		nodes[i] = serve(t, []string{
-			"STOMPBOX_CLUSTER_LISTEN=" + routes[i], "STOMPBOX_CLUSTER_PEERS=" + strings.Join(routes, ","),
-			"STOMPBOX_CLUSTER_NODE=n" + strconv.Itoa(i), "STOMPBOX_QUEUES_REPLICAS=3", "STOMPBOX_QUEUES_ACK_WAIT=2s",
-		}, "--dev", "--data-dir", data[i])
+		c.routes, c.data = append(c.routes, address), append(c.data, t.TempDir())
 	}
 	for i := range n {
-		restart(i)
+		c.start(i)
 	}
-	// A queue can be used once the nodes have agreed on a leader.
-	require.Eventually(t, func() bool {
-		c := testkit.DialAddress(t, nodes[0].tcp).Connect()
-		defer c.Close()
-		c.Send(frames.SEND, "destination", "/queue/ready", "receipt", "r", "x")
-		f, err := c.Next()
-		return err == nil && f.Command == frames.RECEIPT
-	}, testkit.Patience, 200*time.Millisecond)
-	return nodes, restart
+	for i := range n {
+		c.node(i).ready(t)
+	}
+	return c
+}
+
+// node returns a node, counted around.
+func (c *cluster) node(i int) *process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nodes[i%len(c.nodes)]
+}
+
+// start starts a node, again if it ran before.
+func (c *cluster) start(i int) {
+	c.t.Helper()
+	env := append([]string{
+		"STOMPBOX_CLUSTER_LISTEN=" + c.routes[i], "STOMPBOX_CLUSTER_PEERS=" + strings.Join(c.routes, ","),
+		"STOMPBOX_CLUSTER_NODE=n" + strconv.Itoa(i), "STOMPBOX_QUEUES_REPLICAS=3", "STOMPBOX_QUEUES_ACK_WAIT=2s",
+	}, c.env...)
+	p := serve(c.t, env, append([]string{"--dev", "--data-dir", c.data[i]}, c.args...)...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes[i] = p
+}
+
+// stop ends all nodes.
+func (c *cluster) stop() {
+	for i := range c.nodes {
+		c.node(i).stop(c.t)
+	}
 }
 
 // TestAKilledNodeLosesNothingConfirmed: three nodes, each message on all of them.
 func TestAKilledNodeLosesNothingConfirmed(t *testing.T) {
-	nodes, restart := clusterOf(t, 3)
+	all := clusterOf(t, 3, nil)
+	nodes := all.nodes
 
 	// Topics cross the routes, from the RECEIPT of the SUBSCRIBE on.
 	for i := range nodes {
@@ -82,7 +109,7 @@ func TestAKilledNodeLosesNothingConfirmed(t *testing.T) {
 				}
 			}
 		}
-		restart(victim)
+		all.start(victim)
 	}
 	t.Logf("%d messages were confirmed", len(confirmed))
 	require.Greater(t, len(confirmed), 3*300-3)
@@ -93,9 +120,7 @@ func TestAKilledNodeLosesNothingConfirmed(t *testing.T) {
 		delete(confirmed, string(f.Body))
 		c.Send(frames.ACK, "id", f.Get("ack"))
 	}
-	for _, n := range nodes {
-		n.stop(t)
-	}
+	all.stop()
 }
 
 // sendAgain repeats a SEND on new connections until it is confirmed.

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -61,13 +62,31 @@ func run(t *testing.T, env []string, args ...string) (stdout, stderr string, err
 type process struct {
 	cmd       *exec.Cmd
 	http, tcp string
-	stderr    *bytes.Buffer
+	stderr    *output
+}
+
+// output is what a process says, which a test may read while it says more.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // serve starts a broker and returns when it answers.
 func serve(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{stderr: new(bytes.Buffer)}
+	p := &process{stderr: new(output)}
 	var err error
 	p.http, err = freeAddress()
 	require.NoError(t, err)
@@ -76,7 +95,13 @@ func serve(t *testing.T, env []string, args ...string) *process {
 	p.cmd = command(t, env, append([]string{"serve", "--http", p.http, "--stomp", p.tcp, "--data-dir", t.TempDir()}, args...)...) // a later --data-dir wins
 	p.cmd.Stderr = p.stderr
 	require.NoError(t, p.cmd.Start())
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		if t.Failed() {
+			said := p.stderr.String()
+			t.Logf("process %d said, at the end:\n%s", p.cmd.Process.Pid, said[max(len(said)-8000, 0):])
+		}
+	})
 	require.Eventually(t, func() bool {
 		c, err := net.Dial("tcp", p.tcp)
 		if err == nil {

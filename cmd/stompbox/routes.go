@@ -13,6 +13,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/console"
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/relay"
 )
 
 // mux is what the HTTP listener serves.
@@ -21,9 +22,9 @@ func (s *server) mux() http.Handler {
 	mux.Handle("GET /ws", s.websocket)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)
-	queues := s.queueAPI()
-	mux.Handle("GET /api/queues", queues)
-	mux.Handle("POST /api/queues/", queues)
+	api := gateway.API(gateway.APIOptions{Broker: s.broker, Authenticator: s.auth, Admin: s.relay, Logger: s.log})
+	mux.Handle("GET /api/", api)
+	mux.Handle("POST /api/", api)
 	if !s.config.Dev {
 		return mux
 	}
@@ -33,17 +34,13 @@ func (s *server) mux() http.Handler {
 	return loopbackHosts(mux)
 }
 
-func (s *server) queueAPI() http.Handler {
-	return gateway.QueueAPI(gateway.QueueAPIOptions{Broker: s.broker, Authenticator: s.auth, Admin: s.relay, Logger: s.log})
-}
-
 // ready answers load balancers: 503 while draining or without NATS.
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case s.broker.Draining():
 		http.Error(w, "draining", http.StatusServiceUnavailable)
 	case !s.relay.Ready():
-		http.Error(w, "NATS is out of reach", http.StatusServiceUnavailable)
+		http.Error(w, "NATS or its JetStream is out of reach", http.StatusServiceUnavailable)
 	default:
 		_, _ = w.Write([]byte("ready\n"))
 	}
@@ -58,7 +55,7 @@ func (s *server) metricsMux() http.Handler {
 
 func (s *server) addMetrics(mux *http.ServeMux) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(gateway.NewCollector(s.broker), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(gateway.NewCollector(s.broker), relay.NewCollector(s.relay), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	if s.config.Metrics.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -96,17 +95,12 @@ func newServer(ctx context.Context, c *config.Config) (s *server, err error) {
 func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
 	options := relay.Options{
 		URL: c.NATS.URL, CredentialsFile: c.NATS.Credentials, Token: c.NATS.Token,
-		User: c.NATS.User, Password: c.NATS.Password, Prefix: c.NATS.Prefix, Queues: c.QueueSettings(), Logger: log,
+		User: c.NATS.User, Password: c.NATS.Password, Prefix: c.NATS.Prefix, Name: c.Cluster.Node,
+		Queues: c.QueueSettings(), Histories: c.HistorySettings(), Logger: log,
 	}
-	if c.NATS.CA != "" {
-		text, err := os.ReadFile(c.NATS.CA)
-		if err != nil {
-			return nil, fmt.Errorf("nats.ca: %w", err)
-		}
-		options.TLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
-		if !options.TLS.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("nats.ca: %s holds no certificate", c.NATS.CA)
-		}
+	var err error
+	if options.TLS, err = c.NATS.Config(); err != nil {
+		return nil, err
 	}
 	if c.NATS.URL != "" {
 		return relay.Dial(options)
@@ -119,11 +113,14 @@ func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
 		if err != nil {
 			return nil, err
 		}
-		embedded.Cluster = &relay.ClusterOptions{Name: c.Cluster.Name, Node: c.Cluster.Node, Host: host, Port: port, Peers: c.Cluster.Peers, User: c.Cluster.User, Password: c.Cluster.Password}
+		routes, err := c.Cluster.TLS.Config()
+		if err != nil {
+			return nil, err
+		}
+		embedded.Cluster = &relay.ClusterOptions{TLS: routes, Name: c.Cluster.Name, Node: c.Cluster.Node, Host: host, Port: port, Peers: c.Cluster.Peers, User: c.Cluster.User, Password: c.Cluster.Password}
 	}
 	embedded.SyncAlways, embedded.SyncInterval, _ = c.Data.Syncing() // checked by Load
 	if c.NATS.Listen != "" {
-		var err error
 		if embedded.Host, embedded.Port, err = hostPort("nats.listen", c.NATS.Listen); err != nil {
 			return nil, err
 		}
@@ -224,11 +221,11 @@ func (s *server) run(ctx context.Context) error {
 	var failure error
 	select {
 	case <-ctx.Done():
-		s.log.Info("draining", "sessions", s.broker.Stats().Sessions, "timeout", s.config.Drain.Timeout)
+		s.log.Info("draining", "sessions", s.broker.Stats().Sessions, "window", s.config.Drain.Window, "timeout", s.config.Drain.Timeout)
 	case failure = <-failed:
 		failed <- nil
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Drain.Timeout)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Drain.Window+s.config.Drain.Timeout)
 	defer cancel()
 	// New connections are refused from here on; those that are open are told.
 	if err := s.broker.Shutdown(late); err != nil {

@@ -32,6 +32,7 @@ type Options struct {
 	NATSPort  int    // -1 has the embedded server listen
 	Queues    relay.QueueSettings
 	Histories []broker.HistoryPolicy
+	Name      string
 }
 
 // Node is one running broker.
@@ -67,7 +68,7 @@ func Start(t testing.TB, o Options) *Node {
 	n := &Node{Log: new(Log)}
 	logger := slog.New(slog.NewTextHandler(n.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	options := relay.Options{URL: o.NATSURL, Queues: o.Queues, Histories: relay.HistorySettings{Policies: o.Histories}, Logger: logger}
+	options := relay.Options{URL: o.NATSURL, Name: o.Name, Queues: o.Queues, Histories: relay.HistorySettings{Policies: o.Histories}, Logger: logger}
 	if o.NATSURL != "" {
 		n.Relay, err = relay.Dial(options)
 	} else {
@@ -78,6 +79,7 @@ func Start(t testing.TB, o Options) *Node {
 		o.Broker.Authenticator = Authenticator(t)
 	}
 	o.Broker.Relay, o.Broker.Logger, o.Broker.Histories = n.Relay, logger, o.Histories
+	o.Broker.Name = o.Name
 	n.Broker, err = broker.New(o.Broker)
 	require.NoError(t, err)
 

@@ -1,0 +1,257 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// UserInfo is a user who is connected.
+type UserInfo struct {
+	Name     string   `json:"name"`
+	Sessions int      `json:"sessions"`
+	Nodes    []string `json:"nodes"`
+}
+
+// SessionInfo is one session of a user.
+type SessionInfo struct {
+	ID            string             `json:"id"`
+	Node          string             `json:"node"`
+	Remote        string             `json:"remote"`
+	Version       string             `json:"version"`
+	Connected     time.Time          `json:"connected"`
+	Subscriptions []SubscriptionInfo `json:"subscriptions"`
+}
+
+// SubscriptionInfo is one subscription of a session.
+type SubscriptionInfo struct {
+	ID          string `json:"id"`
+	Destination string `json:"destination"`
+	Ack         string `json:"ack"`
+}
+
+// DestinationInfo is a destination or pattern that somebody is subscribed to.
+// Those of users have the user in them.
+type DestinationInfo struct {
+	Destination   string   `json:"destination"`
+	Subscriptions int      `json:"subscriptions"`
+	Nodes         []string `json:"nodes"`
+}
+
+// Page is a part of a list, in order.
+type Page[T any] struct {
+	Items []T
+	// Next is where to go on after, or "" at the end.
+	Next string
+	// Missing are nodes that did not answer.
+	Missing []string
+}
+
+// registryQuery is what one node asks the others.
+type registryQuery struct {
+	What  string `json:"what"` // users, user, destinations, presence
+	Name  string `json:"name,omitempty"`
+	After string `json:"after,omitempty"`
+	Limit int    `json:"limit,omitempty"`
+}
+
+type registryAnswer struct {
+	Users        []UserInfo        `json:"users,omitempty"`
+	Sessions     []SessionInfo     `json:"sessions,omitempty"`
+	Destinations []DestinationInfo `json:"destinations,omitempty"`
+}
+
+// Users returns who is connected to any node, by name: at most limit of those
+// after the name after.
+func (b *Broker) Users(ctx context.Context, after string, limit int) Page[UserInfo] {
+	all, missing := b.gather(ctx, registryQuery{What: "users", After: after, Limit: limit + 1})
+	return page(mergeUsers(all), limit, missing, func(u UserInfo) string { return u.Name })
+}
+
+// Present returns who is subscribed to just this destination, on any node: users
+// with their sessions there, by name.
+func (b *Broker) Present(ctx context.Context, destination string) Page[UserInfo] {
+	all, missing := b.gather(ctx, registryQuery{What: "presence", Name: destination})
+	users := mergeUsers(all)
+	return page(users, len(users), missing, func(u UserInfo) string { return u.Name })
+}
+
+// mergeUsers adds up what the nodes say of each user.
+func mergeUsers(all []registryAnswer) map[string]*UserInfo {
+	byName := make(map[string]*UserInfo)
+	for _, a := range all {
+		for _, u := range a.Users {
+			if one := byName[u.Name]; one != nil {
+				one.Sessions += u.Sessions
+				one.Nodes = append(one.Nodes, u.Nodes...)
+			} else {
+				byName[u.Name] = &u
+			}
+		}
+	}
+	return byName
+}
+
+// User returns the sessions of one user on all nodes, and which nodes did not answer.
+func (b *Broker) User(ctx context.Context, name string) (sessions []SessionInfo, missing []string) {
+	all, missing := b.gather(ctx, registryQuery{What: "user", Name: name})
+	for _, a := range all {
+		sessions = append(sessions, a.Sessions...)
+	}
+	return sessions, missing
+}
+
+// Destinations returns what is subscribed to on any node, by name: at most limit
+// of those after the name after.
+func (b *Broker) Destinations(ctx context.Context, after string, limit int) Page[DestinationInfo] {
+	all, missing := b.gather(ctx, registryQuery{What: "destinations", After: after, Limit: limit + 1})
+	byName := make(map[string]*DestinationInfo)
+	for _, a := range all {
+		for _, d := range a.Destinations {
+			if one := byName[d.Destination]; one != nil {
+				one.Subscriptions += d.Subscriptions
+				one.Nodes = append(one.Nodes, d.Nodes...)
+			} else {
+				byName[d.Destination] = &d
+			}
+		}
+	}
+	return page(byName, limit, missing, func(d DestinationInfo) string { return d.Destination })
+}
+
+// page sorts what was gathered and cuts it.
+func page[T any](byName map[string]*T, limit int, missing []string, name func(T) string) Page[T] {
+	p := Page[T]{Items: make([]T, 0, len(byName)), Missing: missing}
+	for _, one := range byName {
+		p.Items = append(p.Items, *one)
+	}
+	slices.SortFunc(p.Items, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
+	if len(p.Items) > limit {
+		p.Items = p.Items[:limit]
+		p.Next = name(p.Items[limit-1])
+	}
+	return p
+}
+
+// gather asks all nodes at once.
+func (b *Broker) gather(ctx context.Context, q registryQuery) (all []registryAnswer, missing []string) {
+	all = append(all, b.registryOf(q))
+	if b.cluster == nil {
+		return all, nil
+	}
+	query, err := json.Marshal(q)
+	if err != nil {
+		return all, nil
+	}
+	answers, missing := b.cluster.Ask(ctx, registrySubject, query)
+	for _, one := range answers {
+		var a registryAnswer
+		if err := json.Unmarshal(one.Body, &a); err != nil {
+			missing = append(missing, one.Node)
+			continue
+		}
+		all = append(all, a)
+	}
+	return all, missing
+}
+
+func (b *Broker) answerRegistry(query []byte) []byte {
+	var q registryQuery
+	if json.Unmarshal(query, &q) != nil {
+		return nil
+	}
+	body, err := json.Marshal(b.registryOf(q))
+	if err != nil {
+		return nil
+	}
+	return body
+}
+
+// registryOf is what this node alone knows.
+func (b *Broker) registryOf(q registryQuery) (a registryAnswer) {
+	switch q.What {
+	case "users":
+		counts := make(map[string]int)
+		b.eachConnected(func(s *Session) {
+			if s.user > q.After {
+				counts[s.user]++
+			}
+		})
+		a.Users = b.usersOf(counts, q.Limit)
+	case "user":
+		b.eachConnected(func(s *Session) {
+			if s.user == q.Name {
+				a.Sessions = append(a.Sessions, s.info())
+			}
+		})
+	case "destinations":
+		a.Destinations = b.destinationsOf(q.After, q.Limit)
+	case "presence":
+		a.Users = b.usersOf(b.router.usersAt(q.Name), 0)
+	}
+	return a
+}
+
+func (b *Broker) eachConnected(visit func(*Session)) {
+	b.registry.each(func(s *Session) {
+		if state(s.state.Load()) == stateConnected {
+			visit(s)
+		}
+	})
+}
+
+func (b *Broker) usersOf(counts map[string]int, limit int) []UserInfo {
+	all := make([]UserInfo, 0, len(counts))
+	for _, name := range firstNames(counts, limit) {
+		all = append(all, UserInfo{Name: name, Sessions: counts[name], Nodes: []string{b.name}})
+	}
+	return all
+}
+
+func (b *Broker) destinationsOf(after string, limit int) (all []DestinationInfo) {
+	counts := make(map[string]int)
+	b.router.each(func(g *group) {
+		if name := g.pattern.String(); name > after {
+			counts[name] += len(g.all())
+		}
+	})
+	for _, q := range b.queues.all() {
+		if q.name > after {
+			counts[q.name] += q.consumers()
+		}
+	}
+	for _, name := range firstNames(counts, limit) {
+		all = append(all, DestinationInfo{Destination: name, Subscriptions: counts[name], Nodes: []string{b.name}})
+	}
+	return all
+}
+
+// firstNames returns the keys in order, at most limit of them where that is not 0.
+func firstNames(counts map[string]int, limit int) []string {
+	names := make([]string, 0, len(counts))
+	for name := range counts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if limit > 0 && len(names) > limit {
+		names = names[:limit]
+	}
+	return names
+}
+
+// info describes the session. It may be called by any goroutine.
+func (s *Session) info() SessionInfo {
+	i := SessionInfo{
+		ID: s.id, Node: s.broker.name, Remote: s.transport.RemoteAddr(), Version: s.version().String(),
+		Connected: s.broker.clock.at(s.opened), Subscriptions: []SubscriptionInfo{},
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
+		i.Subscriptions = append(i.Subscriptions, SubscriptionInfo{ID: sub.id, Destination: sub.shown, Ack: sub.ack.String()})
+	}
+	slices.SortFunc(i.Subscriptions, func(a, b SubscriptionInfo) int { return cmp.Compare(a.ID, b.ID) })
+	return i
+}

@@ -1,0 +1,361 @@
+package broker
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+const (
+	// presencePrefix begins the topics on which joins and leaves are told:
+	// /topic/$presence/chat.room1 has those of /topic/chat.room1.
+	presencePrefix = reservedPrefix + "presence/"
+	topicPrefix    = "/topic/"
+	// HeaderEvent names what kind of event a message is.
+	HeaderEvent = "event"
+
+	presenceSubject = "presence"
+	// mostPresent is how many users the list has that a new subscriber gets.
+	mostPresent = 1000
+)
+
+// presence knows who is subscribed to the destinations that a policy asks it for,
+// on all nodes. Each node tells the others of its own users; all come to the same
+// view, and each tells its own subscribers what changes in it. What a node that
+// died had told is taken back when it is gone.
+type presence struct {
+	broker   *Broker
+	patterns []auth.Pattern
+
+	mu    sync.Mutex
+	own   map[string]map[string]int // sessions of this node, by destination and user
+	told  uint64                    // how many changes of this node were told
+	nodes map[string]*nodePresence  // what other nodes told
+	here  map[string]map[string]int // on how many nodes, by destination and user
+}
+
+type nodePresence struct {
+	heard uint64 // the number of the last change
+	users map[string]map[string]bool
+}
+
+// presenceChange is what a node tells the others.
+type presenceChange struct {
+	Number      uint64 `json:"n"`
+	Join        bool   `json:"join"`
+	Destination string `json:"destination"`
+	User        string `json:"user"`
+}
+
+// presenceState is all that a node has to tell.
+type presenceState struct {
+	Number uint64              `json:"n"`
+	Users  map[string][]string `json:"users"`
+}
+
+// PresenceEvent is the body of a message on a presence topic, whose event header
+// is its Type.
+type PresenceEvent struct {
+	// Type is join or leave, or present for the list that a new subscriber gets.
+	Type        string `json:"type"`
+	Destination string `json:"destination"`
+	User        string `json:"user,omitempty"`
+	// Users are who is there, at most 1000 of them, in a list.
+	Users []string `json:"users,omitempty"`
+	// Count is how many users are there.
+	Count int `json:"count"`
+}
+
+func newPresence(b *Broker, patterns []auth.Pattern) *presence {
+	return &presence{
+		broker: b, patterns: patterns, own: make(map[string]map[string]int),
+		nodes: make(map[string]*nodePresence), here: make(map[string]map[string]int),
+	}
+}
+
+// join has the other nodes tell what they know.
+func (p *presence) join() error {
+	if len(p.patterns) == 0 {
+		return nil
+	}
+	c := p.broker.cluster
+	if err := c.Answer(presenceSubject, func([]byte) []byte { return p.state() }); err != nil {
+		return err
+	}
+	if err := c.Listen(presenceSubject, p.heard); err != nil {
+		return err
+	}
+	c.WatchNodes(p.nodeChanged)
+	p.catchUp()
+	return nil
+}
+
+// watches reports whether a policy asks for the presence at a destination.
+func (p *presence) watches(destination string) bool {
+	for _, one := range p.patterns {
+		if one.Match(destination) {
+			return true
+		}
+	}
+	return false
+}
+
+// subject returns the destinations whose presence a topic tells. Who may read
+// them may see who else does.
+func (p *presence) subject(topic string) (auth.Pattern, error) {
+	rest, ok := strings.CutPrefix(topic, presencePrefix)
+	if !ok || rest == "" {
+		return auth.Pattern{}, badDestination(topic, "there is no such topic of the broker's")
+	}
+	of, err := auth.ParsePattern(topicPrefix + rest)
+	if err != nil {
+		return auth.Pattern{}, badDestination(topic, err.Error())
+	}
+	for _, one := range p.patterns {
+		if one.Overlaps(of) {
+			return of, nil
+		}
+	}
+	return auth.Pattern{}, badDestination(topic, "nobody watches the presence there; see presence.destinations")
+}
+
+// watched returns the destination of a subscription whose presence is told.
+func (p *presence) watched(sub *subscription) (string, bool) {
+	if len(p.patterns) == 0 || sub.consumer != nil || sub.pattern.String() != sub.shown || auth.HasWildcard(sub.shown) {
+		return "", false
+	}
+	return sub.shown, p.watches(sub.shown) && !isReserved(sub.shown)
+}
+
+// joined notes a subscription of this node.
+func (p *presence) joined(sub *subscription) {
+	if destination, ok := p.watched(sub); ok {
+		p.count(destination, sub.session.user, 1)
+	}
+}
+
+// left notes the end of a subscription of this node.
+func (p *presence) left(sub *subscription) {
+	if destination, ok := p.watched(sub); ok {
+		p.count(destination, sub.session.user, -1)
+	}
+}
+
+func (p *presence) count(destination, user string, by int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	users := p.own[destination]
+	if users == nil {
+		users = make(map[string]int)
+		p.own[destination] = users
+	}
+	before := users[user]
+	if users[user] += by; users[user] <= 0 {
+		delete(users, user)
+	}
+	if len(users) == 0 {
+		delete(p.own, destination)
+	}
+	if (before > 0) == (before+by > 0) {
+		return
+	}
+	p.change(destination, user, before == 0)
+	if p.broker.cluster == nil {
+		return
+	}
+	p.told++
+	body, err := json.Marshal(presenceChange{p.told, before == 0, destination, user})
+	if err == nil {
+		_ = p.broker.cluster.Tell(presenceSubject, body) // the next one shows that it is missing
+	}
+}
+
+// change notes that a user is at a destination on one node more or less, and
+// tells subscribers where that makes a difference. The caller holds the lock.
+func (p *presence) change(destination, user string, join bool) {
+	users := p.here[destination]
+	if users == nil {
+		users = make(map[string]int)
+		p.here[destination] = users
+	}
+	event := PresenceEvent{Type: "leave", Destination: destination, User: user}
+	before := users[user]
+	if join {
+		users[user]++
+		event.Type = "join"
+	} else if users[user]--; users[user] <= 0 {
+		delete(users, user)
+	}
+	event.Count = len(users)
+	if len(users) == 0 {
+		delete(p.here, destination)
+	}
+	if (before > 0) != (users[user] > 0) {
+		p.broker.tellPresence(event)
+	}
+}
+
+// tellPresence delivers an event to the subscribers of this node. The others have
+// theirs from their own nodes.
+func (b *Broker) tellPresence(e PresenceEvent) {
+	m := b.presenceMessage(e)
+	f := newFanout(m)
+	b.router.find(m.Key, f.group)
+	b.finish(f)
+}
+
+func (b *Broker) presenceMessage(e PresenceEvent) *Message {
+	body, err := json.Marshal(e)
+	if err != nil {
+		body = nil // an event is always JSON
+	}
+	key := presencePrefix + strings.TrimPrefix(e.Destination, topicPrefix)
+	return &Message{
+		ID: b.nextID(), Destination: key, Key: key, Timestamp: time.Now().UnixMilli(), Body: body,
+		Headers: frames.Headers{{Name: frames.ContentType, Value: "application/json"}, {Name: HeaderEvent, Value: e.Type}},
+	}
+}
+
+// greet gives a new subscriber of a presence topic the list of who is there.
+// What changes from then on follows it.
+func (p *presence) greet(sub *subscription) {
+	rest, ok := strings.CutPrefix(sub.shown, presencePrefix)
+	if !ok || auth.HasWildcard(sub.shown) {
+		return
+	}
+	e := PresenceEvent{Type: "present", Destination: topicPrefix + rest, Users: []string{}}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	users := p.here[e.Destination]
+	e.Count = len(users)
+	for name := range users {
+		if e.Users = append(e.Users, name); len(e.Users) == mostPresent {
+			break
+		}
+	}
+	slices.Sort(e.Users)
+	m := p.broker.presenceMessage(e)
+	if sub.ack != ackAuto {
+		sub.session.remember(sub, m.ID)
+	}
+	sub.session.outbox.pushMessage(encodeFor(sub, m), sub, m)
+}
+
+// state is what this node has to tell.
+func (p *presence) state() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := presenceState{Number: p.told, Users: make(map[string][]string, len(p.own))}
+	for destination, users := range p.own {
+		for user := range users {
+			s.Users[destination] = append(s.Users[destination], user)
+		}
+	}
+	body, err := json.Marshal(s)
+	if err != nil {
+		return nil
+	}
+	return body
+}
+
+// heard takes a change that another node tells.
+func (p *presence) heard(id string, body []byte) {
+	var c presenceChange
+	if json.Unmarshal(body, &c) != nil {
+		return
+	}
+	p.mu.Lock()
+	n := p.nodes[id]
+	missed := n == nil || c.Number > n.heard+1
+	if n != nil && c.Number == n.heard+1 {
+		n.heard = c.Number
+		p.apply(n, c.Destination, c.User, c.Join)
+	}
+	p.mu.Unlock()
+	if missed {
+		p.broker.background.Go(p.catchUp)
+	}
+}
+
+// apply notes what is true of one node now. The caller holds the lock.
+func (p *presence) apply(n *nodePresence, destination, user string, join bool) {
+	users := n.users[destination]
+	if users[user] == join {
+		return
+	}
+	if users == nil {
+		users = make(map[string]bool)
+		n.users[destination] = users
+	}
+	if join {
+		users[user] = true
+	} else if delete(users, user); len(users) == 0 {
+		delete(n.users, destination)
+	}
+	p.change(destination, user, join)
+}
+
+// catchUp asks all nodes for all they have to tell.
+func (p *presence) catchUp() {
+	answers, _ := p.broker.cluster.Ask(p.broker.ctx, presenceSubject, nil)
+	for _, one := range answers {
+		var s presenceState
+		if json.Unmarshal(one.Body, &s) == nil {
+			p.replace(one.Node, s)
+		}
+	}
+}
+
+// replace takes all that a node has to tell in place of what it told before.
+func (p *presence) replace(id string, s presenceState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.nodes[id]
+	if n == nil {
+		n = &nodePresence{users: make(map[string]map[string]bool)}
+		p.nodes[id] = n
+	} else if s.Number < n.heard {
+		return // older than what is known
+	}
+	n.heard = s.Number
+	now := make(map[string]map[string]bool, len(s.Users))
+	for destination, users := range s.Users {
+		now[destination] = make(map[string]bool, len(users))
+		for _, user := range users {
+			now[destination][user] = true
+			p.apply(n, destination, user, true)
+		}
+	}
+	for destination, users := range n.users {
+		for user := range users {
+			if !now[destination][user] {
+				p.apply(n, destination, user, false)
+			}
+		}
+	}
+}
+
+// nodeChanged takes back what a node told that is gone, and asks a new one.
+func (p *presence) nodeChanged(id string, here bool) {
+	if here {
+		p.broker.background.Go(p.catchUp)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.nodes[id]
+	if n == nil {
+		return
+	}
+	for destination, users := range n.users {
+		for user := range users {
+			p.apply(n, destination, user, false)
+		}
+	}
+	delete(p.nodes, id)
+}

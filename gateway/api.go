@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+)
+
+// APIOptions make an [API].
+type APIOptions struct {
+	Broker        *broker.Broker
+	Authenticator broker.Authenticator
+	// Admin serves what concerns queues.
+	Admin  broker.QueueAdmin
+	Logger *slog.Logger
+}
+
+// API returns the HTTP API:
+//
+//	GET  /api/users                                   who is connected, on any node
+//	GET  /api/users/{name}                            the sessions of one user
+//	GET  /api/destinations                            what is subscribed to
+//	GET  /api/presence?destination=/topic/a           who is subscribed to it
+//	GET  /api/queues                                  all queues
+//	GET  /api/queues?destination=/queue/a             one queue
+//	POST /api/queues/purge?destination=/queue/a       remove its messages
+//	POST /api/queues/move?destination=/queue/DLQ.a    move dead letters back to where they came from,
+//	     &to=/queue/b&limit=500                       or to another queue
+//
+// Requests carry a token, or a login and passcode as basic authentication. One
+// sees the users that one may send to and the destinations that one may subscribe
+// to, purges the queues that one may subscribe to, and moves messages to those that
+// one may send to. Errors are problem documents (RFC 9457).
+func API(o APIOptions) http.Handler {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	a := &api{o}
+	mux := http.NewServeMux()
+	for pattern, handle := range map[string]apiHandler{
+		"GET /api/users":         a.users,
+		"GET /api/users/{name}":  a.user,
+		"GET /api/destinations":  a.destinations,
+		"GET /api/presence":      a.presence,
+		"GET /api/queues":        a.list,
+		"POST /api/queues/purge": a.purge,
+		"POST /api/queues/move":  a.move,
+	} {
+		mux.HandleFunc(pattern, a.authenticated(handle))
+	}
+	// Authentication is never ambient, but a page may still know a login.
+	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+type api struct{ APIOptions }
+
+// apiHandler returns what is answered as JSON, or an error that may be a problem.
+type apiHandler func(ctx context.Context, r request) (any, error)
+
+// problem is an error as HTTP clients read it.
+type problem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+func (p *problem) Error() string { return p.Detail }
+
+func refuse(status int, detail string) *problem {
+	return &problem{http.StatusText(status), status, detail}
+}
+
+type request struct {
+	*http.Request
+	principal *auth.Principal
+}
+
+func (a *api) authenticated(handle apiHandler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		answer, err := a.serve(r, handle)
+		w.Header().Set("Cache-Control", "no-store")
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(answer)
+	}
+}
+
+func (a *api) serve(r *http.Request, handle apiHandler) (any, error) {
+	c := auth.Credentials{Authorization: r.Header.Get("Authorization")}
+	if login, passcode, ok := r.BasicAuth(); ok {
+		c = auth.Credentials{Login: login, Passcode: passcode}
+	}
+	p, err := a.Authenticator.Authenticate(r.Context(), c)
+	if errors.Is(err, auth.ErrUnauthenticated) {
+		return nil, refuse(http.StatusUnauthorized, "send a valid token as Authorization: Bearer, or a login and passcode")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return handle(r.Context(), request{r, p})
+}
+
+func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+	case errors.Is(err, broker.ErrNoQueue):
+		p = refuse(http.StatusNotFound, "the queue has neither messages nor consumers")
+	default:
+		a.Logger.Warn("an API request failed", "path", r.URL.Path, "error", err)
+		p = refuse(http.StatusServiceUnavailable, "the message store is not available; the broker's log says why")
+	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p)
+}
+
+// maySubscribe reports whether the principal may subscribe to a destination or pattern.
+func (r request) maySubscribe(name string) bool {
+	p, err := auth.ParsePattern(name)
+	return err == nil && r.principal.Permissions.MaySubscribe(p)
+}
+
+// number reads a query parameter from 1 to most, which is also its default.
+func (r request) number(name string, most int) (int, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return most, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return 0, refuse(http.StatusBadRequest, "the parameter "+name+" has to be 1 to "+strconv.Itoa(most))
+	}
+	return n, nil
+}

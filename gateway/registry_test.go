@@ -1,0 +1,195 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/internal/testkit"
+)
+
+// api serves a node's HTTP API, and returns how to ask it as a user.
+func api(t *testing.T, n *testkit.Node) (get func(user string, grants auth.Grants, path string) (int, string)) {
+	server := httptest.NewServer(gateway.API(gateway.APIOptions{Broker: n.Broker, Authenticator: testkit.Authenticator(t), Admin: n.Relay}))
+	t.Cleanup(server.Close)
+	return func(user string, grants auth.Grants, path string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodGet, server.URL+path, nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, grants))
+		answer, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		return answer.StatusCode, string(body)
+	}
+}
+
+func TestRegistryAnswersForAllNodes(t *testing.T) {
+	t.Parallel()
+	a := testkit.Start(t, testkit.Options{NATSPort: -1, Name: "north"})
+	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Name: "south"})
+	get := api(t, a)
+	as := func(n *testkit.Node, user string) *testkit.Client {
+		return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, auth.Grants{}))
+	}
+	alice1, alice2, bob := as(a, "alice"), as(b, "alice"), as(b, "bo/b")
+	alice1.Subscribe("x", "/topic/chat.lobby")
+	alice2.Subscribe("1", "/topic/chat.lobby")
+	alice2.Subscribe("2", "/queue/work", "ack", "client")
+	bob.Subscribe("x", "/topic/chat.*")
+	bob.Subscribe("y", "/user/queue/notes")
+	require.Eventually(t, func() bool { return a.Relay.Stats().Nodes == 1 }, testkit.Patience, 10*time.Millisecond)
+
+	status, body := get("admin", auth.Grants{}, "/api/users")
+	require.Equal(t, 200, status, body)
+	var users struct {
+		Users []broker.UserInfo
+		Next  string
+	}
+	require.NoError(t, json.Unmarshal([]byte(body), &users))
+	require.Len(t, users.Users, 2)
+	require.Equal(t, "alice", users.Users[0].Name)
+	require.Equal(t, 2, users.Users[0].Sessions)
+	require.ElementsMatch(t, []string{"north", "south"}, users.Users[0].Nodes)
+	require.Equal(t, broker.UserInfo{Name: "bo/b", Sessions: 1, Nodes: []string{"south"}}, users.Users[1])
+
+	status, body = get("admin", auth.Grants{}, "/api/users?limit=1")
+	require.Equal(t, 200, status)
+	require.NoError(t, json.Unmarshal([]byte(body), &users))
+	require.Len(t, users.Users, 1)
+	require.Equal(t, "alice", users.Next)
+	_, body = get("admin", auth.Grants{}, "/api/users?limit=1&after=alice")
+	require.Contains(t, body, "bo/b")
+
+	status, body = get("admin", auth.Grants{}, "/api/users/bo%2Fb")
+	require.Equal(t, 200, status, body)
+	var user struct{ Sessions []broker.SessionInfo }
+	require.NoError(t, json.Unmarshal([]byte(body), &user))
+	require.Len(t, user.Sessions, 1)
+	require.Equal(t, bob.Connected.Get("session"), user.Sessions[0].ID)
+	require.Equal(t, "south", user.Sessions[0].Node)
+	require.Equal(t, []broker.SubscriptionInfo{{ID: "x", Destination: "/topic/chat.*", Ack: "auto"}, {ID: "y", Destination: "/user/queue/notes", Ack: "auto"}}, user.Sessions[0].Subscriptions)
+	require.WithinDuration(t, time.Now(), user.Sessions[0].Connected, time.Minute)
+	status, _ = get("admin", auth.Grants{}, "/api/users/nobody")
+	require.Equal(t, http.StatusNotFound, status)
+
+	status, body = get("admin", auth.Grants{}, "/api/destinations")
+	require.Equal(t, 200, status)
+	var destinations struct{ Destinations []broker.DestinationInfo }
+	require.NoError(t, json.Unmarshal([]byte(body), &destinations))
+	byName := make(map[string]int)
+	for _, d := range destinations.Destinations {
+		byName[d.Destination] = d.Subscriptions
+	}
+	require.Equal(t, map[string]int{"/topic/chat.lobby": 2, "/topic/chat.*": 1, "/queue/work": 1, "/user/bo%2Fb/queue/notes": 1}, byName)
+
+	status, body = get("admin", auth.Grants{}, "/api/presence?destination=/topic/chat.lobby")
+	require.Equal(t, 200, status)
+	require.NoError(t, json.Unmarshal([]byte(body), &users))
+	require.Len(t, users.Users, 1)
+	require.Equal(t, 2, users.Users[0].Sessions)
+
+	// Who may do little sees little.
+	little := auth.Grants{Send: []string{"/user/alice/**"}, Subscribe: []string{"/topic/other.*"}}
+	_, body = get("eve", little, "/api/users")
+	require.Contains(t, body, "alice")
+	require.NotContains(t, body, "bo/b")
+	status, body = get("eve", little, "/api/users/bo%2Fb")
+	require.Equal(t, http.StatusForbidden, status)
+	require.Contains(t, body, "no send permission")
+	_, body = get("eve", little, "/api/destinations")
+	require.NotContains(t, body, "/topic/chat")
+	status, _ = get("eve", little, "/api/presence?destination=/topic/chat.lobby")
+	require.Equal(t, http.StatusForbidden, status)
+	for _, bad := range []string{"/api/presence", "/api/presence?destination=/topic/*", "/api/presence?destination=/queue/a", "/api/users?limit=0", "/api/users?limit=x"} {
+		status, body = get("admin", auth.Grants{}, bad)
+		require.Equal(t, http.StatusBadRequest, status, bad)
+		require.Contains(t, body, "the parameter")
+	}
+}
+
+// presenceEvent wants a presence message, and returns it without its list.
+func presenceEvent(c *testkit.Client) broker.PresenceEvent {
+	f := c.Expect(frames.MESSAGE)
+	var e broker.PresenceEvent
+	if json.Unmarshal(f.Body, &e) != nil || e.Type != f.Get("event") {
+		return broker.PresenceEvent{Type: "not an event: " + string(f.Body)}
+	}
+	return e
+}
+
+func TestPresenceTellsJoinsAndLeavesOnAllNodes(t *testing.T) {
+	t.Parallel()
+	o := broker.Options{Presence: []auth.Pattern{mustPattern(t, "/topic/chat.*")}}
+	a := testkit.Start(t, testkit.Options{NATSPort: -1, Broker: o})
+	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Broker: o})
+	as := func(n *testkit.Node, user string, grants auth.Grants) *testkit.Client {
+		return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, grants))
+	}
+	watcher, everything := as(a, "watcher", auth.Grants{}), as(a, "watcher", auth.Grants{})
+	everything.Subscribe("s", "/topic/**")
+	watcher.Subscribe("p", "/topic/$presence/chat.lobby")
+	event := func(kind, user string, count int) broker.PresenceEvent {
+		return broker.PresenceEvent{Type: kind, Destination: "/topic/chat.lobby", User: user, Count: count}
+	}
+	require.Equal(t, "present", presenceEvent(watcher).Type)
+	alice1, alice2, bob := as(a, "alice", auth.Grants{}), as(b, "alice", auth.Grants{}), as(b, "bob", auth.Grants{})
+	alice1.Subscribe("s", "/topic/chat.lobby")
+	require.Equal(t, event("join", "alice", 1), presenceEvent(watcher))
+	alice2.Subscribe("s", "/topic/chat.lobby")
+	alice2.Subscribe("again", "/topic/chat.lobby")
+	bob.Subscribe("s", "/topic/chat.lobby")
+	require.Equal(t, event("join", "bob", 2), presenceEvent(watcher))
+
+	late := as(b, "late", auth.Grants{})
+	late.Subscribe("p", "/topic/$presence/chat.*") // a pattern gets no list
+	late.Subscribe("q", "/topic/$presence/chat.lobby")
+	list := presenceEvent(late)
+	require.Equal(t, []string{"alice", "bob"}, list.Users)
+	require.Equal(t, 2, list.Count)
+
+	alice1.Close() // she is still there, on the other node
+	require.Eventually(t, func() bool { return a.Broker.Stats().Sessions == 2 }, testkit.Patience, 10*time.Millisecond)
+	alice2.Send(frames.UNSUBSCRIBE, "id", "s")
+	bob.Send(frames.UNSUBSCRIBE, "id", "s")
+	require.Equal(t, event("leave", "bob", 1), presenceEvent(watcher))
+	alice2.Close()
+	require.Equal(t, event("leave", "alice", 0), presenceEvent(watcher))
+	for range 2 { // once for each of its subscriptions
+		require.Equal(t, "leave", presenceEvent(late).Type)
+	}
+	everything.Quiet()
+	watcher.Quiet()
+
+	// Who may read the room may see who is in it, and nobody else.
+	for destination, says := range map[string]string{
+		"/topic/$presence/chat.secret": "no subscribe permission",
+		"/topic/$presence/news":        "nobody watches the presence",
+		"/topic/$sys":                  "no such topic",
+	} {
+		c := as(a, "eve", auth.Grants{Subscribe: []string{"/topic/chat.lobby", "/topic/$presence/**"}})
+		c.Send(frames.SUBSCRIBE, "id", "s", "destination", destination)
+		c.Error(says)
+	}
+	allowed := as(a, "eve", auth.Grants{Subscribe: []string{"/topic/chat.lobby"}})
+	allowed.Subscribe("s", "/topic/$presence/chat.lobby")
+	require.Equal(t, "present", presenceEvent(allowed).Type)
+}
+
+func mustPattern(t testing.TB, text string) auth.Pattern {
+	t.Helper()
+	p, err := auth.ParsePattern(text)
+	require.NoError(t, err)
+	return p
+}

@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+)
+
+// mostListed is how many entries one answer lists.
+const mostListed = 1000
+
+// userList is the answer to GET /api/users and GET /api/presence.
+type userList struct {
+	Users   []broker.UserInfo `json:"users"`
+	Next    string            `json:"next,omitempty"`    // for the parameter after
+	Missing []string          `json:"missing,omitempty"` // nodes that did not answer
+}
+
+func (a *api) users(ctx context.Context, r request) (any, error) {
+	limit, err := r.number("limit", mostListed)
+	if err != nil {
+		return nil, err
+	}
+	page := a.Broker.Users(ctx, r.URL.Query().Get("after"), limit)
+	list := userList{Users: []broker.UserInfo{}, Next: page.Next, Missing: page.Missing}
+	for _, u := range page.Items {
+		if r.maySee(u.Name) {
+			list.Users = append(list.Users, u)
+		}
+	}
+	return list, nil
+}
+
+// maySee reports whether the principal may know of a user: it may if it can send
+// to some destination of theirs, or is that user.
+func (r request) maySee(user string) bool {
+	if user == r.principal.Name {
+		return true
+	}
+	theirs, err := auth.ParsePattern("/user/" + auth.EscapeSegment(user) + "/>")
+	return err == nil && r.principal.Permissions.MaySendSome(theirs)
+}
+
+func (a *api) user(ctx context.Context, r request) (any, error) {
+	name := r.PathValue("name")
+	if !r.maySee(name) {
+		return nil, refuse(http.StatusForbidden, "no send permission for any destination of user "+name)
+	}
+	sessions, missing := a.Broker.User(ctx, name)
+	if len(sessions) == 0 && len(missing) == 0 {
+		return nil, refuse(http.StatusNotFound, "user "+name+" is not connected to any node")
+	}
+	return struct {
+		Name     string               `json:"name"`
+		Sessions []broker.SessionInfo `json:"sessions"`
+		Missing  []string             `json:"missing,omitempty"`
+	}{name, sessions, missing}, nil
+}
+
+func (a *api) destinations(ctx context.Context, r request) (any, error) {
+	limit, err := r.number("limit", mostListed)
+	if err != nil {
+		return nil, err
+	}
+	page := a.Broker.Destinations(ctx, r.URL.Query().Get("after"), limit)
+	seen := make([]broker.DestinationInfo, 0, len(page.Items))
+	for _, d := range page.Items {
+		if r.mayKnow(d.Destination) {
+			seen = append(seen, d)
+		}
+	}
+	return struct {
+		Destinations []broker.DestinationInfo `json:"destinations"`
+		Next         string                   `json:"next,omitempty"`
+		Missing      []string                 `json:"missing,omitempty"`
+	}{seen, page.Next, page.Missing}, nil
+}
+
+// mayKnow reports whether the principal may know of a destination: those of users,
+// which nobody else can subscribe to, are known to who can send to them.
+func (r request) mayKnow(destination string) bool {
+	if strings.HasPrefix(destination, "/user/") {
+		return r.principal.Permissions.MaySend(destination)
+	}
+	return r.maySubscribe(destination)
+}
+
+func (a *api) presence(ctx context.Context, r request) (any, error) {
+	destination := r.URL.Query().Get("destination")
+	if !strings.HasPrefix(destination, "/topic/") || len(destination) == len("/topic/") || auth.HasWildcard(destination) {
+		return nil, refuse(http.StatusBadRequest, "the parameter destination has to name one topic, such as /topic/chat.lobby")
+	}
+	if !r.maySubscribe(destination) {
+		return nil, refuse(http.StatusForbidden, "no subscribe permission for "+destination)
+	}
+	page := a.Broker.Present(ctx, destination)
+	return userList{Users: page.Items, Missing: page.Missing}, nil
+}
