@@ -28,6 +28,7 @@ func (r *Relay) checkHistories(ctx context.Context) {
 	for _, h := range r.histories {
 		if !r.anyInterest(h) {
 			h.checks = checkpoints{}
+			_, _ = r.streamOf(ctx, h) // made before the first message; else with that
 			continue
 		}
 		stream, state, err := r.stateOf(ctx, h)

@@ -101,6 +101,9 @@ func (r *Relay) streamOf(ctx context.Context, h *history) (string, error) {
 	if h.stream != "" {
 		return h.stream, nil
 	}
+	if err := r.checkAway(); err != nil {
+		return "", err
+	}
 	all := h.prefix + ".>"
 	name, err := r.js.StreamNameBySubject(ctx, all)
 	switch {
@@ -113,6 +116,9 @@ func (r *Relay) streamOf(ctx context.Context, h *history) (string, error) {
 				return "", storeError("cannot make the history "+h.policy.Name, err)
 			}
 			name = found
+			if err := r.awaitLeader(ctx, name); err != nil {
+				return "", err
+			}
 		}
 	case err != nil:
 		return "", storeError("cannot find the history "+h.policy.Name, err)
@@ -126,6 +132,30 @@ func (r *Relay) streamOf(ctx context.Context, h *history) (string, error) {
 	}
 	h.stream, h.verified = name, true
 	return name, nil
+}
+
+// awaitLeader returns when a stream that another node has just made can be used.
+func (r *Relay) awaitLeader(ctx context.Context, name string) error {
+	for {
+		_, err := r.js.Stream(ctx, name)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return storeError("cannot use the new stream "+name, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// checkAway returns an error, and so saves a long wait for one, while JetStream is
+// known not to answer.
+func (r *Relay) checkAway() error {
+	if r.away.Load() {
+		return fmt.Errorf("%w: JetStream does not answer", broker.ErrUnavailable)
+	}
+	return nil
 }
 
 func (r *Relay) historyConfig(h *history, name string) jetstream.StreamConfig {

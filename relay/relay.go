@@ -67,6 +67,7 @@ type Relay struct {
 	writer   sync.WaitGroup
 	lost     atomic.Int64 // messages that could not be written to the connection
 	away     atomic.Bool  // JetStream does not answer
+	cut      atomic.Bool  // this node's server is alone; of others that it had
 	misses   int          // of the watch alone: checks without an answer
 	present  bool         // of the watch alone: JetStream has answered before
 

@@ -30,10 +30,11 @@ func (r *Relay) Store(m *broker.Message, o broker.StoreOptions, done func(error)
 }
 
 // locate says where a message is to be stored, and makes what is missing there.
-// It fails at once while JetStream is known not to answer.
+// It fails at once on a node that is cut off, whose server may still take messages
+// that no majority will have.
 func (r *Relay) locate(ctx context.Context, key string, o broker.StoreOptions) (place, error) {
-	if r.away.Load() {
-		return place{}, fmt.Errorf("%w: JetStream does not answer", broker.ErrUnavailable)
+	if r.cut.Load() {
+		return place{}, fmt.Errorf("%w: this node is cut off from the others", broker.ErrUnavailable)
 	}
 	if o.History != "" {
 		return r.historyPlace(ctx, o.History, key)

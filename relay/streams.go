@@ -114,6 +114,9 @@ func (r *Relay) ensure(ctx context.Context, p place, o broker.QueueOptions) erro
 	if one.ready && one.options == o {
 		return nil
 	}
+	if err := r.checkAway(); err != nil {
+		return err
+	}
 	config := jetstream.StreamConfig{
 		Name: p.stream, Subjects: []string{p.subject}, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew,
 		Storage: jetstream.FileStorage, Replicas: r.queues.Replicas, Duplicates: r.queues.DedupWindow,

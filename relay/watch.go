@@ -45,30 +45,36 @@ func (r *Relay) watchRoutes() {
 	}
 }
 
+// mostMisses is how many checks in a row may fail before JetStream counts as away:
+// when a node dies, the others choose a new leader within some seconds, and queues
+// and histories whose leaders are elsewhere go on meanwhile.
+const mostMisses = 3
+
 // checkJetStream finds out whether JetStream can keep something now. Where it
 // never was there, as on a NATS server without it, that is no fault.
 func (r *Relay) checkJetStream(ctx context.Context) {
+	cut := r.cutOff()
+	r.cut.Store(cut)
 	err := r.askJetStream(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		r.misses, r.present = 0, true
-	case errors.Is(err, context.DeadlineExceeded) && r.misses < 1:
+	} else {
 		r.misses++
-		return // once may be a busy machine
-	case !r.present && r.server == nil:
-		return
 	}
-	away := err != nil || r.cutOff()
-	if r.away.Swap(away) == away {
+	away := cut || err != nil
+	switch {
+	case away && !r.present && r.server == nil:
 		return
-	}
-	if away {
-		r.log.Warn("JetStream is away; queues and histories refuse messages until it is back", "error", err)
-		r.forgetStreams()
+	case away && !cut && r.present && r.misses < mostMisses:
 		return
+	case r.away.Swap(away) == away:
+		return
+	case away:
+		r.log.Warn("JetStream is away; queues and histories refuse messages until it is back", "cut off", cut, "error", err)
+	default:
+		r.suspect()
+		r.log.Info("JetStream is there")
 	}
-	r.suspect()
-	r.log.Info("JetStream is there")
 }
 
 func (r *Relay) askJetStream(ctx context.Context) error {
