@@ -59,8 +59,10 @@ func (r *Relay) Ask(ctx context.Context, subject string, query []byte) ([]broker
 		return nil, nil
 	}
 	var answers []broker.NodeAnswer
-	_ = r.gather(ctx, r.nodeSubject("ask."+subject), query, waiting, func(id string, body []byte) {
+	_ = r.gather(ctx, r.nodeSubject("ask."+subject), query, func(id string, body []byte) bool {
 		answers = append(answers, broker.NodeAnswer{Node: id, Body: body})
+		delete(waiting, id)
+		return len(waiting) > 0
 	})
 	var missing []string
 	for id := range waiting {
@@ -69,9 +71,9 @@ func (r *Relay) Ask(ctx context.Context, subject string, query []byte) ([]broker
 	return answers, missing
 }
 
-// gather publishes a question and takes the answers of the nodes that are waited
-// for, each of which it removes from waiting.
-func (r *Relay) gather(ctx context.Context, subject string, query []byte, waiting map[string]bool, answer func(id string, body []byte)) error {
+// gather publishes a question and takes the nodes' answers, until answer reports
+// that there are enough.
+func (r *Relay) gather(ctx context.Context, subject string, query []byte, answer func(id string, body []byte) (more bool)) error {
 	inbox := nats.NewInbox()
 	sub, err := r.conn.SubscribeSync(inbox + ".*")
 	if err != nil {
@@ -84,22 +86,20 @@ func (r *Relay) gather(ctx context.Context, subject string, query []byte, waitin
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	parts := make(map[string][]byte)
-	for len(waiting) > 0 {
+	for {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if errors.Is(err, nats.ErrNoResponders) {
-			continue
+			continue // those who are expected may come yet
 		}
 		if err != nil {
 			return err
 		}
 		id := strings.TrimPrefix(msg.Subject, inbox+".")
 		parts[id] = append(parts[id], msg.Data...)
-		if len(msg.Header[headerMore]) == 0 && waiting[id] {
-			delete(waiting, id)
-			answer(id, parts[id])
+		if len(msg.Header[headerMore]) == 0 && !answer(id, parts[id]) {
+			return nil
 		}
 	}
-	return nil
 }
 
 // WatchNodes hears of nodes that come and go. See [broker.Cluster].

@@ -152,6 +152,17 @@ func (s *Server) close() {
 	}
 }
 
+// addPeers adds the ids of the servers that this one has routes to.
+func (s *Server) addPeers(to map[string]bool) {
+	all, err := s.nats.Routez(&server.RoutezOptions{})
+	if err != nil {
+		return
+	}
+	for _, one := range all.Routes {
+		to[one.RemoteID] = true
+	}
+}
+
 // newRoutes reports whether routes were made since the last call.
 func (s *Server) newRoutes() bool {
 	all, err := s.nats.Routez(&server.RoutezOptions{})

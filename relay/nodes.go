@@ -50,7 +50,7 @@ func (r *Relay) joinNodes() error {
 			}
 		},
 		"bye":   func(msg *nats.Msg) { r.forget(string(msg.Data)) },
-		"flush": func(msg *nats.Msg) { r.reply(msg.Reply, nil) },
+		"flush": func(msg *nats.Msg) { r.reply(msg.Reply, []byte(r.conn.ConnectedServerId())) },
 	} {
 		if _, err := r.conn.Subscribe(r.nodeSubject(what), handle); err != nil {
 			return err
@@ -152,27 +152,34 @@ func (n *nodes) nameOf(id string) string {
 	return id
 }
 
-// elsewhere returns the nodes on other servers than this node's.
-func (n *nodes) elsewhere(server string) map[string]bool {
+// servers returns the NATS servers, but for one, on which other nodes are.
+func (n *nodes) servers(but string) map[string]bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	found := make(map[string]bool)
-	for id, one := range n.known {
-		if one.server != server {
-			found[id] = true
+	for _, one := range n.known {
+		if one.server != but {
+			found[one.server] = true
 		}
 	}
 	return found
 }
 
-// flushNodes returns when the nodes on other servers have answered: a route
-// carries the interest before it carries the question.
+// flushNodes returns when a node on each other server has answered: a route
+// carries the interest before it carries the question. An embedded server that has
+// a route to here has a node, even if that was not heard of yet.
 func (r *Relay) flushNodes(ctx context.Context) error {
-	waiting := r.nodes.elsewhere(r.conn.ConnectedServerId())
+	waiting := r.nodes.servers(r.conn.ConnectedServerId())
+	if r.server != nil && r.server.clustered {
+		r.server.addPeers(waiting)
+	}
 	if len(waiting) == 0 {
 		return nil
 	}
-	return r.gather(ctx, r.nodeSubject("flush"), nil, waiting, func(string, []byte) {})
+	return r.gather(ctx, r.nodeSubject("flush"), nil, func(_ string, server []byte) bool {
+		delete(waiting, string(server))
+		return len(waiting) > 0
+	})
 }
 
 // leaveNodes tells the others that this node goes.

@@ -41,6 +41,7 @@ func (r *Relay) watchRoutes() {
 		return
 	}
 	if made := r.server.newRoutes(); made {
+		r.hello()
 		r.suspect()
 	}
 }
