@@ -68,16 +68,16 @@ func (o *outgoing) run(write func(*nats.Msg) error, failed func(error)) {
 		_, open = <-o.wake
 		for {
 			queue := o.take(spare)
-			if len(queue) == 0 {
-				break
-			}
 			for _, m := range queue {
 				if err := write(m); err != nil {
 					failed(err)
 				}
 			}
 			clear(queue)
-			spare = queue
+			spare = queue // never the one that is being filled
+			if len(queue) == 0 {
+				break
+			}
 		}
 	}
 }

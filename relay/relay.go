@@ -66,6 +66,7 @@ type Relay struct {
 	outgoing outgoing
 	writer   sync.WaitGroup
 	lost     atomic.Int64 // messages that could not be written to the connection
+	offline  atomic.Bool  // the connection is away; asking it could mean to wait for a write
 	away     atomic.Bool  // JetStream does not answer
 	cut      atomic.Bool  // this node's server is alone; of others that it had
 	misses   int          // of the watch alone: checks without an answer
@@ -128,12 +129,14 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 		nats.Timeout(5 * time.Second), nats.ReconnectBufSize(-1),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2), nats.FlusherTimeout(writeTimeout),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			r.offline.Store(true)
 			r.disconnected()
 			if err != nil {
 				r.log.Warn("lost NATS; local topics go on, other nodes are out of reach until it is back", "error", err)
 			}
 		}),
 		nats.ReconnectHandler(func(c *nats.Conn) {
+			r.offline.Store(false)
 			r.suspect()
 			r.log.Info("NATS is back", "url", c.ConnectedUrlRedacted())
 		}),
@@ -206,7 +209,7 @@ func (r *Relay) MaxPayload() int64 { return r.conn.MaxPayload() }
 
 // Ready reports whether the server can be reached now, and what it has to keep can
 // be kept.
-func (r *Relay) Ready() bool { return r.conn.IsConnected() && !r.away.Load() }
+func (r *Relay) Ready() bool { return !r.offline.Load() && !r.away.Load() }
 
 // Publish hands a message to the other nodes with an interest in it, and does not
 // wait for the link to them. It fails when the server is out of reach, or the link
@@ -215,7 +218,7 @@ func (r *Relay) Publish(m *broker.Message) error {
 	if r.server != nil && r.server.private {
 		return nil // nobody but this node can reach the server
 	}
-	if !r.conn.IsConnected() {
+	if r.offline.Load() {
 		return nats.ErrDisconnected
 	}
 	return r.outgoing.push(encode(r.prefix, m))
@@ -265,6 +268,7 @@ func (r *Relay) Close() {
 	r.writer.Wait()
 	r.leaveNodes()
 	r.acks.fail(time.Now().Add(time.Hour), fmt.Errorf("%w: the relay is closed", broker.ErrUnavailable))
+	r.offline.Store(true)
 	_ = r.conn.FlushTimeout(time.Second) // acknowledgements that were given are not kept back
 	r.conn.Close()
 	if r.server != nil {

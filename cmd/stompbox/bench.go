@@ -23,6 +23,7 @@ func newBench() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newBenchOf("fanout", "One publisher to many WebSocket subscribers of one topic", benchFanout, benchOptions{connections: 1000, messages: 2000, inFlight: 64}),
+		newBenchOf("cluster", "The same over two nodes on one NATS, beside one node alone", benchCluster, benchOptions{connections: 1000, messages: 2000, inFlight: 64}),
 		newBenchOf("idle", "Memory of idle, subscribed WebSockets", benchIdle, benchOptions{connections: 5000}),
 		newBenchOf("queue", "Durable queue: receipts pipelined, consumers client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}),
 		newBenchOf("backlog", "What a queue of a million messages costs memory and topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}),
@@ -76,30 +77,42 @@ func benchFanout(ctx context.Context, s *benchServer, o benchOptions) (string, f
 		return "", 0, err
 	}
 	defer closeAll(append(subscribers, publisher))
-	count := newWindow(o.connections, o.messages)
+	cpu, start := s.cpu(), time.Now()
+	if err := o.fanOut(ctx, publisher, subscribers); err != nil {
+		return "", 0, err
+	}
+	took := time.Since(start)
+	figure := o.perMillion(s.cpu() - cpu)
+	return fmt.Sprintf("fanout: %d subscribers, %d messages of %d B, %d in flight: %.2f server CPU s per million deliveries, %.0f deliveries/s, none lost, in order",
+		o.connections, o.messages, o.size, o.inFlight, figure, float64(o.messages*o.connections)/took.Seconds()), figure, nil
+}
+
+// perMillion is CPU seconds per million deliveries.
+func (o benchOptions) perMillion(used time.Duration) float64 {
+	return used.Seconds() / float64(o.messages*o.connections) * 1e6
+}
+
+// fanOut sends all messages, and returns when all subscribers have them, in order.
+func (o benchOptions) fanOut(ctx context.Context, publisher *benchClient, subscribers []*benchClient) error {
+	count := newWindow(len(subscribers), o.messages)
 	failed := make(chan error, len(subscribers))
 	for _, c := range subscribers {
 		go func() { failed <- c.readSequence(o.messages, count.arrived) }()
 	}
-	cpu, start := s.cpu(), time.Now()
 	for i := range o.messages {
 		if err := count.waitFor(ctx, o.mustHaveArrived(i)); err != nil {
-			return "", 0, err
+			return err
 		}
 		if err := publisher.publish(i, o.size); err != nil {
-			return "", 0, err
+			return err
 		}
 	}
 	for range subscribers {
 		if err := <-failed; err != nil {
-			return "", 0, err
+			return err
 		}
 	}
-	took, used := time.Since(start), s.cpu()-cpu
-	deliveries := float64(o.messages * o.connections)
-	figure := used.Seconds() / deliveries * 1e6
-	return fmt.Sprintf("fanout: %d subscribers, %d messages of %d B, %d in flight: %.2f server CPU s per million deliveries, %.0f deliveries/s, none lost, in order",
-		o.connections, o.messages, o.size, o.inFlight, figure, deliveries/took.Seconds()), figure, nil
+	return nil
 }
 
 // mustHaveArrived returns which message has to have reached all before message i

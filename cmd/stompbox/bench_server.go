@@ -23,7 +23,8 @@ type benchServer struct {
 // benchSecret signs the tokens of a benchmark, so that JWT is part of it.
 const benchSecret = "a secret for benchmarks on loopback, 32 octets or more"
 
-func startBenchServer(ctx context.Context) (*benchServer, error) {
+// startBenchServer runs a broker with its defaults, but for what args change.
+func startBenchServer(ctx context.Context, args ...string) (*benchServer, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func startBenchServer(ctx context.Context) (*benchServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.cmd = exec.CommandContext(ctx, self, "serve", "--http", address, "--metrics", metrics, "--data-dir", dir)
+	s.cmd = exec.CommandContext(ctx, self, append([]string{"serve", "--http", address, "--metrics", metrics, "--data-dir", dir}, args...)...)
 	s.cmd.Env, s.cmd.Stderr = append(env, "STOMPBOX_METRICS_PPROF=true"), os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		return nil, err

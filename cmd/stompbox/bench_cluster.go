@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// benchCluster returns what a delivery costs two nodes together, as the ratio to
+// what it costs one node alone. NATS is in a third process, and counted apart.
+func benchCluster(ctx context.Context, alone *benchServer, o benchOptions) (string, float64, error) {
+	_, one, err := benchFanout(ctx, alone, o)
+	if err != nil {
+		return "", 0, err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return "", 0, err
+	}
+	nats, err := startBenchServer(ctx, "--nats-listen", address)
+	if err != nil {
+		return "", 0, err
+	}
+	defer nats.stop()
+	var nodes [2]*benchServer
+	var subscribers []*benchClient
+	defer func() { closeAll(subscribers) }()
+	for i := range nodes {
+		if nodes[i], err = startBenchServer(ctx, "--nats", "nats://"+address); err != nil {
+			return "", 0, err
+		}
+		defer nodes[i].stop()
+		half, err := nodes[i].subscribers(ctx, o.connections/2)
+		if err != nil {
+			return "", 0, err
+		}
+		subscribers = append(subscribers, half...)
+	}
+	publisher, err := nodes[0].dial(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	defer publisher.close()
+	cpu, own := nodes[0].cpu()+nodes[1].cpu(), nats.cpu()
+	if err := o.fanOut(ctx, publisher, subscribers); err != nil {
+		return "", 0, err
+	}
+	two, hub := o.perMillion(nodes[0].cpu()+nodes[1].cpu()-cpu), o.perMillion(nats.cpu()-own)
+	return fmt.Sprintf("cluster: %d subscribers, %d messages of %d B, %d in flight: one node %.2f CPU s per million deliveries, two nodes %.2f and NATS %.2f: ratio %.2f without NATS",
+		o.connections, o.messages, o.size, o.inFlight, one, two, hub, two/one), two / one, nil
+}

@@ -1,0 +1,121 @@
+package relay_test
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/testkit"
+)
+
+// stallingProxy passes a connection on until it is told to stall: then it takes
+// nothing any more, as a link that is cut without a word does.
+type stallingProxy struct {
+	mu      sync.Mutex
+	stalled *sync.Cond
+	stall   bool
+	address string
+}
+
+func newStallingProxy(t *testing.T, backend string) *stallingProxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &stallingProxy{address: l.Addr().String()}
+	p.stalled = sync.NewCond(&p.mu)
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", backend)
+			if err != nil {
+				_ = in.Close()
+				continue
+			}
+			conns.Go(func() { p.pass(in, out) })
+			conns.Go(func() { p.pass(out, in) })
+		}
+	})
+	t.Cleanup(func() {
+		p.set(false)
+		_ = l.Close()
+		conns.Wait()
+	})
+	return p
+}
+
+func (p *stallingProxy) set(stall bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stall = stall
+	p.stalled.Broadcast()
+}
+
+func (p *stallingProxy) pass(to, from net.Conn) {
+	defer func() { _, _ = to.Close(), from.Close() }()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		p.mu.Lock()
+		for p.stall {
+			p.stalled.Wait()
+		}
+		p.mu.Unlock()
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// TestASlowLinkStopsNobody: local subscribers get everything while the link to NATS
+// takes nothing, what waits for it is bounded, and all heals.
+func TestASlowLinkStopsNobody(t *testing.T) {
+	t.Parallel()
+	hub := testkit.Start(t, testkit.Options{NATSPort: -1})
+	link := newStallingProxy(t, strings.TrimPrefix(hub.Relay.ClientURL(), "nats://"))
+	n := testkit.Start(t, testkit.Options{NATSURL: "nats://" + link.address})
+	far, near, sender := testkit.Dial(t, hub).Connect(), testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	far.Subscribe("s", "/topic/small")
+	near.Subscribe("s", "/topic/large")
+	hungry := testkit.Dial(t, hub).Connect()
+	hungry.Subscribe("s", "/topic/large") // so that the link has to carry it
+	sender.Send(frames.SEND, "destination", "/topic/small", "before")
+	far.Message("before")
+
+	link.set(true)
+	body := strings.Repeat("x", 1<<20)
+	const count = 100
+	for i := range count {
+		sender.Send(frames.SEND, "destination", "/topic/large", "n", strconv.Itoa(i), body)
+		require.Equal(t, strconv.Itoa(i), near.Message(body).Get("n"))
+	}
+	require.Positive(t, n.Broker.Stats().RelayErrors, "more than may wait")
+
+	link.set(false)
+	var arrived atomic.Bool
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		_, err := far.Next()
+		arrived.Store(err == nil)
+	})
+	require.Eventually(t, func() bool {
+		sender.Send(frames.SEND, "destination", "/topic/small", "after")
+		return arrived.Load()
+	}, testkit.Patience, 200*time.Millisecond)
+	reading.Wait()
+}
