@@ -39,15 +39,12 @@ func (r *Relay) Subscribe(pattern string, deliver func(*broker.Message)) (func()
 	}
 	i := &interest{relay: r, pattern: parsed, deliver: deliver, since: time.Now().UnixMilli()}
 	for _, subject := range PatternSubjects(r.prefix, pattern) {
-		sub, err := r.conn.Subscribe(subject, i.arrived)
-		if err == nil {
-			i.subs = append(i.subs, sub)
-			err = sub.SetPendingLimits(pendingMessages, pendingBytes)
-		}
+		sub, err := r.lanes.subscribe(r.conn, subject, i)
 		if err != nil {
 			i.end()
 			return nil, err
 		}
+		i.subs = append(i.subs, sub)
 	}
 	if r.mayKeep(parsed) {
 		r.interestsMu.Lock()
@@ -60,7 +57,7 @@ func (r *Relay) Subscribe(pattern string, deliver func(*broker.Message)) (func()
 // end is safe to call while a message is being delivered.
 func (i *interest) end() {
 	for _, sub := range i.subs {
-		_ = sub.Unsubscribe()
+		i.relay.lanes.unsubscribe(sub)
 	}
 	r := i.relay
 	r.interestsMu.Lock()

@@ -56,6 +56,7 @@ type Relay struct {
 	nodes   nodes
 	crashed time.Time // what was stored before may have been delivered before
 
+	lanes       *lanes
 	histories   map[string]*history // by policy
 	settings    HistorySettings
 	interestsMu sync.Mutex
@@ -117,7 +118,7 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 	r.acks.inbox, r.acks.waiting = nats.NewInbox()+".", make(map[uint64]waitingAck)
 	r.streams.known = make(map[string]*knownStream)
 	r.histories, r.settings = newHistories(o.Prefix, o.Histories.Policies), o.Histories
-	r.interests = make(map[string]*interest)
+	r.interests, r.lanes = make(map[string]*interest), newLanes()
 	r.outgoing.wake = make(chan struct{}, 1)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	if server != nil && server.unclean {
@@ -200,6 +201,9 @@ func (r *Relay) begin() error {
 	r.checkJetStream(r.ctx)
 	r.background.Go(r.janitor)
 	r.background.Go(r.watch)
+	for lane := range laneCount {
+		r.background.Go(func() { r.lanes.run(r.ctx, lane) })
+	}
 	r.writer.Go(func() { r.outgoing.run(r.conn.PublishMsg, r.countLost) })
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ func newBench() *cobra.Command {
 		newBenchOf("fanout", "One publisher to many WebSocket subscribers of one topic", benchFanout, benchOptions{connections: 1000, messages: 2000, inFlight: 64}),
 		newBenchOf("cluster", "The same over two nodes on one NATS, beside one node alone", benchCluster, benchOptions{connections: 1000, messages: 2000, inFlight: 64}),
 		newBenchOf("idle", "Memory of idle, subscribed WebSockets", benchIdle, benchOptions{connections: 5000}),
+		newBenchOf("private", "Memory of idle WebSockets, each subscribed to a destination of its own", benchPrivate, benchOptions{connections: 5000}),
 		newBenchOf("queue", "Durable queue: receipts pipelined, consumers client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}),
 		newBenchOf("backlog", "What a queue of a million messages costs memory and topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}),
 		newBenchOf("pingpong", "One message at a time from one WebSocket to another", benchPingpong, benchOptions{connections: 2, messages: 20000, inFlight: 1}),
@@ -126,8 +128,18 @@ func (o benchOptions) mustHaveArrived(i int) int {
 
 // benchIdle returns KB of resident memory per connection.
 func benchIdle(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
+	return idle(ctx, s, o, "", func(int) string { return benchTopic })
+}
+
+// benchPrivate is benchIdle where each connection has a destination of its own, as
+// those of users are.
+func benchPrivate(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
+	return idle(ctx, s, o, ", each to a destination of its own", func(i int) string { return benchTopic + strconv.Itoa(i) })
+}
+
+func idle(ctx context.Context, s *benchServer, o benchOptions, how string, destination func(i int) string) (string, float64, error) {
 	before := s.rss()
-	subscribers, err := s.subscribers(ctx, o.connections)
+	subscribers, err := s.subscribersOf(ctx, o.connections, destination)
 	if err != nil {
 		return "", 0, err
 	}
@@ -137,8 +149,8 @@ func benchIdle(ctx context.Context, s *benchServer, o benchOptions) (string, flo
 	time.Sleep(5 * time.Second)
 	used := s.cpu() - cpu
 	figure := float64(s.rss()-before) / 1024 / float64(o.connections)
-	return fmt.Sprintf("idle: %d subscribed WebSockets: %.1f KB RSS each (%d KB before, %d KB with them), %.2f %% of a core",
-		o.connections, figure, before/1024, s.rss()/1024, used.Seconds()/5*100), figure, nil
+	return fmt.Sprintf("idle: %d subscribed WebSockets%s: %.1f KB RSS each (%d KB before, %d KB with them), %.2f %% of a core",
+		o.connections, how, figure, before/1024, s.rss()/1024, used.Seconds()/5*100), figure, nil
 }
 
 // benchPingpong returns the median time in microseconds.

@@ -69,8 +69,14 @@ func (s *benchServer) dialAll(ctx context.Context, n int) (publisher *benchClien
 	return publisher, subscribers, err
 }
 
-// subscribers opens connections, some at a time, each subscribed as sub-0.
+// subscribers opens connections, some at a time, each subscribed to the topic of
+// all benchmarks as sub-0.
 func (s *benchServer) subscribers(ctx context.Context, n int) ([]*benchClient, error) {
+	return s.subscribersOf(ctx, n, func(int) string { return benchTopic })
+}
+
+// subscribersOf is subscribers with the destination of each.
+func (s *benchServer) subscribersOf(ctx context.Context, n int, destination func(i int) string) ([]*benchClient, error) {
 	all := make([]*benchClient, n)
 	errs := make(chan error, n)
 	slots := make(chan struct{}, 32)
@@ -81,7 +87,7 @@ func (s *benchServer) subscribers(ctx context.Context, n int) ([]*benchClient, e
 			defer func() { <-slots }()
 			c, err := s.dial(ctx)
 			if err == nil {
-				err = c.send(frames.New(frames.SUBSCRIBE, "id", "sub-0", "destination", benchTopic, "receipt", "r"))
+				err = c.send(frames.New(frames.SUBSCRIBE, "id", "sub-0", "destination", destination(i), "receipt", "r"))
 			}
 			if err == nil {
 				err = c.expect(frames.RECEIPT)

@@ -15,7 +15,7 @@ const conversations = new Map(); // key -> {kind, name, messages, unread, subscr
 function conversation(kind, name) {
   const key = `${kind}:${name}`;
   if (!conversations.has(key)) {
-    conversations.set(key, { key, kind, name, messages: [], unread: 0, subscription: null });
+    conversations.set(key, { key, kind, name, messages: [], unread: 0, subscription: null, last: null });
     if (kind === "room") subscribeRoom(conversations.get(key));
   }
   return conversations.get(key);
@@ -23,11 +23,15 @@ function conversation(kind, name) {
 
 function subscribeRoom(c) {
   if (!client || !client.connected) return;
-  c.subscription = client.subscribe(roomTopic(c.name), (m) => receive(c, m));
+  // Where the broker keeps a history of the room: what was missed, or at first the latest.
+  const past = c.last ? { "last-event-id": c.last } : { "replay-last": "50" };
+  c.subscription = client.subscribe(roomTopic(c.name), (m) => receive(c, m), past);
 }
 
 function receive(c, message) {
-  const { user, timestamp } = message.headers;
+  const { user, timestamp, replay } = message.headers;
+  c.last = message.headers["message-id"];
+  if (replay === "incomplete" && c.messages.length) c.messages.push({ note: "Some messages may be missing here." });
   c.messages.push({ user, text: message.body, time: Number(timestamp) });
   if (c === current) renderMessages(); else c.unread++;
   renderLists();

@@ -39,7 +39,7 @@ export class Broker {
 
   async run() {
     this.log = "";
-    this.process = spawn(binary, ["serve", "--dev", "--http", `127.0.0.1:${this.http}`, "--stomp", `127.0.0.1:${this.tcp}`, "--data-dir", this.dir],
+    this.process = spawn(binary, ["serve", "--dev", "--http", `127.0.0.1:${this.http}`, "--stomp", `127.0.0.1:${this.tcp}`, "--data-dir", this.dir, ...(this.args ?? [])],
       { env: { ...process.env, ...this.env }, stdio: ["ignore", "ignore", "pipe"] });
     this.process.stderr.on("data", (d) => { this.log += d; });
     this.exit = new Promise((resolve) => this.process.once("exit", resolve));
