@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint fuzz bench interop interop-setup
+.PHONY: help setup build run cluster-demo test lint fuzz bench interop interop-setup
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,9 +14,16 @@ build: ## build bin/stompbox
 run: ## run the broker in development mode
 	go run ./cmd/stompbox serve --dev
 
+cluster-demo: build ## three nodes on this machine: chat pages on ports 8080, 8081 and 8082
+	@for i in 0 1 2; do \
+	  STOMPBOX_CLUSTER_NODE=n$$i STOMPBOX_CLUSTER_LISTEN=127.0.0.1:622$$i \
+	  STOMPBOX_CLUSTER_PEERS=127.0.0.1:6220,127.0.0.1:6221,127.0.0.1:6222 \
+	  bin/stompbox serve --dev -c examples/cluster/stompbox.yaml \
+	    --http 127.0.0.1:808$$i --data-dir stompbox-data/n$$i & done; wait
+
 # Packages run one after the other: their tests open thousands of connections.
 test: ## all Go tests with the race detector; needs Go alone
-	go test -race -p 1 ./...
+	go test -race -p 1 -timeout 30m ./...
 
 lint: ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
@@ -35,6 +42,11 @@ bench: build ## the figures of docs/performance.md
 	bin/stompbox bench fanout --in-flight 1 --messages 200
 	bin/stompbox bench pingpong
 	bin/stompbox bench idle
+	bin/stompbox bench private
+	bin/stompbox bench queue
+	bin/stompbox bench backlog
+	bin/stompbox bench cluster
+	bin/stompbox bench history
 
 interop-setup:
 	cd interop/js && npm ci --no-fund --no-audit

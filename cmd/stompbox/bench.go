@@ -29,6 +29,7 @@ func newBench() *cobra.Command {
 		newBenchOf("private", "Memory of idle WebSockets, each subscribed to a destination of its own", benchPrivate, benchOptions{connections: 5000}),
 		newBenchOf("queue", "Durable queue: receipts pipelined, consumers client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}),
 		newBenchOf("backlog", "What a queue of a million messages costs memory and topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}),
+		newBenchOf("history", "A topic with a history: messages stored with receipts, and replayed", benchHistory, benchOptions{connections: 1, messages: 200000, inFlight: 256}),
 		newBenchOf("pingpong", "One message at a time from one WebSocket to another", benchPingpong, benchOptions{connections: 2, messages: 20000, inFlight: 1}),
 	)
 	return cmd

@@ -25,7 +25,7 @@ func benchBacklog(ctx context.Context, s *benchServer, o benchOptions) (string, 
 	defer publisher.close()
 	load := o
 	load.messages, load.inFlight = backlogMessages, 256
-	if err := publisher.publishReceipted(load); err != nil {
+	if err := publisher.publishReceipted(load, benchQueueName); err != nil {
 		return "", 0, err
 	}
 	loaded := s.rss()

@@ -47,7 +47,7 @@ func benchQueue(ctx context.Context, s *benchServer, o benchOptions) (string, fl
 	}
 	published := time.Duration(0)
 	go func() {
-		err := publisher.publishReceipted(o)
+		err := publisher.publishReceipted(o, benchQueueName)
 		published = time.Since(start)
 		done <- err
 	}()
@@ -67,8 +67,9 @@ func benchQueue(ctx context.Context, s *benchServer, o benchOptions) (string, fl
 		o.messages, o.size, o.inFlight, o.connections, float64(o.messages)/published.Seconds(), float64(o.messages)/took.Seconds(), figure), figure, nil
 }
 
-// publishReceipted sends all messages, each with a receipt, with a window of them open.
-func (c *benchClient) publishReceipted(o benchOptions) error {
+// publishReceipted sends all messages to a destination, each with a receipt, with a
+// window of them open.
+func (c *benchClient) publishReceipted(o benchOptions, destination string) error {
 	window := make(chan struct{}, o.inFlight)
 	failed := make(chan error, 1)
 	go func() {
@@ -82,7 +83,7 @@ func (c *benchClient) publishReceipted(o benchOptions) error {
 		}
 		failed <- nil
 	}()
-	head := []byte("SEND\ndestination:" + benchQueueName + "\nreceipt:")
+	head := []byte("SEND\ndestination:" + destination + "\nreceipt:")
 	for i := range o.messages {
 		select {
 		case window <- struct{}{}:
