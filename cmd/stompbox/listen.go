@@ -14,23 +14,29 @@ import (
 func newListen() *cobra.Command {
 	var count int
 	var asJSON bool
+	var headers []string
 	cmd := &cobra.Command{
 		Use:     "listen DESTINATION...",
 		Short:   "Print the messages of destinations until interrupted",
-		Example: "  stompbox listen '/topic/**'\n  stompbox listen --json --count 1 /topic/chat.room1",
+		Example: "  stompbox listen '/topic/**'\n  stompbox listen --json --count 1 /topic/chat.room1\n  stompbox listen -H replay-last:10 /topic/chat.room1",
 		Args:    cobra.MinimumNArgs(1),
 	}
 	client := newClientFlags(cmd.Flags())
 	cmd.Flags().IntVarP(&count, "count", "n", 0, "stop after so many messages; 0 does not stop")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
+	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header of the SUBSCRIBE as name:value; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, destinations []string) error {
+		options, err := headerOptions(headers, stomp.SubscribeOpt.Header)
+		if err != nil {
+			return err
+		}
 		conn, err := client.dial(cmd.Context())
 		if err != nil {
 			return err
 		}
 		messages := make(chan *stomp.Message)
 		for _, d := range destinations {
-			sub, err := conn.Subscribe(d, stomp.AckAuto)
+			sub, err := conn.Subscribe(d, stomp.AckAuto, options...)
 			if err != nil {
 				return err
 			}

@@ -33,13 +33,11 @@ func newSend() *cobra.Command {
 			}
 		}
 		options := []func(*frame.Frame) error{stomp.SendOpt.Receipt}
-		for _, h := range headers {
-			name, value, ok := strings.Cut(h, ":")
-			if !ok {
-				return fmt.Errorf("--header %q is not name:value", h)
-			}
-			options = append(options, stomp.SendOpt.Header(name, value))
+		more, err := headerOptions(headers, stomp.SendOpt.Header)
+		if err != nil {
+			return err
 		}
+		options = append(options, more...)
 		conn, err := client.dial(cmd.Context())
 		if err != nil {
 			return err
@@ -50,4 +48,16 @@ func newSend() *cobra.Command {
 		return conn.Disconnect()
 	}
 	return cmd
+}
+
+// headerOptions makes the options of headers that were given as name:value.
+func headerOptions(headers []string, option func(name, value string) func(*frame.Frame) error) (all []func(*frame.Frame) error, err error) {
+	for _, h := range headers {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok {
+			return nil, fmt.Errorf("--header %q is not name:value", h)
+		}
+		all = append(all, option(name, value))
+	}
+	return all, nil
 }
