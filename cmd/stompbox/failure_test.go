@@ -27,19 +27,11 @@ func TestTenKilledNodesLoseAndRepeatNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	followers := make([]*follower, 6)
-	var subscribed, running sync.WaitGroup
 	for i := range followers {
-		f := &follower{nodes: c.node, topic: []string{"/topic/kept.load", "/topic/kept.**"}[i/3], first: i, webSocket: i%2 == 0}
-		followers[i] = f
-		subscribed.Add(1)
-		running.Go(func() { f.follow(ctx, &subscribed) })
+		followers[i] = &follower{nodes: c.node, topic: []string{"/topic/kept.load", "/topic/kept.**"}[i/3], webSocket: i%2 == 0}
 	}
-	subscribed.Wait()
 	topic, queue := &publisher{nodes: c.node, destination: "/topic/kept.load"}, &publisher{nodes: c.node, destination: "/queue/load", first: 1}
-	topic.publish(ctx)
-	for _, f := range followers {
-		require.Eventually(t, func() bool { return f.count() > 0 }, testkit.Patience, 10*time.Millisecond)
-	}
+	running := follow(ctx, t, followers, topic.publish)
 	loading, enough := context.WithCancel(ctx)
 	defer enough()
 	var publishing sync.WaitGroup
@@ -101,19 +93,11 @@ func TestRollingRestartMissesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	followers := make([]*follower, clients)
-	var subscribed, running sync.WaitGroup
 	for i := range followers {
-		f := &follower{nodes: c.node, topic: "/topic/kept.room", first: i, webSocket: true}
-		followers[i] = f
-		subscribed.Add(1)
-		running.Go(func() { f.follow(ctx, &subscribed) })
+		followers[i] = &follower{nodes: c.node, topic: "/topic/kept.room", webSocket: true}
 	}
-	subscribed.Wait()
 	room := &publisher{nodes: c.node, destination: "/topic/kept.room"}
-	room.publish(ctx)
-	for _, f := range followers {
-		require.Eventually(t, func() bool { return f.count() > 0 }, testkit.Patience, 10*time.Millisecond)
-	}
+	running := follow(ctx, t, followers, room.publish)
 	loading, enough := context.WithCancel(ctx)
 	defer enough()
 	var publishing sync.WaitGroup

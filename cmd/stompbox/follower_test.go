@@ -90,6 +90,25 @@ type follower struct {
 	current    *link
 }
 
+// follow has followers begin, and returns when all have seen the first message,
+// which first sends. They end with ctx; then running is done.
+func follow(ctx context.Context, t *testing.T, followers []*follower, first func(context.Context)) (running *sync.WaitGroup) {
+	t.Helper()
+	running = new(sync.WaitGroup)
+	var subscribed sync.WaitGroup
+	for i, f := range followers {
+		f.first = i
+		subscribed.Add(1)
+		running.Go(func() { f.follow(ctx, &subscribed) })
+	}
+	subscribed.Wait()
+	first(ctx)
+	for _, f := range followers {
+		require.Eventually(t, func() bool { return f.count() > 0 }, testkit.Patience, 10*time.Millisecond)
+	}
+	return running
+}
+
 func (f *follower) follow(ctx context.Context, subscribed *sync.WaitGroup) {
 	stop := context.AfterFunc(ctx, func() {
 		f.mu.Lock()

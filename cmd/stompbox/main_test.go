@@ -17,7 +17,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/testkit"
 )
 
 // TestMain lets the test binary be the program under test, in processes of its own.
@@ -62,31 +62,13 @@ func run(t *testing.T, env []string, args ...string) (stdout, stderr string, err
 type process struct {
 	cmd       *exec.Cmd
 	http, tcp string
-	stderr    *output
-}
-
-// output is what a process says, which a test may read while it says more.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
+	stderr    *testkit.Log
 }
 
 // serve starts a broker and returns when it answers.
 func serve(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{stderr: new(output)}
+	p := &process{stderr: new(testkit.Log)}
 	var err error
 	p.http, err = freeAddress()
 	require.NoError(t, err)

@@ -101,7 +101,7 @@ func (h *hosts) start(i int, file string) *process {
 	t := h.t
 	t.Helper()
 	address := hostAddress(clientNet, i)
-	p := &process{stderr: new(output), http: address + ":8080", tcp: address + ":61613"}
+	p := &process{stderr: new(testkit.Log), http: address + ":8080", tcp: address + ":61613"}
 	args := []string{"netns", "exec", h.names[i], os.Args[0], "serve", "-c", file, "--http", p.http, "--stomp", p.tcp, "--data-dir", t.TempDir()}
 	p.cmd = exec.Command("ip", args...)
 	p.cmd.Dir = t.TempDir()
