@@ -71,6 +71,9 @@ func (f *fanout) group(g *group) {
 func (f *fanout) encode(s *subscription) []byte {
 	version := s.session.version()
 	key := encoding{framing: s.session.framing, id: s.id, version: version, named: s.named, ack: s.ack != ackAuto && version == frames.V12}
+	if s.session.stream {
+		key = encoding{framing: s.session.framing, unmarked: s.session.outbox.marks != nil}
+	}
 	if f.byKey != nil {
 		if data, ok := f.byKey[key]; ok {
 			return data
@@ -94,6 +97,9 @@ func (f *fanout) encode(s *subscription) []byte {
 }
 
 func (f *fanout) make(key encoding) []byte {
+	if framing, ok := key.framing.(EventFraming); ok {
+		return f.event(framing, !key.unmarked)
+	}
 	v := key.version
 	rest := &f.rest[v-frames.V10]
 	if len(*rest) == 0 {

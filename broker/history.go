@@ -70,7 +70,8 @@ type ReplayRequest struct {
 	Pattern auth.Pattern
 	// After is the last position that is known; what came later is replayed.
 	After Position
-	// Last is how many of the newest messages are replayed where After is zero.
+	// Last is how many of the newest messages are replayed where After is zero. With
+	// 0 there are none, and only UpTo is asked for.
 	Last int
 }
 

@@ -22,6 +22,7 @@ type outbox struct {
 	queue    []item
 	frames   int // queued and being written
 	bytes    int
+	flying   struct{ frames, bytes int } // of these, being written
 	running  bool
 	state    outboxState
 	linger   time.Duration
@@ -34,6 +35,7 @@ type outbox struct {
 	written   func([]*Delivery)
 
 	waiters []waiter // who found no room, under mu
+	marks   *marks   // of a stream with several destinations; what is in it is under mu
 }
 
 // waiter is told, without a lock, that an outbox has room again.
@@ -115,10 +117,10 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *Message) bool {
 			data = encodeFor(s, m.afterGap())
 		}
 	}
-	it := item{data: data, sub: s, destination: m.Destination}
+	it := o.message(data, s, m)
 	if o.fits(len(data)) || o.makeRoom(it) {
 		if at, ok := o.newest[conflateKey{s, m.Destination}]; ok {
-			o.bytes += len(data) - len(o.queue[at].data)
+			o.bytes += len(it.data) - len(o.queue[at].data)
 			o.queue[at] = it
 			o.dropped.Add(1)
 		} else {
@@ -161,7 +163,7 @@ func (o *outbox) pushPast(data []byte, s *subscription, m *Message) pushResult {
 		o.waiters = append(o.waiters, s.replay)
 		return pushFull
 	}
-	o.add(item{data: data, sub: s, destination: m.Destination})
+	o.add(o.message(data, s, m))
 	return pushed
 }
 
@@ -182,6 +184,7 @@ func (o *outbox) goLive(s *subscription, upTo Position) (result pushResult, queu
 		o.waiters = append(o.waiters, r)
 		return pushFull, 0
 	}
+	o.tellPlace(s, upTo)
 	for _, h := range r.held {
 		if !r.fresh(h.message) {
 			continue
@@ -190,7 +193,7 @@ func (o *outbox) goLive(s *subscription, upTo Position) (result pushResult, queu
 			r.gap = false
 			h.data = encodeFor(s, h.message.afterGap())
 		}
-		o.add(item{data: h.data, sub: s, destination: h.message.Destination})
+		o.add(o.message(h.data, s, h.message))
 		queued++
 	}
 	r.live, r.held, r.bytes = true, nil, 0
@@ -213,21 +216,34 @@ func (o *outbox) fits(size int) bool {
 func (o *outbox) makeRoom(it item) bool {
 	switch o.options.Policy {
 	case PolicyDropOldest:
-		return o.dropOldest(len(it.data))
+		o.dropOldest(len(it.data))
+		return o.fitsQueue(it)
 	case PolicyConflate:
 		if o.newest == nil {
 			o.conflate()
 		}
 		_, replaces := o.newest[conflateKey{it.sub, it.destination}]
-		return replaces || o.fits(len(it.data))
+		return replaces || o.fitsQueue(it)
 	}
 	return false
 }
 
+// fitsQueue is fits where a policy has dropped what it may: messages may take the
+// room again that is being written, which is no more than was queued once. Frames
+// that no policy drops may not.
+func (o *outbox) fitsQueue(it item) bool {
+	if it.sub == nil {
+		return o.fits(len(it.data))
+	}
+	frames, bytes := o.frames-o.flying.frames, o.bytes-o.flying.bytes
+	return frames == 0 || (frames < o.options.MaxFrames && bytes+len(it.data) <= o.options.MaxBytes)
+}
+
 // dropOldest drops messages from the front, a quarter of the limits at a time,
 // so that its cost is shared by many pushes.
-func (o *outbox) dropOldest(size int) bool {
-	wantFrames, wantBytes := o.options.MaxFrames*3/4, o.options.MaxBytes*3/4-size
+func (o *outbox) dropOldest(size int) {
+	wantFrames := o.options.MaxFrames*3/4 + o.flying.frames
+	wantBytes := o.options.MaxBytes*3/4 - size + o.flying.bytes
 	kept := o.queue[:0]
 	for _, it := range o.queue {
 		if it.sub != nil && (o.frames > wantFrames || o.bytes > wantBytes) {
@@ -240,7 +256,6 @@ func (o *outbox) dropOldest(size int) bool {
 	}
 	clear(o.queue[len(kept):])
 	o.queue = kept
-	return o.fits(size)
 }
 
 // conflate keeps the newest message per subscription and destination, at the
@@ -345,6 +360,7 @@ func (o *outbox) flush() {
 		}
 		queue := o.queue
 		o.queue, o.newest = nil, nil
+		o.flying.frames, o.flying.bytes = o.frames, o.bytes
 		o.mu.Unlock()
 		if err := o.write(queue); err != nil {
 			o.abandon()
@@ -373,6 +389,7 @@ func (o *outbox) write(queue []item) error {
 	o.mu.Lock()
 	o.frames -= len(queue)
 	o.bytes -= bytes
+	o.flying.frames, o.flying.bytes = 0, 0
 	var waiters []waiter
 	if o.frames <= o.options.MaxFrames/4 && o.bytes <= o.options.MaxBytes/4 {
 		waiters, o.waiters = o.waiters, nil

@@ -45,6 +45,8 @@ type Session struct {
 	beatSend    atomic.Int64 // agreed intervals in nanoseconds
 	beatReceive atomic.Int64
 	expires     atomic.Int64 // UnixNano; 0 is never
+	until       atomic.Int64 // clock time at which a stream ends; 0 is never
+	stream      bool         // its framing carries events
 	pinged      int64        // of the sweeper alone
 
 	user         string          // the principal's name, set before the state is connected
@@ -74,6 +76,7 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	}
 	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), opened: b.clock.now()}
 	s.id = b.node + "-" + strconv.FormatUint(s.number, 36)
+	_, s.stream = s.framing.(EventFraming)
 	s.decoder.Init(&b.limits.Frame)
 	s.lastRead.Store(s.opened)
 	s.line.session = s
@@ -237,6 +240,9 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 		f.Headers = f.Headers.With(frames.ContentType, "text/plain")
 		f.Body = []byte(e.Message)
 		frame = s.encode(f)
+	}
+	if framing, ok := s.framing.(EventFraming); ok && e != nil {
+		frame = problem(framing, e)
 	}
 	if state(s.state.Swap(int32(stateEnding))) == stateEnding {
 		return

@@ -27,6 +27,7 @@ type subscription struct {
 	pattern auth.Pattern
 	ack     ackMode
 
+	mark   int  // which of a stream's destinations it is
 	place  int  // in its group, under the group's lock
 	closed bool // under the outbox's lock: nothing is pushed any more
 	temp   bool // made by a reply-to header
@@ -44,6 +45,8 @@ type encoding struct {
 	version frames.Version
 	named   bool
 	ack     bool
+	// unmarked leaves a stream's mark out, which differs between its clients.
+	unmarked bool
 }
 
 // unacked remembers which messages of a subscription were not acknowledged, in

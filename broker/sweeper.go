@@ -59,6 +59,10 @@ func (s *Session) sweep(now int64, wall time.Time) {
 			s.endWith(errorf(CodeTokenExpired, "the token has expired; connect with a fresh one, or send one to %s in time", tokenDestination), ClosePolicy)
 			return
 		}
+		if until := s.until.Load(); until != 0 && now >= until {
+			s.end(nil, CloseNormal, "")
+			return
+		}
 		s.sweepBeats(now)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/gateway"
 )
 
 // devSecret signs tokens in development mode. It is no secret: that mode listens
@@ -184,6 +185,17 @@ func (c *Config) Sign(user string, claims auth.Claims) (token string, dev bool, 
 	}
 	token, err = auth.Sign(keys[0], claims)
 	return token, dev || c.Dev, err
+}
+
+// EventsOptions are the options of streams, but for what serves them.
+func (c *Config) EventsOptions() gateway.EventsOptions {
+	e := c.Events
+	return gateway.EventsOptions{HeartBeat: e.HeartBeat, MaxLifetime: off(e.MaxLifetime), Retry: e.Retry, Cookie: e.Cookie}
+}
+
+// SockJSOptions are the options of SockJS.
+func (c *Config) SockJSOptions() gateway.SockJSOptions {
+	return gateway.SockJSOptions{HeartBeat: c.SockJS.HeartBeat, DisconnectDelay: c.SockJS.DisconnectDelay, ClientURL: c.SockJS.ClientURL, MaxMessage: c.HTTP.MaxMessage}
 }
 
 // Broker returns the options of a broker, but for who authenticates and relays.

@@ -74,6 +74,11 @@ func (c *Config) check(client bool) error {
 	if _, err := c.Presence.patterns(); err != nil {
 		problem("%w", err)
 	}
+	for key, d := range map[string]time.Duration{"events.heartbeat": c.Events.HeartBeat, "sockjs.heartbeat": c.SockJS.HeartBeat, "sockjs.disconnect_delay": c.SockJS.DisconnectDelay} {
+		if d < time.Second {
+			problem("%s %s is too short; 1s is the least", key, d)
+		}
+	}
 	c.checkCluster(problem)
 	if _, err := c.Log.level(); err != nil {
 		problem("log.level %q is not debug, info, warn or error", c.Log.Level)

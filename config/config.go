@@ -15,6 +15,8 @@ type Config struct {
 	DataDir   string    `mapstructure:"data_dir"`
 	HTTP      HTTP      `mapstructure:"http"`
 	STOMP     STOMP     `mapstructure:"stomp"`
+	Events    Events    `mapstructure:"events"`
+	SockJS    SockJS    `mapstructure:"sockjs"`
 	NATS      NATS      `mapstructure:"nats"`
 	Cluster   Cluster   `mapstructure:"cluster"`
 	Data      Data      `mapstructure:"data"`
@@ -43,6 +45,21 @@ type HTTP struct {
 	AllowedOrigins []string `mapstructure:"allowed_origins"`
 	Compression    bool     `mapstructure:"compression"`
 	MaxMessage     int64    `mapstructure:"max_message"`
+}
+
+// Events are streams of server-sent events.
+type Events struct {
+	HeartBeat   time.Duration `mapstructure:"heartbeat"`
+	MaxLifetime time.Duration `mapstructure:"max_lifetime"`
+	Retry       time.Duration `mapstructure:"retry"`
+	Cookie      string        `mapstructure:"cookie"`
+}
+
+// SockJS is for clients that cannot open a WebSocket.
+type SockJS struct {
+	HeartBeat       time.Duration `mapstructure:"heartbeat"`
+	DisconnectDelay time.Duration `mapstructure:"disconnect_delay"`
+	ClientURL       string        `mapstructure:"client_url"`
 }
 
 // STOMP is the listener of plain STOMP over TCP.
@@ -231,6 +248,11 @@ var defaults = map[string]any{
 	"data_dir":                   "stompbox-data",
 	"http.listen":                "127.0.0.1:8080",
 	"stomp.listen":               "",
+	"events.heartbeat":           "15s",
+	"events.max_lifetime":        "5m",
+	"events.retry":               "2s",
+	"sockjs.heartbeat":           "25s",
+	"sockjs.disconnect_delay":    "5s",
 	"nats.prefix":                "stompbox",
 	"cluster.name":               "stompbox",
 	"data.sync":                  "2m",

@@ -95,11 +95,7 @@ func (a *api) authenticated(handle apiHandler) http.HandlerFunc {
 }
 
 func (a *api) serve(r *http.Request, handle apiHandler) (any, error) {
-	c := auth.Credentials{Authorization: r.Header.Get("Authorization")}
-	if login, passcode, ok := r.BasicAuth(); ok {
-		c = auth.Credentials{Login: login, Passcode: passcode}
-	}
-	p, err := a.Authenticator.Authenticate(r.Context(), c)
+	p, err := a.Authenticator.Authenticate(r.Context(), credentials(r))
 	if errors.Is(err, auth.ErrUnauthenticated) {
 		return nil, refuse(http.StatusUnauthorized, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
@@ -107,6 +103,14 @@ func (a *api) serve(r *http.Request, handle apiHandler) (any, error) {
 		return nil, err
 	}
 	return handle(r.Context(), request{r, p})
+}
+
+// credentials are those of the Authorization header: a token, or a login and passcode.
+func credentials(r *http.Request) auth.Credentials {
+	if login, passcode, ok := r.BasicAuth(); ok {
+		return auth.Credentials{Login: login, Passcode: passcode}
+	}
+	return auth.Credentials{Authorization: r.Header.Get("Authorization")}
 }
 
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -118,6 +122,15 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		a.Logger.Warn("an API request failed", "path", r.URL.Path, "error", err)
 		p = refuse(http.StatusServiceUnavailable, "the message store is not available; the broker's log says why")
+	}
+	writeProblem(w, p)
+}
+
+// writeProblem answers with an error.
+func writeProblem(w http.ResponseWriter, err error) {
+	var p *problem
+	if !errors.As(err, &p) {
+		p = refuse(http.StatusServiceUnavailable, "that is not available at the moment; the broker's log says why")
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -245,9 +245,9 @@ func TestNativeProgramsPublishToHistories(t *testing.T) {
 // TestReplayWaitsForASlowReader replays far more than an outbox holds.
 func TestReplayWaitsForASlowReader(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Histories: histories(t), Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 64, MaxBytes: 64 << 10}}})
+	n := testkit.Start(t, testkit.Options{Histories: histories(t), Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 64, MaxBytes: 1 << 20}}})
 	sender := testkit.Dial(t, n).Connect()
-	body := strings.Repeat("x", 2000)
+	body := strings.Repeat("x", 50_000) // so that the sockets do not hold it all
 	const count = 500
 	for i := range count {
 		sendKept(sender, "/topic/chat.long", strconv.Itoa(i)+" "+body)

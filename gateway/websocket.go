@@ -48,9 +48,7 @@ func (noWriteBuffers) Put(any)  {}
 // Serve it on a path such as /ws. After the broker was shut down, Wait returns
 // when all its connections are closed.
 func Handler(b *broker.Broker, options WebSocketOptions) *WebSocket {
-	if options.MaxMessage == 0 {
-		options.MaxMessage = max(4*int64(b.Limits().Frame.MaxBody), 1<<20)
-	}
+	setDefault(&options.MaxMessage, defaultMaxMessage(b))
 	w := &WebSocket{broker: b, options: options}
 	w.upgrader = websocket.Upgrader{
 		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: noWriteBuffers{},
@@ -62,6 +60,9 @@ func Handler(b *broker.Broker, options WebSocketOptions) *WebSocket {
 	}
 	return w
 }
+
+// defaultMaxMessage holds several frames.
+func defaultMaxMessage(b *broker.Broker) int64 { return max(4*int64(b.Limits().Frame.MaxBody), 1<<20) }
 
 func handshakeError(w http.ResponseWriter, r *http.Request, status int, reason error) {
 	text := reason.Error()

@@ -28,9 +28,11 @@ func (r *Relay) Replay(ctx context.Context, q broker.ReplayRequest, deliver func
 	from, gap := firstWanted(q.After, p.epoch, state)
 	p.gap = gap
 	subjects := PatternSubjects(h.prefix, q.Pattern.String())
-	if q.After == (broker.Position{}) {
+	switch {
+	case q.After == (broker.Position{}) && q.Last == 0: // only where it is now
+	case q.After == (broker.Position{}):
 		err = p.last(ctx, subjects, state.LastSeq, q.Last)
-	} else {
+	default:
 		err = p.all(ctx, subjects, from, state.LastSeq)
 	}
 	if err != nil {

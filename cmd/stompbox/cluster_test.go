@@ -113,13 +113,10 @@ func TestAKilledNodeLosesNothingConfirmed(t *testing.T) {
 	}
 	t.Logf("%d messages were confirmed", len(confirmed))
 	require.Greater(t, len(confirmed), 3*300-3)
-	c := testkit.DialAddress(t, nodes[0].tcp).Connect()
-	c.Send(frames.SUBSCRIBE, "id", "q", "destination", "/queue/kept", "ack", "client-individual")
-	for len(confirmed) > 0 {
-		f := c.Expect(frames.MESSAGE)
-		delete(confirmed, string(f.Body))
-		c.Send(frames.ACK, "id", f.Get("ack"))
+	for i := range nodes {
+		all.node(i).ready(t)
 	}
+	consume(consumeAgain(t, nodes[0], "/queue/kept"), confirmed)
 	all.stop()
 }
 
@@ -135,4 +132,37 @@ func sendAgain(t *testing.T, p *process, f *frames.Frame) (connected *testkit.Cl
 		return err == nil && answer.Command == frames.RECEIPT
 	}, testkit.Patience, 100*time.Millisecond)
 	return connected
+}
+
+// consumeAgain subscribes to a queue once that is possible: a subscriber gets an
+// ERROR, too, while another leader is chosen.
+func consumeAgain(t *testing.T, p *process, queue string) *testkit.Client {
+	t.Helper()
+	subscribe := func() *testkit.Client {
+		c := testkit.DialAddress(t, p.tcp).Connect()
+		c.Send(frames.SUBSCRIBE, "id", "q", "destination", queue, "ack", "client-individual", "receipt", "r")
+		return c
+	}
+	require.Eventually(t, func() bool {
+		c := subscribe()
+		defer c.Close() // what it was given goes back
+		answer, err := c.Next()
+		return err == nil && answer.Command != frames.ERROR
+	}, testkit.Patience, 100*time.Millisecond)
+	return subscribe()
+}
+
+// consume acknowledges messages until all of some bodies came.
+func consume(c *testkit.Client, bodies map[string]bool) {
+	for len(bodies) > 0 {
+		f, err := c.Next()
+		if err != nil || f.Command == frames.RECEIPT {
+			if err != nil {
+				c.Fail("%d messages are missing: %v", len(bodies), err)
+			}
+			continue
+		}
+		delete(bodies, string(f.Body))
+		c.Send(frames.ACK, "id", f.Get("ack"))
+	}
 }

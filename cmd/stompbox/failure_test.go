@@ -66,22 +66,13 @@ func TestTenKilledNodesLoseAndRepeatNothing(t *testing.T) {
 	cancel()
 	running.Wait()
 
-	l, err := openLink(c.node(0), false)
-	require.NoError(t, err)
-	require.NoError(t, l.send(frames.SUBSCRIBE, "id", "q", "destination", "/queue/load", "ack", "client-individual"))
+	l := consumeAgain(t, c.node(0), "/queue/load")
 	missing := make(map[string]bool, queue.next)
 	for i := range queue.next {
 		missing[strconv.Itoa(i)] = true
 	}
-	for len(missing) > 0 {
-		f, err := l.read(testkit.Patience)
-		require.NoError(t, err, "%d confirmed messages of the queue are missing", len(missing))
-		if f.Command == frames.MESSAGE {
-			delete(missing, string(f.Body))
-			require.NoError(t, l.send(frames.ACK, "id", f.Get("ack")))
-		}
-	}
-	_ = l.conn.Close()
+	consume(l, missing)
+	l.Close()
 	c.stop()
 }
 

@@ -20,6 +20,11 @@ import (
 func (s *server) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", s.websocket)
+	for _, method := range []string{"GET", "POST", "OPTIONS"} {
+		mux.Handle(method+" /sockjs/", s.sockjs)
+	}
+	mux.Handle("GET /events", s.events)
+	mux.Handle("OPTIONS /events", s.events)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)
 	api := gateway.API(gateway.APIOptions{Broker: s.broker, Authenticator: s.auth, Admin: s.relay, Logger: s.log})

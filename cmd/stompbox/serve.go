@@ -50,6 +50,8 @@ type server struct {
 	broker    *broker.Broker
 	auth      broker.Authenticator
 	websocket *gateway.WebSocket
+	events    *gateway.Events
+	sockjs    *gateway.SockJS
 	tcp       *gateway.TCP
 	listeners []listener
 	cancel    context.CancelFunc // ends the refresh of key sets
@@ -147,6 +149,12 @@ func (s *server) listen() error {
 		origins = append(origins, gateway.LoopbackOrigins)
 	}
 	s.websocket = gateway.Handler(s.broker, gateway.WebSocketOptions{AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: c.HTTP.MaxMessage})
+	events := c.EventsOptions()
+	events.Broker, events.Authenticator, events.AllowedOrigins = s.broker, s.auth, origins
+	s.events = gateway.NewEvents(events)
+	sockJS := c.SockJSOptions()
+	sockJS.AllowedOrigins = origins
+	s.sockjs = gateway.NewSockJS(s.broker, "/sockjs", sockJS)
 	s.tcp = gateway.NewTCP(s.broker)
 	if err := s.open("http", c.HTTP.Listen, c.HTTP.TLS, s.serveHTTP(s.mux())); err != nil {
 		return err
@@ -177,12 +185,13 @@ func (s *server) open(name, address string, t config.TLS, serve func(context.Con
 	return nil
 }
 
-// nextProtos keeps WebSockets on HTTP/1.1, the version that upgrades.
+// nextProtos offers HTTP/2, on which a browser has as many streams as it likes. For
+// a WebSocket it asks for HTTP/1.1, the version that upgrades.
 func nextProtos(name string) []string {
 	if name == "stomp" {
 		return nil
 	}
-	return []string{"http/1.1"}
+	return []string{"h2", "http/1.1"}
 }
 
 func (s *server) serveHTTP(h http.Handler) func(context.Context, net.Listener) error {
@@ -238,6 +247,8 @@ func (s *server) run(ctx context.Context) error {
 		}
 	}
 	s.websocket.Wait()
+	s.events.Wait()
+	s.sockjs.Wait()
 	s.tcp.Wait()
 	s.log.Info("stopped")
 	return failure

@@ -124,6 +124,12 @@ func (c *Client) Expect(command string) *frames.Frame {
 	return f
 }
 
+// Fail ends the test.
+func (c *Client) Fail(format string, args ...any) {
+	c.t.Helper()
+	c.t.Fatalf(format, args...)
+}
+
 // Message wants a MESSAGE with this body.
 func (c *Client) Message(body string) *frames.Frame {
 	c.t.Helper()

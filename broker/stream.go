@@ -1,0 +1,243 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// EventFraming is the Framing of a connection that only carries events to the
+// client, such as server-sent events, in place of STOMP frames.
+type EventFraming interface {
+	Framing
+	// Event appends a message, but for its end, which is a mark.
+	Event(dst []byte, m *Message) []byte
+	// Mark appends the end of an event, which has the client remember id. Alone it
+	// is an event that nobody sees.
+	Mark(dst []byte, id string) []byte
+	// Told appends a whole event of the broker's own.
+	Told(dst []byte, event string, data []byte) []byte
+}
+
+// Events that the broker tells streams.
+const (
+	// EventReplayIncomplete comes before a message before which others are missing;
+	// its data is the destination.
+	EventReplayIncomplete = "replay-incomplete"
+	// EventProblem is the last one of a stream that ends by an error; its data is an
+	// object with code and message.
+	EventProblem = "problem"
+)
+
+// StreamOptions are what a stream of events carries.
+type StreamOptions struct {
+	// Destinations are topics, patterns of topics, and one's own /user/<rest>.
+	Destinations []string
+	// LastEventID is the last mark that the client got of the same destinations, in
+	// the same order, or "".
+	LastEventID string
+	// HeartBeat is after how long of silence the framing's heart-beat is sent.
+	HeartBeat time.Duration
+	// MaxLifetime is after how long the stream ends, so that the client comes back:
+	// up to a tenth sooner, for those that came together. 0: never.
+	MaxLifetime time.Duration
+}
+
+// marks are the places of a stream's destinations, where it has several: each event
+// has them all in its mark. They are under the outbox's lock.
+type marks struct {
+	framing EventFraming
+	ids     []string
+}
+
+// nowTimeout bounds how long the beginning of a stream waits for its history.
+const nowTimeout = 3 * time.Second
+
+const (
+	noMark  = "-"
+	markSep = ","
+)
+
+func (m *marks) String() string { return strings.Join(m.ids, markSep) }
+
+// OpenStream begins a session that only receives, on a connection whose Framing is
+// an [EventFraming]. What is wrong with a destination, or not permitted, is an
+// [*Error]; then the transport is closed. The caller calls Detach when the
+// connection has ended. When it returns, the interest in all destinations is known
+// to all nodes.
+func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*Session, error) {
+	s, err := b.Open(t)
+	if err != nil {
+		return nil, err
+	}
+	s.user = p.Name
+	s.setPrincipal(p)
+	s.spoken.Store(uint32(frames.V12))
+	s.beatSend.Store(int64(o.HeartBeat))
+	if o.MaxLifetime > 0 {
+		s.until.Store(s.opened + int64(o.MaxLifetime) - rand.Int64N(int64(o.MaxLifetime)/10+1))
+	}
+	if len(o.Destinations) > 1 {
+		s.outbox.marks = &marks{framing: t.Framing().(EventFraming), ids: make([]string, len(o.Destinations))}
+	}
+	s.state.Store(int32(stateConnected))
+	b.counters.connected.Add(1)
+	for i, last := range lastMarks(o.LastEventID, len(o.Destinations)) {
+		if err := s.subscribeStream(i, o.Destinations[i], last); err != nil {
+			s.Detach(nil)
+			return nil, protocolError(err)
+		}
+	}
+	return s, nil
+}
+
+// lastMarks splits what a client remembers into one mark for each destination. One
+// that is not of as many destinations tells nothing, but that something was missed.
+func lastMarks(id string, n int) []string {
+	last := make([]string, n)
+	if id == "" {
+		return last
+	}
+	parts := strings.Split(id, markSep)
+	for i := range last {
+		switch {
+		case len(parts) != n:
+			last[i] = "none"
+		case parts[i] != noMark:
+			last[i] = parts[i]
+		}
+	}
+	return last
+}
+
+func (s *Session) subscribeStream(i int, destination, last string) error {
+	f := frames.New(frames.SUBSCRIBE, frames.ID, strconv.Itoa(i), frames.Destination, destination)
+	if last != "" {
+		f.Headers = f.Headers.With(HeaderLastEventID, last)
+	}
+	if kind, bad := s.broker.classify(destination); bad == nil && kind != kindTopic && kind != kindUser {
+		return badDestination(destination, "streams carry topics and one's own /user destinations; a message of a queue has to be acknowledged, which takes STOMP")
+	}
+	sub, err := s.newSubscription(f)
+	if err != nil {
+		return err
+	}
+	if v := s.outbox.marks; v != nil {
+		s.outbox.mu.Lock()
+		v.ids[i] = noMark
+		s.outbox.mu.Unlock()
+		sub.mark = i
+	}
+	fromNow := false
+	if sub.replay == nil {
+		if sub.replay, err = s.replayFromNow(sub); err != nil {
+			return err
+		}
+		fromNow = sub.replay != nil
+	}
+	group, err := s.attach(subscriptionName(sub.id, sub.named, sub.shown), sub)
+	if err != nil {
+		return err
+	}
+	s.flushInterest(group)
+	switch {
+	case isReserved(sub.shown):
+		s.broker.presence.greet(sub)
+	case fromNow:
+		s.beginNow(sub, group)
+	case sub.replay != nil && !sub.replay.live:
+		s.startReplay(sub, group)
+	}
+	return nil
+}
+
+// replayFromNow has the client know where it began, so that it misses nothing when
+// it comes back before the first message.
+func (s *Session) replayFromNow(sub *subscription) (*replay, error) {
+	history, bad := s.broker.histories.only(sub.pattern)
+	if bad != nil {
+		return nil, bad
+	}
+	if history == nil {
+		return nil, nil
+	}
+	return &replay{room: make(chan struct{}, 1), request: ReplayRequest{History: history.Name, Pattern: sub.pattern}}, nil
+}
+
+// beginNow finds out where the history is, before the client knows that it is
+// connected. While that cannot be found out, the stream begins without a mark.
+func (s *Session) beginNow(sub *subscription, g *group) {
+	ctx, cancel := context.WithTimeout(s.broker.ctx, nowTimeout)
+	defer cancel()
+	now, err := s.broker.history.Replay(ctx, sub.replay.request, func(*Message) error { return nil })
+	if err != nil {
+		s.broker.log.Warn("a stream begins without knowing where its history is", "session", s.id, "destination", sub.shown, "error", err)
+	}
+	if result, _ := s.outbox.goLive(sub, now.UpTo); result == pushHeld || result == pushFull {
+		sub.replay.request.After = now.UpTo // a flood meanwhile; take it from the history
+		s.startReplay(sub, g)
+	}
+}
+
+// message is the item of a message for a subscription. Where a stream has several
+// destinations, its mark is put to the octets that are shared. The caller holds
+// the lock.
+func (o *outbox) message(data []byte, s *subscription, m *Message) item {
+	if v := o.marks; v != nil {
+		v.ids[s.mark] = m.ID
+		data = v.framing.Mark(data[:len(data):len(data)], v.String())
+	}
+	return item{data: data, sub: s, destination: m.Destination}
+}
+
+// tellPlace has the client of a stream remember up to where it has everything, and
+// tells it of a gap. The caller holds the lock.
+func (o *outbox) tellPlace(s *subscription, upTo Position) {
+	framing, ok := s.session.framing.(EventFraming)
+	if !ok || upTo.Epoch == "" {
+		return
+	}
+	if r := s.replay; r.gap {
+		r.gap = false
+		o.add(item{data: framing.Told(nil, EventReplayIncomplete, []byte(s.shown))})
+	}
+	id := upTo.String()
+	if v := o.marks; v != nil {
+		v.ids[s.mark] = id
+		id = v.String()
+	}
+	o.add(item{data: framing.Mark(nil, id)})
+}
+
+// problem is an ERROR as a stream has it.
+func problem(framing EventFraming, e *Error) []byte {
+	data, err := json.Marshal(struct {
+		Code    Code   `json:"code"`
+		Message string `json:"message"`
+	}{e.Code, e.Message})
+	if err != nil {
+		return nil
+	}
+	return framing.Told(nil, EventProblem, data)
+}
+
+// event makes the octets of a message for streams.
+func (f *fanout) event(framing EventFraming, marked bool) []byte {
+	m := f.message
+	b := f.scratch[:0]
+	if m.Gap {
+		b = framing.Told(b, EventReplayIncomplete, []byte(m.Destination))
+	}
+	b = framing.Event(b, m)
+	if marked {
+		b = framing.Mark(b, m.ID)
+	}
+	f.scratch = b
+	return append(make([]byte, 0, len(b)), b...)
+}

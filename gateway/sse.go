@@ -1,0 +1,236 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+)
+
+// EventsOptions make an [Events].
+type EventsOptions struct {
+	Broker        *broker.Broker
+	Authenticator broker.Authenticator
+	// AllowedOrigins are as for WebSockets. Pages of these may use the cookie.
+	AllowedOrigins []string
+	// Cookie names a cookie that holds a token. Empty: none is taken.
+	Cookie string
+	// HeartBeat is after how long of silence a comment is sent. Default 15 s.
+	HeartBeat time.Duration
+	// MaxLifetime is after how long a stream ends, so that the browser comes back,
+	// with a fresh token where it has one: up to a tenth sooner. Default 5 minutes;
+	// negative means never.
+	MaxLifetime time.Duration
+	// Retry is after how long a browser is to come back. Default 2 s.
+	Retry time.Duration
+}
+
+// mostDestinations is how many destinations one stream has.
+const mostDestinations = 32
+
+// Events is an http.Handler of server-sent events (WHATWG HTML, 9.2):
+//
+//	GET /events?destination=/topic/prices&destination=/user/queue/notifications
+//
+// It takes a token from the Authorization header, a cookie, or the parameter
+// access_token. Parameters: format (text, json or base64), last-event-id in place of
+// the header. Errors before the stream begins are problem documents.
+type Events struct {
+	EventsOptions
+	streams sync.WaitGroup
+}
+
+// NewEvents returns a handler for somebody's own mux. After the broker was shut
+// down, Wait returns when all its connections are closed.
+func NewEvents(o EventsOptions) *Events {
+	setDefault(&o.HeartBeat, 15*time.Second)
+	setDefault(&o.MaxLifetime, 5*time.Minute)
+	setDefault(&o.Retry, 2*time.Second)
+	return &Events{EventsOptions: o}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Wait returns when all streams have ended.
+func (e *Events) Wait() { e.streams.Wait() }
+
+// ServeHTTP serves one stream, or the preflight request of another origin's page.
+func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.allowOrigin(w, r)
+	if r.Method == http.MethodOptions {
+		w.Header().Set("Access-Control-Allow-Methods", "GET")
+		w.Header().Set("Access-Control-Allow-Headers", "Authorization, Last-Event-ID, Cache-Control")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if e.Broker.Draining() {
+		// A browser gives up at any answer but 200, and comes back when there is none.
+		panic(http.ErrAbortHandler)
+	}
+	framing, o, err := e.options(r)
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
+	principal, err := e.authenticate(r)
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
+	t := newEventConn(framing, r.RemoteAddr)
+	s, err := e.Broker.OpenStream(t, principal, o)
+	if err != nil {
+		writeProblem(w, streamProblem(err))
+		return
+	}
+	e.stream(w, r, t, s, principal)
+}
+
+func (e *Events) allowOrigin(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); origin != "" && originAllowed(r, e.AllowedOrigins) {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Access-Control-Allow-Credentials", "true")
+	}
+}
+
+// options reads the request's parameters.
+func (e *Events) options(r *http.Request) (broker.EventFraming, broker.StreamOptions, error) {
+	o := broker.StreamOptions{HeartBeat: e.HeartBeat, MaxLifetime: max(e.MaxLifetime, 0)}
+	query := r.URL.Query()
+	for name := range query {
+		switch name {
+		case "destination", "format", "last-event-id", "lastEventId", "access_token":
+		default:
+			return nil, o, refuse(http.StatusBadRequest, "there is no parameter "+strconv.Quote(cut(name))+"; use destination, format, last-event-id and access_token")
+		}
+	}
+	o.Destinations = query["destination"]
+	if n := len(o.Destinations); n == 0 || n > mostDestinations {
+		return nil, o, refuse(http.StatusBadRequest, "give 1 to "+strconv.Itoa(mostDestinations)+" parameters destination, such as destination=/topic/prices")
+	}
+	for _, id := range []string{r.Header.Get("Last-Event-ID"), query.Get("last-event-id"), query.Get("lastEventId")} {
+		if o.LastEventID == "" {
+			o.LastEventID = id
+		}
+	}
+	framing, ok := eventFramings[query.Get("format")]
+	if !ok {
+		return nil, o, refuse(http.StatusBadRequest, "the parameter format has to be text, json or base64")
+	}
+	return framing, o, nil
+}
+
+// cut shortens what a peer sent, for a message.
+func cut(text string) string { return text[:min(len(text), 64)] }
+
+// authenticate finds out whose stream it is to be.
+func (e *Events) authenticate(r *http.Request) (*auth.Principal, error) {
+	c := credentials(r)
+	if token := r.URL.Query().Get("access_token"); c == (auth.Credentials{}) && token != "" {
+		c.Authorization = "Bearer " + token
+	}
+	if cookie, err := r.Cookie(e.Cookie); c == (auth.Credentials{}) && e.Cookie != "" && err == nil {
+		if !e.mayUseCookie(r) {
+			return nil, refuse(http.StatusForbidden, "origin "+cut(r.Header.Get("Origin"))+" may not use the cookie; add it to http.allowed_origins")
+		}
+		c.Authorization = "Bearer " + cookie.Value
+	}
+	p, err := e.Authenticator.Authenticate(r.Context(), c)
+	if errors.Is(err, auth.ErrUnauthenticated) {
+		return nil, refuse(http.StatusUnauthorized, "send a valid token as Authorization: Bearer, in the cookie, or as access_token")
+	}
+	return p, err
+}
+
+// mayUseCookie reports whether the page that asks is one that may: browsers add
+// cookies to any page's requests. They leave Origin out for pages of this host.
+func (e *Events) mayUseCookie(r *http.Request) bool {
+	if r.Header.Get("Origin") != "" {
+		return originAllowed(r, e.AllowedOrigins)
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none":
+		return true
+	}
+	return false
+}
+
+// streamProblem is an error of the broker as HTTP clients read it.
+func streamProblem(err error) error {
+	var e *broker.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code {
+	case broker.CodeForbidden:
+		return refuse(http.StatusForbidden, e.Message)
+	case broker.CodeUnavailable, broker.CodeTooManySessions, broker.CodeShutdown:
+		return refuse(http.StatusServiceUnavailable, e.Message)
+	}
+	return refuse(http.StatusBadRequest, e.Message)
+}
+
+// eventHeaders are those of a stream. X-Accel-Buffering keeps nginx, no-transform
+// others from holding events back.
+var eventHeaders = http.Header{
+	"Content-Type":           {"text/event-stream; charset=utf-8"},
+	"Cache-Control":          {"no-cache, no-store, no-transform"},
+	"X-Accel-Buffering":      {"no"},
+	"X-Content-Type-Options": {"nosniff"},
+}
+
+// stream answers, and has the connection be the session's. Over HTTP/1.1 it takes
+// the connection over, so that an idle stream costs as little as a WebSocket.
+func (e *Events) stream(w http.ResponseWriter, r *http.Request, t *eventConn, s *broker.Session, p *auth.Principal) {
+	for name, values := range eventHeaders {
+		w.Header()[name] = values
+	}
+	hello, err := json.Marshal(map[string]string{"user": p.Name, "session": s.ID()})
+	if err != nil {
+		hello = nil // it is always JSON
+	}
+	first := []byte("retry: " + strconv.FormatInt(e.Retry.Milliseconds(), 10) + "\n")
+	first = t.framing.Told(first, "connected", hello)
+	if r.ProtoMajor == 1 {
+		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			e.takeOver(c, w.Header(), t, s, first)
+			return
+		}
+	}
+	e.streams.Add(1)
+	defer e.streams.Done()
+	sink := &response{w: w, controller: http.NewResponseController(w)}
+	defer sink.end()
+	w.WriteHeader(http.StatusOK)
+	t.begin(sink, first)
+	select {
+	case <-r.Context().Done():
+	case <-t.finished:
+	}
+	s.Detach(r.Context().Err())
+}
+
+// takeOver serves the stream in a goroutine of its own, whose stack is small.
+func (e *Events) takeOver(c net.Conn, header http.Header, t *eventConn, s *broker.Session, first []byte) {
+	_ = c.SetDeadline(time.Time{})
+	var head bytes.Buffer
+	head.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\nDate: " + time.Now().UTC().Format(http.TimeFormat) + "\r\n")
+	_ = header.Write(&head) // to memory
+	head.WriteString("\r\n")
+	head.Write(first)
+	t.begin(&conn{Conn: c, framing: t.framing}, head.Bytes())
+	e.streams.Go(func() { s.Detach(readNothing(c)) })
+}

@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// eventStream is the framing of server-sent events: each message is an event, whose
+// data is its body in one of three forms.
+type eventStream struct{ form string }
+
+// eventFramings are the forms by the parameter format.
+var eventFramings = map[string]broker.EventFraming{
+	"": eventStream{}, "text": eventStream{},
+	"json": eventStream{"json"}, "base64": eventStream{"base64"},
+}
+
+var comment = []byte(":\n\n")
+
+// Frame is for STOMP frames, of which a stream has none.
+func (eventStream) Frame(dst, _ []byte, _ bool) []byte { return dst }
+
+func (eventStream) HeartBeat() []byte { return comment }
+
+func (eventStream) Ping() []byte { return nil }
+
+func (eventStream) Close(broker.CloseCode, string) []byte { return nil }
+
+func (eventStream) Mark(dst []byte, id string) []byte {
+	dst = append(append(dst, "id: "...), id...)
+	return append(dst, "\n\n"...)
+}
+
+func (eventStream) Told(dst []byte, event string, data []byte) []byte {
+	dst = append(append(dst, "event: "...), event...)
+	dst = appendData(append(dst, '\n'), data)
+	return append(dst, '\n')
+}
+
+// EventBinary is the event in place of a message whose body is no text, where the
+// stream has format=text.
+const EventBinary = "binary-refused"
+
+func (f eventStream) Event(dst []byte, m *broker.Message) []byte {
+	event, _ := m.Headers.Lookup(broker.HeaderEvent)
+	data := m.Body
+	switch f.form {
+	case "base64":
+		data = base64.StdEncoding.AppendEncode(nil, data)
+	case "json":
+		data = envelope(m)
+	default:
+		if !utf8.Valid(data) {
+			contentType, _ := m.Headers.Lookup(frames.ContentType)
+			event, data = EventBinary, []byte(strconv.Itoa(len(data))+" octets of "+strconv.Quote(contentType)+"; ask for format=base64 or json")
+		}
+	}
+	if event != "" && event != "message" && !strings.ContainsAny(event, "\r\n") {
+		dst = append(append(append(dst, "event: "...), event...), '\n')
+	}
+	return appendData(dst, data)
+}
+
+// appendData appends one data field for each line: LF, CR LF and CR all end one.
+func appendData(dst, data []byte) []byte {
+	for {
+		end := bytes.IndexAny(data, "\r\n")
+		line := data
+		if end >= 0 {
+			line = data[:end]
+		}
+		dst = append(append(append(dst, "data: "...), line...), '\n')
+		if end < 0 {
+			return dst
+		}
+		if data[end] == '\r' && end+1 < len(data) && data[end+1] == '\n' {
+			end++
+		}
+		data = data[end+1:]
+	}
+}
+
+// envelope is a message with its headers, as format=json has it.
+func envelope(m *broker.Message) []byte {
+	e := struct {
+		Destination string            `json:"destination"`
+		ID          string            `json:"message-id"`
+		User        string            `json:"user,omitempty"`
+		Timestamp   int64             `json:"timestamp"`
+		Headers     map[string]string `json:"headers,omitempty"`
+		Body        *string           `json:"body,omitempty"`
+		Base64      []byte            `json:"base64,omitempty"` // in place of a body that is no text
+	}{Destination: m.Destination, ID: m.ID, User: m.User, Timestamp: m.Timestamp}
+	for _, h := range m.Headers {
+		if e.Headers == nil {
+			e.Headers = make(map[string]string)
+		}
+		if _, twice := e.Headers[h.Name]; !twice {
+			e.Headers[h.Name] = h.Value
+		}
+	}
+	if utf8.Valid(m.Body) {
+		body := string(m.Body)
+		e.Body = &body
+	} else {
+		e.Base64 = m.Body
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		return nil // strings and octets are always JSON
+	}
+	return data
+}

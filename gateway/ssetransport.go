@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/stompbox/stompbox/broker"
+)
+
+// eventConn is the broker.Transport of a stream of events. What the broker writes
+// waits until the answer has begun.
+type eventConn struct {
+	framing  broker.EventFraming
+	remote   string
+	begun    chan struct{}
+	finished chan struct{} // nothing more is written
+	finish   func()
+
+	mu   sync.Mutex
+	sink eventSink
+}
+
+// eventSink is what the octets go to: a connection, or one answer of several on it.
+type eventSink interface {
+	Write(buffers [][]byte) error
+	Finish(linger time.Duration)
+	Close() error
+}
+
+func newEventConn(framing broker.EventFraming, remote string) *eventConn {
+	c := &eventConn{framing: framing, remote: remote, begun: make(chan struct{}), finished: make(chan struct{})}
+	c.finish = sync.OnceFunc(func() { close(c.finished) })
+	return c
+}
+
+// begin writes what comes first, and lets the broker's follow.
+func (c *eventConn) begin(sink eventSink, first []byte) {
+	_ = sink.Write([][]byte{first}) // the next write fails too
+	c.mu.Lock()
+	c.sink = sink
+	c.mu.Unlock()
+	close(c.begun)
+}
+
+func (c *eventConn) Framing() broker.Framing { return c.framing }
+
+func (c *eventConn) RemoteAddr() string { return c.remote }
+
+func (c *eventConn) Write(buffers [][]byte) error {
+	select {
+	case <-c.begun:
+		return c.sink.Write(buffers)
+	case <-c.finished:
+		return net.ErrClosed
+	}
+}
+
+func (c *eventConn) Finish(linger time.Duration) {
+	c.finish()
+	if sink := c.current(); sink != nil {
+		sink.Finish(linger)
+	}
+}
+
+func (c *eventConn) Close() error {
+	c.finish()
+	if sink := c.current(); sink != nil {
+		return sink.Close()
+	}
+	return nil
+}
+
+func (c *eventConn) current() eventSink {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sink
+}
+
+// readNothing returns when the peer has closed the connection. What it sends is
+// thrown away.
+func readNothing(conn net.Conn) error {
+	small := make([]byte, 64)
+	for {
+		if _, err := conn.Read(small); err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// response is the eventSink of HTTP/2, and of servers that do not give a connection
+// away. It is not used any more after end.
+type response struct {
+	controller *http.ResponseController
+
+	mu sync.Mutex // held while writing
+	w  http.ResponseWriter
+}
+
+func (r *response) Write(buffers [][]byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.w == nil {
+		return net.ErrClosed
+	}
+	for _, b := range buffers {
+		if _, err := r.w.Write(b); err != nil {
+			return err
+		}
+	}
+	return r.controller.Flush()
+}
+
+// Finish does nothing: the handler's return ends the answer.
+func (r *response) Finish(time.Duration) {}
+
+// Close ends a write that is under way.
+func (r *response) Close() error { return r.controller.SetWriteDeadline(time.Now()) }
+
+func (r *response) end() {
+	r.mu.Lock()
+	r.w = nil
+	r.mu.Unlock()
+}
