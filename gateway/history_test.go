@@ -249,13 +249,17 @@ func TestReplayWaitsForASlowReader(t *testing.T) {
 	sender := testkit.Dial(t, n).Connect()
 	body := strings.Repeat("x", 50_000) // so that the sockets do not hold it all
 	const count = 500
+	send := func(i int) {
+		sender.Send(frames.SEND, "destination", "/topic/chat.long", "receipt", strconv.Itoa(i), strconv.Itoa(i)+" "+body)
+		sender.Receipt(strconv.Itoa(i))
+	}
 	for i := range count {
-		sendKept(sender, "/topic/chat.long", strconv.Itoa(i)+" "+body)
+		send(i)
 	}
 	slow := testkit.Dial(t, n).Connect()
 	slow.Send(frames.SUBSCRIBE, "id", "s", "destination", "/topic/chat.long", "replay-last", "1000")
 	for i := range 100 { // more than can be held while the past is on its way
-		sendKept(sender, "/topic/chat.long", strconv.Itoa(count+i)+" "+body)
+		send(count + i)
 	}
 	for i := range count + 100 {
 		require.Equal(t, strconv.Itoa(i), strings.Fields(string(slow.Expect(frames.MESSAGE).Body))[0])
