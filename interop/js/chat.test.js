@@ -2,16 +2,13 @@
 // screenshot of the README, when asked with SCREENSHOT=path.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
 import { Broker } from "./broker.js";
+import { launch } from "./browser.js";
 
 let broker, browser;
 before(async () => {
   broker = await Broker.start();
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
+  browser = await launch();
 });
 after(async () => {
   await browser?.close();
