@@ -46,6 +46,7 @@ bench: build ## the figures of docs/performance.md
 	bin/stompbox bench queue
 	bin/stompbox bench backlog
 	bin/stompbox bench cluster
+	bin/stompbox bench sse
 	bin/stompbox bench history
 
 interop-setup:

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -82,7 +83,12 @@ func (h *SockJS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, h.most)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.most)) // the library would take half of it for all
+	if err != nil {
+		http.Error(w, "the body is too large, or did not come whole", http.StatusRequestEntityTooLarge)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	words := strings.Split(strings.Trim(strings.TrimPrefix(r.URL.Path, h.prefix), "/"), "/")
 	if len(words) != 3 || !receivers[words[2]] {
 		h.handler.ServeHTTP(w, r)

@@ -27,6 +27,7 @@ func newBench() *cobra.Command {
 		newBenchOf("cluster", "The same over two nodes on one NATS, beside one node alone", benchCluster, benchOptions{connections: 1000, messages: 2000, inFlight: 64}),
 		newBenchOf("idle", "Memory of idle, subscribed WebSockets", benchIdle, benchOptions{connections: 5000}),
 		newBenchOf("private", "Memory of idle WebSockets, each subscribed to a destination of its own", benchPrivate, benchOptions{connections: 5000}),
+		newBenchOf("sse", "The fan-out to streams of events, beside that to WebSockets", benchEvents, benchOptions{connections: 1000, messages: 2000, inFlight: 64}),
 		newBenchOf("queue", "Durable queue: receipts pipelined, consumers client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}),
 		newBenchOf("backlog", "What a queue of a million messages costs memory and topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}),
 		newBenchOf("history", "A topic with a history: messages stored with receipts, and replayed", benchHistory, benchOptions{connections: 1, messages: 200000, inFlight: 256}),
@@ -81,7 +82,7 @@ func benchFanout(ctx context.Context, s *benchServer, o benchOptions) (string, f
 	}
 	defer closeAll(append(subscribers, publisher))
 	cpu, start := s.cpu(), time.Now()
-	if err := o.fanOut(ctx, publisher, subscribers); err != nil {
+	if err := fanOut(ctx, o, publisher, subscribers); err != nil {
 		return "", 0, err
 	}
 	took := time.Since(start)
@@ -95,8 +96,13 @@ func (o benchOptions) perMillion(used time.Duration) float64 {
 	return used.Seconds() / float64(o.messages*o.connections) * 1e6
 }
 
+// sequenceReader is a subscriber of a benchmark.
+type sequenceReader interface {
+	readSequence(n int, arrived func(i int)) error
+}
+
 // fanOut sends all messages, and returns when all subscribers have them, in order.
-func (o benchOptions) fanOut(ctx context.Context, publisher *benchClient, subscribers []*benchClient) error {
+func fanOut[T sequenceReader](ctx context.Context, o benchOptions, publisher *benchClient, subscribers []T) error {
 	count := newWindow(len(subscribers), o.messages)
 	failed := make(chan error, len(subscribers))
 	for _, c := range subscribers {

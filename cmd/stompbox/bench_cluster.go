@@ -41,7 +41,7 @@ func benchCluster(ctx context.Context, alone *benchServer, o benchOptions) (stri
 	}
 	defer publisher.close()
 	cpu, own := nodes[0].cpu()+nodes[1].cpu(), nats.cpu()
-	if err := o.fanOut(ctx, publisher, subscribers); err != nil {
+	if err := fanOut(ctx, o, publisher, subscribers); err != nil {
 		return "", 0, err
 	}
 	two, hub := o.perMillion(nodes[0].cpu()+nodes[1].cpu()-cpu), o.perMillion(nats.cpu()-own)
