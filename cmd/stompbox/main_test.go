@@ -263,6 +263,21 @@ func TestTLSOnBothListeners(t *testing.T) {
 	for _, want := range []string{"CONNECTED", "one\x00", "two\x00", "receipt-id:9"} {
 		require.Contains(t, string(all), want)
 	}
+
+	// Events over HTTP/2, which ALPN chooses, and the clean end of a stream at a stop.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	events, err := http.NewRequest(http.MethodGet, "https://"+p.http+"/events?destination=/topic/a", nil)
+	require.NoError(t, err)
+	events.SetBasicAuth("guest", "guest")
+	answer, err := (&http.Client{Transport: transport}).Do(events)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	require.Equal(t, 2, answer.ProtoMajor)
+	hello := make([]byte, len("retry: 2000\nevent: connected\n"))
+	_, err = io.ReadFull(answer.Body, hello)
+	require.NoError(t, err)
+	require.Equal(t, "retry: 2000\nevent: connected\n", string(hello))
 	_ = ws.Close()
 	p.stop(t)
 }
