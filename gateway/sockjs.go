@@ -41,7 +41,7 @@ type SockJS struct {
 	prefix   string
 	origins  []string
 	most     int64
-	sessions sync.WaitGroup
+	sessions running
 
 	mu    sync.Mutex
 	gates map[string]*gate // by SockJS session id
@@ -167,8 +167,8 @@ func (g *gate) wait() bool {
 
 // serve runs one session.
 func (h *SockJS) serve(session sockjs.Session) {
-	h.sessions.Add(1)
-	defer h.sessions.Done()
+	h.sessions.begin()
+	defer h.sessions.end()
 	g := h.gate(session.ID())
 	defer h.release(session.ID(), g)
 	c := &sockJSConn{session: session, gate: g, remote: session.Request().RemoteAddr}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
@@ -44,7 +43,7 @@ const mostDestinations = 32
 // the header. Errors before the stream begins are problem documents.
 type Events struct {
 	EventsOptions
-	streams sync.WaitGroup
+	streams running
 }
 
 // NewEvents returns a handler for somebody's own mux. After the broker was shut
@@ -210,8 +209,8 @@ func (e *Events) stream(w http.ResponseWriter, r *http.Request, t *eventConn, s 
 			return
 		}
 	}
-	e.streams.Add(1)
-	defer e.streams.Done()
+	e.streams.begin()
+	defer e.streams.end()
 	sink := &response{w: w, controller: http.NewResponseController(w)}
 	defer sink.end()
 	w.WriteHeader(http.StatusOK)

@@ -34,7 +34,7 @@ type WebSocket struct {
 	broker   *broker.Broker
 	options  WebSocketOptions
 	upgrader websocket.Upgrader
-	conns    sync.WaitGroup
+	conns    running
 }
 
 // noWriteBuffers makes the upgrader keep no write buffer per connection: the
