@@ -26,6 +26,9 @@ type Broker struct {
 	histories histories
 	cluster   Cluster // nil: this node is alone
 	presence  *presence
+	apps      AppRelay // nil: app servers of this node alone
+	handlers  handlers
+	requests  requests
 
 	node     string // begins the ids that this node makes
 	name     string // what people call it
@@ -41,6 +44,7 @@ type Broker struct {
 	draining atomic.Bool
 
 	drainWindow time.Duration
+	appTimeout  time.Duration
 
 	sweepEvery time.Duration
 	sweeper    sync.WaitGroup
@@ -54,12 +58,14 @@ func New(o Options) (*Broker, error) {
 	}
 	b := &Broker{
 		auth: o.Authenticator, relay: o.Relay, limits: o.Limits, heartBeat: o.HeartBeat, outbox: o.Outbox,
-		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(), drainWindow: o.DrainWindow,
+		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(), drainWindow: o.DrainWindow, appTimeout: o.AppTimeout,
 	}
 	b.defaults = o.Queues
 	b.store, _ = o.Relay.(QueueStore)
 	b.history, _ = o.Relay.(HistoryStore)
 	b.histories = o.Histories
+	b.apps, _ = o.Relay.(AppRelay)
+	b.handlers.slots = make(chan struct{}, mostHandling)
 	b.cluster, _ = o.Relay.(Cluster)
 	if b.name = o.Name; b.name == "" {
 		b.name = b.node

@@ -121,6 +121,9 @@ func (s *Session) detach(sub *subscription) {
 			r.cancel()
 		}
 		s.broker.router.remove(sub)
+		if sub.temp {
+			s.broker.requests.forget(sub.pattern.String())
+		}
 		s.broker.presence.left(sub)
 		return
 	}

@@ -61,6 +61,9 @@ func (f *fanout) group(g *group) {
 		if s.ack != ackAuto {
 			s.session.remember(s, m.ID)
 		}
+		if s.temp {
+			s.session.broker.requests.answered(m)
+		}
 		if s.session.outbox.pushMessage(f.encode(s), s, m) {
 			f.count++
 		}

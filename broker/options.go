@@ -115,6 +115,9 @@ type Options struct {
 	Histories []HistoryPolicy
 	// Presence are the topics of which joins and leaves are told. Default none.
 	Presence []auth.Pattern
+	// AppTimeout is how long a request to /app may take before its sender is told that
+	// nobody answers. Default 30 s.
+	AppTimeout time.Duration
 	// DrainWindow is over how long Shutdown spreads the end of the sessions, so that
 	// their clients do not all come to other nodes at once. Few sessions take less.
 	// Default at once.
@@ -173,6 +176,7 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.Outbox.MaxFrames, 16384)
 	setDefault(&o.Outbox.Policy, PolicyDisconnect)
 	setDefault(&o.Server, "stompbox")
+	setDefault(&o.AppTimeout, 30*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

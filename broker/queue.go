@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/stompbox/stompbox/auth"
 )
 
 // queue hands the messages of one queue to its subscriptions on this node, in
@@ -15,7 +17,9 @@ type queue struct {
 	policy    *QueuePolicy
 	transient bool
 	durable   *Durable // the queue is a durable subscription
-	uses      int      // under the lock of queues
+	app       bool     // the queue is of requests to app servers
+	pattern   auth.Pattern
+	uses      int // under the lock of queues
 
 	opening sync.Mutex // held while the readers are being opened
 	closeIt []func()
@@ -53,6 +57,7 @@ type consumer struct {
 	prefetch  int
 	transient bool
 	durable   *Durable
+	app       bool
 	used      int  // messages held by the client, or on their way to it
 	blocked   bool // its outbox was full
 	gone      bool // takes no more: UNSUBSCRIBE, or its session is ending
@@ -86,6 +91,9 @@ func (q *queue) join(sub *subscription) error {
 func (q *queue) open() error {
 	if q.closeIt != nil {
 		return nil
+	}
+	if q.app {
+		return q.openApp()
 	}
 	if q.transient {
 		stop, err := q.broker.store.OpenTransient(q.name, func(m *Message) { q.offer(&Delivery{Message: m, Count: 1}) })
@@ -350,6 +358,8 @@ func (q *queue) remove(sub *subscription, held []*Delivery) {
 // when it was delivered too often.
 func (q *queue) giveBack(d *Delivery) {
 	switch {
+	case q.app:
+		q.again(d)
 	case q.spent(d):
 		q.bury(d)
 	case d.reader != nil:

@@ -3,7 +3,10 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+
+	"github.com/stompbox/stompbox/auth"
 )
 
 // QueueStore is what a [Relay] also implements where it can keep messages until
@@ -103,6 +106,8 @@ var (
 type queues struct {
 	mu   sync.Mutex
 	open map[string]*queue
+	apps []*queue // those of requests
+	turn int      // where to begin among them
 }
 
 // acquire returns the queue with its use counted, made when it is new.
@@ -112,14 +117,21 @@ func (q *queues) acquire(b *Broker, name string, c *consumer) *queue {
 	if q.open == nil {
 		q.open = make(map[string]*queue)
 	}
-	fresh := &queue{broker: b, name: name, policy: b.defaults.policy(name), transient: c.transient, durable: c.durable}
-	if fresh.durable != nil {
+	fresh := &queue{broker: b, name: name, policy: b.defaults.policy(name), transient: c.transient, durable: c.durable, app: c.app}
+	switch {
+	case fresh.durable != nil:
 		fresh.policy = &neverDead
+	case fresh.app:
+		fresh.policy = &servesApp
+		fresh.pattern, _ = auth.ParsePattern(name) // checked by its SUBSCRIBE
 	}
 	one := q.open[fresh.key()]
 	if one == nil {
 		one = fresh
 		q.open[one.key()] = one
+		if one.app {
+			q.apps = append(slices.Clone(q.apps), one)
+		}
 	}
 	one.uses++
 	return one
@@ -132,6 +144,9 @@ func (q *queues) release(one *queue) {
 	last := one.uses == 0
 	if last {
 		delete(q.open, one.key())
+		if one.app {
+			q.apps = slices.DeleteFunc(slices.Clone(q.apps), func(a *queue) bool { return a == one })
+		}
 	}
 	q.mu.Unlock()
 	if last {
@@ -146,6 +161,21 @@ func (q *queues) transient(name string) *queue {
 	return q.open[transientMark+name]
 }
 
+// serving returns a queue whose app servers take requests to a destination, or nil.
+// Several patterns that match take turns.
+func (q *queues) serving(key string) *queue {
+	q.mu.Lock()
+	all, begin := q.apps, q.turn
+	q.turn++
+	q.mu.Unlock()
+	for i := range all {
+		if one := all[(begin+i)%len(all)]; one.pattern.Match(key) && one.serves() {
+			return one
+		}
+	}
+	return nil
+}
+
 // all returns the open queues.
 func (q *queues) all() []*queue {
 	q.mu.Lock()
@@ -158,16 +188,20 @@ func (q *queues) all() []*queue {
 }
 
 // transientMark tells a transient queue from a stored one of the same name, which
-// RabbitMQ's clients may ask for with headers; durableMark a durable subscription.
+// RabbitMQ's clients may ask for with headers; durableMark a durable subscription;
+// appMark app servers.
 const (
 	transientMark = "~"
 	durableMark   = "!"
+	appMark       = "@"
 )
 
 func (q *queue) key() string {
 	switch {
 	case q.durable != nil:
 		return durableMark + q.durable.Name
+	case q.app:
+		return appMark + q.name
 	case q.transient:
 		return transientMark + q.name
 	}

@@ -70,7 +70,7 @@ func (s *Session) prepare(kind kind, destination string, f *frames.Frame) (step,
 	case kindQueue:
 		return s.enqueue(f, destination)
 	case kindApp:
-		return step{}, notAvailable(destination)
+		return s.request(f, destination)
 	}
 	return step{}, badDestination(destination, "clients cannot send to it")
 }
@@ -82,11 +82,6 @@ func (s *Session) publication(f *frames.Frame, m *Message) (step, error) {
 		return s.storing(f, m, StoreOptions{History: h.Name}, 0, &s.broker.counters.kept)
 	}
 	return step{run: func() error { return s.broker.publish(m) }}, nil
-}
-
-func notAvailable(destination string) *Error {
-	prefix, _ := auth.NextWord(destination)
-	return errorf(CodeNotAvailable, "destination %q: %s destinations are not available yet", destination, prefix)
 }
 
 // message makes the one immutable Message of a SEND.

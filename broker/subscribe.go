@@ -26,6 +26,12 @@ func (s *Session) subscribe(f *frames.Frame) error {
 	if _, ok := f.Headers.Lookup(frames.Receipt); ok && group != nil {
 		s.flushInterest(group)
 	}
+	if sub.ask {
+		s.flushInterest(group)
+		s.confirm(f) // before the answer
+		s.ask(sub, f)
+		return errLater
+	}
 	if isReserved(sub.shown) {
 		s.confirm(f) // before the list
 		s.broker.presence.greet(sub)
@@ -134,7 +140,7 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 			return nil, badDestination(destination, "a queue cannot be subscribed to by a pattern; name one queue")
 		}
 	case kindApp:
-		return nil, notAvailable(destination)
+		return sub, s.serveOrAsk(sub, f)
 	case kindTempQueue:
 		return nil, badDestination(destination, "name it in the reply-to header of a SEND; the subscription is made with that")
 	default:

@@ -30,7 +30,8 @@ type subscription struct {
 	mark   int  // which of a stream's destinations it is
 	place  int  // in its group, under the group's lock
 	closed bool // under the outbox's lock: nothing is pushed any more
-	temp   bool // made by a reply-to header
+	temp   bool // made by a reply-to header, or by a request
+	ask    bool // a SUBSCRIBE that is one request
 
 	consumer *consumer // of queues and durable subscriptions alone
 	replay   *replay   // where the SUBSCRIBE asked for the past

@@ -16,6 +16,7 @@ func (b *Broker) sweep() {
 		case <-tick.C:
 			now, wall := b.clock.now(), time.Now()
 			b.registry.each(func(s *Session) { s.sweep(now, wall) })
+			b.sweepRequests(now)
 			if hold := int64(b.defaults.AckWait / 3); now-extended > hold/2 {
 				extended = now
 				for _, q := range b.queues.all() {

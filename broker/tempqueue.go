@@ -29,7 +29,7 @@ func (s *Session) replyTo(f *frames.Frame) error {
 	sub := s.subs[name]
 	if sub == nil {
 		value = strings.Clone(value)
-		pattern, err := auth.ParsePattern(replyPrefix + rand.Text())
+		pattern, err := newReply()
 		if err != nil {
 			return err
 		}
@@ -51,3 +51,6 @@ func (s *Session) replyTo(f *frames.Frame) error {
 	}
 	return nil
 }
+
+// newReply makes a destination that nobody can guess.
+func newReply() (auth.Pattern, error) { return auth.ParsePattern(replyPrefix + rand.Text()) }

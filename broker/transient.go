@@ -5,7 +5,7 @@ package broker
 // has the queue then.
 func (b *Broker) sendTransient(m *Message) error {
 	q := b.queues.transient(m.Key)
-	if q != nil && q.hasConsumers() {
+	if q != nil && q.serves() {
 		if !q.offer(&Delivery{Message: m, Count: 1}) {
 			return b.stored(m, ErrQueueFull, nil)
 		}
@@ -15,12 +15,6 @@ func (b *Broker) sendTransient(m *Message) error {
 		return storeError("destination \""+m.Key+"\"", err)
 	}
 	return nil
-}
-
-func (q *queue) hasConsumers() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.active()
 }
 
 // putBack returns a message to the front of a transient queue. With the last

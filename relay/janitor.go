@@ -19,6 +19,7 @@ func (r *Relay) janitor() {
 		case <-r.ctx.Done():
 			return
 		case now := <-tick.C:
+			r.failRequests(now.Add(-takeTimeout), fmt.Errorf("%w: no answer within %s", broker.ErrUnavailable, takeTimeout))
 			r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", broker.ErrUnavailable, ackTimeout))
 			if r.conn.IsConnected() {
 				found = found || r.findMemory()
@@ -49,7 +50,9 @@ func (r *Relay) allReaders() []*reader {
 
 // disconnected fails what waits for an answer: it does not come any more.
 func (r *Relay) disconnected() {
-	r.acks.fail(time.Now(), fmt.Errorf("%w: the connection to NATS was lost", broker.ErrUnavailable))
+	lost := fmt.Errorf("%w: the connection to NATS was lost", broker.ErrUnavailable)
+	r.acks.fail(time.Now(), lost)
+	r.failRequests(time.Now(), lost)
 	r.forgetStreams()
 	for _, q := range r.allReaders() {
 		q.lose()

@@ -64,6 +64,7 @@ type Relay struct {
 	suspected   atomic.Bool          // live messages may have been missed
 	filled      atomic.Int64         // messages that were fetched since they did not arrive
 
+	asking   asking
 	outgoing outgoing
 	writer   sync.WaitGroup
 	lost     atomic.Int64 // messages that could not be written to the connection
@@ -192,6 +193,9 @@ func (r *Relay) begin() error {
 	if err := sub.SetPendingLimits(-1, -1); err != nil { // what waits for answers bounds it
 		return err
 	}
+	if err := r.beginApp(); err != nil {
+		return err
+	}
 	if err := r.watchMemory(); err != nil {
 		return err
 	}
@@ -271,7 +275,9 @@ func (r *Relay) Close() {
 	r.outgoing.close()
 	r.writer.Wait()
 	r.leaveNodes()
-	r.acks.fail(time.Now().Add(time.Hour), fmt.Errorf("%w: the relay is closed", broker.ErrUnavailable))
+	closed := fmt.Errorf("%w: the relay is closed", broker.ErrUnavailable)
+	r.acks.fail(time.Now().Add(time.Hour), closed)
+	r.failRequests(time.Now().Add(time.Hour), closed)
 	r.offline.Store(true)
 	_ = r.conn.FlushTimeout(time.Second) // acknowledgements that were given are not kept back
 	r.conn.Close()
