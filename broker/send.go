@@ -18,6 +18,11 @@ func (s *Session) send(f *frames.Frame) error {
 	if bad != nil {
 		return bad
 	}
+	if kind == kindApp {
+		if err := checkReplyTo(f); err != nil {
+			return err
+		}
+	}
 	if err := s.replyTo(f); err != nil {
 		return err
 	}

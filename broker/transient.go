@@ -20,13 +20,8 @@ func (b *Broker) sendTransient(m *Message) error {
 // putBack returns a message to the front of a transient queue. With the last
 // consumer of this node it goes to another node, where there is one.
 func (q *queue) putBack(d *Delivery) {
-	q.mu.Lock()
-	if q.active() {
-		q.ready = append([]*Delivery{d}, q.ready...)
-		q.dispatch()
-		q.mu.Unlock()
+	if q.offerFirst(d) {
 		return
 	}
-	q.mu.Unlock()
 	_ = q.broker.store.Offer(d.Message) // at most once is what transient queues promise
 }

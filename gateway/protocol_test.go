@@ -312,7 +312,7 @@ func TestWrongInputGetsAnErrorAndHarmsNobody(t *testing.T) {
 		{"temp-queue", connect + "SUBSCRIBE\nid:1\ndestination:/temp-queue/a\nreceipt:r\n\n\x00", "bad-destination", "reply-to header of a SEND"},
 		{"expires", connect + "SEND\ndestination:/queue/a\nexpires:soon\nreceipt:r\n\nx\x00", "bad-header", "milliseconds since 1970"},
 		{"prefetch", connect + "SUBSCRIBE\nid:1\ndestination:/queue/a\nprefetch-count:-1\nreceipt:r\n\n\x00", "bad-header", "not a number of messages"},
-		{"app", connect + "SUBSCRIBE\nid:1\ndestination:/app/a\nreceipt:r\n\n\x00", "not-available-yet", "not available yet"},
+		{"app", connect + "SEND\ndestination:/app/a\nreply-to:/topic/a\nreceipt:r\n\n\x00", "bad-header", "a request is answered to"},
 		{"reply", connect + "SUBSCRIBE\nid:1\ndestination:/reply/a\nreceipt:r\n\n\x00", "bad-destination", "cannot subscribe"},
 		{"selector", connect + "SUBSCRIBE\nid:1\ndestination:/topic/a\nselector:x\nreceipt:r\n\n\x00", "bad-header", "selectors"},
 		{"no id", connect + "SUBSCRIBE\ndestination:/topic/a\nreceipt:r\n\n\x00", "missing-header", "id header"},

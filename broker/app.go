@@ -1,0 +1,245 @@
+package broker
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// AppRelay is what a [Relay] also implements where requests reach app servers
+// elsewhere: those of other nodes, and programs that speak its own protocol. It is
+// safe for concurrent use.
+type AppRelay interface {
+	// Serve takes part in answering requests for a pattern: take is called with some
+	// of them, and reports whether somebody here has taken the request. It does so
+	// until stop was called.
+	Serve(pattern string, take func(*Message) bool) (stop func(), err error)
+	// Request hands a request to one app server elsewhere and calls done once: with
+	// nil when it was taken, with an answer too where that came with it, or with an
+	// error that wraps [ErrNoAppServer] or [ErrUnavailable].
+	Request(m *Message, done func(answer *Message, err error))
+}
+
+// ErrNoAppServer says that nobody serves a destination.
+var ErrNoAppServer = errors.New("no app server serves it")
+
+const (
+	appPrefix = "/app/"
+	// errorsDestination is where a session hears of requests that failed (Spring's
+	// convention).
+	errorsDestination = "/user/queue/errors"
+	// HeaderError is the code of a failure, on a MESSAGE in place of an answer.
+	HeaderError = "error"
+	// HeaderFailed is the destination of the request that failed.
+	HeaderFailed = "failed-destination"
+	// HeaderCorrelationID is given back with an answer.
+	HeaderCorrelationID = "correlation-id"
+)
+
+// The codes of requests that fail. Their session goes on.
+const (
+	CodeNoAppServer Code = "no-app-server"
+	CodeAppTimeout  Code = "app-timeout"
+	CodeAppFailed   Code = "app-failed"
+	CodeAppBusy     Code = "app-busy"
+)
+
+// mostAttempts is how often a request is given to app servers that die with it.
+const mostAttempts = 5
+
+// servesApp are the deliveries of requests: without dead letters.
+var servesApp = QueuePolicy{MaxDeliveries: -1}
+
+// request checks a SEND to /app and returns what carries it out. Its RECEIPT says
+// that an app server has it, or that the sender was told why not.
+func (s *Session) request(f *frames.Frame, destination string) (step, error) {
+	m := s.message(f, destination, destination)
+	return step{run: func() error {
+		a := s.line.expect(f, len(m.Body))
+		s.broker.route(m, func() { a.resolve(nil) })
+		return errLater
+	}}, nil
+}
+
+// checkReplyTo refuses a reply-to of a request that is not the session's own: an app
+// server would answer there with what it may and the client may not.
+func checkReplyTo(f *frames.Frame) error {
+	if value, ok := f.Headers.Lookup(HeaderReplyTo); ok && !strings.HasPrefix(value, tempQueuePrefix) {
+		return errorf(CodeBadHeader, "reply-to %q: a request is answered to %s<name>", value, tempQueuePrefix)
+	}
+	return nil
+}
+
+// route gives a request to whom it is for: a handler or an app server of this node
+// or else one elsewhere. It calls taken once, when that is decided.
+func (b *Broker) route(m *Message, taken func()) {
+	b.counters.requests.Add(1)
+	b.requests.expect(m, b.clock.now()+int64(b.appTimeout))
+	if b.takeHere(m) {
+		taken()
+		return
+	}
+	b.routeElsewhere(m, taken)
+}
+
+// takeHere reports whether somebody on this node has taken the request.
+func (b *Broker) takeHere(m *Message) bool {
+	if h := b.handlers.find(m.Key); h != nil {
+		return h.take(m)
+	}
+	q := b.queues.serving(m.Key)
+	return q != nil && q.offer(&Delivery{Message: m, Count: 1})
+}
+
+func (b *Broker) routeElsewhere(m *Message, taken func()) {
+	if b.apps == nil {
+		b.failRequest(m, CodeNoAppServer, "no app server serves "+m.Key)
+		taken()
+		return
+	}
+	b.apps.Request(m, func(answer *Message, err error) {
+		defer taken()
+		switch {
+		case errors.Is(err, ErrNoAppServer):
+			b.failRequest(m, CodeNoAppServer, "no app server serves "+m.Key)
+		case err != nil:
+			b.log.Warn("a request could not be handed on", "destination", m.Key, "session", m.Session, "error", err)
+			b.failRequest(m, CodeUnavailable, "the app servers of "+m.Key+" cannot be reached at the moment")
+		case answer != nil:
+			b.answer(m, answer.Headers, answer.Body)
+		}
+	})
+}
+
+// answer sends the answer to a request, where its sender asked for one.
+func (b *Broker) answer(m *Message, headers frames.Headers, body []byte) {
+	to, ok := m.Headers.Lookup(HeaderReplyTo)
+	if !ok {
+		return
+	}
+	kept := make(frames.Headers, 0, len(headers)+1)
+	if id, ok := m.Headers.Lookup(HeaderCorrelationID); ok {
+		kept = kept.With(HeaderCorrelationID, id)
+	}
+	for _, h := range headers {
+		if h.Name != HeaderCorrelationID && h.Name != HeaderReplyTo {
+			kept = append(kept, h)
+		}
+	}
+	_ = b.publish(&Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body})
+}
+
+// failRequest tells who sent a request that it failed: where the answer was to
+// come, or else on the session's /user/queue/errors.
+func (b *Broker) failRequest(m *Message, code Code, why string) {
+	b.counters.requestsFailed.Add(1)
+	headers := frames.Headers{
+		{Name: HeaderError, Value: string(code)}, {Name: frames.MessageHeader, Value: why},
+		{Name: HeaderFailed, Value: m.Key}, {Name: frames.ContentType, Value: "text/plain"},
+	}
+	if _, ok := m.Headers.Lookup(HeaderReplyTo); ok {
+		b.answer(m, headers, []byte(why))
+		return
+	}
+	if id, ok := m.Headers.Lookup(HeaderCorrelationID); ok {
+		headers = headers.With(HeaderCorrelationID, id)
+	}
+	_ = b.publish(&Message{
+		ID: b.nextID(), Destination: errorsDestination, Key: userKey(m.User, errorsDestination), ToSession: m.Session,
+		Timestamp: time.Now().UnixMilli(), Headers: headers, Body: []byte(why),
+	})
+}
+
+// serveOrAsk makes a SUBSCRIBE to /app what it is: of who may serve it an app
+// server, of anybody else one request, whose answer comes on the subscription
+// (Spring's @SubscribeMapping).
+func (s *Session) serveOrAsk(sub *subscription, f *frames.Frame) error {
+	p := &s.principal.Permissions
+	switch {
+	case p.MayServe(sub.pattern):
+		prefetch, err := prefetchOf(f, &s.broker.defaults)
+		if err != nil {
+			return err
+		}
+		sub.consumer = &consumer{prefetch: prefetch, app: true}
+		return nil
+	case auth.HasWildcard(sub.shown):
+		return forbidden(sub.shown, "serve")
+	case !p.MaySend(sub.shown):
+		return forbidden(sub.shown, "serve or send")
+	case !sub.named:
+		return errorf(CodeMissingHeader, "a SUBSCRIBE to %s needs an id header, on which its answer comes", sub.shown)
+	}
+	reply, err := newReply()
+	if err != nil {
+		return err
+	}
+	sub.pattern, sub.temp, sub.ask = reply, true, true
+	return nil
+}
+
+// ask sends the request of a SUBSCRIBE, whose headers go with it.
+func (s *Session) ask(sub *subscription, f *frames.Frame) {
+	m := s.message(f, sub.shown, sub.shown)
+	headers := make(frames.Headers, 0, len(m.Headers)+1)
+	for _, h := range m.Headers {
+		if h.Name != frames.ID && h.Name != HeaderReplyTo {
+			headers = append(headers, h)
+		}
+	}
+	m.Headers = headers.With(HeaderReplyTo, sub.pattern.String())
+	s.broker.route(m, func() {})
+}
+
+// openApp has requests of other nodes come here. The caller holds opening.
+func (q *queue) openApp() error {
+	q.closeIt = append(q.closeIt, func() {})
+	if q.broker.apps == nil {
+		return nil
+	}
+	stop, err := q.broker.apps.Serve(q.name, func(m *Message) bool {
+		return q.pattern.Match(m.Key) && q.serves() && q.offer(&Delivery{Message: m, Count: 1})
+	})
+	if err != nil {
+		q.closeIt = nil
+		return err
+	}
+	q.closeIt = append(q.closeIt, stop)
+	return nil
+}
+
+func (q *queue) serves() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.active()
+}
+
+// again gives a request to another app server, whose first one ended with it.
+func (q *queue) again(d *Delivery) {
+	b, next := q.broker, &Delivery{Message: d.Message, Count: d.Count + 1}
+	if d.Count >= mostAttempts {
+		b.failRequest(d.Message, CodeAppFailed, "app servers ended while they had the request")
+		return
+	}
+	if q.offerFirst(next) {
+		return
+	}
+	if other := b.queues.serving(d.Message.Key); other == nil || !other.offer(next) {
+		b.routeElsewhere(d.Message, func() {})
+	}
+}
+
+// offerFirst puts a request in front of the others, where somebody takes them.
+func (q *queue) offerFirst(d *Delivery) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.active() {
+		return false
+	}
+	q.ready = append([]*Delivery{d}, q.ready...)
+	q.dispatch()
+	return true
+}

@@ -1,0 +1,132 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// Request is a message to /app as a [Handler] gets it. What it says of its sender is
+// the broker's word.
+type Request struct {
+	Destination   string
+	User, Session string
+	Headers       frames.Headers
+	Body          []byte
+}
+
+// Reply is the answer to a request. Its correlation-id is the request's.
+type Reply struct {
+	Headers frames.Headers
+	Body    []byte
+}
+
+// Handler answers requests in the broker's own process. It is called concurrently.
+// A nil Reply is no answer. The text of an error is what its client reads; so wrap
+// nothing in it that is not for them. A panic fails the one request.
+type Handler func(ctx context.Context, r Request) (*Reply, error)
+
+// mostHandling is how many requests handlers answer at a time.
+const mostHandling = 1024
+
+type handlers struct {
+	mu    sync.RWMutex
+	all   []*handler
+	slots chan struct{}
+}
+
+type handler struct {
+	broker  *Broker
+	pattern auth.Pattern
+	handle  Handler
+}
+
+// Handle has h answer the requests to a pattern of /app destinations, on this node
+// and for others, until the broker is shut down. Handlers come before app servers;
+// of several that match, the first counts. It is safe for concurrent use.
+func (b *Broker) Handle(pattern string, h Handler) error {
+	p, err := auth.ParsePattern(pattern)
+	if err != nil {
+		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
+	}
+	if kind, bad := b.classify(pattern); bad != nil || kind != kindApp {
+		return fmt.Errorf("broker: handler for %q: handlers are for %s destinations", pattern, appPrefix)
+	}
+	one := &handler{broker: b, pattern: p, handle: h}
+	b.handlers.mu.Lock()
+	b.handlers.all = append(b.handlers.all, one)
+	b.handlers.mu.Unlock()
+	if b.apps == nil {
+		return nil
+	}
+	stop, err := b.apps.Serve(pattern, one.take)
+	if err != nil {
+		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
+	}
+	context.AfterFunc(b.ctx, stop)
+	return nil
+}
+
+func (h *handlers) find(key string) *handler {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, one := range h.all {
+		if one.pattern.Match(key) {
+			return one
+		}
+	}
+	return nil
+}
+
+// take answers a request in a goroutine of its own, and reports whether it is its.
+func (h *handler) take(m *Message) bool {
+	if !h.pattern.Match(m.Key) {
+		return false
+	}
+	b := h.broker
+	select {
+	case b.handlers.slots <- struct{}{}:
+	default:
+		b.failRequest(m, CodeAppBusy, "too many requests at a time; try again")
+		return true
+	}
+	b.background.Go(func() {
+		defer func() { <-b.handlers.slots }()
+		reply, err := h.call(m)
+		switch {
+		case err != nil:
+			b.failRequest(m, CodeAppFailed, err.Error())
+		case reply != nil:
+			b.answer(m, reply.Headers, reply.Body)
+		}
+	})
+	return true
+}
+
+var errPanic = errors.New("the request failed; the server's log says why")
+
+func (h *handler) call(m *Message) (reply *Reply, err error) {
+	b := h.broker
+	ctx, cancel := context.WithTimeout(b.ctx, b.appTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			b.log.Error("a handler panicked", "destination", m.Key, "session", m.Session, "panic", p, "stack", string(debug.Stack()))
+			reply, err = nil, errPanic
+		}
+	}()
+	return h.handle(ctx, Request{Destination: m.Key, User: m.User, Session: m.Session, Headers: m.Headers, Body: m.Body})
+}
+
+// sweepRequests fails the requests that nobody answered in time.
+func (b *Broker) sweepRequests(now int64) {
+	for _, m := range b.requests.late(now) {
+		b.failRequest(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.appTimeout.Round(time.Millisecond)))
+	}
+}

@@ -1,0 +1,221 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/testkit"
+)
+
+// appNodes are one node, and two that share a NATS server.
+func appNodes(t *testing.T, o broker.Options) map[string][2]*testkit.Node {
+	alone := testkit.Start(t, testkit.Options{Broker: o})
+	a := testkit.Start(t, testkit.Options{NATSPort: -1, Broker: o})
+	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Broker: o})
+	return map[string][2]*testkit.Node{"one node": {alone, alone}, "two nodes": {a, b}}
+}
+
+// caller may send to /app; it serves nothing.
+func caller(t *testing.T, n *testkit.Node, user string) *testkit.Client {
+	grants := auth.Grants{Send: []string{"/app/**"}, Subscribe: []string{"/user/**"}}
+	return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, grants))
+}
+
+func TestAppServersAnswerRequests(t *testing.T) {
+	t.Parallel()
+	for name, nodes := range appNodes(t, broker.Options{}) {
+		t.Run(name, func(t *testing.T) {
+			server, client := testkit.Dial(t, nodes[0]).Connect(), caller(t, nodes[1], "alice")
+			server.Subscribe("app", "/app/chat.*", "ack", "client-individual")
+			client.Send(frames.SEND, "destination", "/app/chat.join", "reply-to", "/temp-queue/answers", "correlation-id", "17",
+				"user", "forged", "session", "forged", "receipt", "r", "hello")
+			client.Receipt("r")
+			request := server.Message("hello")
+			require.Equal(t, "/app/chat.join", request.Get("destination"))
+			require.Equal(t, "alice", request.Get("user"))
+			require.Equal(t, client.Connected.Get("session"), request.Get("session"))
+			require.True(t, strings.HasPrefix(request.Get("reply-to"), "/reply/"))
+			require.Greater(t, len(request.Get("reply-to")), len("/reply/")+20)
+			server.Send(frames.SEND, "destination", request.Get("reply-to"), "correlation-id", request.Get("correlation-id"), "welcome")
+			server.Send(frames.ACK, "id", request.Get("ack"))
+			answer := client.Message("welcome")
+			require.Equal(t, "/temp-queue/answers", answer.Get("subscription"))
+			require.Equal(t, "17", answer.Get("correlation-id"))
+			server.Send(frames.SEND, "destination", "/user/alice/queue/x", "session", request.Get("session"), "to the session")
+			client.Quiet()
+
+			// A SUBSCRIBE of who serves nothing is one request.
+			client.Send(frames.SUBSCRIBE, "id", "ask", "destination", "/app/chat.members", "room", "1", "receipt", "r")
+			client.Receipt("r")
+			request = server.Message("")
+			require.Equal(t, "1", request.Get("room"))
+			server.Send(frames.SEND, "destination", request.Get("reply-to"), "alice, bob")
+			require.Equal(t, "ask", client.Message("alice, bob").Get("subscription"))
+		})
+	}
+}
+
+func TestRequestsThatFailAreTold(t *testing.T) {
+	t.Parallel()
+	for name, nodes := range appNodes(t, broker.Options{AppTimeout: time.Second}) {
+		t.Run(name, func(t *testing.T) {
+			client, other := caller(t, nodes[1], "alice"), caller(t, nodes[1], "alice")
+			for _, c := range []*testkit.Client{client, other} {
+				c.Subscribe("e", "/user/queue/errors")
+			}
+			client.Send(frames.SEND, "destination", "/app/nobody", "correlation-id", "1", "receipt", "r", "x")
+			f := client.Message("no app server serves /app/nobody")
+			require.Equal(t, "no-app-server", f.Get("error"))
+			require.Equal(t, "/app/nobody", f.Get("failed-destination"))
+			require.Equal(t, "1", f.Get("correlation-id"))
+			require.Equal(t, "e", f.Get("subscription"))
+			client.Receipt("r")
+			client.Send(frames.SEND, "destination", "/app/nobody", "correlation-id", "2", "reply-to", "/temp-queue/a", "x")
+			f = client.Expect(frames.MESSAGE)
+			require.Equal(t, "no-app-server", f.Get("error"))
+			require.Equal(t, "/temp-queue/a", f.Get("subscription"))
+			require.Equal(t, "2", f.Get("correlation-id"))
+
+			silent := testkit.Dial(t, nodes[0]).Connect()
+			silent.Subscribe("app", "/app/silent")
+			client.Send(frames.SEND, "destination", "/app/silent", "correlation-id", "3", "reply-to", "/temp-queue/a", "x")
+			silent.Message("x")
+			f = client.Expect(frames.MESSAGE)
+			require.Equal(t, "app-timeout", f.Get("error"))
+			require.Equal(t, "3", f.Get("correlation-id"))
+			other.Quiet()
+
+			for says, headers := range map[string][]string{
+				"a request is answered to /temp-queue/": {"destination", "/app/silent", "reply-to", "/topic/admin"},
+				"needs a name without wildcards":        {"destination", "/app/*"},
+			} {
+				c := caller(t, nodes[1], "alice")
+				c.Send(frames.SEND, headers...)
+				c.Error(says)
+			}
+			for says, destination := range map[string]string{"no serve permission": "/app/*", "clients cannot subscribe": "/reply/abc"} {
+				c := caller(t, nodes[1], "alice")
+				c.Send(frames.SUBSCRIBE, "id", "s", "destination", destination)
+				c.Error(says)
+			}
+			forger := caller(t, nodes[1], "eve")
+			forger.Send(frames.SEND, "destination", "/app/silent", "reply-to", "/reply/guessed", "x")
+			forger.Error("a request is answered to /temp-queue/")
+		})
+	}
+}
+
+func TestAKilledAppServerLosesNoRequest(t *testing.T) {
+	t.Parallel()
+	for name, nodes := range appNodes(t, broker.Options{}) {
+		t.Run(name, func(t *testing.T) {
+			const count = 50
+			doomed := testkit.Dial(t, nodes[0]).Connect()
+			doomed.Subscribe("app", "/app/work", "ack", "client-individual")
+			client := caller(t, nodes[0], "alice")
+			for i := range count {
+				client.Send(frames.SEND, "destination", "/app/work", strconv.Itoa(i))
+			}
+			for i := range count {
+				doomed.Message(strconv.Itoa(i))
+			}
+			other := testkit.Dial(t, nodes[1]).Connect()
+			other.Subscribe("app", "/app/**", "ack", "client-individual")
+			doomed.Close()
+			seen := make(map[string]bool)
+			for len(seen) < count {
+				f := other.Expect(frames.MESSAGE)
+				seen[string(f.Body)] = true
+				other.Send(frames.ACK, "id", f.Get("ack"))
+			}
+			other.Quiet()
+		})
+	}
+}
+
+func TestAppServersTakeTurns(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	var servers []*testkit.Client
+	for range 3 {
+		s := testkit.Dial(t, n).Connect()
+		s.Subscribe("app", "/app/work", "prefetch-count", "1000")
+		servers = append(servers, s)
+	}
+	client := caller(t, n, "alice")
+	for i := range 300 {
+		client.Send(frames.SEND, "destination", "/app/work", strconv.Itoa(i))
+	}
+	for _, s := range servers {
+		for range 100 {
+			s.Expect(frames.MESSAGE)
+		}
+		s.Quiet()
+	}
+}
+
+func TestGoHandlersAnswerAndPanicsAreContained(t *testing.T) {
+	t.Parallel()
+	for name, nodes := range appNodes(t, broker.Options{}) {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, nodes[0].Broker.Handle("/app/go.*", func(ctx context.Context, r broker.Request) (*broker.Reply, error) {
+				_, hasDeadline := ctx.Deadline()
+				switch r.Destination {
+				case "/app/go.panic":
+					panic("a bug")
+				case "/app/go.error":
+					return nil, errors.New("you cannot do that")
+				}
+				return &broker.Reply{Body: fmt.Appendf(nil, "%s %s %v", r.User, r.Body, hasDeadline)}, nil
+			}))
+			client := caller(t, nodes[1], "alice")
+			client.Send(frames.SEND, "destination", "/app/go.echo", "reply-to", "/temp-queue/a", "correlation-id", "1", "hello")
+			require.Equal(t, "1", client.Message("alice hello true").Get("correlation-id"))
+			client.Send(frames.SEND, "destination", "/app/go.error", "reply-to", "/temp-queue/a", "x")
+			require.Equal(t, "app-failed", client.Message("you cannot do that").Get("error"))
+			client.Send(frames.SEND, "destination", "/app/go.panic", "reply-to", "/temp-queue/a", "x")
+			require.NotContains(t, string(client.Expect(frames.MESSAGE).Body), "a bug")
+			require.Contains(t, nodes[0].Log.String(), "a bug")
+			client.Send(frames.SEND, "destination", "/app/go.echo", "reply-to", "/temp-queue/a", "again")
+			client.Message("alice again true")
+			require.ErrorContains(t, nodes[0].Broker.Handle("/topic/a", nil), "handlers are for /app/")
+		})
+	}
+}
+
+func TestNativeServicesAnswerRequests(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{NATSPort: -1})
+	nc, err := nats.Connect(n.Relay.ClientURL())
+	require.NoError(t, err)
+	defer nc.Close()
+	_, err = nc.QueueSubscribe("stompbox.app.sum.>", "stompbox", func(msg *nats.Msg) {
+		_ = msg.RespondMsg(&nats.Msg{Header: nats.Header{"content-type": []string{"text/plain"}}, Data: []byte(msg.Header.Get("user") + " gets " + string(msg.Data))})
+	})
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
+	client := caller(t, n, "alice")
+	client.Send(frames.SEND, "destination", "/app/sum.two", "reply-to", "/temp-queue/a", "correlation-id", "1", "4")
+	f := client.Message("alice gets 4")
+	require.Equal(t, "1", f.Get("correlation-id"))
+	require.Equal(t, "text/plain", f.Get("content-type"))
+	client.Send(frames.SUBSCRIBE, "id", "once", "destination", "/app/sum.three")
+	require.Equal(t, "once", client.Message("alice gets ").Get("subscription"))
+
+	// And a native program asks an app server.
+	server := testkit.Dial(t, n).Connect()
+	server.Subscribe("app", "/app/ask")
+	require.NoError(t, nc.Publish("stompbox.app.ask", []byte("bare")))
+	server.Message("bare")
+}
