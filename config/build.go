@@ -214,8 +214,8 @@ func (c *Config) Broker() broker.Options {
 		},
 		HeartBeat: broker.HeartBeat{Send: off(c.HeartBeat.Send), Receive: off(c.HeartBeat.Receive), Grace: c.HeartBeat.Grace},
 		Queues:    queues, Histories: policies, Presence: presence, Name: c.Cluster.Node,
-		DrainWindow: c.Drain.Window,
-		Outbox:      broker.OutboxOptions{MaxBytes: c.Outbox.MaxBytes, MaxFrames: c.Outbox.MaxFrames, Policy: broker.Policy(c.Outbox.Policy)},
+		DrainWindow: c.Drain.Window, AppTimeout: c.App.Timeout,
+		Outbox: broker.OutboxOptions{MaxBytes: c.Outbox.MaxBytes, MaxFrames: c.Outbox.MaxFrames, Policy: broker.Policy(c.Outbox.Policy)},
 	}
 }
 

@@ -74,7 +74,7 @@ func (c *Config) check(client bool) error {
 	if _, err := c.Presence.patterns(); err != nil {
 		problem("%w", err)
 	}
-	for key, d := range map[string]time.Duration{"events.heartbeat": c.Events.HeartBeat, "sockjs.heartbeat": c.SockJS.HeartBeat, "sockjs.disconnect_delay": c.SockJS.DisconnectDelay} {
+	for key, d := range map[string]time.Duration{"events.heartbeat": c.Events.HeartBeat, "sockjs.heartbeat": c.SockJS.HeartBeat, "sockjs.disconnect_delay": c.SockJS.DisconnectDelay, "app.timeout": c.App.Timeout} {
 		if d < time.Second {
 			problem("%s %s is too short; 1s is the least", key, d)
 		}

@@ -23,6 +23,7 @@ type Config struct {
 	Queues    Queues    `mapstructure:"queues"`
 	History   History   `mapstructure:"history"`
 	Presence  Presence  `mapstructure:"presence"`
+	App       App       `mapstructure:"app"`
 	Auth      Auth      `mapstructure:"auth"`
 	Limits    Limits    `mapstructure:"limits"`
 	HeartBeat HeartBeat `mapstructure:"heartbeat"`
@@ -151,6 +152,11 @@ type Presence struct {
 	Destinations []string `mapstructure:"destinations"`
 }
 
+// App says how requests to app servers go.
+type App struct {
+	Timeout time.Duration `mapstructure:"timeout"`
+}
+
 // Auth says who may connect, and what they may do.
 type Auth struct {
 	JWT     JWT                    `mapstructure:"jwt"`
@@ -266,6 +272,7 @@ var defaults = map[string]any{
 	"queues.transient":           broker.SpringQueues,
 	"history.replicas":           1,
 	"history.durable_idle":       "168h",
+	"app.timeout":                "30s",
 	"auth.jwt.leeway":            "5s",
 	"auth.jwt.jwks_refresh":      "1h",
 	"auth.jwt.principal_claim":   "sub",
