@@ -77,26 +77,35 @@ func checkReplyTo(f *frames.Frame) error {
 // or else one elsewhere. It calls taken once, when that is decided.
 func (b *Broker) route(m *Message, taken func()) {
 	b.counters.requests.Add(1)
-	b.requests.expect(m, b.clock.now()+int64(b.appTimeout))
-	if b.takeHere(m) {
+	if !b.requests.expect(m, b.clock.now()+int64(b.appTimeout)) {
+		b.failRequest(m, CodeAppBusy, "too many requests wait for an answer")
 		taken()
 		return
 	}
-	b.routeElsewhere(m, taken)
-}
-
-// takeHere reports whether somebody on this node has taken the request.
-func (b *Broker) takeHere(m *Message) bool {
-	if h := b.handlers.find(m.Key); h != nil {
-		return h.take(m)
+	if h := b.handlers.find(m.Key); h != nil && h.take(m) {
+		taken()
+		return
 	}
 	q := b.queues.serving(m.Key)
-	return q != nil && q.offer(&Delivery{Message: m, Count: 1})
+	if q != nil && q.offer(&Delivery{Message: m, Count: 1}) {
+		taken()
+		return
+	}
+	b.routeElsewhere(m, q != nil, taken)
 }
 
-func (b *Broker) routeElsewhere(m *Message, taken func()) {
+// routeElsewhere gives a request to another node or service. Busy says that there are
+// app servers here, which have no room.
+func (b *Broker) routeElsewhere(m *Message, busy bool, taken func()) {
+	none := func() {
+		if busy {
+			b.failRequest(m, CodeAppBusy, "the app servers of "+m.Key+" have more requests than they can take")
+		} else {
+			b.failRequest(m, CodeNoAppServer, "no app server serves "+m.Key)
+		}
+	}
 	if b.apps == nil {
-		b.failRequest(m, CodeNoAppServer, "no app server serves "+m.Key)
+		none()
 		taken()
 		return
 	}
@@ -104,7 +113,7 @@ func (b *Broker) routeElsewhere(m *Message, taken func()) {
 		defer taken()
 		switch {
 		case errors.Is(err, ErrNoAppServer):
-			b.failRequest(m, CodeNoAppServer, "no app server serves "+m.Key)
+			none()
 		case err != nil:
 			b.log.Warn("a request could not be handed on", "destination", m.Key, "session", m.Session, "error", err)
 			b.failRequest(m, CodeUnavailable, "the app servers of "+m.Key+" cannot be reached at the moment")
@@ -228,7 +237,7 @@ func (q *queue) again(d *Delivery) {
 		return
 	}
 	if other := b.queues.serving(d.Message.Key); other == nil || !other.offer(next) {
-		b.routeElsewhere(d.Message, func() {})
+		b.routeElsewhere(d.Message, other != nil, func() {})
 	}
 }
 

@@ -1,79 +1,88 @@
 package broker
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
+
+// mostRequests is how many requests of one reply destination may wait at a time.
+const mostRequests = 1000
 
 // requests are those that wait for an answer on this node, so that none waits for
-// ever: by the reply destination and the correlation id, in the order in which they
-// were sent.
+// ever: by the reply destination, in the order in which they were sent.
 type requests struct {
 	mu      sync.Mutex
-	waiting map[requestKey][]waitingRequest
+	waiting map[string][]waitingRequest
 }
-
-type requestKey struct{ reply, correlation string }
 
 type waitingRequest struct {
-	message *Message
-	until   int64 // clock time
+	message     *Message
+	correlation string
+	until       int64 // clock time
 }
 
-func keyOf(reply string, m *Message) requestKey {
-	correlation, _ := m.Headers.Lookup(HeaderCorrelationID)
-	return requestKey{reply, correlation}
+func correlationOf(m *Message) string {
+	id, _ := m.Headers.Lookup(HeaderCorrelationID)
+	return id
 }
 
-// expect notes a request, where its sender asked for an answer.
-func (r *requests) expect(m *Message, until int64) {
+// expect notes a request, where its sender asked for an answer. It reports false
+// when too many wait already.
+func (r *requests) expect(m *Message, until int64) bool {
 	reply, ok := m.Headers.Lookup(HeaderReplyTo)
 	if !ok {
-		return
+		return true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.waiting == nil {
-		r.waiting = make(map[requestKey][]waitingRequest)
+		r.waiting = make(map[string][]waitingRequest)
 	}
-	key := keyOf(reply, m)
-	r.waiting[key] = append(r.waiting[key], waitingRequest{m, until})
+	if len(r.waiting[reply]) >= mostRequests {
+		return false
+	}
+	r.waiting[reply] = append(r.waiting[reply], waitingRequest{m, correlationOf(m), until})
+	return true
 }
 
-// answered notes an answer, of whatever kind.
+// answered notes an answer, of whatever kind: the oldest request with its
+// correlation id waits no longer.
 func (r *requests) answered(m *Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := keyOf(m.Key, m)
-	if rest := r.waiting[key]; len(rest) > 1 {
-		r.waiting[key] = rest[1:]
-	} else {
-		delete(r.waiting, key)
+	all, id := r.waiting[m.Key], correlationOf(m)
+	if i := slices.IndexFunc(all, func(w waitingRequest) bool { return w.correlation == id }); i >= 0 {
+		r.keep(m.Key, slices.Delete(all, i, i+1))
 	}
+}
+
+func (r *requests) keep(reply string, rest []waitingRequest) {
+	if len(rest) == 0 {
+		delete(r.waiting, reply)
+		return
+	}
+	r.waiting[reply] = rest
 }
 
 // forget drops what waits on a reply destination that is gone.
 func (r *requests) forget(reply string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for key := range r.waiting {
-		if key.reply == reply {
-			delete(r.waiting, key)
-		}
-	}
+	delete(r.waiting, reply)
 }
 
 // late takes the requests whose time is over.
 func (r *requests) late(now int64) (late []*Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for key, all := range r.waiting {
+	for reply, all := range r.waiting {
 		n := 0 // the oldest come first
 		for n < len(all) && now >= all[n].until {
 			late = append(late, all[n].message)
 			n++
 		}
-		if n == len(all) {
-			delete(r.waiting, key)
-		} else if n > 0 {
-			r.waiting[key] = all[n:]
+		if n > 0 {
+			r.keep(reply, all[n:])
 		}
 	}
 	return late

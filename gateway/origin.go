@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -35,6 +36,12 @@ func originAllowed(r *http.Request, allowed []string) bool {
 		}
 	}
 	return false
+}
+
+// originNamed is originAllowed without "*": for what browsers send by themselves, any
+// page is not to be one that was named.
+func originNamed(r *http.Request, allowed []string) bool {
+	return originAllowed(r, slices.DeleteFunc(slices.Clone(allowed), func(one string) bool { return one == "*" }))
 }
 
 // LoopbackOrigins in a list of allowed origins stands for every port of this machine.

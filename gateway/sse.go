@@ -17,7 +17,8 @@ import (
 type EventsOptions struct {
 	Broker        *broker.Broker
 	Authenticator broker.Authenticator
-	// AllowedOrigins are as for WebSockets. Pages of these may use the cookie.
+	// AllowedOrigins are as for WebSockets. Pages of those that are named, which "*"
+	// does not, may use the cookie.
 	AllowedOrigins []string
 	// Cookie names a cookie that holds a token. Empty: none is taken.
 	Cookie string
@@ -101,7 +102,9 @@ func (e *Events) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Origin")
 	if origin := r.Header.Get("Origin"); origin != "" && originAllowed(r, e.AllowedOrigins) {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
-		w.Header().Set("Access-Control-Allow-Credentials", "true")
+		if originNamed(r, e.AllowedOrigins) {
+			w.Header().Set("Access-Control-Allow-Credentials", "true")
+		}
 	}
 }
 
@@ -158,7 +161,7 @@ func (e *Events) authenticate(r *http.Request) (*auth.Principal, error) {
 // cookies to any page's requests. They leave Origin out for pages of this host.
 func (e *Events) mayUseCookie(r *http.Request) bool {
 	if r.Header.Get("Origin") != "" {
-		return originAllowed(r, e.AllowedOrigins)
+		return originNamed(r, e.AllowedOrigins)
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "same-origin", "none":

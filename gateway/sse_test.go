@@ -312,6 +312,13 @@ func TestEventsRefuseWhatIsWrong(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 0 }, testkit.Patience, 10*time.Millisecond)
 
+	open := eventsOf(t, n, gateway.EventsOptions{AllowedOrigins: []string{"*"}, Cookie: "session"})
+	open.Start()
+	anyPage := map[string]string{"Cookie": "session=" + token, "Origin": "https://any.example"}
+	refused := ask{query: "destination=/topic/mine.1", headers: anyPage}.do(t, open)
+	require.Equal(t, http.StatusForbidden, refused.StatusCode, "* lets any page in with a token, not with the cookie of its visitor")
+	require.Empty(t, refused.Header.Get("Access-Control-Allow-Credentials"))
+
 	ok := ask{query: "destination=/topic/mine.1", headers: map[string]string{"Cookie": "session=" + token, "Origin": "https://app.example"}}.stream(t, server)
 	require.Equal(t, "https://app.example", ok.answer.Header.Get("Access-Control-Allow-Origin"))
 	require.Equal(t, "true", ok.answer.Header.Get("Access-Control-Allow-Credentials"))

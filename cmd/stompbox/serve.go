@@ -66,21 +66,25 @@ type listener struct {
 
 // newServer opens everything, so that what cannot work fails before anything is
 // served.
-func newServer(ctx context.Context, c *config.Config) (s *server, err error) {
-	s = &server{config: c, log: c.Logger(os.Stderr)}
-	authCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.cancel = cancel
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	authenticator, err := c.Authenticator(authCtx, s.log)
-	if err != nil {
+func newServer(ctx context.Context, c *config.Config) (*server, error) {
+	s := &server{config: c, log: c.Logger(os.Stderr)}
+	if err := s.setUp(ctx); err != nil {
+		s.close()
 		return nil, err
 	}
+	return s, nil
+}
+
+func (s *server) setUp(ctx context.Context) error {
+	c := s.config
+	authCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	authenticator, err := c.Authenticator(authCtx, s.log)
+	if err != nil {
+		return err
+	}
 	if s.relay, err = openRelay(c, s.log); err != nil {
-		return nil, err
+		return err
 	}
 	if most := s.relay.MaxPayload(); most < int64(c.Limits.Body) {
 		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", most, "limits.body", c.Limits.Body)
@@ -89,9 +93,9 @@ func newServer(ctx context.Context, c *config.Config) (s *server, err error) {
 	options := c.Broker()
 	options.Authenticator, options.Relay, options.Logger, options.Server = authenticator, s.relay, s.log, "stompbox/"+version()
 	if s.broker, err = broker.New(options); err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.listen()
+	return s.listen()
 }
 
 func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
