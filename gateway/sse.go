@@ -69,6 +69,10 @@ func (e *Events) Wait() { e.streams.Wait() }
 // ServeHTTP serves one stream, or the preflight request of another origin's page.
 func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.allowOrigin(w, r)
+	if r.Method == http.MethodHead { // which a GET route takes too
+		http.Error(w, "a stream of events has no end to tell the size of", http.StatusMethodNotAllowed)
+		return
+	}
 	if r.Method == http.MethodOptions {
 		w.Header().Set("Access-Control-Allow-Methods", "GET")
 		w.Header().Set("Access-Control-Allow-Headers", "Authorization, Last-Event-ID, Cache-Control")

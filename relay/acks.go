@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,64 +15,23 @@ import (
 // ackTimeout is how long the server may take to confirm one write.
 const ackTimeout = 10 * time.Second
 
-// acks matches the answers of the server to what waits for them. All answers
-// arrive on one inbox, so that hundreds of writes can be under way at the cost
-// of a map entry each.
-type acks struct {
-	inbox string // with a dot at its end
+// acks are what waits for JetStream's acknowledgements.
+type acks struct{ pending[func(error)] }
 
-	mu      sync.Mutex
-	next    uint64
-	waiting map[uint64]waitingAck
-}
-
-type waitingAck struct {
-	done  func(error)
-	since time.Time
-}
-
-// expect returns the reply subject for a message whose answer done waits for.
-func (a *acks) expect(done func(error)) (reply string, id uint64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	id = a.next
-	a.next++
-	a.waiting[id] = waitingAck{done, time.Now()}
-	return a.inbox + strconv.FormatUint(id, 36), id
-}
+// answered takes an answer of the server.
+func (a *acks) answered(id uint64, msg *nats.Msg) { a.settle(id, ackError(msg)) }
 
 // settle calls what waits for the answer, once.
 func (a *acks) settle(id uint64, err error) {
-	a.mu.Lock()
-	w, ok := a.waiting[id]
-	delete(a.waiting, id)
-	a.mu.Unlock()
-	if ok {
-		w.done(err)
+	if done, ok := a.take(id); ok {
+		done(err)
 	}
-}
-
-// answered takes an answer of the server.
-func (a *acks) answered(msg *nats.Msg) {
-	id, err := strconv.ParseUint(strings.TrimPrefix(msg.Subject, a.inbox), 36, 64)
-	if err != nil {
-		return
-	}
-	a.settle(id, ackError(msg))
 }
 
 // fail settles all that began before, with an error.
 func (a *acks) fail(before time.Time, err error) {
-	a.mu.Lock()
-	var late []uint64
-	for id, w := range a.waiting {
-		if w.since.Before(before) {
-			late = append(late, id)
-		}
-	}
-	a.mu.Unlock()
-	for _, id := range late {
-		a.settle(id, err)
+	for _, done := range a.takeOld(before) {
+		done(err)
 	}
 }
 

@@ -3,7 +3,6 @@ package relay
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,30 +24,11 @@ const (
 	takeTimeout = 30 * time.Second
 )
 
-// asking are the requests whose taking, or answer, is on its way.
-type asking struct {
-	inbox string // with a dot at its end
-
-	mu      sync.Mutex
-	next    uint64
-	waiting map[uint64]*appRequest
-}
-
+// appRequest is a request whose taking, or answer, is on its way.
 type appRequest struct {
 	message *broker.Message
 	done    func(*broker.Message, error)
-	since   time.Time
 	tries   int
-}
-
-// beginApp makes what requests need of the connection.
-func (r *Relay) beginApp() error {
-	r.asking.inbox, r.asking.waiting = nats.NewInbox()+".", make(map[uint64]*appRequest)
-	sub, err := r.conn.Subscribe(r.asking.inbox+"*", r.appAnswered)
-	if err != nil {
-		return err
-	}
-	return sub.SetPendingLimits(-1, -1) // what waits for answers bounds it
 }
 
 // Serve takes part in answering requests. See [broker.AppRelay].
@@ -90,43 +70,21 @@ func (r *Relay) Request(m *broker.Message, done func(*broker.Message, error)) {
 }
 
 func (r *Relay) sendRequest(q *appRequest) {
-	a := &r.asking
-	q.since = time.Now()
 	q.tries++
-	a.mu.Lock()
-	id := a.next
-	a.next++
-	a.waiting[id] = q
-	a.mu.Unlock()
 	msg := encode(r.prefix, q.message)
-	msg.Reply = a.inbox + strconv.FormatUint(id, 36)
+	var id uint64
+	msg.Reply, id = r.asking.expect(q)
 	if err := r.conn.PublishMsg(msg); err != nil {
-		r.settleRequest(id, nil, unavailable(err))
-	}
-}
-
-func (r *Relay) takeRequest(id uint64) *appRequest {
-	r.asking.mu.Lock()
-	defer r.asking.mu.Unlock()
-	q := r.asking.waiting[id]
-	delete(r.asking.waiting, id)
-	return q
-}
-
-func (r *Relay) settleRequest(id uint64, answer *broker.Message, err error) {
-	if q := r.takeRequest(id); q != nil {
-		q.done(answer, err)
+		if q, ok := r.asking.take(id); ok {
+			q.done(nil, unavailable(err))
+		}
 	}
 }
 
 // appAnswered takes the word of a node, or the answer of a native service.
-func (r *Relay) appAnswered(msg *nats.Msg) {
-	id, err := strconv.ParseUint(strings.TrimPrefix(msg.Subject, r.asking.inbox), 36, 64)
-	if err != nil {
-		return
-	}
-	q := r.takeRequest(id)
-	if q == nil {
+func (r *Relay) appAnswered(id uint64, msg *nats.Msg) {
+	q, ok := r.asking.take(id)
+	if !ok {
 		return // too late
 	}
 	taken := msg.Header.Get(headerTaken)
@@ -151,15 +109,7 @@ func (r *Relay) appAnswered(msg *nats.Msg) {
 
 // failRequests settles those that were sent before, with an error.
 func (r *Relay) failRequests(before time.Time, err error) {
-	r.asking.mu.Lock()
-	var late []uint64
-	for id, q := range r.asking.waiting {
-		if q.since.Before(before) {
-			late = append(late, id)
-		}
-	}
-	r.asking.mu.Unlock()
-	for _, id := range late {
-		r.settleRequest(id, nil, err)
+	for _, q := range r.asking.takeOld(before) {
+		q.done(nil, err)
 	}
 }

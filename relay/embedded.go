@@ -72,6 +72,7 @@ func (c *ClusterOptions) apply(o *server.Options) error {
 	o.Cluster = server.ClusterOpts{
 		Name: c.Name, Host: c.Host, Port: c.Port, Username: c.User, Password: c.Password,
 		PingInterval: routePing, MaxPingsOut: 2, WriteDeadline: writeTimeout,
+		PoolSize: -1, // one route to each server: all is of one account, and so on one route anyway
 	}
 	if c.TLS != nil {
 		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = c.TLS, routeTLSTimeout

@@ -17,7 +17,7 @@ const (
 	lostAfter  = 4 * helloEvery
 	// answerWithin bounds how long a flush waits for one node. A node that dies
 	// is waited for until it is forgotten.
-	answerWithin = time.Second
+	answerWithin = 2 * time.Second
 )
 
 // nodes are the other nodes on the same NATS, as far as they were heard of. A

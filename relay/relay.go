@@ -64,7 +64,7 @@ type Relay struct {
 	suspected   atomic.Bool          // live messages may have been missed
 	filled      atomic.Int64         // messages that were fetched since they did not arrive
 
-	asking   asking
+	asking   pending[*appRequest]
 	outgoing outgoing
 	writer   sync.WaitGroup
 	lost     atomic.Int64 // messages that could not be written to the connection
@@ -116,7 +116,6 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 	if r.name = o.Name; r.name == "" {
 		r.name = r.id
 	}
-	r.acks.inbox, r.acks.waiting = nats.NewInbox()+".", make(map[uint64]waitingAck)
 	r.streams.known = make(map[string]*knownStream)
 	r.histories, r.settings = newHistories(o.Prefix, o.Histories.Policies), o.Histories
 	r.interests, r.lanes = make(map[string]*interest), newLanes()
@@ -186,14 +185,10 @@ func (r *Relay) begin() error {
 	if r.js, err = jetstream.New(r.conn); err != nil {
 		return err
 	}
-	sub, err := r.conn.Subscribe(r.acks.inbox+"*", r.acks.answered)
-	if err != nil {
+	if err := r.acks.begin(r.conn, r.acks.answered); err != nil {
 		return err
 	}
-	if err := sub.SetPendingLimits(-1, -1); err != nil { // what waits for answers bounds it
-		return err
-	}
-	if err := r.beginApp(); err != nil {
+	if err := r.asking.begin(r.conn, r.appAnswered); err != nil {
 		return err
 	}
 	if err := r.watchMemory(); err != nil {
