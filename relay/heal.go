@@ -122,8 +122,8 @@ func (r *Relay) interestsByKind(h *history) (exact map[string]*interest, wild []
 func (i *interest) missed(m *broker.Message) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	last, known := i.last(m)
-	if !i.pattern.Match(m.Key) || m.Position.Seq <= last || (!known && m.Timestamp < i.since) {
+	last, seen := i.lastSeen(m)
+	if !i.pattern.Match(m.Key) || m.Position.Seq <= last || (!seen && m.Timestamp < i.since) {
 		return false
 	}
 	i.pass(m)

@@ -27,7 +27,7 @@ type interest struct {
 
 	mu    sync.Mutex // held while messages of histories are delivered
 	seen  map[string]broker.Position
-	floor map[string]uint64 // by epoch: nothing up to it was missed
+	floor map[string]uint64 // by epoch: who came then has everything up to it
 	since int64             // milliseconds since 1970; what is older is nobody's
 }
 
@@ -89,29 +89,35 @@ func (i *interest) arrived(msg *nats.Msg) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	last, known := i.last(m)
-	if m.Position.Seq <= last {
+	last, seen := i.lastSeen(m)
+	if seen && m.Position.Seq <= last {
 		return // it was fetched meanwhile
 	}
-	if known && before > last {
+	if !seen {
+		// What came up to the floor may still be on its way to some subscribers.
+		last, seen = i.floor[m.Position.Epoch]
+	}
+	if seen && before > last {
 		i.fill(m, last, before)
 	}
 	i.pass(m)
 }
 
-// last returns the place of the destination's last message that was delivered, or
-// one before which all were. Known is whether a message after it can be missing.
-func (i *interest) last(m *broker.Message) (seq uint64, known bool) {
-	if at, ok := i.seen[m.Key]; ok && at.Epoch == m.Position.Epoch {
-		return at.Seq, true
+// lastSeen returns the place of the destination's last message that was delivered.
+func (i *interest) lastSeen(m *broker.Message) (seq uint64, ok bool) {
+	at, ok := i.seen[m.Key]
+	if !ok || at.Epoch != m.Position.Epoch {
+		return 0, false
 	}
-	seq, known = i.floor[m.Position.Epoch]
-	return seq, known
+	return at.Seq, true
 }
 
 // pass delivers a message and remembers its place. The caller holds the lock.
 func (i *interest) pass(m *broker.Message) {
-	if i.seen == nil || len(i.seen) >= mostSeen {
+	if len(i.seen) >= mostSeen {
+		i.seen, i.floor = nil, nil // gaps are not noticed until each was seen again
+	}
+	if i.seen == nil {
 		i.seen = make(map[string]broker.Position)
 	}
 	i.seen[m.Key] = m.Position

@@ -53,7 +53,7 @@ func (l *lanes) run(ctx context.Context, lane int) {
 		case <-ctx.Done():
 			return
 		case msg := <-l.chans[lane]:
-			if i := l.interestOf(msg.Sub); i != nil {
+			if i := l.interestOf(ctx, msg.Sub); i != nil {
 				i.arrived(msg)
 			}
 		}
@@ -62,12 +62,12 @@ func (l *lanes) run(ctx context.Context, lane int) {
 
 // interestOf returns whose message it is, or nil when the interest has ended. The
 // first message can be here before subscribe has noted whose it is.
-func (l *lanes) interestOf(sub *nats.Subscription) *interest {
+func (l *lanes) interestOf(ctx context.Context, sub *nats.Subscription) *interest {
 	for {
 		if i, ok := l.subs.Load(sub); ok {
 			return i.(*interest)
 		}
-		if !sub.IsValid() {
+		if !sub.IsValid() || ctx.Err() != nil {
 			return nil
 		}
 		time.Sleep(50 * time.Microsecond)

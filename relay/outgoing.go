@@ -28,6 +28,9 @@ type outgoing struct {
 func (o *outgoing) push(m *nats.Msg) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.closed {
+		return nats.ErrConnectionClosed
+	}
 	if len(o.queue) >= mostOutgoing || o.bytes+len(m.Data) > mostOutgoingBytes && o.bytes > 0 {
 		return errSlowLink
 	}

@@ -1,0 +1,40 @@
+package relay
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+)
+
+// TestAMessageOnItsWayIsNotTakenForOneThatWasSeen: one subscriber was given the past
+// up to a message that others of the interest have not had yet.
+func TestAMessageOnItsWayIsNotTakenForOneThatWasSeen(t *testing.T) {
+	t.Parallel()
+	match, err := auth.ParsePattern("/topic/**")
+	require.NoError(t, err)
+	r := &Relay{prefix: DefaultPrefix, interests: make(map[string]*interest)}
+	r.histories = newHistories(DefaultPrefix, []broker.HistoryPolicy{{Name: "all", Match: match}})
+	var got []string
+	pattern, err := auth.ParsePattern("/topic/a")
+	require.NoError(t, err)
+	i := &interest{relay: r, pattern: pattern, deliver: func(m *broker.Message) { got = append(got, m.ID) }}
+	r.interests["/topic/a"] = i
+	arrive := func(seq, before int) {
+		i.arrived(&nats.Msg{Subject: "stompbox.topic.a", Header: nats.Header{
+			"Nats-Stream": {"stompbox_history_all_epoch"}, "Nats-Subject": {"stompbox.history.all.topic.a"},
+			"Nats-Sequence": {strconv.Itoa(seq)}, "Nats-Last-Sequence": {strconv.Itoa(before)},
+		}})
+	}
+	r.rebase(pattern, "epoch", 5)
+	arrive(5, 4)
+	arrive(5, 4) // fetched and live
+	arrive(6, 5)
+	r.rebase(pattern, "epoch", 9) // what was seen counts more
+	arrive(7, 6)
+	require.Equal(t, []string{"epoch-5", "epoch-6", "epoch-7"}, got)
+}
