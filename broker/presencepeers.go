@@ -1,0 +1,154 @@
+package broker
+
+import "encoding/json"
+
+// nodePresence is what another node told.
+type nodePresence struct {
+	heard uint64 // the number of the last change
+	users map[string]map[string]bool
+}
+
+// presenceChange is what a node tells the others.
+type presenceChange struct {
+	Number      uint64 `json:"n"`
+	Join        bool   `json:"join"`
+	Destination string `json:"destination"`
+	User        string `json:"user"`
+}
+
+// presenceState is all that a node has to tell.
+type presenceState struct {
+	Number uint64              `json:"n"`
+	Users  map[string][]string `json:"users"`
+}
+
+// join has the other nodes tell what they know.
+func (p *presence) join() error {
+	if len(p.patterns) == 0 {
+		return nil
+	}
+	c := p.broker.cluster
+	if err := c.Answer(presenceSubject, func([]byte) []byte { return p.state() }); err != nil {
+		return err
+	}
+	if err := c.Listen(presenceSubject, p.heard); err != nil {
+		return err
+	}
+	c.WatchNodes(p.nodeChanged)
+	p.catchUp()
+	return nil
+}
+
+// state is what this node has to tell.
+func (p *presence) state() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := presenceState{Number: p.told, Users: make(map[string][]string, len(p.own))}
+	for destination, users := range p.own {
+		for user := range users {
+			s.Users[destination] = append(s.Users[destination], user)
+		}
+	}
+	body, err := json.Marshal(s)
+	if err != nil {
+		return nil
+	}
+	return body
+}
+
+// heard takes a change that another node tells.
+func (p *presence) heard(id string, body []byte) {
+	var c presenceChange
+	if json.Unmarshal(body, &c) != nil {
+		return
+	}
+	p.mu.Lock()
+	n := p.nodes[id]
+	missed := n == nil || c.Number > n.heard+1
+	if n != nil && c.Number == n.heard+1 {
+		n.heard = c.Number
+		p.apply(n, c.Destination, c.User, c.Join)
+	}
+	p.mu.Unlock()
+	if missed {
+		p.broker.background.Go(p.catchUp)
+	}
+}
+
+// apply notes what is true of one node now. The caller holds the lock.
+func (p *presence) apply(n *nodePresence, destination, user string, join bool) {
+	users := n.users[destination]
+	if users[user] == join {
+		return
+	}
+	if users == nil {
+		users = make(map[string]bool)
+		n.users[destination] = users
+	}
+	if join {
+		users[user] = true
+	} else if delete(users, user); len(users) == 0 {
+		delete(n.users, destination)
+	}
+	p.change(destination, user, join)
+}
+
+// catchUp asks all nodes for all they have to tell.
+func (p *presence) catchUp() {
+	answers, _ := p.broker.cluster.Ask(p.broker.ctx, presenceSubject, nil)
+	for _, one := range answers {
+		var s presenceState
+		if json.Unmarshal(one.Body, &s) == nil {
+			p.replace(one.Node, s)
+		}
+	}
+}
+
+// replace takes all that a node has to tell in place of what it told before.
+func (p *presence) replace(id string, s presenceState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.nodes[id]
+	if n == nil {
+		n = &nodePresence{users: make(map[string]map[string]bool)}
+		p.nodes[id] = n
+	} else if s.Number < n.heard {
+		return // older than what is known
+	}
+	n.heard = s.Number
+	now := make(map[string]map[string]bool, len(s.Users))
+	for destination, users := range s.Users {
+		now[destination] = make(map[string]bool, len(users))
+		for _, user := range users {
+			now[destination][user] = true
+			p.apply(n, destination, user, true)
+		}
+	}
+	for destination, users := range n.users {
+		for user := range users {
+			if !now[destination][user] {
+				p.apply(n, destination, user, false)
+			}
+		}
+	}
+}
+
+// nodeChanged takes back what a node told that is gone, and asks a new one.
+func (p *presence) nodeChanged(id string, here bool) {
+	if here {
+		p.broker.background.Go(p.catchUp)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.nodes[id]
+	if n == nil {
+		return
+	}
+	for destination, users := range n.users {
+		for user := range users {
+			p.apply(n, destination, user, false)
+		}
+	}
+	delete(p.nodes, id)
+}

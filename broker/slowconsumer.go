@@ -1,0 +1,70 @@
+package broker
+
+// makeRoom applies the policy and reports whether the item can be queued.
+func (o *outbox) makeRoom(it item) bool {
+	switch o.options.Policy {
+	case PolicyDropOldest:
+		o.dropOldest(len(it.data))
+		return o.fitsQueue(it)
+	case PolicyConflate:
+		if o.newest == nil {
+			o.conflate()
+		}
+		_, replaces := o.newest[conflateKey{it.sub, it.destination}]
+		return replaces || o.fitsQueue(it)
+	}
+	return false
+}
+
+// fitsQueue is fits where a policy has dropped what it may: messages may take the
+// room again that is being written, which is no more than was queued once. Frames
+// that no policy drops may not.
+func (o *outbox) fitsQueue(it item) bool {
+	if it.sub == nil {
+		return o.fits(len(it.data))
+	}
+	frames, bytes := o.frames-o.flying.frames, o.bytes-o.flying.bytes
+	return frames == 0 || (frames < o.options.MaxFrames && bytes+len(it.data) <= o.options.MaxBytes)
+}
+
+// dropOldest drops messages from the front, a quarter of the limits at a time,
+// so that its cost is shared by many pushes.
+func (o *outbox) dropOldest(size int) {
+	wantFrames := o.options.MaxFrames*3/4 + o.flying.frames
+	wantBytes := o.options.MaxBytes*3/4 - size + o.flying.bytes
+	kept := o.queue[:0]
+	for _, it := range o.queue {
+		if it.sub != nil && (o.frames > wantFrames || o.bytes > wantBytes) {
+			o.frames--
+			o.bytes -= len(it.data)
+			o.dropped.Add(1)
+			continue
+		}
+		kept = append(kept, it)
+	}
+	clear(o.queue[len(kept):])
+	o.queue = kept
+}
+
+// conflate keeps the newest message per subscription and destination, at the
+// place of the oldest, and indexes the queue so that the next ones replace theirs.
+func (o *outbox) conflate() {
+	o.newest = make(map[conflateKey]int)
+	kept := o.queue[:0]
+	for _, it := range o.queue {
+		key := conflateKey{it.sub, it.destination}
+		if at, ok := o.newest[key]; ok && it.sub != nil {
+			o.frames--
+			o.bytes -= len(kept[at].data)
+			o.dropped.Add(1)
+			kept[at] = it
+			continue
+		}
+		if it.sub != nil {
+			o.newest[key] = len(kept)
+		}
+		kept = append(kept, it)
+	}
+	clear(o.queue[len(kept):])
+	o.queue = kept
+}
