@@ -70,6 +70,7 @@ func (b *Broker) Handle(pattern string, h Handler) error {
 		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
 	}
 	context.AfterFunc(b.ctx, stop)
+	b.flush(pattern)
 	return nil
 }
 

@@ -23,8 +23,12 @@ func (s *Session) subscribe(f *frames.Frame) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := f.Headers.Lookup(frames.Receipt); ok && group != nil {
-		s.flushInterest(group)
+	if _, ok := f.Headers.Lookup(frames.Receipt); ok {
+		if group != nil {
+			s.flushInterest(group)
+		} else if sub.consumer.app {
+			s.broker.flush(sub.shown)
+		}
 	}
 	if sub.ask {
 		s.flushInterest(group)
@@ -89,13 +93,21 @@ func (s *Session) flushInterest(g *group) {
 	if g.confirmed.Load() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.broker.ctx, flushTimeout)
-	defer cancel()
-	if err := s.broker.relay.Flush(ctx); err != nil {
-		s.broker.log.Warn("an interest was not confirmed; messages of other nodes may be missed until the relay is back", "destination", g.pattern.String(), "error", err)
-		return
+	if s.broker.flush(g.pattern.String()) {
+		g.confirmed.Store(true)
 	}
-	g.confirmed.Store(true)
+}
+
+// flush waits until the other nodes know of all interests, and reports whether that
+// was confirmed. The destination is for the log.
+func (b *Broker) flush(destination string) bool {
+	ctx, cancel := context.WithTimeout(b.ctx, flushTimeout)
+	defer cancel()
+	err := b.relay.Flush(ctx)
+	if err != nil {
+		b.log.Warn("an interest was not confirmed; messages of other nodes may be missed until the relay is back", "destination", destination, "error", err)
+	}
+	return err == nil
 }
 
 // subscriptionName is how a session finds a subscription: by id, or in 1.0 by

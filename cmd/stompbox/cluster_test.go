@@ -29,7 +29,7 @@ func clusterOf(t *testing.T, n int, env []string, args ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, env: env, args: args, nodes: make([]*process, n)}
 	for range n {
-		address, err := freeAddress()
+		address, err := testAddress()
 		require.NoError(t, err)
 		c.routes, c.data = append(c.routes, address), append(c.data, t.TempDir())
 	}

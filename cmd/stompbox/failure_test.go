@@ -122,7 +122,7 @@ func TestRollingRestartMissesNothing(t *testing.T) {
 // TestEverythingHealsAfterNATSWasAway kills the process in which NATS is, and
 // starts it again on its data, under a broker that uses it from outside.
 func TestEverythingHealsAfterNATSWasAway(t *testing.T) {
-	address, err := freeAddress()
+	address, err := testAddress()
 	require.NoError(t, err)
 	data, file := t.TempDir(), historyConfig(t, 1)
 	hub := serve(t, nil, "--dev", "--nats-listen", address, "--data-dir", data, "-c", file)

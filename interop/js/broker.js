@@ -12,14 +12,14 @@ globalThis.WebSocket ??= WebSocket;
 
 const binary = fileURLToPath(new URL("../../bin/stompbox", import.meta.url));
 
+// freePort finds one below those that the system gives to outgoing connections, so
+// that it stays free while the broker on it is restarted.
 export function freePort() {
   return new Promise((resolve, reject) => {
+    const port = 10000 + Math.floor(Math.random() * 10000);
     const server = net.createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+    server.once("error", (error) => (error.code === "EADDRINUSE" ? resolve(freePort()) : reject(error)));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(port)));
   });
 }
 
