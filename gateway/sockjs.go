@@ -101,7 +101,13 @@ func (h *SockJS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.open()
 	defer h.leave(words[1], g)
 	h.handler.ServeHTTP(w, r)
+	// The library forgets this request in a goroutine of its own. The answer ends when
+	// this returns, and a client whose next request came before would be refused.
+	time.Sleep(detachTime)
 }
+
+// detachTime is what that takes, and some more.
+const detachTime = 2 * time.Millisecond
 
 // gate is whether a session has a request on which messages can travel now. The
 // library would keep without bounds what is sent between two polls.
