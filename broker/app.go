@@ -50,9 +50,6 @@ const (
 // mostAttempts is how often a request is given to app servers that die with it.
 const mostAttempts = 5
 
-// servesApp are the deliveries of requests: without dead letters.
-var servesApp = QueuePolicy{MaxDeliveries: -1}
-
 // request checks a SEND to /app and returns what carries it out. Its RECEIPT says
 // that an app server has it, or that the sender was told why not.
 func (s *Session) request(f *frames.Frame, destination string) (step, error) {

@@ -25,10 +25,6 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Drain has [Broker.Draining] be true and no session opened any more, while those
-// that are open go on. A Shutdown has to follow.
-func (b *Broker) Drain() { b.draining.Store(true) }
-
 func (b *Broker) drain(ctx context.Context) error {
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()

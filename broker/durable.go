@@ -7,8 +7,8 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// neverDead is what durable subscriptions are like: what their client cannot
-// handle comes again, as a history has no dead letters.
+// neverDead is what durable subscriptions and app servers are like: what their client
+// cannot handle comes again, as neither has dead letters.
 var neverDead = QueuePolicy{MaxDeliveries: -1}
 
 // consumeDurable makes a subscription to a topic one that the store remembers

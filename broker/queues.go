@@ -118,11 +118,10 @@ func (q *queues) acquire(b *Broker, name string, c *consumer) *queue {
 		q.open = make(map[string]*queue)
 	}
 	fresh := &queue{broker: b, name: name, policy: b.defaults.policy(name), transient: c.transient, durable: c.durable, app: c.app}
-	switch {
-	case fresh.durable != nil:
+	if c.durable != nil || c.app {
 		fresh.policy = &neverDead
-	case fresh.app:
-		fresh.policy = &servesApp
+	}
+	if c.app {
 		fresh.pattern, _ = auth.ParsePattern(name) // checked by its SUBSCRIBE
 	}
 	one := q.open[fresh.key()]

@@ -13,9 +13,9 @@ import (
 
 // OpenDurable consumes a durable subscription. See [broker.HistoryStore].
 func (r *Relay) OpenDurable(ctx context.Context, d broker.Durable, deliver func(*broker.Delivery)) (broker.QueueReader, error) {
-	h := r.histories[d.History]
-	if h == nil {
-		return nil, errors.New("relay: there is no history " + d.History)
+	h, err := r.historyNamed(d.History)
+	if err != nil {
+		return nil, err
 	}
 	stream, err := r.streamOf(ctx, h)
 	if err != nil {

@@ -83,11 +83,19 @@ func (r *Relay) epochOf(stream string) (*history, string) {
 	return nil, ""
 }
 
+// historyNamed returns the history of a policy.
+func (r *Relay) historyNamed(name string) (*history, error) {
+	if h := r.histories[name]; h != nil {
+		return h, nil
+	}
+	return nil, fmt.Errorf("relay: there is no history %q", name)
+}
+
 // historyPlace says where a message of a history is to be written.
 func (r *Relay) historyPlace(ctx context.Context, name, key string) (place, error) {
-	h := r.histories[name]
-	if h == nil {
-		return place{}, fmt.Errorf("relay: there is no history %q", name)
+	h, err := r.historyNamed(name)
+	if err != nil {
+		return place{}, err
 	}
 	stream, err := r.streamOf(ctx, h)
 	return place{stream, Subject(h.prefix, key), h.prefix}, err

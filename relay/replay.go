@@ -3,7 +3,6 @@ package relay
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -15,9 +14,9 @@ import (
 
 // Replay delivers the past. See [broker.HistoryStore].
 func (r *Relay) Replay(ctx context.Context, q broker.ReplayRequest, deliver func(*broker.Message) error) (broker.Replayed, error) {
-	h := r.histories[q.History]
-	if h == nil {
-		return broker.Replayed{}, fmt.Errorf("relay: there is no history %q", q.History)
+	h, err := r.historyNamed(q.History)
+	if err != nil {
+		return broker.Replayed{}, err
 	}
 	stream, state, err := r.stateOf(ctx, h)
 	if err != nil {
