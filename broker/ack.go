@@ -34,10 +34,10 @@ func (s *Session) acknowledge(f *frames.Frame) error {
 	}
 	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
 		id := strings.Clone(id)
-		return s.inTransaction(name, 0, step{run: func() error { settle(id); return nil }})
+		return s.inTransaction(name, step{now: func() error { settle(id); return nil }})
 	}
-	if _, ok := f.Headers.Lookup(frames.Receipt); ok && f.Command == frames.ACK && one.consumer != nil {
-		s.ack(one, id, s.line.expect(f, 0))
+	if receipt, ok := f.Headers.Lookup(frames.Receipt); ok && f.Command == frames.ACK && one.consumer != nil {
+		s.ack(one, id, s.line.expect(receipt, 0))
 		return errLater
 	}
 	settle(id)

@@ -50,17 +50,6 @@ const (
 // mostAttempts is how often a request is given to app servers that die with it.
 const mostAttempts = 5
 
-// request checks a SEND to /app and returns what carries it out. Its RECEIPT says
-// that an app server has it, or that the sender was told why not.
-func (s *Session) request(f *frames.Frame, destination string) (step, error) {
-	m := s.message(f, destination, destination)
-	return step{run: func() error {
-		a := s.line.expect(f, len(m.Body))
-		s.broker.route(m, func() { a.resolve(nil) })
-		return errLater
-	}}, nil
-}
-
 // checkReplyTo refuses a reply-to of a request that is not the session's own: an app
 // server would answer there with what it may and the client may not.
 func checkReplyTo(f *frames.Frame) error {
@@ -71,21 +60,21 @@ func checkReplyTo(f *frames.Frame) error {
 }
 
 // route gives a request to whom it is for: a handler or an app server of this node
-// or else one elsewhere. It calls taken once, when that is decided.
-func (b *Broker) route(m *Message, taken func()) {
+// or else one elsewhere. It calls taken once, when that is decided: with nil when one
+// has it or its sender's session was told why not, else with the reason.
+func (b *Broker) route(m *Message, taken func(error)) {
 	b.counters.requests.Add(1)
 	if !b.requests.expect(m, b.clock.now()+int64(b.appTimeout)) {
-		b.failRequest(m, CodeAppBusy, "too many requests wait for an answer")
-		taken()
+		taken(b.failRequest(m, CodeAppBusy, "too many requests wait for an answer"))
 		return
 	}
 	if h := b.handlers.find(m.Key); h != nil && h.take(m) {
-		taken()
+		taken(nil)
 		return
 	}
 	q := b.queues.serving(m.Key)
 	if q != nil && q.offer(&Delivery{Message: m, Count: 1}) {
-		taken()
+		taken(nil)
 		return
 	}
 	b.routeElsewhere(m, q != nil, taken)
@@ -93,29 +82,29 @@ func (b *Broker) route(m *Message, taken func()) {
 
 // routeElsewhere gives a request to another node or service. Busy says that there are
 // app servers here, which have no room.
-func (b *Broker) routeElsewhere(m *Message, busy bool, taken func()) {
-	none := func() {
+func (b *Broker) routeElsewhere(m *Message, busy bool, taken func(error)) {
+	none := func() error {
 		if busy {
-			b.failRequest(m, CodeAppBusy, "the app servers of "+m.Key+" have more requests than they can take")
-		} else {
-			b.failRequest(m, CodeNoAppServer, "no app server serves "+m.Key)
+			return b.failRequest(m, CodeAppBusy, "the app servers of "+m.Key+" have more requests than they can take")
 		}
+		return b.failRequest(m, CodeNoAppServer, "no app server serves "+m.Key)
 	}
 	if b.apps == nil {
-		none()
-		taken()
+		taken(none())
 		return
 	}
 	b.apps.Request(m, func(answer *Message, err error) {
-		defer taken()
 		switch {
 		case errors.Is(err, ErrNoAppServer):
-			none()
+			taken(none())
 		case err != nil:
 			b.log.Warn("a request could not be handed on", "destination", m.Key, "session", m.Session, "error", err)
-			b.failRequest(m, CodeUnavailable, "the app servers of "+m.Key+" cannot be reached at the moment")
+			taken(b.failRequest(m, CodeUnavailable, "the app servers of "+m.Key+" cannot be reached at the moment"))
 		case answer != nil:
 			b.answer(m, answer.Headers, answer.Body)
+			taken(nil)
+		default:
+			taken(nil)
 		}
 	})
 }
@@ -139,33 +128,47 @@ func (b *Broker) answer(m *Message, headers frames.Headers, body []byte) {
 }
 
 // failRequest tells who sent a request that it failed: where the answer was to
-// come, or else on the session's /user/queue/errors.
-func (b *Broker) failRequest(m *Message, code Code, why string) {
+// come, or else on the session's /user/queue/errors. Where there is no session it
+// returns the error for whoever can tell.
+func (b *Broker) failRequest(m *Message, code Code, why string) error {
 	b.counters.requestsFailed.Add(1)
-	headers := frames.Headers{
-		{Name: HeaderError, Value: string(code)}, {Name: frames.MessageHeader, Value: why},
-		{Name: HeaderFailed, Value: m.Key}, {Name: frames.ContentType, Value: "text/plain"},
-	}
 	if _, ok := m.Headers.Lookup(HeaderReplyTo); ok {
-		b.answer(m, headers, []byte(why))
-		return
+		b.answer(m, failureHeaders(m.Key, code, why), []byte(why))
+		return nil
 	}
-	if id, ok := m.Headers.Lookup(HeaderCorrelationID); ok {
-		headers = headers.With(HeaderCorrelationID, id)
+	if m.Session == "" {
+		return errorf(code, "%s", why)
+	}
+	b.tellFailure(origin{&auth.Principal{Name: m.User}, m.Session}, m.Key, correlationOf(m), code, why)
+	return nil
+}
+
+// tellFailure tells a session on its /user/queue/errors that something failed which
+// it had sent. The correlation id is the message's, or "".
+func (b *Broker) tellFailure(to origin, failed, correlation string, code Code, why string) {
+	headers := failureHeaders(failed, code, why)
+	if correlation != "" {
+		headers = headers.With(HeaderCorrelationID, correlation)
 	}
 	_ = b.publish(&Message{
-		ID: b.nextID(), Destination: errorsDestination, Key: userKey(m.User, errorsDestination), ToSession: m.Session,
+		ID: b.nextID(), Destination: errorsDestination, Key: userKey(to.principal.Name, errorsDestination), ToSession: to.session,
 		Timestamp: time.Now().UnixMilli(), Headers: headers, Body: []byte(why),
 	})
 }
 
+func failureHeaders(failed string, code Code, why string) frames.Headers {
+	return frames.Headers{
+		{Name: HeaderError, Value: string(code)}, {Name: frames.MessageHeader, Value: why},
+		{Name: HeaderFailed, Value: strings.Clone(failed)}, {Name: frames.ContentType, Value: "text/plain"},
+	}
+}
+
 // serveOrAsk makes a SUBSCRIBE to /app what it is: of who may serve it an app
 // server, of anybody else one request, whose answer comes on the subscription
-// (Spring's @SubscribeMapping).
+// (Spring's @SubscribeMapping). It was admitted.
 func (s *Session) serveOrAsk(sub *subscription, f *frames.Frame) error {
-	p := &s.principal.Permissions
 	switch {
-	case p.MayServe(sub.pattern):
+	case s.principal.Permissions.MayServe(sub.pattern):
 		prefetch, err := prefetchOf(f, &s.broker.defaults)
 		if err != nil {
 			return err
@@ -174,8 +177,6 @@ func (s *Session) serveOrAsk(sub *subscription, f *frames.Frame) error {
 		return nil
 	case auth.HasWildcard(sub.shown):
 		return forbidden(sub.shown, "serve")
-	case !p.MaySend(sub.shown):
-		return forbidden(sub.shown, "serve or send")
 	case !sub.named:
 		return errorf(CodeMissingHeader, "a SUBSCRIBE to %s needs an id header, on which its answer comes", sub.shown)
 	}
@@ -189,7 +190,7 @@ func (s *Session) serveOrAsk(sub *subscription, f *frames.Frame) error {
 
 // ask sends the request of a SUBSCRIBE, whose headers go with it.
 func (s *Session) ask(sub *subscription, f *frames.Frame) {
-	m := s.message(f, sub.shown, sub.shown)
+	m := s.broker.message(s.origin(), f, sub.shown, sub.shown)
 	headers := make(frames.Headers, 0, len(m.Headers)+1)
 	for _, h := range m.Headers {
 		if h.Name != frames.ID && h.Name != HeaderReplyTo {
@@ -197,7 +198,7 @@ func (s *Session) ask(sub *subscription, f *frames.Frame) {
 		}
 	}
 	m.Headers = headers.With(HeaderReplyTo, sub.pattern.String())
-	s.broker.route(m, func() {})
+	s.broker.route(m, func(error) {})
 }
 
 // openApp has requests of other nodes come here. The caller holds opening.
@@ -227,14 +228,14 @@ func (q *queue) serves() bool {
 func (q *queue) again(d *Delivery) {
 	b, next := q.broker, &Delivery{Message: d.Message, Count: d.Count + 1}
 	if d.Count >= mostAttempts {
-		b.failRequest(d.Message, CodeAppFailed, "app servers ended while they had the request")
+		_ = b.failRequest(d.Message, CodeAppFailed, "app servers ended while they had the request")
 		return
 	}
 	if q.offerFirst(next) {
 		return
 	}
 	if other := b.queues.serving(d.Message.Key); other == nil || !other.offer(next) {
-		b.routeElsewhere(d.Message, other != nil, func() {})
+		b.routeElsewhere(d.Message, other != nil, func(error) {})
 	}
 }
 

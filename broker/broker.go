@@ -29,6 +29,7 @@ type Broker struct {
 	apps      AppRelay // nil: app servers of this node alone
 	handlers  handlers
 	requests  requests
+	gates     gates
 
 	node     string // begins the ids that this node makes
 	name     string // what people call it
@@ -66,6 +67,7 @@ func New(o Options) (*Broker, error) {
 	b.histories = o.Histories
 	b.apps, _ = o.Relay.(AppRelay)
 	b.handlers.slots = make(chan struct{}, mostHandling)
+	b.gates = newGates(o.Interceptors)
 	b.cluster, _ = o.Relay.(Cluster)
 	if b.name = o.Name; b.name == "" {
 		b.name = b.node

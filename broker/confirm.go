@@ -55,8 +55,8 @@ func (s *Session) pushReceipt(id string) {
 
 // expect takes a place in the line for a frame whose outcome is not known yet.
 // It waits while too many are open, which keeps the session from being read.
-func (l *line) expect(f *frames.Frame, bytes int) *answer {
-	a := &answer{line: l, receipt: strings.Clone(f.Get(frames.Receipt)), bytes: bytes}
+func (l *line) expect(receipt string, bytes int) *answer {
+	a := &answer{line: l, receipt: strings.Clone(receipt), bytes: bytes}
 	most := l.session.broker.defaults.MaxUnconfirmed
 	l.mu.Lock()
 	for len(l.waiting) > 0 && (len(l.waiting) >= most || l.bytes+bytes > mostUnconfirmedBytes) {

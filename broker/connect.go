@@ -103,9 +103,11 @@ func (s *Session) refresh(token []byte) error {
 		if sub.temp {
 			continue // whose reply it is was decided by a SEND
 		}
-		asked, err := auth.ParsePattern(strings.Replace(sub.shown, presencePrefix, topicPrefix, 1))
-		if err != nil || !fresh.Permissions.MaySubscribe(asked) {
-			return forbidden(sub.shown, "subscribe")
+		if err := s.broker.readmit(fresh, s, sub); err != nil {
+			return err
+		}
+		if c := sub.consumer; c != nil && c.app && !fresh.Permissions.MayServe(sub.pattern) {
+			return forbidden(sub.shown, "serve")
 		}
 	}
 	s.setPrincipal(fresh)

@@ -19,43 +19,39 @@ const (
 )
 
 // enqueue checks a SEND to a queue and returns what carries it out.
-func (s *Session) enqueue(f *frames.Frame, destination string) (step, error) {
-	b := s.broker
+func (b *Broker) enqueue(f *frames.Frame, m *Message) (step, error) {
 	if b.store == nil {
-		return step{}, noStore(destination)
+		return step{}, noStore(m.Key)
 	}
-	m := s.message(f, destination, destination)
-	if b.defaults.transient(destination) || isTrue(f, HeaderAutoDelete) {
-		return step{run: func() error { return b.sendTransient(m) }}, nil
+	if b.defaults.transient(m.Key) || isTrue(f, HeaderAutoDelete) {
+		return step{size: len(m.Body), now: func() error { return b.sendTransient(m) }}, nil
 	}
-	policy := b.defaults.policy(destination)
+	policy := b.defaults.policy(m.Key)
 	o := StoreOptions{Queue: policy.options()}
 	if value, ok := f.Headers.Lookup(HeaderPersistent); ok && strings.EqualFold(value, "false") {
 		o.Queue = QueueOptions{Memory: true}
 	}
-	return s.storing(f, m, o, policy.MaxAge, &b.counters.stored)
+	return b.storing(f, m, o, policy.MaxAge, &b.counters.stored)
 }
 
 // storing returns what writes a SEND to the store, which has the last word. The
 // message expires when its sender says, and after maxAge where that is not 0.
-func (s *Session) storing(f *frames.Frame, m *Message, o StoreOptions, maxAge time.Duration, count *atomic.Int64) (step, error) {
-	b := s.broker
+func (b *Broker) storing(f *frames.Frame, m *Message, o StoreOptions, maxAge time.Duration, count *atomic.Int64) (step, error) {
 	asked, bad := expiry(f)
 	if bad != nil {
 		return step{}, bad
 	}
 	now := time.Now()
 	if o.Expires = expires(asked, maxAge, now); o.Expires > 0 && o.Expires <= now.UnixMilli() {
-		return step{run: func() error { b.counters.expired.Add(1); return nil }}, nil
+		return step{now: func() error { b.counters.expired.Add(1); return nil }}, nil
 	}
 	o.DedupID = strings.Clone(f.Get(HeaderDedupID))
 	return step{
-		run: func() error {
-			a := s.line.expect(f, len(m.Body))
-			b.store.Store(m, o, func(err error) { a.resolve(b.stored(m, err, count)) })
-			return errLater
+		later: func(done func(error)) {
+			b.store.Store(m, o, func(err error) { done(b.stored(m, err, count)) })
 		},
 		store: &StoreRequest{Message: m, Options: o},
+		size:  len(m.Body),
 	}, nil
 }
 

@@ -94,7 +94,7 @@ func (h *handler) take(m *Message) bool {
 	select {
 	case b.handlers.slots <- struct{}{}:
 	default:
-		b.failRequest(m, CodeAppBusy, "too many requests at a time; try again")
+		_ = b.failRequest(m, CodeAppBusy, "too many requests at a time; try again")
 		return true
 	}
 	b.background.Go(func() {
@@ -102,7 +102,7 @@ func (h *handler) take(m *Message) bool {
 		reply, err := h.call(m)
 		switch {
 		case err != nil:
-			b.failRequest(m, CodeAppFailed, err.Error())
+			_ = b.failRequest(m, CodeAppFailed, err.Error())
 		case reply != nil:
 			b.answer(m, reply.Headers, reply.Body)
 		}
@@ -128,6 +128,6 @@ func (h *handler) call(m *Message) (reply *Reply, err error) {
 // sweepRequests fails the requests that nobody answered in time.
 func (b *Broker) sweepRequests(now int64) {
 	for _, m := range b.requests.late(now) {
-		b.failRequest(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.appTimeout.Round(time.Millisecond)))
+		_ = b.failRequest(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.appTimeout.Round(time.Millisecond)))
 	}
 }

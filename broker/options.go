@@ -118,6 +118,9 @@ type Options struct {
 	// AppTimeout is how long a request to /app may take before its sender is told that
 	// nobody answers. Default 30 s.
 	AppTimeout time.Duration
+	// Interceptors look at each SEND and SUBSCRIBE before it is carried out; the first
+	// one is asked first, and the permissions last.
+	Interceptors []Interceptor
 	// DrainWindow is over how long Shutdown spreads the end of the sessions, so that
 	// their clients do not all come to other nodes at once. Few sessions take less.
 	// Default at once.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -8,93 +9,160 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
+// origin is on whose behalf something is sent. Over HTTP there is no session.
+type origin struct {
+	principal *auth.Principal
+	session   string
+}
+
+func (s *Session) origin() origin { return origin{s.principal, s.id} }
+
 // send handles a SEND: checks first, then at once or at COMMIT.
 func (s *Session) send(f *frames.Frame) error {
-	if !s.rate.allow(s.broker.clock.now(), s.broker.limits.MessageRate) {
-		return errorf(CodeMessageRate, "more than %d messages a second", s.broker.limits.MessageRate)
+	b := s.broker
+	if !s.rate.allow(b.clock.now(), b.limits.MessageRate) {
+		return errorf(CodeMessageRate, "more than %d messages a second", b.limits.MessageRate)
 	}
 	destination := f.Get(frames.Destination)
-	kind, bad := s.broker.classify(destination)
-	if bad != nil {
-		return bad
+	if destination == tokenDestination {
+		token := f.Body
+		return s.do(f, step{now: func() error { return s.refresh(token) }})
 	}
-	if kind == kindApp {
-		if err := checkReplyTo(f); err != nil {
-			return err
-		}
+	kind, destination, err := b.admitSend(s.origin(), destination, f)
+	var told *rejection
+	if errors.As(err, &told) {
+		b.tellRejected(s.origin(), f, told.why)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if kind == 0 {
+		b.counters.rejected.Add(1)
+		return nil
 	}
 	if err := s.replyTo(f); err != nil {
 		return err
 	}
-	todo, err := s.prepare(kind, destination, f)
+	todo, err := b.prepare(s.origin(), kind, destination, f)
 	if err != nil {
 		return err
 	}
-	s.broker.counters.received.Add(1)
-	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
-		return s.inTransaction(name, len(f.Body), todo)
-	}
-	return todo.run()
+	b.counters.received.Add(1)
+	return s.do(f, todo)
 }
 
 // step is a frame that was checked, and is carried out now or at COMMIT.
 type step struct {
-	run func() error
-	// store is set where run would write to a queue: a transaction writes all of
+	// now carries it out.
+	now func() error
+	// later is in place of now where the outcome comes later: done is called with it
+	// once, maybe before later returns.
+	later func(done func(error))
+	// store is set where later would write to a queue: a transaction writes all of
 	// its queue messages together instead.
 	store *StoreRequest
+	size  int // of the body, in octets
 }
 
-// prepare checks a SEND completely and returns what carries it out.
-func (s *Session) prepare(kind kind, destination string, f *frames.Frame) (step, error) {
-	if kind == kindToken {
-		token := f.Body
-		return step{run: func() error { return s.refresh(token) }}, nil
+// do carries out a frame's step, or keeps it for the COMMIT.
+func (s *Session) do(f *frames.Frame, todo step) error {
+	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
+		return s.inTransaction(name, todo)
 	}
-	if auth.HasWildcard(destination) {
-		return step{}, badDestination(destination, "a SEND needs a name without wildcards")
+	return s.run(todo, f.Get(frames.Receipt))
+}
+
+// run carries out a step. It returns errLater where the receipt is sent later.
+func (s *Session) run(todo step, receipt string) error {
+	if todo.now != nil {
+		return todo.now()
 	}
-	if isReserved(destination) {
-		return step{}, badDestination(destination, "names that begin with $ are the broker's own")
+	a := s.line.expect(receipt, todo.size)
+	todo.later(a.resolve)
+	return errLater
+}
+
+// admitSend checks where a SEND goes to, and asks the interceptors, who may change
+// that. The kind is 0 where they dropped it.
+func (b *Broker) admitSend(from origin, destination string, f *frames.Frame) (kind, string, error) {
+	of, err := b.sendable(destination)
+	if err != nil {
+		return 0, "", err
 	}
-	// Whoever knows a reply token was given it to answer.
-	if kind != kindReply && !s.principal.Permissions.MaySend(destination) {
-		return step{}, forbidden(destination, "send")
+	admitted, passed, err := b.admit(b.gates.send, from, destination, f)
+	switch {
+	case err != nil || !passed:
+		return 0, "", err
+	case admitted != destination:
+		if of, err = b.sendable(admitted); err != nil {
+			return 0, "", err
+		}
 	}
-	switch kind {
-	case kindTopic, kindReply:
-		return s.publication(f, s.message(f, destination, destination))
+	if of == kindApp {
+		err = checkReplyTo(f)
+	}
+	return of, admitted, err
+}
+
+// sendable returns the kind of a destination that clients can send to.
+func (b *Broker) sendable(destination string) (kind, error) {
+	of, bad := b.classify(destination)
+	switch {
+	case bad != nil:
+		return 0, bad
+	case of == kindTempQueue || of == kindToken:
+		return 0, badDestination(destination, "clients cannot send to it")
+	case auth.HasWildcard(destination):
+		return 0, badDestination(destination, "a SEND needs a name without wildcards")
+	case isReserved(destination):
+		return 0, badDestination(destination, "names that begin with $ are the broker's own")
+	}
+	return of, nil
+}
+
+// tellRejected tells a sender that an interceptor took its message for wrong.
+func (b *Broker) tellRejected(from origin, f *frames.Frame, why string) {
+	b.counters.rejected.Add(1)
+	id, _ := f.Headers.Lookup(HeaderCorrelationID)
+	b.tellFailure(from, f.Get(frames.Destination), id, CodeRejected, why)
+}
+
+// prepare checks a SEND that was admitted, and returns what carries it out.
+func (b *Broker) prepare(from origin, of kind, destination string, f *frames.Frame) (step, error) {
+	switch of {
 	case kindUser:
 		user, own, bad := splitUser(destination)
 		if bad != nil {
 			return step{}, bad
 		}
-		m := s.message(f, own, userKey(auth.UnescapeSegment(user), own))
+		m := b.message(from, f, own, userKey(auth.UnescapeSegment(user), own))
 		m.ToSession = strings.Clone(f.Get(frames.Session))
-		return s.publication(f, m)
+		return b.publication(f, m)
 	case kindQueue:
-		return s.enqueue(f, destination)
+		return b.enqueue(f, b.message(from, f, destination, destination))
 	case kindApp:
-		return s.request(f, destination)
+		m := b.message(from, f, destination, destination)
+		return step{size: len(m.Body), later: func(done func(error)) { b.route(m, done) }}, nil
 	}
-	return step{}, badDestination(destination, "clients cannot send to it")
+	return b.publication(f, b.message(from, f, destination, destination))
 }
 
 // publication returns what carries out a SEND to subscribers: at once, or by way
 // of a history, which brings it back.
-func (s *Session) publication(f *frames.Frame, m *Message) (step, error) {
-	if h := s.broker.histories.of(m.Key); h != nil {
-		return s.storing(f, m, StoreOptions{History: h.Name}, 0, &s.broker.counters.kept)
+func (b *Broker) publication(f *frames.Frame, m *Message) (step, error) {
+	if h := b.histories.of(m.Key); h != nil {
+		return b.storing(f, m, StoreOptions{History: h.Name}, 0, &b.counters.kept)
 	}
-	return step{run: func() error { return s.broker.publish(m) }}, nil
+	return step{size: len(m.Body), now: func() error { return b.publish(m) }}, nil
 }
 
 // message makes the one immutable Message of a SEND.
-func (s *Session) message(f *frames.Frame, destination, key string) *Message {
+func (b *Broker) message(from origin, f *frames.Frame, destination, key string) *Message {
 	noEcho, _ := f.Headers.Lookup(HeaderNoEcho)
 	return &Message{
-		ID: s.broker.nextID(), Destination: destination, Key: key,
-		User: s.principal.Name, Session: s.id, NoEcho: strings.EqualFold(noEcho, "true"),
+		ID: b.nextID(), Destination: destination, Key: key,
+		User: from.principal.Name, Session: from.session, NoEcho: strings.EqualFold(noEcho, "true"),
 		Timestamp: time.Now().UnixMilli(), Headers: passThrough(f.Headers), Body: f.Body,
 	}
 }

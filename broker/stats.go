@@ -24,6 +24,7 @@ type Stats struct {
 	Expired       int64 // queue messages thrown away after their time
 	Requests      int64 // to app servers
 	Failed        int64 // requests whose senders were told that they failed
+	Rejected      int64 // SENDs that an interceptor rejected or dropped
 	Kept          int64 // messages that a history confirmed
 	Replays       int64 // subscriptions that asked for the past
 	Replayed      int64 // messages of the past delivered
@@ -34,7 +35,7 @@ type Stats struct {
 
 type counters struct {
 	sessions, subscriptions, connected, received, delivered, dropped, relayed, relayErrors,
-	stored, refused, acked, nacked, dead, expired, kept, replays, replayed, incomplete, requests, requestsFailed atomic.Int64
+	stored, refused, acked, nacked, dead, expired, kept, replays, replayed, incomplete, requests, requestsFailed, rejected atomic.Int64
 
 	mu     sync.Mutex
 	errors map[Code]int64
@@ -60,7 +61,7 @@ func (b *Broker) Stats() Stats {
 		Received: c.received.Load(), Delivered: c.delivered.Load(), Dropped: c.dropped.Load(),
 		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
 		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(),
-		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
+		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
 		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())),
 	}
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -137,11 +138,16 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	if _, ok := f.Headers.Lookup("selector"); ok {
 		return nil, errorf(CodeBadHeader, "selectors are not supported; subscribe to a narrower destination or pattern")
 	}
-	asked, err := auth.ParsePattern(destination)
+	asked := destination
+	destination, kind, err := s.admitSubscribe(asked, kind, f)
+	if err != nil {
+		return nil, err
+	}
+	pattern, err := auth.ParsePattern(destination)
 	if err != nil {
 		return nil, badDestination(destination, err.Error())
 	}
-	sub := &subscription{session: s, id: strings.Clone(id), named: named, shown: destination, pattern: asked, ack: ack}
+	sub := &subscription{session: s, id: strings.Clone(id), named: named, asked: asked, shown: destination, pattern: pattern, ack: ack}
 	switch kind {
 	case kindTopic, kindUser:
 	case kindQueue:
@@ -153,19 +159,6 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 		}
 	case kindApp:
 		return sub, s.serveOrAsk(sub, f)
-	case kindTempQueue:
-		return nil, badDestination(destination, "name it in the reply-to header of a SEND; the subscription is made with that")
-	default:
-		return nil, badDestination(destination, "clients cannot subscribe to it")
-	}
-	readable := asked
-	if isReserved(destination) {
-		if readable, err = s.broker.presence.subject(destination); err != nil {
-			return nil, err
-		}
-	}
-	if !s.principal.Permissions.MaySubscribe(readable) {
-		return nil, forbidden(destination, "subscribe")
 	}
 	if kind == kindQueue {
 		return sub, s.consume(sub, f)
@@ -180,6 +173,42 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	}
 	sub.replay, err = s.askedReplay(sub, f)
 	return sub, err
+}
+
+// admitSubscribe asks the interceptors about a SUBSCRIBE, who may change where it
+// goes to.
+func (s *Session) admitSubscribe(asked string, of kind, f *frames.Frame) (string, kind, error) {
+	if err := subscribable(of, asked); err != nil {
+		return "", 0, err
+	}
+	admitted, passed, err := s.broker.admit(s.broker.gates.subscribe, s.origin(), asked, f)
+	var told *rejection
+	switch {
+	case errors.As(err, &told):
+		return "", 0, &Error{Code: CodeForbidden, Message: told.why}
+	case err != nil:
+		return "", 0, err
+	case !passed:
+		return "", 0, forbidden(asked, "subscribe")
+	case admitted == asked:
+		return asked, of, nil
+	}
+	of, bad := s.broker.classify(admitted)
+	if bad != nil {
+		return "", 0, bad
+	}
+	return strings.Clone(admitted), of, subscribable(of, admitted)
+}
+
+// subscribable refuses the kinds of destinations that have no subscribers.
+func subscribable(of kind, destination string) error {
+	switch of {
+	case kindTempQueue:
+		return badDestination(destination, "name it in the reply-to header of a SEND; the subscription is made with that")
+	case kindReply, kindToken:
+		return badDestination(destination, "clients cannot subscribe to it")
+	}
+	return nil
 }
 
 func parseAck(value string, v frames.Version) (ackMode, *Error) {

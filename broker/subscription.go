@@ -23,7 +23,8 @@ type subscription struct {
 	session *Session
 	id      string // as the client named it; "" in 1.0 without id
 	named   bool   // the client gave an id, so MESSAGE carries it
-	shown   string // the destination as the client wrote it
+	asked   string // the destination as the client wrote it
+	shown   string // the same, or what an interceptor made of it
 	pattern auth.Pattern
 	ack     ackMode
 

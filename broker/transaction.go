@@ -34,12 +34,12 @@ func (s *Session) begin(f *frames.Frame) error {
 }
 
 // inTransaction keeps a step for the COMMIT.
-func (s *Session) inTransaction(name string, bytes int, todo step) error {
+func (s *Session) inTransaction(name string, todo step) error {
 	t := s.transactions[name]
 	if t == nil {
 		return errorf(CodeTransaction, "there is no open transaction %q", name)
 	}
-	t.bytes += bytes
+	t.bytes += todo.size
 	l := &s.broker.limits
 	if len(t.steps) >= l.MaxTransactionFrames || t.bytes > l.MaxTransactionBytes {
 		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d octets", name, l.MaxTransactionFrames, l.MaxTransactionBytes)
@@ -67,7 +67,7 @@ func (s *Session) commit(f *frames.Frame) error {
 		if one.store != nil {
 			continue
 		}
-		if err := one.run(); err != nil && !errors.Is(err, errLater) {
+		if err := s.run(one, ""); err != nil && !errors.Is(err, errLater) {
 			return err
 		}
 	}

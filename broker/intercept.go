@@ -1,0 +1,210 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// Interceptor looks at what clients ask for before the broker does it, in the way of
+// HTTP middleware: each of its functions gets what comes next and returns what stands
+// in its place. Either may be nil. The functions that they return are called
+// concurrently, by the goroutines that read connections: what takes long holds up one
+// client. A panic in one ends the client's session and nothing else.
+//
+// Next carries on with the next interceptor, the last of which is the broker's own:
+// it refuses what the principal has no permission for.
+//
+//   - To refuse, return an error in place of calling next. An [*Error] is shown as it
+//     is; the text of any other is what the client reads, under the code forbidden.
+//     The session ends, but for a SEND with an error of [Reject].
+//   - To change a frame, change the [Action] before calling next, which checks what it
+//     has become.
+//   - To let through what the permissions do not grant, set [Action.Permitted].
+//   - A SEND whose interceptor returns nil and has not called next is dropped, and its
+//     client hears nothing of that. A SUBSCRIBE is refused then.
+//
+// SENDs to /session/token, which hold a secret, are not shown.
+type Interceptor struct {
+	Send      func(next ActionFunc) ActionFunc
+	Subscribe func(next ActionFunc) ActionFunc
+}
+
+// ActionFunc lets an action through, or says why not.
+type ActionFunc func(ctx context.Context, a *Action) error
+
+// Action is a SEND or SUBSCRIBE that was asked for: over STOMP, as a stream of events,
+// or over HTTP. It is valid until the function returns that it was given to.
+type Action struct {
+	// Principal is who asks.
+	Principal *auth.Principal
+	// Session is the session's id; "" where there is none.
+	Session string
+	// Destination is that of the frame, or a pattern in a SUBSCRIBE.
+	Destination string
+	// Headers are all headers of the frame, the destination as the client wrote it
+	// among them. Those that the broker stamps are not taken from here.
+	Headers frames.Headers
+	// Body is a SEND's. Another one may take its place, but its octets stay.
+	Body []byte
+	// Permitted lets the action through without a permission of the principal's.
+	Permitted bool
+	// Renewed says that a session showed a fresh token, and that one of its
+	// subscriptions is looked at again. There are no headers then; where it is refused,
+	// or comes to another destination than at first, the session ends.
+	Renewed bool
+
+	broker *Broker
+	passed bool
+}
+
+// Reject is the error of a SEND that its sender is told of, while its session goes on:
+// by a MESSAGE with this text on its /user/queue/errors.
+func Reject(why string) error { return &rejection{why} }
+
+type rejection struct{ why string }
+
+func (r *rejection) Error() string { return r.why }
+
+// CodeRejected is the code of a SEND that an [Interceptor] rejected.
+const CodeRejected Code = "rejected"
+
+// gates are the interceptors as they stand before what the broker does.
+type gates struct{ send, subscribe ActionFunc }
+
+// newGates puts the interceptors in their order, and the permissions after them.
+func newGates(all []Interceptor) gates {
+	g := gates{pass, pass}
+	for i := len(all); i >= 0; i-- {
+		one := permissions
+		if i < len(all) {
+			one = all[i]
+		}
+		if one.Send != nil {
+			g.send = one.Send(g.send)
+		}
+		if one.Subscribe != nil {
+			g.subscribe = one.Subscribe(g.subscribe)
+		}
+	}
+	if len(all) > 0 {
+		g.send, g.subscribe = contained(g.send), contained(g.subscribe)
+	}
+	return g
+}
+
+func pass(_ context.Context, a *Action) error {
+	a.passed = true
+	return nil
+}
+
+// contained turns a panic into an error.
+func contained(next ActionFunc) ActionFunc {
+	return func(ctx context.Context, a *Action) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				a.broker.log.Error("an interceptor panicked", "destination", a.Destination, "session", a.Session, "panic", p, "stack", string(debug.Stack()))
+				err = &Error{Code: CodeUnavailable, Message: "the broker could not do that; its log says why", Cause: fmt.Errorf("panic: %v", p)}
+			}
+		}()
+		return next(ctx, a)
+	}
+}
+
+// permissions refuse what the principal was not granted.
+var permissions = Interceptor{
+	Send: func(next ActionFunc) ActionFunc {
+		return func(ctx context.Context, a *Action) error {
+			// Whoever knows a reply token was given it to answer.
+			if !a.Permitted && !a.Principal.Permissions.MaySend(a.Destination) && !strings.HasPrefix(a.Destination, replyPrefix) {
+				return forbidden(a.Destination, "send")
+			}
+			return next(ctx, a)
+		}
+	},
+	Subscribe: func(next ActionFunc) ActionFunc {
+		return func(ctx context.Context, a *Action) error {
+			if !a.Permitted {
+				if err := a.broker.maySubscribe(a.Principal, a.Destination); err != nil {
+					return err
+				}
+			}
+			return next(ctx, a)
+		}
+	},
+}
+
+// maySubscribe says whether a principal has the permission for a SUBSCRIBE: to
+// subscribe, or for /app to serve or to ask.
+func (b *Broker) maySubscribe(p *auth.Principal, destination string) error {
+	asked, err := auth.ParsePattern(destination)
+	if err != nil {
+		return badDestination(destination, err.Error())
+	}
+	switch {
+	case strings.HasPrefix(destination, appPrefix):
+		switch {
+		case p.Permissions.MayServe(asked):
+			return nil
+		case auth.HasWildcard(destination):
+			return forbidden(destination, "serve")
+		case !p.Permissions.MaySend(destination):
+			return forbidden(destination, "serve or send")
+		}
+		return nil
+	case isReserved(destination):
+		if asked, err = b.presence.subject(destination); err != nil {
+			return err
+		}
+	}
+	if !p.Permissions.MaySubscribe(asked) {
+		return forbidden(destination, "subscribe")
+	}
+	return nil
+}
+
+var actions = sync.Pool{New: func() any { return new(Action) }}
+
+// admit asks the interceptors about a frame, and puts what they made of it back into
+// the frame. It returns the destination that it is for, and whether it goes on.
+func (b *Broker) admit(gate ActionFunc, from origin, destination string, f *frames.Frame) (string, bool, error) {
+	a := actions.Get().(*Action)
+	defer func() {
+		*a = Action{}
+		actions.Put(a)
+	}()
+	*a = Action{Principal: from.principal, Session: from.session, Destination: destination, Headers: f.Headers, Body: f.Body, broker: b}
+	if err := gate(b.ctx, a); err != nil {
+		return "", false, refusal(err)
+	}
+	f.Headers, f.Body = a.Headers, a.Body
+	return a.Destination, a.passed, nil
+}
+
+// readmit asks again about a subscription that there is, for a fresh principal.
+func (b *Broker) readmit(p *auth.Principal, s *Session, sub *subscription) error {
+	a := &Action{Principal: p, Session: s.id, Destination: sub.asked, Renewed: true, broker: b}
+	if err := b.gates.subscribe(b.ctx, a); err != nil {
+		return refusal(err)
+	}
+	if !a.passed || a.Destination != sub.shown {
+		return forbidden(sub.asked, "subscribe")
+	}
+	return nil
+}
+
+// refusal is an interceptor's error as the session has it.
+func refusal(err error) error {
+	var own *Error
+	var told *rejection
+	if errors.As(err, &own) || errors.As(err, &told) {
+		return err
+	}
+	return &Error{Code: CodeForbidden, Message: err.Error()}
+}
