@@ -37,5 +37,8 @@ func (b *Broker) joinCluster() error {
 	if err := b.cluster.Answer(registrySubject, b.answerRegistry); err != nil {
 		return err
 	}
+	if err := b.cluster.Answer(disconnectSubject, b.answerDisconnect); err != nil {
+		return err
+	}
 	return b.presence.join()
 }

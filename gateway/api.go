@@ -17,12 +17,17 @@ type APIOptions struct {
 	Broker        *broker.Broker
 	Authenticator broker.Authenticator
 	// Admin serves what concerns queues.
-	Admin  broker.QueueAdmin
-	Logger *slog.Logger
+	Admin broker.QueueAdmin
+	// Records are by what a request with an Idempotency-Key is sent once; nil: such
+	// requests are refused.
+	Records broker.Records
+	Logger  *slog.Logger
 }
 
-// API returns the HTTP API:
+// API returns the HTTP API, whose OpenAPI document is at /api/openapi.json:
 //
+//	POST /api/send                                    send one message, or several
+//	POST /api/users/{name}/disconnect                 end the sessions of one user
 //	GET  /api/users                                   who is connected, on any node
 //	GET  /api/users/{name}                            the sessions of one user
 //	GET  /api/destinations                            what is subscribed to
@@ -36,7 +41,8 @@ type APIOptions struct {
 // Requests carry a token, or a login and passcode as basic authentication. One
 // sees the users that one may send to and the destinations that one may subscribe
 // to, purges the queues that one may subscribe to, and moves messages to those that
-// one may send to. Errors are problem documents (RFC 9457).
+// one may send to. To end sessions of a user takes send permission for
+// /session/disconnect/<user>. Errors are problem documents (RFC 9457).
 func API(o APIOptions) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -44,16 +50,20 @@ func API(o APIOptions) http.Handler {
 	a := &api{o}
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]apiHandler{
-		"GET /api/users":         a.users,
-		"GET /api/users/{name}":  a.user,
-		"GET /api/destinations":  a.destinations,
-		"GET /api/presence":      a.presence,
-		"GET /api/queues":        a.list,
-		"POST /api/queues/purge": a.purge,
-		"POST /api/queues/move":  a.move,
+		"POST /api/send":                    a.send,
+		"POST /api/users/{name}/disconnect": a.disconnect,
+		"GET /api/users":                    a.users,
+		"GET /api/users/{name}":             a.user,
+		"GET /api/destinations":             a.destinations,
+		"GET /api/presence":                 a.presence,
+		"GET /api/queues":                   a.list,
+		"POST /api/queues/purge":            a.purge,
+		"POST /api/queues/move":             a.move,
 	} {
 		mux.HandleFunc(pattern, a.authenticated(handle))
 	}
+	mux.HandleFunc("GET /api/openapi.json", openAPI)
+	mux.HandleFunc("/api/", a.unknown)
 	// Authentication is never ambient, but a page may still know a login.
 	return http.NewCrossOriginProtection().Handler(mux)
 }
@@ -68,12 +78,15 @@ type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
+	// Code is the broker's, where a message was refused, and Index which one of several.
+	Code  broker.Code `json:"code,omitempty"`
+	Index *int        `json:"index,omitempty"`
 }
 
 func (p *problem) Error() string { return p.Detail }
 
 func refuse(status int, detail string) *problem {
-	return &problem{http.StatusText(status), status, detail}
+	return &problem{Title: http.StatusText(status), Status: status, Detail: detail}
 }
 
 type request struct {
@@ -88,6 +101,10 @@ func (a *api) authenticated(handle apiHandler) http.HandlerFunc {
 		if err != nil {
 			a.fail(w, r, err)
 			return
+		}
+		if again, ok := answer.(replayed); ok {
+			w.Header().Set("Idempotency-Replayed", "true")
+			answer = again.RawMessage
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(answer)
@@ -126,6 +143,14 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, p)
 }
 
+// unknown answers what the API does not have.
+func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
+	writeProblem(w, refuse(http.StatusNotFound, r.Method+" "+cut(r.URL.Path)+" is not part of the API; see /api/openapi.json"))
+}
+
+// retryAfter is in how many seconds to try again what is not available.
+const retryAfter = "5"
+
 // writeProblem answers with an error.
 func writeProblem(w http.ResponseWriter, err error) {
 	var p *problem
@@ -134,6 +159,9 @@ func writeProblem(w http.ResponseWriter, err error) {
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -13,14 +12,12 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/testkit"
 )
 
 // api serves a node's HTTP API, and returns how to ask it as a user.
 func api(t *testing.T, n *testkit.Node) (get func(user string, grants auth.Grants, path string) (int, string)) {
-	server := httptest.NewServer(gateway.API(gateway.APIOptions{Broker: n.Broker, Authenticator: testkit.Authenticator(t), Admin: n.Relay}))
-	t.Cleanup(server.Close)
+	server := apiServer(t, n)
 	return func(user string, grants auth.Grants, path string) (int, string) {
 		t.Helper()
 		r, err := http.NewRequest(http.MethodGet, server.URL+path, nil)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/stompbox/stompbox/auth"
@@ -98,4 +99,28 @@ func (a *api) presence(ctx context.Context, r request) (any, error) {
 	}
 	page := a.Broker.Present(ctx, destination)
 	return userList{Users: page.Items, Missing: page.Missing}, nil
+}
+
+// mostReason is the longest reason of a disconnection in octets.
+const mostReason = 200
+
+// disconnect ends the sessions of a user, or one of them.
+func (a *api) disconnect(ctx context.Context, r request) (any, error) {
+	name, query := r.PathValue("name"), r.URL.Query()
+	if permission := "/session/disconnect/" + auth.EscapeSegment(name); !r.principal.Permissions.MaySend(permission) {
+		return nil, refuse(http.StatusForbidden, "no send permission for "+permission)
+	}
+	reason := query.Get("reason")
+	if len(reason) > mostReason {
+		return nil, refuse(http.StatusBadRequest, "the parameter reason may have "+strconv.Itoa(mostReason)+" octets")
+	}
+	if reason == "" {
+		reason = "the session was ended by the application"
+	}
+	n, missing := a.Broker.Disconnect(ctx, name, query.Get("session"), reason)
+	a.Logger.Info("sessions were ended on request", "user", name, "session", query.Get("session"), "by", r.principal.Name, "sessions", n)
+	return struct {
+		Disconnected int      `json:"disconnected"`
+		Missing      []string `json:"missing,omitempty"`
+	}{n, missing}, nil
 }

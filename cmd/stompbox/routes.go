@@ -27,7 +27,7 @@ func (s *server) mux() http.Handler {
 	mux.Handle("OPTIONS /events", s.events)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)
-	api := gateway.API(gateway.APIOptions{Broker: s.broker, Authenticator: s.auth, Admin: s.relay, Logger: s.log})
+	api := gateway.API(gateway.APIOptions{Broker: s.broker, Authenticator: s.auth, Admin: s.relay, Records: s.relay, Logger: s.log})
 	mux.Handle("GET /api/", api)
 	mux.Handle("POST /api/", api)
 	if !s.config.Dev {

@@ -1,0 +1,64 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+)
+
+// CodeDisconnected ends sessions that somebody was asked to end.
+const CodeDisconnected Code = "disconnected"
+
+// disconnectSubject is on which nodes ask each other to end sessions.
+const disconnectSubject = "disconnect"
+
+// disconnection says which sessions are to end.
+type disconnection struct {
+	User    string `json:"user"`
+	Session string `json:"session,omitempty"` // "" is all of the user
+	Reason  string `json:"reason"`
+}
+
+// Disconnect ends the sessions of a user on all nodes, or where session is not "" that
+// one of them: each gets an ERROR with the reason. It returns how many they were, and
+// the nodes that did not answer. It keeps nobody from coming back: that is for who
+// makes tokens. It is safe for concurrent use.
+func (b *Broker) Disconnect(ctx context.Context, user, session, reason string) (n int, missing []string) {
+	d := disconnection{user, session, reason}
+	n = b.disconnect(d)
+	if b.cluster == nil {
+		return n, nil
+	}
+	query, err := json.Marshal(d)
+	if err != nil {
+		return n, nil // strings always can be
+	}
+	answers, missing := b.cluster.Ask(ctx, disconnectSubject, query)
+	for _, one := range answers {
+		theirs, err := strconv.Atoi(string(one.Body))
+		if err != nil {
+			missing = append(missing, one.Node)
+		}
+		n += theirs
+	}
+	return n, missing
+}
+
+// answerDisconnect ends sessions of this node for another one.
+func (b *Broker) answerDisconnect(query []byte) []byte {
+	var d disconnection
+	if json.Unmarshal(query, &d) != nil {
+		return nil
+	}
+	return strconv.AppendInt(nil, int64(b.disconnect(d)), 10)
+}
+
+func (b *Broker) disconnect(d disconnection) (n int) {
+	b.eachConnected(func(s *Session) {
+		if s.user == d.User && (d.Session == "" || s.id == d.Session) {
+			n++
+			s.endWith(&Error{Code: CodeDisconnected, Message: d.Reason}, ClosePolicy)
+		}
+	})
+	return n
+}

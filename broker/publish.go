@@ -1,0 +1,181 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// Outgoing is a message for [Broker.Send]. Its headers are those of a SEND.
+type Outgoing struct {
+	Destination string
+	Headers     frames.Headers
+	Body        []byte
+}
+
+// SendError says which message of several has a fault, for which none was sent.
+type SendError struct {
+	Index int // in the order in which they were given, from 0
+	Err   *Error
+}
+
+func (e *SendError) Error() string { return fmt.Sprintf("message %d: %v", e.Index, e.Err) }
+
+func (e *SendError) Unwrap() error { return e.Err }
+
+// Send sends messages for a principal that has no session, as a transaction would:
+// all are checked, by the interceptors and the limits of transactions too, then those
+// that are stored are stored together, and then all others are sent in their order.
+// It returns when they are stored and app servers have taken requests.
+//
+// A [*SendError] or an [*Error] says that nothing was sent, but for an Error with
+// [CodeUnavailable] or [CodeNotStored], after which that is not known; a dedup-id makes
+// trying again safe for what is stored. The slice has the [*Error] of each request to
+// /app that no app server took, by index, and is nil where there is none.
+//
+// The principal is taken at its word: an embedding program makes one with what it may
+// do. It is safe for concurrent use.
+func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Outgoing) ([]error, error) {
+	steps, err := b.prepareAll(origin{principal: p}, all)
+	if err != nil {
+		return nil, err
+	}
+	if b.draining.Load() {
+		return nil, errorf(CodeShutdown, "the server is shutting down; send it to another node")
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := b.storeSteps(ctx, steps); err != nil {
+		return nil, protocolError(err)
+	}
+	outcomes := make([]chan error, len(steps))
+	for i, one := range steps {
+		switch {
+		case one.store != nil:
+		case one.now != nil:
+			// Only a transient queue that is full can refuse.
+			if err := one.now(); err != nil {
+				outcomes[i] = make(chan error, 1)
+				outcomes[i] <- err
+			}
+		case one.later != nil:
+			outcome := make(chan error, 1)
+			one.later(func(err error) { outcome <- err })
+			outcomes[i] = outcome
+		}
+	}
+	return b.outcomes(ctx, outcomes), nil
+}
+
+// prepareAll checks messages. A step of nothing is one that an interceptor dropped.
+func (b *Broker) prepareAll(from origin, all []Outgoing) ([]step, error) {
+	if most := b.limits.MaxTransactionFrames; len(all) > most {
+		return nil, errorf(CodeTransactionSize, "%d messages are too many: the limit is %d", len(all), most)
+	}
+	size, steps := 0, make([]step, len(all))
+	for i := range all {
+		if size += len(all[i].Body); size > b.limits.MaxTransactionBytes {
+			return nil, errorf(CodeTransactionSize, "the bodies are too large: the limit is %d octets together", b.limits.MaxTransactionBytes)
+		}
+		var err error
+		if steps[i], err = b.prepareOne(from, &all[i]); err != nil {
+			return nil, &SendError{Index: i, Err: protocolError(err)}
+		}
+	}
+	return steps, nil
+}
+
+func (b *Broker) prepareOne(from origin, o *Outgoing) (step, error) {
+	f := &frames.Frame{Command: frames.SEND, Headers: o.Headers, Body: o.Body}
+	if err := b.checkOutgoing(f); err != nil {
+		return step{}, err
+	}
+	of, destination, err := b.admitSend(from, o.Destination, f)
+	var told *rejection
+	switch {
+	case errors.As(err, &told):
+		b.counters.rejected.Add(1)
+		return step{}, errorf(CodeRejected, "%s", told.why)
+	case err != nil:
+		return step{}, err
+	case of == 0:
+		b.counters.rejected.Add(1)
+		return step{}, nil
+	}
+	if reply, ok := f.Headers.Lookup(HeaderReplyTo); ok && (of == kindApp || strings.HasPrefix(reply, tempQueuePrefix)) {
+		return step{}, errorf(CodeBadHeader, "reply-to %q: an answer needs a session to come to, and there is none", reply)
+	}
+	todo, err := b.prepare(from, of, destination, f)
+	if err == nil {
+		b.counters.received.Add(1)
+	}
+	return todo, err
+}
+
+// checkOutgoing holds what did not come as a frame to the limits of frames.
+func (b *Broker) checkOutgoing(f *frames.Frame) error {
+	l := &b.limits.Frame
+	switch {
+	case len(f.Body) > l.MaxBody:
+		return errorf(frames.CodeBodySize, "the body is larger than the limit of %d octets", l.MaxBody)
+	case len(f.Headers) > l.MaxHeaders:
+		return errorf(frames.CodeHeaderCount, "too many headers: a message may have %d", l.MaxHeaders)
+	}
+	for _, h := range f.Headers {
+		if h.Name == "" {
+			return errorf(frames.CodeHeader, "a header has an empty name")
+		}
+		if len(h.Name)+len(h.Value)+1 > l.MaxHeaderLine {
+			return errorf(frames.CodeHeaderLine, "the header %.40q is longer than the limit of %d octets", h.Name, l.MaxHeaderLine)
+		}
+	}
+	return nil
+}
+
+// storeSteps stores what is to be stored, and waits for that.
+func (b *Broker) storeSteps(ctx context.Context, steps []step) error {
+	var stores []StoreRequest
+	var only step
+	for _, one := range steps {
+		if one.store != nil {
+			stores, only = append(stores, *one.store), one
+		}
+	}
+	if len(stores) != 1 {
+		return b.storeAll(stores)
+	}
+	stored := make(chan error, 1)
+	only.later(func(err error) { stored <- err })
+	select {
+	case err := <-stored:
+		return err
+	case <-ctx.Done():
+		return storeError("destination \""+stores[0].Message.Key+"\"", fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err()))
+	}
+}
+
+// outcomes waits for what becomes of requests.
+func (b *Broker) outcomes(ctx context.Context, all []chan error) (failed []error) {
+	for i, outcome := range all {
+		if outcome == nil {
+			continue
+		}
+		var err error
+		select {
+		case err = <-outcome:
+		case <-ctx.Done():
+			err = &Error{Code: CodeUnavailable, Message: "it is not known whether an app server has the request", Cause: ctx.Err()}
+		}
+		if err != nil {
+			if failed == nil {
+				failed = make([]error, len(all))
+			}
+			failed[i] = protocolError(err)
+		}
+	}
+	return failed
+}

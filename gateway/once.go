@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
+)
+
+const (
+	// mostKey is the longest Idempotency-Key in octets.
+	mostKey = 255
+	// sendingFor is how long a request that died may still be at it, before another
+	// one with its key takes its place.
+	sendingFor = 30 * time.Second
+	// settleTimeout is how long the broker tries to note what became of a request.
+	settleTimeout = 5 * time.Second
+)
+
+// onceRecord is what all nodes know of a request with an Idempotency-Key.
+type onceRecord struct {
+	Print  string          `json:"print"`            // of what was to be sent
+	Until  int64           `json:"until,omitempty"`  // Unix time up to which it may still be at it
+	Answer json.RawMessage `json:"answer,omitempty"` // where it was sent
+}
+
+// replayed is an answer that was given before.
+type replayed struct{ json.RawMessage }
+
+// sendOnce sends what a key was not used for before, and else answers as at first.
+// Where it is not known whether a request with the key was sent, it is sent again:
+// under the same dedup ids, by which what is stored is stored once.
+func (a *api) sendOnce(ctx context.Context, r request, keys []string, text []byte, all []broker.Outgoing) (any, error) {
+	if a.Records == nil {
+		return nil, refuse(http.StatusNotImplemented, "this server keeps no records of idempotency keys")
+	}
+	if len(keys) > 1 || len(keys[0]) == 0 || len(keys[0]) > mostKey {
+		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the Idempotency-Key has to be one of 1 to %d octets", mostKey))
+	}
+	key := hash([]byte(r.principal.Name + "\x00" + keys[0]))
+	record := onceRecord{Print: hash(text), Until: time.Now().Add(sendingFor).Unix()}
+	revision, earlier, err := a.claim(ctx, key, record)
+	if err != nil || earlier != nil {
+		return earlier, err
+	}
+	for i := range all {
+		if _, ok := all[i].Headers.Lookup(broker.HeaderDedupID); !ok {
+			all[i].Headers = append(all[i].Headers, frames.Header{Name: broker.HeaderDedupID, Value: key[:32] + "-" + strconv.Itoa(i)})
+		}
+	}
+	answer, failure := a.sendNow(ctx, r, all)
+	a.settle(ctx, key, revision, record.Print, answer, failure)
+	return answer, failure
+}
+
+// claim takes a key for this request, or returns what became of an earlier one.
+func (a *api) claim(ctx context.Context, key string, record onceRecord) (revision uint64, earlier any, err error) {
+	mine, err := json.Marshal(record)
+	if err != nil {
+		return 0, nil, err
+	}
+	text, last, err := a.Records.Record(ctx, key)
+	if err != nil {
+		return 0, nil, err
+	}
+	if last > 0 {
+		var old onceRecord
+		if err := json.Unmarshal(text, &old); err != nil {
+			return 0, nil, err
+		}
+		switch {
+		case old.Print != record.Print:
+			return 0, nil, refuse(http.StatusUnprocessableEntity, "the Idempotency-Key was used for another request; use a new one for each")
+		case old.Answer != nil:
+			return 0, replayed{old.Answer}, nil
+		case time.Now().Unix() < old.Until:
+			return 0, nil, refuse(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
+		}
+	}
+	revision, err = a.Records.PutRecord(ctx, key, mine, last)
+	if errors.Is(err, broker.ErrRecordChanged) {
+		err = refuse(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
+	}
+	return revision, nil, err
+}
+
+// settle notes what became of a request, so that others with its key hear the same. A
+// request of which nothing was sent, or of which that is not known, may be tried again.
+func (a *api) settle(ctx context.Context, key string, revision uint64, print string, answer any, failure error) {
+	record := onceRecord{Print: print}
+	if failure == nil {
+		text, err := json.Marshal(answer)
+		if err != nil {
+			return
+		}
+		record.Answer = text
+	}
+	text, err := json.Marshal(record)
+	if err != nil {
+		return
+	}
+	// The client may be gone; what was sent stays sent.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if _, err := a.Records.PutRecord(ctx, key, text, revision); err != nil {
+		a.Logger.Warn("what became of a request with an Idempotency-Key could not be noted; one that repeats it may be sent again", "error", err)
+	}
+}
+
+func hash(of []byte) string {
+	sum := sha256.Sum256(of)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,107 @@
+package gateway_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/internal/testkit"
+)
+
+// apiServer serves a node's HTTP API. All that goes over it has to be as the OpenAPI
+// document says: answers always, and requests that are not refused.
+func apiServer(t *testing.T, n *testkit.Node) *httptest.Server {
+	t.Helper()
+	handler := gateway.API(gateway.APIOptions{Broker: n.Broker, Authenticator: testkit.Authenticator(t), Admin: n.Relay, Records: n.Relay})
+	router := documentRouter(t, handler)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the client went away
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, r)
+		if err := checkAgainst(router, r, body, answer); err != nil {
+			t.Errorf("%s %s answers %d %s: %v", r.Method, r.URL, answer.Code, answer.Body, err)
+		}
+		for name, values := range answer.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// documentRouter reads the document as a client would.
+func documentRouter(t *testing.T, handler http.Handler) routers.Router {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
+	require.Equal(t, http.StatusOK, answer.Code)
+	document, err := openapi3.NewLoader().LoadFromData(answer.Body.Bytes())
+	require.NoError(t, err)
+	require.NoError(t, document.Validate(t.Context()))
+	document.Servers = nil
+	router, err := gorillamux.NewRouter(document)
+	require.NoError(t, err)
+	return router
+}
+
+func checkAgainst(router routers.Router, r *http.Request, body []byte, answer *httptest.ResponseRecorder) error {
+	route, params, err := router.FindRoute(r)
+	if err != nil {
+		if answer.Code == http.StatusNotFound && strings.Contains(answer.Body.String(), "is not part of the API") {
+			return nil
+		}
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	input := &openapi3filter.RequestValidationInput{
+		Request: r, PathParams: params, Route: route,
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true},
+	}
+	if answer.Code < 400 {
+		if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
+			return err
+		}
+	}
+	return openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: answer.Code, Header: answer.Header(),
+		Body: io.NopCloser(bytes.NewReader(answer.Body.Bytes())), Options: input.Options,
+	})
+}
+
+func TestAllThatTheDocumentSaysIsThere(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	handler := gateway.API(gateway.APIOptions{Broker: n.Broker, Authenticator: testkit.Authenticator(t), Admin: n.Relay, Records: n.Relay})
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
+	var document struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &document))
+	require.Len(t, document.Paths, 9)
+	for path, operations := range document.Paths {
+		for method := range operations {
+			answer := httptest.NewRecorder()
+			handler.ServeHTTP(answer, httptest.NewRequest(strings.ToUpper(method), strings.ReplaceAll(path, "{name}", "alice"), nil))
+			require.Equal(t, http.StatusUnauthorized, answer.Code, "%s %s", method, path)
+			require.Equal(t, "application/problem+json", answer.Header().Get("Content-Type"))
+		}
+	}
+}

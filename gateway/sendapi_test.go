@@ -1,0 +1,231 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/testkit"
+)
+
+// answer is what a POST to the API gets.
+type answer struct {
+	Status   int
+	Replayed bool
+	Sent     int
+	Failed   []struct {
+		Index int
+		Code  string
+	}
+	Detail, Code string
+	Index        *int
+	Disconnected int
+}
+
+// poster sends requests to a node's API as a user.
+type poster struct {
+	t     *testing.T
+	url   string
+	token string
+}
+
+func newPoster(t *testing.T, n *testkit.Node, user string, grants auth.Grants) *poster {
+	return &poster{t, apiServer(t, n).URL, testkit.Token(t, user, time.Hour, grants)}
+}
+
+func (p *poster) post(path, body string, headers ...string) (a answer) {
+	p.t.Helper()
+	r, err := http.NewRequest(http.MethodPost, p.url+path, strings.NewReader(body))
+	require.NoError(p.t, err)
+	r.Header.Set("Authorization", "Bearer "+p.token)
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	got, err := http.DefaultClient.Do(r)
+	require.NoError(p.t, err)
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	require.NoError(p.t, err)
+	require.NoError(p.t, json.Unmarshal(text, &a), "%s", text)
+	a.Status, a.Replayed = got.StatusCode, got.Header.Get("Idempotency-Replayed") == "true"
+	return a
+}
+
+func (p *poster) send(body string, headers ...string) answer {
+	p.t.Helper()
+	return p.post("/api/send", body, headers...)
+}
+
+func TestSendOverHTTP(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	p := newPoster(t, n, "shop", auth.Grants{Send: []string{"/topic/**", "/queue/**", "/user/**", "/app/**"}})
+	reader := testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, "alice", time.Hour, auth.AllGrants()))
+	reader.Subscribe("t", "/topic/prices")
+	reader.Subscribe("u", "/user/queue/notes")
+
+	require.Equal(t, answer{Status: 200, Sent: 1}, p.send(`{"destination":"/topic/prices","headers":{"unit":"EUR","user":"forged"},"body":"1.50"}`))
+	m := reader.Message("1.50")
+	require.Equal(t, "EUR", m.Get("unit"))
+	require.Equal(t, "shop", m.Get("user"))
+	require.Equal(t, 200, p.send(`{"destination":"/user/alice/queue/notes","body":{"order": 7}}`).Status)
+	require.Equal(t, "application/json", reader.Message(`{"order": 7}`).Get("content-type"))
+	require.Equal(t, 200, p.send(`{"destination":"/topic/prices","body_base64":"AAEC"}`).Status)
+	reader.Message("\x00\x01\x02")
+	require.Equal(t, 200, p.send(`{"destination":"/topic/prices"}`).Status)
+	reader.Message("")
+
+	batch := p.send(`{"messages":[{"destination":"/topic/prices","body":"a"},{"destination":"/app/nobody","body":"b"},{"destination":"/queue/orders","body":"c"},{"destination":"/queue/orders","body":"d"}]}`)
+	require.Equal(t, 3, batch.Sent)
+	require.Len(t, batch.Failed, 1)
+	require.Equal(t, 1, batch.Failed[0].Index)
+	require.Equal(t, "no-app-server", batch.Failed[0].Code)
+	reader.Message("a")
+	reader.Subscribe("q", "/queue/orders")
+	reader.Message("c")
+	reader.Message("d")
+
+	server := testkit.Dial(t, n).Connect()
+	server.Subscribe("app", "/app/work")
+	require.Equal(t, 1, p.send(`{"destination":"/app/work","body":"do it"}`).Sent)
+	require.Equal(t, "shop", server.Message("do it").Get("user"))
+	reader.Quiet()
+}
+
+func TestWhatCannotBeSentOverHTTP(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{Broker: broker.Options{
+		Interceptors: []broker.Interceptor{moderation()},
+		Limits:       broker.Limits{Frame: frames.Limits{MaxBody: 100, MaxHeaders: 6}, MaxTransactionFrames: 3, MaxTransactionBytes: 150},
+	}})
+	p := newPoster(t, n, "shop", auth.Grants{Send: []string{"/topic/**", "/app/**", "/queue/**"}})
+	reader := testkit.Dial(t, n).Connect()
+	reader.Subscribe("t", "/topic/**")
+	long := strings.Repeat("x", 101)
+	for _, c := range []struct {
+		body   string
+		status int
+		says   string
+	}{
+		{`{"destination":"/topic/a"`, 400, "the body is not as it has to be"},
+		{`{"destination":"/topic/a","boddy":"x"}`, 400, `unknown field "boddy"`},
+		{`{"destination":7}`, 400, "destination cannot be a JSON number"},
+		{`{"destination":"/topic/a","headers":{"a":1}}`, 400, "headers"},
+		{`{"destination":"/topic/a"}{}`, 400, "something follows"},
+		{`{}`, 400, "destination header is missing"},
+		{`{"messages":[]}`, 400, "nothing to send"},
+		{`{"messages":[{"destination":"/topic/a"}],"body":"x"}`, 400, "no destination, headers or body of its own"},
+		{`{"destination":"/topic/a","body":"x","body_base64":"AA=="}`, 400, "two bodies"},
+		{`{"destination":"/topic/a","body_base64":"-"}`, 400, "not base64"},
+		{`{"destination":"/nowhere/a"}`, 400, "has to begin with"},
+		{`{"destination":"/topic/*"}`, 400, "without wildcards"},
+		{`{"destination":"/session/token","body":"x"}`, 400, "clients cannot send"},
+		{`{"destination":"/reply/abc","headers":{"reply-to":"/temp-queue/a"}}`, 400, "an answer needs a session"},
+		{`{"destination":"/app/a","headers":{"reply-to":"/temp-queue/a"}}`, 400, "an answer needs a session"},
+		{`{"destination":"/topic/a","headers":{"":"x"}}`, 400, "empty name"},
+		{`{"destination":"/topic/a","headers":{"a":"1","b":"2","c":"3","d":"4","e":"5","f":"6","g":"7"}}`, 400, "too many headers"},
+		{`{"destination":"/user/bob/queue/a"}`, 403, "no send permission"},
+		{`{"destination":"/topic/a","body":"attack"}`, 403, "you are not welcome"},
+		{`{"destination":"/topic/a","body":"swear"}`, 422, "mind your language"},
+		{`{"destination":"/topic/a","body":"` + long + `"}`, 413, "larger than the limit of 100"},
+		{`{"messages":[{"destination":"/topic/a","body":"` + long[:90] + `"},{"destination":"/topic/a","body":"` + long[:90] + `"}]}`, 413, "150 octets together"},
+		{`{"messages":[{"destination":"/topic/a"},{"destination":"/topic/a"},{"destination":"/topic/a"},{"destination":"/topic/a"}]}`, 413, "the limit is 3"},
+		{`{"destination":"/topic/a","body":"` + strings.Repeat("x", 400) + `"}`, 413, "larger than the limit of 300"},
+		{`{"destination":"/app/nobody"}`, 503, "no app server serves"},
+	} {
+		got := p.send(c.body)
+		require.Equal(t, c.status, got.Status, "%s: %s", c.body, got.Detail)
+		require.Contains(t, got.Detail, c.says, c.body)
+	}
+	// One message that is wrong keeps all of a batch back.
+	got := p.send(`{"messages":[{"destination":"/topic/a","body":"kept back"},{"destination":"/user/bob/queue/a"}]}`)
+	require.Equal(t, 403, got.Status)
+	require.Equal(t, "forbidden", got.Code)
+	require.Equal(t, 1, *got.Index)
+	require.Equal(t, 415, p.send(`{}`, "Content-Type", "text/plain").Status)
+	require.Equal(t, 401, (&poster{t, p.url, "no token"}).send(`{}`).Status)
+	require.Equal(t, 404, p.post("/api/unknown", `{}`).Status)
+	reader.Quiet()
+}
+
+func TestAnIdempotencyKeySendsOnce(t *testing.T) {
+	t.Parallel()
+	a := testkit.Start(t, testkit.Options{NATSPort: -1})
+	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL()})
+	grants := auth.Grants{Send: []string{"/topic/**", "/queue/**", "/app/**"}}
+	one, two := newPoster(t, a, "shop", grants), newPoster(t, b, "shop", grants)
+	reader := testkit.Dial(t, a).Connect()
+	reader.Subscribe("t", "/topic/a")
+
+	const hello = `{"destination":"/topic/a","body":"hello"}`
+	require.Equal(t, answer{Status: 200, Sent: 1}, one.send(hello, "Idempotency-Key", "k1"))
+	require.Equal(t, answer{Status: 200, Sent: 1, Replayed: true}, two.send(hello, "Idempotency-Key", "k1"), "another node knows")
+	reader.Message("hello")
+	require.Equal(t, 422, two.send(`{"destination":"/topic/a","body":"other"}`, "Idempotency-Key", "k1").Status)
+	require.Equal(t, 200, newPoster(t, a, "other", grants).send(hello, "Idempotency-Key", "k1").Status, "keys are each principal's own")
+	reader.Message("hello")
+	for _, wrong := range []string{"", strings.Repeat("x", 256)} {
+		require.Equal(t, 400, one.send(hello, "Idempotency-Key", wrong).Status)
+	}
+	// What was not sent may be tried again.
+	require.Equal(t, 503, one.send(`{"destination":"/app/late","body":"x"}`, "Idempotency-Key", "k2").Status)
+	server := testkit.Dial(t, a).Connect()
+	server.Subscribe("app", "/app/late")
+	require.Equal(t, 200, one.send(`{"destination":"/app/late","body":"x"}`, "Idempotency-Key", "k2").Status)
+	server.Message("x")
+
+	// Many at once, on both nodes: one sends, the others hear so or come too early.
+	var wait sync.WaitGroup
+	for i := range 20 {
+		wait.Go(func() {
+			p := []*poster{one, two}[i%2]
+			got := p.send(`{"messages":[{"destination":"/topic/a","body":"once"},{"destination":"/queue/a","body":"q"}]}`, "Idempotency-Key", "k3")
+			if got.Status != 409 && (got.Status != 200 || got.Sent != 2) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+	wait.Wait()
+	reader.Message("once")
+	reader.Quiet()
+	queue := testkit.Dial(t, a).Connect()
+	queue.Subscribe("q", "/queue/a")
+	queue.Message("q")
+	queue.Quiet()
+}
+
+func TestDisconnectEndsTheSessionsOfAUser(t *testing.T) {
+	t.Parallel()
+	a := testkit.Start(t, testkit.Options{NATSPort: -1})
+	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL()})
+	require.Eventually(t, func() bool { return a.Relay.Stats().Nodes == 1 }, testkit.Patience, 10*time.Millisecond)
+	as := func(n *testkit.Node, user string) *testkit.Client {
+		return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, auth.Grants{}))
+	}
+	first, second, third, bob := as(a, "al/ice"), as(b, "al/ice"), as(b, "al/ice"), as(a, "bob")
+	friend := newPoster(t, a, "friend", auth.Grants{Send: []string{"/user/**", "/topic/**"}})
+	got := friend.post("/api/users/al%2Fice/disconnect", "")
+	require.Equal(t, 403, got.Status, "who may write to a user may not end their sessions")
+	require.Contains(t, got.Detail, "/session/disconnect/al%2Fice")
+
+	admin := newPoster(t, a, "admin", auth.Grants{Send: []string{"/session/disconnect/*"}})
+	got = admin.post("/api/users/al%2Fice/disconnect?session="+second.Connected.Get("session"), "")
+	require.Equal(t, answer{Status: 200, Disconnected: 1}, got)
+	second.Error("ended by the application")
+	require.Equal(t, 400, admin.post("/api/users/al%2Fice/disconnect?reason="+strings.Repeat("x", 201), "").Status)
+	require.Equal(t, 2, admin.post("/api/users/al%2Fice/disconnect?reason=too+loud", "").Disconnected)
+	first.Error("too loud")
+	third.Error("too loud")
+	require.Equal(t, answer{Status: 200}, admin.post("/api/users/nobody/disconnect", ""))
+	bob.Quiet()
+}
