@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run cluster-demo test lint fuzz bench interop interop-setup
+.PHONY: help setup build run cluster-demo test lint fuzz bench interop interop-setup interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,3 +54,6 @@ interop-setup:
 
 interop: build interop-setup ## real STOMP clients in Node, and the chat page in Chromium
 	cd interop/js && npm test
+
+interop-spring: build ## examples/spring, a Spring Boot app on the relay, and Spring's client; needs Maven and a JDK
+	cd interop/spring && mvn -B -ntp -q test && cat target/surefire-reports/*.txt
