@@ -48,6 +48,7 @@ bench: build ## the figures of docs/performance.md
 	bin/stompbox bench cluster
 	bin/stompbox bench sse
 	bin/stompbox bench history
+	bin/stompbox bench app
 
 interop-setup:
 	cd interop/js && npm ci --no-fund --no-audit

@@ -19,7 +19,9 @@ const (
 func (b *Broker) Shutdown(ctx context.Context) error {
 	b.draining.Store(true)
 	err := b.drain(ctx)
+	b.handlers.finish(ctx)
 	b.cancel()
+	b.handlers.running.Wait()
 	b.sweeper.Wait()
 	b.background.Wait()
 	return err

@@ -15,6 +15,10 @@ import (
 // Request is a message to /app as a [Handler] gets it. What it says of its sender is
 // the broker's word.
 type Request struct {
+	// ID is the request's alone, and Timestamp when the broker took it, in
+	// milliseconds since 1970.
+	ID            string
+	Timestamp     int64
 	Destination   string
 	User, Session string
 	Headers       frames.Headers
@@ -28,8 +32,10 @@ type Reply struct {
 }
 
 // Handler answers requests in the broker's own process. It is called concurrently.
-// A nil Reply is no answer. The text of an error is what its client reads; so wrap
-// nothing in it that is not for them. A panic fails the one request.
+// A nil Reply is no answer. An [*Error] fails the request under its own code, and its
+// Message is what the client reads; of any other error the text is, so wrap nothing in
+// it that is not for them. A panic fails the one request. When the broker is shut down
+// it waits for handlers, and then ends their context.
 type Handler func(ctx context.Context, r Request) (*Reply, error)
 
 // mostHandling is how many requests handlers answer at a time.
@@ -38,7 +44,11 @@ const mostHandling = 1024
 type handlers struct {
 	mu    sync.RWMutex
 	all   []*handler
+	stops []func() // end the serving of other nodes' requests
 	slots chan struct{}
+
+	running  sync.WaitGroup
+	finished bool // nothing is begun any more
 }
 
 type handler struct {
@@ -69,9 +79,40 @@ func (b *Broker) Handle(pattern string, h Handler) error {
 	if err != nil {
 		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
 	}
-	context.AfterFunc(b.ctx, stop)
+	b.handlers.mu.Lock()
+	b.handlers.stops = append(b.handlers.stops, stop)
+	b.handlers.mu.Unlock()
 	b.flush(pattern)
 	return nil
+}
+
+// finish takes no more requests of other nodes, and returns when those that handlers
+// have are done or ctx is.
+func (h *handlers) finish(ctx context.Context) {
+	h.mu.Lock()
+	stops := h.stops
+	h.stops, h.finished = nil, true
+	h.mu.Unlock()
+	for _, stop := range stops {
+		stop()
+	}
+	done := make(chan struct{})
+	go func() {
+		h.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+func handlerError(err error) *Error {
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	return &Error{Code: CodeAppFailed, Message: err.Error()}
 }
 
 func (h *handlers) find(key string) *handler {
@@ -91,23 +132,47 @@ func (h *handler) take(m *Message) bool {
 		return false
 	}
 	b := h.broker
-	select {
-	case b.handlers.slots <- struct{}{}:
-	default:
+	begun, busy := b.handlers.begin()
+	if busy {
 		_ = b.failRequest(m, CodeAppBusy, "too many requests at a time; try again")
 		return true
 	}
-	b.background.Go(func() {
-		defer func() { <-b.handlers.slots }()
+	if !begun {
+		return false
+	}
+	go func() {
+		defer b.handlers.end()
 		reply, err := h.call(m)
 		switch {
 		case err != nil:
-			_ = b.failRequest(m, CodeAppFailed, err.Error())
+			e := handlerError(err)
+			_ = b.failRequest(m, e.Code, e.Message)
 		case reply != nil:
 			b.answer(m, reply.Headers, reply.Body)
 		}
-	})
+	}()
 	return true
+}
+
+// begin takes a slot for a request, unless all are taken or the broker shuts down.
+func (h *handlers) begin() (begun, busy bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.finished {
+		return false, false
+	}
+	select {
+	case h.slots <- struct{}{}:
+		h.running.Add(1)
+		return true, false
+	default:
+		return false, true
+	}
+}
+
+func (h *handlers) end() {
+	<-h.slots
+	h.running.Done()
 }
 
 var errPanic = errors.New("the request failed; the server's log says why")
@@ -122,7 +187,7 @@ func (h *handler) call(m *Message) (reply *Reply, err error) {
 			reply, err = nil, errPanic
 		}
 	}()
-	return h.handle(ctx, Request{Destination: m.Key, User: m.User, Session: m.Session, Headers: m.Headers, Body: m.Body})
+	return h.handle(ctx, Request{ID: m.ID, Timestamp: m.Timestamp, Destination: m.Key, User: m.User, Session: m.Session, Headers: m.Headers, Body: m.Body})
 }
 
 // sweepRequests fails the requests that nobody answered in time.

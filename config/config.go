@@ -154,7 +154,21 @@ type Presence struct {
 
 // App says how requests to app servers go.
 type App struct {
-	Timeout time.Duration `mapstructure:"timeout"`
+	Timeout  time.Duration `mapstructure:"timeout"`
+	Webhooks []Webhook     `mapstructure:"webhooks"`
+}
+
+// Webhook has an HTTP server answer requests.
+type Webhook struct {
+	Name       string        `mapstructure:"name"`
+	Match      string        `mapstructure:"match"`
+	URL        string        `mapstructure:"url"`
+	Secret     string        `mapstructure:"secret"`
+	SecretFile string        `mapstructure:"secret_file"`
+	Send       []string      `mapstructure:"send"`
+	Timeout    time.Duration `mapstructure:"timeout"`
+	Deadline   time.Duration `mapstructure:"deadline"`
+	InFlight   int           `mapstructure:"in_flight"`
 }
 
 // Auth says who may connect, and what they may do.

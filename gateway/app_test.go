@@ -219,3 +219,27 @@ func TestNativeServicesAnswerRequests(t *testing.T) {
 	require.NoError(t, nc.Publish("stompbox.app.ask", []byte("bare")))
 	server.Message("bare")
 }
+
+func TestShutdownWaitsForHandlers(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	require.NoError(t, n.Broker.Handle("/app/slow", func(ctx context.Context, r broker.Request) (*broker.Reply, error) {
+		close(begun)
+		for !n.Broker.Draining() || n.Broker.Stats().Sessions > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(50 * time.Millisecond) // so that a shutdown that did not wait would be over
+		ended <- ctx.Err()
+		return nil, nil
+	}))
+	caller(t, n, "alice").Send(frames.SEND, "destination", "/app/slow", "x")
+	<-begun
+	require.NoError(t, n.Broker.Shutdown(t.Context()))
+	select {
+	case err := <-ended:
+		require.NoError(t, err, "its context goes on")
+	default:
+		t.Fatal("the broker is shut down, and the handler is not done")
+	}
+}

@@ -120,7 +120,7 @@ func (a *api) readJSON(r request) ([]byte, error) {
 func parseSend(text []byte) ([]broker.Outgoing, error) {
 	var q sendRequest
 	if err := decodeStrictly(text, &q); err != nil {
-		return nil, refuse(http.StatusBadRequest, err.Error())
+		return nil, refuse(http.StatusBadRequest, err.Error()+"; see /api/openapi.json")
 	}
 	if q.Messages == nil {
 		q.Messages = []jsonMessage{q.jsonMessage}
@@ -153,9 +153,9 @@ func decodeStrictly(text []byte, into any) error {
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong):
-		return fmt.Errorf("the body is not as it has to be: %s cannot be a JSON %s; see /api/openapi.json", wrong.Field, wrong.Value)
+		return fmt.Errorf("the body is not as it has to be: %s cannot be a JSON %s", wrong.Field, wrong.Value)
 	case err != nil:
-		return fmt.Errorf("the body is not as it has to be: %s; see /api/openapi.json", strings.TrimPrefix(err.Error(), "json: "))
+		return fmt.Errorf("the body is not as it has to be: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 // benchOptions are what all benchmarks have.
 type benchOptions struct {
 	connections, messages, inFlight, size, rounds int
+	rate                                          int // requests a second, where they come by the clock
 	burst                                         bool
 }
 
@@ -31,6 +32,7 @@ func newBench() *cobra.Command {
 		newBenchOf("queue", "Durable queue: receipts pipelined, consumers client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}),
 		newBenchOf("backlog", "What a queue of a million messages costs memory and topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}),
 		newBenchOf("history", "A topic with a history: messages stored with receipts, and replayed", benchHistory, benchOptions{connections: 1, messages: 200000, inFlight: 256}),
+		newBenchOf("app", "Requests by the clock to one app server over STOMP, which answers each", benchRequests, benchOptions{connections: 10, messages: 100000, rate: 10000}),
 		newBenchOf("pingpong", "One message at a time from one WebSocket to another", benchPingpong, benchOptions{connections: 2, messages: 20000, inFlight: 1}),
 	)
 	return cmd
@@ -42,6 +44,9 @@ func newBenchOf(name, short string, run func(context.Context, *benchServer, benc
 	f.IntVar(&o.connections, "connections", o.connections, "WebSocket subscribers")
 	f.IntVar(&o.messages, "messages", o.messages, "messages to send in a round")
 	f.IntVar(&o.inFlight, "in-flight", o.inFlight, "messages sent before the first has reached all")
+	if o.rate > 0 {
+		f.IntVar(&o.rate, "rate", o.rate, "requests a second")
+	}
 	f.BoolVar(&o.burst, "burst", false, "send the messages in flight at once, then wait for all of them")
 	f.IntVar(&o.size, "size", 128, "octets in a body")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds, of which the median is printed")

@@ -39,7 +39,7 @@ func startBenchServer(ctx context.Context, args ...string) (*benchServer, error)
 	}
 	s := &benchServer{dir: dir, address: address}
 	env := append(os.Environ(), "STOMPBOX_AUTH_JWT_SECRET="+benchSecret, "STOMPBOX_LIMITS_MESSAGE_RATE=10000000", "STOMPBOX_LOG_LEVEL=warn")
-	token := exec.CommandContext(ctx, self, "token", "--user", "bench", "--send", "/topic/**", "--send", "/queue/**", "--subscribe", "/topic/**", "--subscribe", "/queue/**")
+	token := exec.CommandContext(ctx, self, "token", "--user", "bench", "--send", "/topic/**", "--send", "/queue/**", "--send", "/app/**", "--serve", "/app/**", "--subscribe", "/topic/**", "--subscribe", "/queue/**")
 	token.Env, token.Stderr = env, os.Stderr
 	text, err := token.Output()
 	if err != nil {

@@ -27,6 +27,9 @@ func newConfigCheck() *cobra.Command {
 		if _, err := c.Authenticator(cmd.Context(), c.Logger(cmd.ErrOrStderr())); err != nil {
 			return err
 		}
+		if err := c.CheckWebhooks(); err != nil {
+			return err
+		}
 		fmt.Fprintln(cmd.OutOrStdout(), "the configuration is fine")
 		return nil
 	}

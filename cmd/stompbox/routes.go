@@ -60,7 +60,7 @@ func (s *server) metricsMux() http.Handler {
 
 func (s *server) addMetrics(mux *http.ServeMux) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(gateway.NewCollector(s.broker), relay.NewCollector(s.relay), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(gateway.NewCollector(s.broker), relay.NewCollector(s.relay), s.webhooks, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	if s.config.Metrics.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

@@ -53,6 +53,7 @@ type server struct {
 	events    *gateway.Events
 	sockjs    *gateway.SockJS
 	tcp       *gateway.TCP
+	webhooks  gateway.Webhooks
 	listeners []listener
 	cancel    context.CancelFunc // ends the refresh of key sets
 }
@@ -93,6 +94,9 @@ func (s *server) setUp(ctx context.Context) error {
 	options := c.Broker()
 	options.Authenticator, options.Relay, options.Logger, options.Server = authenticator, s.relay, s.log, "stompbox/"+version()
 	if s.broker, err = broker.New(options); err != nil {
+		return err
+	}
+	if s.webhooks, err = c.OpenWebhooks(s.broker, s.log); err != nil {
 		return err
 	}
 	return s.listen()
@@ -290,6 +294,7 @@ func (s *server) close() {
 	if s.broker != nil && !s.broker.Draining() {
 		_ = s.broker.Shutdown(context.Background())
 	}
+	s.webhooks.Close()
 	if s.relay != nil {
 		s.relay.Close()
 	}

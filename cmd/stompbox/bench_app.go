@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/stompbox/stompbox/frames"
+)
+
+const benchApp = "/app/bench"
+
+// benchRequests returns the 99th percentile in microseconds of requests that come at a
+// fixed rate: each is counted from when it was due, so that a broker that falls behind
+// shows it. One app server answers and acknowledges all of them.
+func benchRequests(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
+	server, err := s.dial(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	defer server.close()
+	if err := server.send(frames.New(frames.SUBSCRIBE, "id", "app", "destination", benchApp, "ack", "client-individual", "receipt", "r")); err != nil {
+		return "", 0, err
+	}
+	if err := server.expect(frames.RECEIPT); err != nil {
+		return "", 0, err
+	}
+	var clients []*benchClient
+	defer func() { closeAll(clients) }()
+	for range o.connections {
+		c, err := s.dial(ctx)
+		if err != nil {
+			return "", 0, err
+		}
+		clients = append(clients, c)
+	}
+	due := make([]time.Time, o.messages)
+	took := make([]time.Duration, o.messages)
+	failed := make(chan error, 2+len(clients))
+	go func() { failed <- server.answerAll(o.messages) }()
+	for i, c := range clients {
+		go func() { failed <- c.readAnswers(i, len(clients), due, took) }()
+	}
+	cpu, start := s.cpu(), time.Now()
+	for i := range due {
+		due[i] = start.Add(time.Duration(i) * time.Second / time.Duration(o.rate))
+	}
+	if err := sendRequests(clients, o, due); err != nil {
+		return "", 0, err
+	}
+	for range 1 + len(clients) {
+		select {
+		case err := <-failed:
+			if err != nil {
+				return "", 0, err
+			}
+		case <-ctx.Done():
+			return "", 0, ctx.Err()
+		}
+	}
+	all, used := time.Since(start), s.cpu()-cpu
+	slices.Sort(took)
+	at := func(p float64) float64 { return float64(took[int(p*float64(len(took)-1))].Nanoseconds()) / 1e3 }
+	return fmt.Sprintf("app: %d requests of %d B from %d clients to one app server at %d/s: %.0f answered/s, p50 %.0f us, p99 %.0f us, most %.0f us, %.1f server CPU s per million, none lost",
+		o.messages, o.size, o.connections, o.rate, float64(o.messages)/all.Seconds(), at(.5), at(.99), at(1), used.Seconds()/float64(o.messages)*1e6), at(.99), nil
+}
+
+// sendRequests sends what is due, from each client in turn.
+func sendRequests(clients []*benchClient, o benchOptions, due []time.Time) error {
+	for i := range due {
+		if wait := time.Until(due[i]); wait > 0 {
+			time.Sleep(wait)
+		}
+		c := clients[i%len(clients)]
+		c.fillBody(i, o.size)
+		c.buf = fmt.Appendf(c.buf[:0], "SEND\ndestination:%s\nreply-to:/temp-queue/a\ncorrelation-id:%d\n\n%s\x00", benchApp, i, c.body)
+		if err := c.ws.WriteMessage(1, c.buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answerAll answers and acknowledges n requests. What has come together is answered
+// together.
+func (c *benchClient) answerAll(n int) error {
+	r := bufio.NewReaderSize(c.ws.NetConn(), 64<<10)
+	var out []byte
+	for answered := 0; answered < n; {
+		payload, err := readPayload(r)
+		if err != nil {
+			return fmt.Errorf("the app server, after %d requests: %w", answered, err)
+		}
+		if !bytes.HasPrefix(payload, []byte(frames.MESSAGE)) {
+			if len(payload) > 1 {
+				return fmt.Errorf("the broker says %q", payload)
+			}
+			continue
+		}
+		_, body, _ := bytes.Cut(payload, []byte("\n\n"))
+		out = append(append(append(append(out, "SEND\ndestination:"...), headerOf(payload, "reply-to")...), "\ncorrelation-id:"...), headerOf(payload, "correlation-id")...)
+		out = append(append(append(out, "\n\n"...), bytes.TrimRight(body, "\x00\n")...), 0)
+		out = append(append(append(out, "ACK\nid:"...), headerOf(payload, "ack")...), "\n\n\x00"...)
+		answered++
+		if r.Buffered() == 0 || len(out) > 16<<10 {
+			if err := c.ws.WriteMessage(1, out); err != nil {
+				return err
+			}
+			out = out[:0]
+		}
+	}
+	return nil
+}
+
+// headerOf returns the value of a header as it travels.
+func headerOf(payload []byte, name string) []byte {
+	_, value, _ := bytes.Cut(payload, []byte("\n"+name+":"))
+	value, _, _ = bytes.Cut(value, []byte("\n"))
+	return value
+}
+
+// readAnswers notes how long each request of client first took; the clients take turns.
+func (c *benchClient) readAnswers(first, turn int, due []time.Time, took []time.Duration) error {
+	r := bufio.NewReaderSize(c.ws.NetConn(), 32<<10)
+	for left := (len(due) - first + turn - 1) / turn; left > 0; {
+		payload, err := readPayload(r)
+		if err != nil {
+			return err
+		}
+		if !bytes.HasPrefix(payload, []byte(frames.MESSAGE)) {
+			if len(payload) > 1 {
+				return fmt.Errorf("the broker says %q", payload)
+			}
+			continue
+		}
+		i, err := strconv.Atoi(string(headerOf(payload, "correlation-id")))
+		if failure := headerOf(payload, "error"); err != nil || len(failure) > 0 || numberOf(payload) != i {
+			return fmt.Errorf("a request was answered with %q", payload)
+		}
+		took[i] = time.Since(due[i])
+		left--
+	}
+	return nil
+}

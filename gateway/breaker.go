@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// breakAfter is how many failures in a row open a circuit.
+	breakAfter = 10
+	// openFor is how long it is open before one try may close it.
+	openFor = 5 * time.Second
+)
+
+// breaker is a circuit breaker: what fails again and again is left alone for a while,
+// and then tried by one. It is safe for concurrent use.
+type breaker struct {
+	mu       sync.Mutex
+	failures int
+	until    time.Time // open up to then, where failures are enough
+}
+
+// wait returns how long to wait before a try: 0 says to try now. While the circuit is
+// open it says so to one caller at a time.
+func (b *breaker) wait(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failures < breakAfter {
+		return 0
+	}
+	if left := b.until.Sub(now); left > 0 {
+		return left
+	}
+	b.until = now.Add(openFor) // the others wait for what becomes of this try
+	return 0
+}
+
+// succeeded closes the circuit.
+func (b *breaker) succeeded() (changed, open bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	changed = b.failures >= breakAfter
+	b.failures = 0
+	return changed, false
+}
+
+// failed opens the circuit where it is one too many.
+func (b *breaker) failed(now time.Time) (changed, open bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failures++
+	if b.failures >= breakAfter {
+		b.until = now.Add(openFor)
+	}
+	return b.failures == breakAfter, b.failures >= breakAfter
+}
+
+// open reports whether the circuit is open.
+func (b *breaker) open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failures >= breakAfter
+}

@@ -1,0 +1,239 @@
+package gateway_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/internal/testkit"
+)
+
+const hookSecret = "a secret of webhooks, long enough"
+
+// posted is what a webhook's server gets.
+type posted struct {
+	ID, Destination, User, Session string
+	Headers                        map[string]string
+	WantsReply                     bool `json:"wants_reply"`
+	Body                           string
+	Base64                         []byte `json:"body_base64"`
+}
+
+// hookServer is an app server that checks signatures as the specification says.
+func hookServer(t *testing.T, answer func(w http.ResponseWriter, p posted)) *httptest.Server {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		id := r.Header.Get("webhook-id")
+		mac := hmac.New(sha256.New, []byte(hookSecret))
+		fmt.Fprintf(mac, "%s.%s.%s", id, r.Header.Get("webhook-timestamp"), body)
+		if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); r.Header.Get("webhook-signature") != want {
+			t.Errorf("the signature is %q in place of %q", r.Header.Get("webhook-signature"), want)
+		}
+		var p posted
+		if err := json.Unmarshal(body, &p); err != nil || p.ID != id {
+			t.Errorf("%s: %v", body, err)
+		}
+		answer(w, p)
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// withHook has a webhook serve a pattern of a node.
+func withHook(t *testing.T, n *testkit.Node, pattern string, o gateway.WebhookOptions) *gateway.Webhook {
+	o.Name, o.Broker, o.Secret = "shop", n.Broker, []byte(hookSecret)
+	o.Logger = slog.New(slog.NewTextHandler(n.Log, nil))
+	hook, err := gateway.NewWebhook(o)
+	require.NoError(t, err)
+	t.Cleanup(hook.Close)
+	require.NoError(t, n.Broker.Handle(pattern, hook.Handle))
+	return hook
+}
+
+func TestAWebhookAnswersRequests(t *testing.T) {
+	t.Parallel()
+	for name, nodes := range appNodes(t, broker.Options{}) {
+		t.Run(name, func(t *testing.T) {
+			server := hookServer(t, func(w http.ResponseWriter, p posted) {
+				switch {
+				case p.Body == "quiet":
+					w.WriteHeader(http.StatusNoContent)
+				case p.Body == "refuse":
+					w.Header().Set("Content-Type", "application/problem+json")
+					w.WriteHeader(http.StatusConflict)
+					_, _ = io.WriteString(w, `{"detail":"sold out"}`)
+				case p.Body == "nonsense":
+					_, _ = io.WriteString(w, `<html>`)
+				case p.Body == "too much":
+					_, _ = io.WriteString(w, `{"messages":[{"destination":"/topic/secret","body":"x"}],"reply":{"body":"done"}}`)
+				case p.Base64 != nil:
+					_, _ = fmt.Fprintf(w, `{"reply":{"body":%q}}`, fmt.Sprint(p.Base64))
+				default:
+					_, _ = fmt.Fprintf(w, `{"reply":{"headers":{"price":"3"},"body":{"for":%q,"wanted":%v,"note":%q}},
+						"messages":[{"destination":"/topic/orders","body":"one more"},{"destination":"/user/%s/queue/notes","body":"thanks"}]}`, p.User, p.WantsReply, p.Headers["note"], p.User)
+				}
+			})
+			hook := withHook(t, nodes[0], "/app/orders.*", gateway.WebhookOptions{URL: server.URL, Grants: auth.Grants{Send: []string{"/topic/orders", "/user/**"}}})
+			client := caller(t, nodes[1], "alice")
+			client.Subscribe("u", "/user/queue/notes")
+			watcher := testkit.Dial(t, nodes[1]).Connect()
+			watcher.Subscribe("o", "/topic/orders")
+			ask := func(body string) {
+				client.Send(frames.SEND, "destination", "/app/orders.new", "reply-to", "/temp-queue/a", "correlation-id", "1", "note", "gift", body)
+			}
+			ask("a book")
+			require.Equal(t, "shop", watcher.Message("one more").Get("user"))
+			got := map[string]*frames.Frame{}
+			for range 2 {
+				f := client.Expect(frames.MESSAGE)
+				got[f.Get("subscription")] = f
+			}
+			require.Equal(t, "thanks", string(got["u"].Body))
+			reply := got["/temp-queue/a"]
+			require.JSONEq(t, `{"for":"alice","wanted":true,"note":"gift"}`, string(reply.Body))
+			require.Equal(t, "3", reply.Get("price"))
+			require.Equal(t, "1", reply.Get("correlation-id"))
+			require.Equal(t, "application/json", reply.Get("content-type"))
+			ask("\xff\x00")
+			client.Message("[255 0]")
+			for body, says := range map[string]string{"refuse": "sold out", "nonsense": "could not be read", "too much": "could not be carried out"} {
+				ask(body)
+				f := client.Expect(frames.MESSAGE)
+				require.Equal(t, "app-failed", f.Get("error"), body)
+				require.Contains(t, string(f.Body), says)
+			}
+			require.Contains(t, nodes[0].Log.String(), "/topic/secret")
+			client.Send(frames.SEND, "destination", "/app/orders.new", "receipt", "r", "quiet")
+			client.Receipt("r")
+			client.Quiet()
+			require.NoError(t, testutil.CollectAndCompare(gateway.Webhooks{hook}, strings.NewReader(`
+				# HELP stompbox_webhook_open 1 while a webhook does not answer and requests to it fail at once.
+				# TYPE stompbox_webhook_open gauge
+				stompbox_webhook_open{webhook="shop"} 0
+			`), "stompbox_webhook_open"))
+		})
+	}
+}
+
+func TestAWebhookIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	var tries atomic.Int32
+	var ids = make(chan string, 10)
+	server := hookServer(t, func(w http.ResponseWriter, p posted) {
+		ids <- p.ID
+		switch tries.Add(1) {
+		case 1:
+			w.WriteHeader(http.StatusBadGateway)
+		case 2:
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+		case 3:
+			panic(http.ErrAbortHandler) // the connection breaks
+		default:
+			_, _ = io.WriteString(w, `{"reply":{"body":"at last"}}`)
+		}
+	})
+	withHook(t, n, "/app/shaky", gateway.WebhookOptions{URL: server.URL})
+	client := caller(t, n, "alice")
+	client.Send(frames.SEND, "destination", "/app/shaky", "reply-to", "/temp-queue/a", "x")
+	client.Message("at last")
+	require.EqualValues(t, 4, tries.Load())
+	first := <-ids
+	for range 3 {
+		require.Equal(t, first, <-ids, "a request that is repeated has the same id")
+	}
+}
+
+func TestAWebhookThatDoesNotAnswerIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	var healthy atomic.Bool
+	server := hookServer(t, func(w http.ResponseWriter, p posted) {
+		if !healthy.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, `{"reply":{"body":"back"}}`)
+	})
+	hook := withHook(t, n, "/app/down", gateway.WebhookOptions{URL: server.URL, Deadline: 10 * time.Millisecond})
+	client := caller(t, n, "alice")
+	ask := func() *frames.Frame {
+		client.Send(frames.SEND, "destination", "/app/down", "reply-to", "/temp-queue/a", "x")
+		return client.Expect(frames.MESSAGE)
+	}
+	for range 10 {
+		require.Equal(t, "app-failed", ask().Get("error"))
+	}
+	require.Equal(t, "unavailable", ask().Get("error"), "it is not even asked")
+	require.Contains(t, n.Log.String(), "a webhook does not answer")
+	require.NoError(t, testutil.CollectAndCompare(gateway.Webhooks{hook}, strings.NewReader(`
+		# HELP stompbox_webhook_open 1 while a webhook does not answer and requests to it fail at once.
+		# TYPE stompbox_webhook_open gauge
+		stompbox_webhook_open{webhook="shop"} 1
+		# HELP stompbox_webhook_requests_total Requests to webhooks, by what became of them: answered, failed, or refused at once.
+		# TYPE stompbox_webhook_requests_total counter
+		stompbox_webhook_requests_total{outcome="answered",webhook="shop"} 0
+		stompbox_webhook_requests_total{outcome="failed",webhook="shop"} 10
+		stompbox_webhook_requests_total{outcome="refused",webhook="shop"} 1
+	`), "stompbox_webhook_open", "stompbox_webhook_requests_total"))
+	healthy.Store(true)
+	require.Eventually(t, func() bool { return ask().Get("error") == "" }, testkit.Patience, 100*time.Millisecond)
+	require.Contains(t, n.Log.String(), "a webhook answers again")
+}
+
+func TestAWebhookTakesNoMoreThanItShould(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	hold := make(chan struct{})
+	server := hookServer(t, func(w http.ResponseWriter, p posted) {
+		<-hold
+		_, _ = io.WriteString(w, `{"reply":{"body":"done"}}`)
+	})
+	withHook(t, n, "/app/slow", gateway.WebhookOptions{URL: server.URL, MaxInFlight: 2})
+	client := caller(t, n, "alice")
+	for range 3 {
+		client.Send(frames.SEND, "destination", "/app/slow", "reply-to", "/temp-queue/a", "x")
+	}
+	require.Equal(t, "app-busy", client.Expect(frames.MESSAGE).Get("error"))
+	close(hold)
+	client.Message("done")
+	client.Message("done")
+}
+
+func TestAWebhookThatCannotWorkIsNotMade(t *testing.T) {
+	t.Parallel()
+	for says, o := range map[string]gateway.WebhookOptions{
+		"not an http or https URL": {URL: "ftp://x", Secret: []byte(hookSecret)},
+		"needs at least 24":        {URL: "http://127.0.0.1/", Secret: []byte("short")},
+		"send pattern":             {URL: "http://127.0.0.1/", Secret: []byte(hookSecret), Grants: auth.Grants{Send: []string{"topic"}}},
+	} {
+		_, err := gateway.NewWebhook(o)
+		require.ErrorContains(t, err, says)
+	}
+	secret, err := gateway.ParseWebhookSecret("whsec_" + base64.StdEncoding.EncodeToString([]byte("octets")))
+	require.NoError(t, err)
+	require.Equal(t, "octets", string(secret))
+	_, err = gateway.ParseWebhookSecret("whsec_-")
+	require.ErrorContains(t, err, "not base64")
+}
