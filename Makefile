@@ -52,9 +52,11 @@ bench: build ## the figures of docs/performance.md
 
 interop-setup:
 	cd interop/js && npm ci --no-fund --no-audit
+	python3 -m venv interop/python/.venv && interop/python/.venv/bin/pip install -q -r interop/python/requirements.txt
 
-interop: build interop-setup ## real STOMP clients in Node, and the chat page in Chromium
+interop: build interop-setup ## real STOMP clients in Node and Python, and the chat page in Chromium
 	cd interop/js && npm test
+	cd interop/python && .venv/bin/python -m unittest -v
 
 interop-spring: build ## examples/spring, a Spring Boot app on the relay, and Spring's client; needs Maven and a JDK
 	cd interop/spring && mvn -B -ntp -q test && cat target/surefire-reports/*.txt

@@ -17,7 +17,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newToken(), newSend(), newListen(), newQueue(), newConfig(), newBench())
+	root.AddCommand(newServe(), newToken(), newSend(), newAsk(), newListen(), newQueue(), newConfig(), newBench())
 	return root
 }
 

@@ -23,14 +23,9 @@ func newSend() *cobra.Command {
 	cmd.Flags().StringVar(&contentType, "content-type", "text/plain", "content-type header")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header as name:value; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var body []byte
-		if len(args) == 2 {
-			body = []byte(args[1])
-		} else {
-			var err error
-			if body, err = io.ReadAll(cmd.InOrStdin()); err != nil {
-				return err
-			}
+		body, err := bodyOf(cmd, args)
+		if err != nil {
+			return err
 		}
 		options := []func(*frame.Frame) error{stomp.SendOpt.Receipt}
 		more, err := headerOptions(headers, stomp.SendOpt.Header)
@@ -48,6 +43,14 @@ func newSend() *cobra.Command {
 		return conn.Disconnect()
 	}
 	return cmd
+}
+
+// bodyOf returns the second argument, or else what standard input has.
+func bodyOf(cmd *cobra.Command, args []string) ([]byte, error) {
+	if len(args) == 2 {
+		return []byte(args[1]), nil
+	}
+	return io.ReadAll(cmd.InOrStdin())
 }
 
 // headerOptions makes the options of headers that were given as name:value.

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-stomp/stomp/v3"
+	"github.com/spf13/cobra"
+)
+
+// askReplyTo is where the answer comes, as RabbitMQ's clients have it.
+const askReplyTo = "/temp-queue/answers"
+
+func newAsk() *cobra.Command {
+	var headers []string
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:     "ask DESTINATION [BODY]",
+		Short:   "Send a request to an app server, from standard input when there is no BODY, and print the answer",
+		Example: "  stompbox ask /app/chat.members lobby\n  stompbox ask --token \"$TOKEN\" -H room:lobby /app/chat.members ''",
+		Args:    cobra.RangeArgs(1, 2),
+	}
+	client := newClientFlags(cmd.Flags())
+	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header as name:value; may be repeated")
+	cmd.Flags().DurationVar(&wait, "wait", 60*time.Second, "how long to wait for the answer")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		body, err := bodyOf(cmd, args)
+		if err != nil {
+			return err
+		}
+		options, err := headerOptions(headers, stomp.SendOpt.Header)
+		if err != nil {
+			return err
+		}
+		conn, err := client.dial(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Disconnect() }()
+		// Not sent: it says where the client has the answer go.
+		here := stomp.SubscribeOpt.Header(stomp.ReplyToHeader, askReplyTo)
+		answers, err := conn.Subscribe(askReplyTo, stomp.AckAuto, here)
+		if err != nil {
+			return err
+		}
+		options = append(options, stomp.SendOpt.Header(stomp.ReplyToHeader, askReplyTo))
+		if err := conn.Send(args[0], "text/plain", body, options...); err != nil {
+			return err
+		}
+		select {
+		case m, ok := <-answers.C:
+			switch {
+			case !ok:
+				return errors.New("the connection ended before an answer came")
+			case m.Err != nil:
+				return m.Err
+			}
+			if err := answers.Unsubscribe(here); err != nil {
+				return err
+			}
+			if m.Header.Get("error") != "" {
+				return fmt.Errorf("%s: %s", m.Header.Get("error"), m.Body)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), string(m.Body))
+			return nil
+		case <-time.After(wait):
+			return fmt.Errorf("no answer within %s", wait)
+		case <-cmd.Context().Done():
+			return cmd.Context().Err()
+		}
+	}
+	return cmd
+}
