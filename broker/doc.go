@@ -6,7 +6,7 @@
 // connection through the gateway's [Transport]. Messages for other nodes go to
 // a [Relay], and what queues keep to the [QueueStore] that a Relay may be too. The package knows neither NATS nor HTTP nor WebSocket.
 //
-// Where a SEND goes: Session.Receive (session.go), send.go; to a topic or user
+// Where a SEND goes: Session.Receive (session.go), send.go, intercept.go; to a topic or user
 // then topic.go, router.go, fanout.go and outbox.go; to a queue enqueue.go and
 // confirm.go, and from the store queue.go and deliver.go.
 package broker

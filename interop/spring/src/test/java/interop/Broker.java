@@ -19,6 +19,9 @@ import java.util.concurrent.TimeUnit;
 final class Broker implements AutoCloseable {
   private static final Path BINARY = Path.of("../../bin/stompbox").toAbsolutePath().normalize();
 
+  /** That of the login spring. */
+  static final String PASSCODE = "a passcode of tests";
+
   final int http = freePort();
   final int stomp = freePort();
   private final Path dir;
@@ -31,12 +34,28 @@ final class Broker implements AutoCloseable {
     this.environment = environment;
     dir = Files.createTempDirectory("stompbox-interop-");
     log = dir.resolve("log");
+    // The login that docs/app-servers.md has an application use.
+    Files.writeString(dir.resolve("stompbox.yaml"), """
+        auth:
+          logins:
+            - login: spring
+              passcode_hash: "%s"
+              permissions: { send: ["/topic/**", "/queue/**"], subscribe: ["/topic/**", "/queue/**"] }
+        """.formatted(hash(PASSCODE)));
     start();
+  }
+
+  private static String hash(String passcode) throws Exception {
+    Process p = new ProcessBuilder(BINARY.toString(), "config", "hash").start();
+    try (var in = p.getOutputStream()) {
+      in.write(passcode.getBytes(StandardCharsets.UTF_8));
+    }
+    return new String(p.getInputStream().readAllBytes(), StandardCharsets.UTF_8).trim();
   }
 
   void start() throws Exception {
     ProcessBuilder serve = new ProcessBuilder(BINARY.toString(), "serve", "--dev", "--http", "127.0.0.1:" + http,
-        "--stomp", "127.0.0.1:" + stomp, "--data-dir", dir.resolve("data").toString());
+        "--stomp", "127.0.0.1:" + stomp, "--data-dir", dir.resolve("data").toString(), "-c", dir.resolve("stompbox.yaml").toString());
     for (int i = 0; i < environment.length; i += 2) {
       serve.environment().put(environment[i], environment[i + 1]);
     }

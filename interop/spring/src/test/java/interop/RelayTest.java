@@ -44,6 +44,7 @@ class RelayTest {
       ApplicationListener<BrokerAvailabilityEvent> listener = e -> availability.add(e.isBrokerAvailable());
       context = new SpringApplicationBuilder(ChatApplication.class).listeners(listener)
           .run("--server.port=0", "--broker.port=" + broker.stomp, "--broker.heartbeat=1000",
+              "--broker.login=spring", "--broker.passcode=" + Broker.PASSCODE,
               "--spring.main.banner-mode=off", "--logging.level.root=error");
     }
 
