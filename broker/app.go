@@ -143,6 +143,14 @@ func (b *Broker) failRequest(m *Message, code Code, why string) error {
 	return nil
 }
 
+// fail is failRequest for a request that somebody had already: where there is nobody
+// to tell, the log has it.
+func (b *Broker) fail(m *Message, code Code, why string) {
+	if err := b.failRequest(m, code, why); err != nil {
+		b.log.Warn("a request failed, and there is no session to tell", "destination", m.Key, "user", m.User, "code", string(code), "error", why)
+	}
+}
+
 // tellFailure tells a session on its /user/queue/errors that something failed which
 // it had sent. The correlation id is the message's, or "".
 func (b *Broker) tellFailure(to origin, failed, correlation string, code Code, why string) {
@@ -228,7 +236,7 @@ func (q *queue) serves() bool {
 func (q *queue) again(d *Delivery) {
 	b, next := q.broker, &Delivery{Message: d.Message, Count: d.Count + 1}
 	if d.Count >= mostAttempts {
-		_ = b.failRequest(d.Message, CodeAppFailed, "app servers ended while they had the request")
+		b.fail(d.Message, CodeAppFailed, "app servers ended while they had the request")
 		return
 	}
 	if q.offerFirst(next) {

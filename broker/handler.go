@@ -134,7 +134,7 @@ func (h *handler) take(m *Message) bool {
 	b := h.broker
 	begun, busy := b.handlers.begin()
 	if busy {
-		_ = b.failRequest(m, CodeAppBusy, "too many requests at a time; try again")
+		b.fail(m, CodeAppBusy, "too many requests at a time; try again")
 		return true
 	}
 	if !begun {
@@ -146,7 +146,7 @@ func (h *handler) take(m *Message) bool {
 		switch {
 		case err != nil:
 			e := handlerError(err)
-			_ = b.failRequest(m, e.Code, e.Message)
+			b.fail(m, e.Code, e.Message)
 		case reply != nil:
 			b.answer(m, reply.Headers, reply.Body)
 		}
@@ -193,6 +193,6 @@ func (h *handler) call(m *Message) (reply *Reply, err error) {
 // sweepRequests fails the requests that nobody answered in time.
 func (b *Broker) sweepRequests(now int64) {
 	for _, m := range b.requests.late(now) {
-		_ = b.failRequest(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.appTimeout.Round(time.Millisecond)))
+		b.fail(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.appTimeout.Round(time.Millisecond)))
 	}
 }

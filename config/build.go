@@ -144,18 +144,27 @@ func (k Key) load() (auth.Key, error) {
 		}
 		return auth.NewPEMKey(k.ID, k.Algorithm, text)
 	}
-	secret := []byte(k.Secret)
-	if k.SecretFile != "" {
-		text, err := os.ReadFile(k.SecretFile)
+	secret, err := readSecret(k.Secret, k.SecretFile)
+	if err != nil {
+		return auth.Key{}, err
+	}
+	return auth.NewSecretKey(k.ID, k.Algorithm, []byte(secret))
+}
+
+// readSecret returns a secret of the configuration, or of the file that it names. It
+// refuses the example's.
+func readSecret(secret, file string) (string, error) {
+	if file != "" {
+		text, err := os.ReadFile(file)
 		if err != nil {
-			return auth.Key{}, err
+			return "", err
 		}
-		secret = []byte(strings.TrimRight(string(text), "\r\n"))
+		secret = strings.TrimRight(string(text), "\r\n")
 	}
-	if strings.HasPrefix(string(secret), exampleSecret) {
-		return auth.Key{}, errors.New("the secret is the example's, which everybody knows; make one: openssl rand -base64 32")
+	if strings.HasPrefix(secret, exampleSecret) {
+		return "", errors.New("the secret is the example's, which everybody knows; make one: openssl rand -base64 32")
 	}
-	return auth.NewSecretKey(k.ID, k.Algorithm, secret)
+	return secret, nil
 }
 
 // exampleSecret begins the secrets of stompbox.example.yaml.

@@ -63,6 +63,9 @@ func TestMistakesAreNamed(t *testing.T) {
 		"queue policy":          {secret + "queues:\n  policies:\n    - { match: 'x' }\n", nil, "queues.policies, entry 1"},
 		"sync":                  {secret + "data:\n  sync: often\n", nil, "neither always nor a time"},
 		"unknown role":          {"auth:\n  logins:\n    - login: x\n      role: boss\n", nil, `role "boss"`},
+		"nameless webhook":      {secret + "app:\n  webhooks:\n    - { match: /app/x }\n", nil, "app.webhooks, entry 1: it needs a name"},
+		"webhook of a topic":    {secret + "app:\n  webhooks:\n    - { name: x, match: /topic/x }\n", nil, "not a pattern of /app destinations"},
+		"two webhooks":          {secret + "app:\n  webhooks:\n    - { name: x, match: /app/x }\n    - { name: x, match: /app/y }\n", nil, `two are called "x"`},
 		"log level":             {secret + "log:\n  level: loud\n", nil, `log.level "loud"`},
 	}
 	for name, tt := range tests {
@@ -77,6 +80,22 @@ func TestMistakesAreNamed(t *testing.T) {
 	}
 	_, err := config.Load(config.Source{File: "/nowhere.yaml", Environ: []string{}})
 	require.ErrorContains(t, err, "cannot read /nowhere.yaml")
+}
+
+func TestWebhooksThatCannotWorkAreNamed(t *testing.T) {
+	t.Parallel()
+	for says, hook := range map[string]string{
+		"not an http or https URL": "url: nowhere, secret: 0123456789012345678901234",
+		"needs at least 24":        "url: 'http://127.0.0.1/', secret: short",
+		"everybody knows":          "url: 'http://127.0.0.1/', secret: 'change me: it is the example'",
+		"not base64":               "url: 'http://127.0.0.1/', secret: whsec_-",
+		"no such file":             "url: 'http://127.0.0.1/', secret_file: /nowhere/secret",
+		"send pattern":             "url: 'http://127.0.0.1/', secret: 0123456789012345678901234, send: [topic]",
+	} {
+		c, err := config.Load(config.Source{File: write(t, secret+"app:\n  webhooks:\n    - { name: x, match: /app/x, "+hook+" }\n"), Environ: []string{}})
+		require.NoError(t, err)
+		require.ErrorContains(t, c.CheckWebhooks(), says)
+	}
 }
 
 // TestTheExampleIsComplete: every key is in the example, and the example loads.

@@ -1,10 +1,8 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/stompbox/stompbox/auth"
@@ -40,7 +38,11 @@ func (c *Config) CheckWebhooks() error {
 }
 
 func (w Webhook) open(b *broker.Broker, log *slog.Logger) (*gateway.Webhook, error) {
-	secret, err := w.secret()
+	text, err := readSecret(w.Secret, w.SecretFile)
+	if err != nil {
+		return nil, fmt.Errorf("webhook %q: %w", w.Name, err)
+	}
+	secret, err := gateway.ParseWebhookSecret(text)
 	if err != nil {
 		return nil, fmt.Errorf("webhook %q: %w", w.Name, err)
 	}
@@ -48,21 +50,6 @@ func (w Webhook) open(b *broker.Broker, log *slog.Logger) (*gateway.Webhook, err
 		Name: w.Name, URL: w.URL, Secret: secret, Broker: b, Grants: auth.Grants{Send: w.Send},
 		Timeout: w.Timeout, Deadline: w.Deadline, MaxInFlight: w.InFlight, Logger: log,
 	})
-}
-
-func (w Webhook) secret() ([]byte, error) {
-	text := w.Secret
-	if w.SecretFile != "" {
-		octets, err := os.ReadFile(w.SecretFile)
-		if err != nil {
-			return nil, err
-		}
-		text = strings.TrimRight(string(octets), "\r\n")
-	}
-	if strings.HasPrefix(text, exampleSecret) {
-		return nil, errors.New("the secret is the example's, which everybody knows; make one: openssl rand -base64 32")
-	}
-	return gateway.ParseWebhookSecret(text)
 }
 
 // checkWebhooks says what is wrong with webhooks as they are written.
