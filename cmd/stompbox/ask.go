@@ -39,8 +39,7 @@ func newAsk() *cobra.Command {
 		}
 		defer func() { _ = conn.Disconnect() }()
 		// Not sent: it says where the client has the answer go.
-		here := stomp.SubscribeOpt.Header(stomp.ReplyToHeader, askReplyTo)
-		answers, err := conn.Subscribe(askReplyTo, stomp.AckAuto, here)
+		answers, err := conn.Subscribe(askReplyTo, stomp.AckAuto, stomp.SubscribeOpt.Header(stomp.ReplyToHeader, askReplyTo))
 		if err != nil {
 			return err
 		}
@@ -55,11 +54,7 @@ func newAsk() *cobra.Command {
 				return errors.New("the connection ended before an answer came")
 			case m.Err != nil:
 				return m.Err
-			}
-			if err := answers.Unsubscribe(here); err != nil {
-				return err
-			}
-			if m.Header.Get("error") != "" {
+			case m.Header.Get("error") != "":
 				return fmt.Errorf("%s: %s", m.Header.Get("error"), m.Body)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), string(m.Body))

@@ -34,6 +34,7 @@ func (c *clientFlags) dial(ctx context.Context) (*stomp.Conn, error) {
 	}
 	options := []func(*stomp.Conn) error{
 		stomp.ConnOpt.Host(u.Hostname()), stomp.ConnOpt.HeartBeat(10*time.Second, 10*time.Second), stomp.ConnOpt.HeartBeatGracePeriodMultiplier(2.5),
+		stomp.ConnOpt.Logger(quiet{}),
 	}
 	if c.token != "" {
 		options = append(options, stomp.ConnOpt.Header("Authorization", "Bearer "+c.token))
@@ -53,6 +54,18 @@ func (c *clientFlags) dial(ctx context.Context) (*stomp.Conn, error) {
 	}
 	return nil, fmt.Errorf("--url %q: use ws://, wss:// or tcp://", c.url)
 }
+
+// quiet has the STOMP client log nothing: what it has to say comes as errors, too.
+type quiet struct{}
+
+func (quiet) Debugf(string, ...any)   {}
+func (quiet) Infof(string, ...any)    {}
+func (quiet) Warningf(string, ...any) {}
+func (quiet) Errorf(string, ...any)   {}
+func (quiet) Debug(string)            {}
+func (quiet) Info(string)             {}
+func (quiet) Warning(string)          {}
+func (quiet) Error(string)            {}
 
 // wsStream is a WebSocket as the stream that the STOMP client reads and writes.
 type wsStream struct {
