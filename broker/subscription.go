@@ -18,21 +18,22 @@ func (a ackMode) String() string {
 	return [...]string{"auto", "client", "client-individual"}[a]
 }
 
-// subscription is one SUBSCRIBE of a session.
+// subscription is one SUBSCRIBE of a session. What is small is together, since there
+// are many of them.
 type subscription struct {
 	session *Session
 	id      string // as the client named it; "" in 1.0 without id
-	named   bool   // the client gave an id, so MESSAGE carries it
 	asked   string // the destination as the client wrote it
 	shown   string // the same, or what an interceptor made of it
 	pattern auth.Pattern
-	ack     ackMode
 
-	mark   int  // which of a stream's destinations it is
-	place  int  // in its group, under the group's lock
-	closed bool // under the outbox's lock: nothing is pushed any more
-	temp   bool // made by a reply-to header, or by a request
-	ask    bool // a SUBSCRIBE that is one request
+	mark   int     // which of a stream's destinations it is
+	place  int     // in its group, under the group's lock
+	named  bool    // the client gave an id, so MESSAGE carries it
+	ack    ackMode // as the client wants to acknowledge
+	temp   bool    // made by a reply-to header, or by a request
+	ask    bool    // a SUBSCRIBE that is one request
+	closed bool    // under the outbox's lock: nothing is pushed any more
 
 	consumer *consumer // of queues and durable subscriptions alone
 	replay   *replay   // where the SUBSCRIBE asked for the past
