@@ -243,3 +243,52 @@ func TestShutdownWaitsForHandlers(t *testing.T) {
 		t.Fatal("the broker is shut down, and the handler is not done")
 	}
 }
+
+func TestNativeProgramsAskAppServers(t *testing.T) {
+	t.Parallel()
+	a := testkit.Start(t, testkit.Options{NATSPort: -1})
+	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL()})
+	nc, err := nats.Connect(a.Relay.ClientURL())
+	require.NoError(t, err)
+	defer nc.Close()
+	ask := func(subject, body string) chan *nats.Msg {
+		answer := make(chan *nats.Msg, 1)
+		go func() {
+			m := nats.NewMsg(subject)
+			m.Header.Set("note", "native")
+			m.Data = []byte(body)
+			got, err := nc.RequestMsg(m, testkit.Patience)
+			if err != nil {
+				got = &nats.Msg{Data: []byte(err.Error())}
+			}
+			answer <- got
+		}()
+		return answer
+	}
+	require.Equal(t, nats.ErrNoResponders.Error(), string((<-ask("stompbox.app.nobody", "x")).Data))
+
+	// The first server dies with the request; one on another node answers it.
+	doomed := testkit.Dial(t, a).Connect()
+	doomed.Subscribe("app", "/app/ask", "ack", "client-individual")
+	answer := ask("stompbox.app.ask", "1 + 1")
+	require.Equal(t, "native", doomed.Message("1 + 1").Get("note"))
+	other := testkit.Dial(t, b).Connect()
+	other.Subscribe("app", "/app/ask", "ack", "client-individual")
+	doomed.Close()
+	request := other.Message("1 + 1")
+	other.Send(frames.SEND, "destination", request.Get("reply-to"), "sure", "yes", "2")
+	got := <-answer
+	require.Equal(t, "2", string(got.Data))
+	require.Equal(t, "yes", got.Header.Get("sure"))
+
+	require.NoError(t, a.Broker.Handle("/app/go", func(_ context.Context, r broker.Request) (*broker.Reply, error) {
+		if string(r.Body) == "fail" {
+			return nil, errors.New("no")
+		}
+		return &broker.Reply{Body: []byte("from go")}, nil
+	}))
+	require.Equal(t, "from go", string((<-ask("stompbox.app.go", "x")).Data))
+	got = <-ask("stompbox.app.go", "fail")
+	require.Equal(t, "app-failed", got.Header.Get("error"))
+	require.Equal(t, "no", string(got.Data))
+}

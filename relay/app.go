@@ -42,6 +42,10 @@ func (r *Relay) Serve(pattern string, take func(*broker.Message) bool) (func(), 
 	for _, subject := range PatternSubjects(r.prefix, pattern) {
 		sub, err := r.conn.QueueSubscribe(subject, appGroup, func(msg *nats.Msg) {
 			m, ok := decode(r.prefix, msg, r.nextID)
+			if ok && isNative(msg) {
+				r.takeNative(msg, m, take)
+				return
+			}
 			taken := ok && take(m)
 			if msg.Reply == "" {
 				return

@@ -65,6 +65,7 @@ type Relay struct {
 	filled      atomic.Int64         // messages that were fetched since they did not arrive
 
 	asking   pending[*appRequest]
+	natives  natives
 	outgoing outgoing
 	writer   sync.WaitGroup
 	lost     atomic.Int64 // messages that could not be written to the connection
@@ -224,6 +225,9 @@ func (r *Relay) Publish(m *broker.Message) error {
 	if r.offline.Load() {
 		return nats.ErrDisconnected
 	}
+	if r.answerNative(m) {
+		return nil
+	}
 	return r.outgoing.push(encode(r.prefix, m))
 }
 
@@ -273,6 +277,7 @@ func (r *Relay) Close() {
 	closed := fmt.Errorf("%w: the relay is closed", broker.ErrUnavailable)
 	r.acks.fail(time.Now().Add(time.Hour), closed)
 	r.failRequests(time.Now().Add(time.Hour), closed)
+	r.natives.close()
 	r.offline.Store(true)
 	_ = r.conn.FlushTimeout(time.Second) // acknowledgements that were given are not kept back
 	r.conn.Close()
