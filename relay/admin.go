@@ -175,7 +175,7 @@ func (r *Relay) moveFrom(ctx context.Context, queue string, p place, most int, t
 		return 0, nil
 	}
 	q := &reader{relay: r, place: p, queue: queue, consumer: safeName(queue)}
-	consumer, err := r.js.CreateOrUpdateConsumer(ctx, p.stream, q.config())
+	consumer, err := r.makeConsumer(ctx, p.stream, q.config())
 	if err != nil {
 		return 0, storeError("cannot consume "+queue, err)
 	}
@@ -215,7 +215,7 @@ func (r *Relay) moveFrom(ctx context.Context, queue string, p place, most int, t
 	if err == nil && batch.Error() != nil && !errors.Is(batch.Error(), nats.ErrTimeout) {
 		err = storeError("cannot consume "+queue, batch.Error())
 	}
-	r.background.Go(q.tidy)
+	q.tidy() // here, so that a move that follows makes it anew
 	return moved, err
 }
 

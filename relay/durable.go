@@ -52,7 +52,7 @@ func (q *reader) ensureDurable(ctx context.Context) error {
 	q.place.stream = stream
 	q.next = nextSubject(stream, q.consumer)
 	q.mu.Unlock()
-	if _, err := r.js.CreateOrUpdateConsumer(ctx, stream, q.durableConfig()); err != nil {
+	if _, err := r.makeConsumer(ctx, stream, q.durableConfig()); err != nil {
 		return storeError("cannot make the durable subscription "+q.durable.Name, err)
 	}
 	return nil

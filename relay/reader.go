@@ -86,11 +86,36 @@ func (q *reader) ensure(ctx context.Context) error {
 	if err := r.ensure(ctx, q.place, q.options); err != nil {
 		return err
 	}
-	_, err := r.js.CreateOrUpdateConsumer(ctx, q.place.stream, q.config())
+	_, err := r.makeConsumer(ctx, q.place.stream, q.config())
 	if err != nil {
 		return storeError("cannot make the consumer of "+q.queue, err)
 	}
 	return nil
+}
+
+const (
+	// makeTries and makePause are for a consumer that cannot be made.
+	makeTries = 5
+	makePause = 50 * time.Millisecond
+)
+
+// makeConsumer makes a consumer, or finds the one that is there. While the server
+// still removes the files of one that had the same name, making another one fails; so
+// it is tried again.
+func (r *Relay) makeConsumer(ctx context.Context, stream string, config jetstream.ConsumerConfig) (consumer jetstream.Consumer, err error) {
+	for try := range makeTries {
+		consumer, err = r.js.CreateOrUpdateConsumer(ctx, stream, config)
+		var api *jetstream.APIError
+		if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeConsumerCreate {
+			return consumer, err
+		}
+		select {
+		case <-time.After(makePause << try):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+	return nil, err
 }
 
 // config is the consumer's. It is the same on all nodes.
