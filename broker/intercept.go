@@ -187,6 +187,31 @@ func (b *Broker) admit(gate ActionFunc, from origin, destination string, f *fram
 	return a.Destination, a.passed, nil
 }
 
+// admitSubscribe asks the interceptors about a SUBSCRIBE, who may change where it
+// goes to.
+func (s *Session) admitSubscribe(asked string, of kind, f *frames.Frame) (string, kind, error) {
+	if err := subscribable(of, asked); err != nil {
+		return "", 0, err
+	}
+	admitted, passed, err := s.broker.admit(s.broker.gates.subscribe, s.origin(), asked, f)
+	var told *rejection
+	switch {
+	case errors.As(err, &told):
+		return "", 0, &Error{Code: CodeForbidden, Message: told.why}
+	case err != nil:
+		return "", 0, err
+	case !passed:
+		return "", 0, forbidden(asked, "subscribe")
+	case admitted == asked:
+		return asked, of, nil
+	}
+	of, bad := s.broker.classify(admitted)
+	if bad != nil {
+		return "", 0, bad
+	}
+	return strings.Clone(admitted), of, subscribable(of, admitted)
+}
+
 // readmit asks again about a subscription that there is, for a fresh principal.
 func (b *Broker) readmit(p *auth.Principal, s *Session, sub *subscription) error {
 	a := &Action{Principal: p, Session: s.id, Destination: sub.asked, Renewed: true, broker: b}

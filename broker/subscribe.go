@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -173,31 +172,6 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	}
 	sub.replay, err = s.askedReplay(sub, f)
 	return sub, err
-}
-
-// admitSubscribe asks the interceptors about a SUBSCRIBE, who may change where it
-// goes to.
-func (s *Session) admitSubscribe(asked string, of kind, f *frames.Frame) (string, kind, error) {
-	if err := subscribable(of, asked); err != nil {
-		return "", 0, err
-	}
-	admitted, passed, err := s.broker.admit(s.broker.gates.subscribe, s.origin(), asked, f)
-	var told *rejection
-	switch {
-	case errors.As(err, &told):
-		return "", 0, &Error{Code: CodeForbidden, Message: told.why}
-	case err != nil:
-		return "", 0, err
-	case !passed:
-		return "", 0, forbidden(asked, "subscribe")
-	case admitted == asked:
-		return asked, of, nil
-	}
-	of, bad := s.broker.classify(admitted)
-	if bad != nil {
-		return "", 0, bad
-	}
-	return strings.Clone(admitted), of, subscribable(of, admitted)
 }
 
 // subscribable refuses the kinds of destinations that have no subscribers.

@@ -6,13 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
-	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -44,14 +40,8 @@ type WebhookOptions struct {
 	Logger      *slog.Logger
 }
 
-const (
-	// shortestHookSecret is what the specification of the signature asks for, in octets.
-	shortestHookSecret = 24
-	// firstBackOff is the pause after the first try, at most; each next one is twice
-	// as long, up to mostBackOff.
-	firstBackOff = 250 * time.Millisecond
-	mostBackOff  = 5 * time.Second
-)
+// shortestHookSecret is what the specification of the signature asks for, in octets.
+const shortestHookSecret = 24
 
 // Webhook has an HTTP server answer requests to /app: each is posted to a URL as JSON,
 // signed as Standard Webhooks 1.0 has it. What fails by a 5xx, a 429 or on the way is
@@ -164,137 +154,6 @@ func newHookRequest(r broker.Request) *hookRequest {
 		q.Base64 = r.Body
 	}
 	return q
-}
-
-// deliver posts a request until it is answered.
-func (w *Webhook) deliver(ctx context.Context, r broker.Request, text []byte) (*hookAnswer, error) {
-	for try := 0; ; try++ {
-		wait := w.breaker.wait(time.Now())
-		if wait > 0 && try == 0 {
-			w.refused.Add(1)
-			return nil, &broker.Error{Code: broker.CodeUnavailable, Message: "the app server does not answer at the moment; try again later"}
-		}
-		if wait == 0 {
-			w.tries.Add(1)
-			answer, err := w.post(ctx, r.ID, text)
-			var failure *hookFailure
-			if err == nil {
-				w.answered.Add(1)
-				w.report(w.breaker.succeeded())
-				return answer, nil
-			}
-			if !errors.As(err, &failure) {
-				w.failed.Add(1)
-				w.report(w.breaker.succeeded()) // it answers
-				w.Logger.Warn("a webhook refused a request", "webhook", w.Name, "destination", r.Destination, "id", r.ID, "error", err)
-				return nil, err
-			}
-			if !failure.busy {
-				w.report(w.breaker.failed(time.Now()))
-			}
-			w.Logger.Debug("a webhook failed and is tried again", "webhook", w.Name, "id", r.ID, "try", try+1, "error", err)
-			wait = failure.after
-		}
-		if !pause(ctx, max(wait, backOff(try))) {
-			w.failed.Add(1)
-			w.Logger.Warn("a request to a webhook was given up", "webhook", w.Name, "destination", r.Destination, "id", r.ID, "tries", try+1)
-			return nil, &broker.Error{Code: broker.CodeAppFailed, Message: "the app server did not answer in time"}
-		}
-	}
-}
-
-// report logs when the circuit opens or closes.
-func (w *Webhook) report(changed, open bool) {
-	switch {
-	case changed && open:
-		w.Logger.Error("a webhook does not answer; its requests fail at once until it does", "webhook", w.Name, "url", w.shown)
-	case changed:
-		w.Logger.Info("a webhook answers again", "webhook", w.Name)
-	}
-}
-
-// backOff is a random pause, so that requests that failed together do not come again
-// together.
-func backOff(try int) time.Duration {
-	most := min(firstBackOff<<min(try, 10), mostBackOff)
-	return most/4 + rand.N(most*3/4)
-}
-
-// pause waits, and reports false when ctx would end meanwhile.
-func pause(ctx context.Context, d time.Duration) bool {
-	if end, ok := ctx.Deadline(); ok && time.Until(end) < d {
-		return false
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// hookFailure is a try that may go well another time.
-type hookFailure struct {
-	cause error
-	busy  bool          // the server is there, and has too much to do
-	after time.Duration // which it wants to have passed
-}
-
-func (f *hookFailure) Error() string { return f.cause.Error() }
-
-func (f *hookFailure) Unwrap() error { return f.cause }
-
-// post tries once. Its error is a [hookFailure] or what the client is to read.
-func (w *Webhook) post(ctx context.Context, id string, text []byte) (*hookAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
-	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	q.Header.Set("Content-Type", "application/json")
-	q.Header.Set("User-Agent", "stompbox")
-	signHook(q.Header, w.Secret, id, time.Now(), text)
-	answer, err := w.client.Do(q)
-	if err != nil {
-		return nil, &hookFailure{cause: err}
-	}
-	defer answer.Body.Close()
-	most := 2 * int64(w.Broker.Limits().MaxTransactionBytes)
-	body, err := io.ReadAll(io.LimitReader(answer.Body, most+1))
-	switch {
-	case err != nil:
-		return nil, &hookFailure{cause: err}
-	case answer.StatusCode >= 500:
-		return nil, &hookFailure{cause: errors.New(answer.Status), after: retryAfterOf(answer)}
-	case answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode == http.StatusRequestTimeout:
-		return nil, &hookFailure{cause: errors.New(answer.Status), busy: true, after: retryAfterOf(answer)}
-	case answer.StatusCode >= 300:
-		return nil, hookRefusal(answer, body)
-	case int64(len(body)) > most:
-		return nil, &broker.Error{Code: broker.CodeAppFailed, Message: "the app server's answer is too large"}
-	}
-	return parseHookAnswer(body)
-}
-
-func retryAfterOf(answer *http.Response) time.Duration {
-	seconds, err := strconv.Atoi(answer.Header.Get("Retry-After"))
-	if err != nil || seconds < 0 {
-		return 0 // a date, or nothing
-	}
-	return time.Duration(seconds) * time.Second
-}
-
-// hookRefusal is what the client reads: a problem document's detail is for it.
-func hookRefusal(answer *http.Response, body []byte) error {
-	var p problem
-	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
-	if kind == "application/problem+json" && json.Unmarshal(body, &p) == nil && p.Detail != "" {
-		return &broker.Error{Code: broker.CodeAppFailed, Message: p.Detail}
-	}
-	return &broker.Error{Code: broker.CodeAppFailed, Message: "the app server refused the request", Cause: errors.New(answer.Status)}
 }
 
 func parseHookAnswer(body []byte) (*hookAnswer, error) {
