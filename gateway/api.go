@@ -47,7 +47,7 @@ func API(o APIOptions) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	a := &api{o}
+	a := &api{APIOptions: o}
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]apiHandler{
 		"POST /api/send":                    a.send,
@@ -68,7 +68,10 @@ func API(o APIOptions) http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-type api struct{ APIOptions }
+type api struct {
+	APIOptions
+	rates sendRates
+}
 
 // apiHandler returns what is answered as JSON, or an error that may be a problem.
 type apiHandler func(ctx context.Context, r request) (any, error)
@@ -160,8 +163,11 @@ func writeProblem(w http.ResponseWriter, err error) {
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	if p.Status == http.StatusServiceUnavailable {
+	switch p.Status {
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", retryAfter)
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", "1")
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)

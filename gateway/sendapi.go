@@ -94,6 +94,11 @@ func (a *api) send(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if most := a.Broker.Limits().MessageRate; !a.rates.allow(r.principal.Name, len(all), most) {
+		p := refuse(http.StatusTooManyRequests, fmt.Sprintf("more than %d messages a second", most))
+		p.Code = broker.CodeMessageRate
+		return nil, p
+	}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
 		return a.sendOnce(ctx, r, keys, text, all)
 	}

@@ -158,6 +158,20 @@ func TestWhatCannotBeSentOverHTTP(t *testing.T) {
 	reader.Quiet()
 }
 
+func TestSendsOverHTTPHaveARateToo(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Limits: broker.Limits{MessageRate: 3}}})
+	grants := auth.Grants{Send: []string{"/topic/**"}}
+	p := newPoster(t, n, "shop", grants)
+	const three = `{"messages":[{"destination":"/topic/a"},{"destination":"/topic/a"},{"destination":"/topic/a"}]}`
+	require.Equal(t, 200, p.send(three).Status)
+	got := p.send(three)
+	require.Equal(t, 429, got.Status)
+	require.Equal(t, "message-rate", got.Code)
+	p.token = testkit.Token(t, "other", time.Hour, grants)
+	require.Equal(t, 200, p.send(three).Status, "each user has their own")
+}
+
 func TestAnIdempotencyKeySendsOnce(t *testing.T) {
 	t.Parallel()
 	a := testkit.Start(t, testkit.Options{NATSPort: -1})
