@@ -165,8 +165,11 @@ func TestSendsOverHTTPHaveARateToo(t *testing.T) {
 	p := newPoster(t, n, "shop", grants)
 	const three = `{"messages":[{"destination":"/topic/a"},{"destination":"/topic/a"},{"destination":"/topic/a"}]}`
 	require.Equal(t, 200, p.send(three).Status)
-	got := p.send(three)
-	require.Equal(t, 429, got.Status)
+	var got answer
+	require.Eventually(t, func() bool { // a machine that stands still may give a second away
+		got = p.send(three)
+		return got.Status == 429
+	}, testkit.Patience, time.Millisecond)
 	require.Equal(t, "message-rate", got.Code)
 	p.token = testkit.Token(t, "other", time.Hour, grants)
 	require.Equal(t, 200, p.send(three).Status, "each user has their own")

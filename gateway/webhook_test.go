@@ -176,7 +176,7 @@ func TestAWebhookThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, `{"reply":{"body":"back"}}`)
 	})
-	hook := withHook(t, n, "/app/down", gateway.WebhookOptions{URL: server.URL, Deadline: 10 * time.Millisecond})
+	hook := withHook(t, n, "/app/down", gateway.WebhookOptions{URL: server.URL, Deadline: 60 * time.Millisecond}) // shorter than any pause
 	client := caller(t, n, "alice")
 	ask := func() *frames.Frame {
 		client.Send(frames.SEND, "destination", "/app/down", "reply-to", "/temp-queue/a", "x")
