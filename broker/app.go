@@ -115,14 +115,9 @@ func (b *Broker) answer(m *Message, headers frames.Headers, body []byte) {
 	if !ok {
 		return
 	}
-	kept := make(frames.Headers, 0, len(headers)+1)
+	kept := headers.Without(HeaderCorrelationID, HeaderReplyTo)
 	if id, ok := m.Headers.Lookup(HeaderCorrelationID); ok {
 		kept = kept.With(HeaderCorrelationID, id)
-	}
-	for _, h := range headers {
-		if h.Name != HeaderCorrelationID && h.Name != HeaderReplyTo {
-			kept = append(kept, h)
-		}
 	}
 	_ = b.publish(&Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body})
 }
@@ -199,13 +194,7 @@ func (s *Session) serveOrAsk(sub *subscription, f *frames.Frame) error {
 // ask sends the request of a SUBSCRIBE, whose headers go with it.
 func (s *Session) ask(sub *subscription, f *frames.Frame) {
 	m := s.broker.message(s.origin(), f, sub.shown, sub.shown)
-	headers := make(frames.Headers, 0, len(m.Headers)+1)
-	for _, h := range m.Headers {
-		if h.Name != frames.ID && h.Name != HeaderReplyTo {
-			headers = append(headers, h)
-		}
-	}
-	m.Headers = headers.With(HeaderReplyTo, sub.pattern.String())
+	m.Headers = m.Headers.Without(frames.ID, HeaderReplyTo).With(HeaderReplyTo, sub.pattern.String())
 	s.broker.route(m, func(error) {})
 }
 

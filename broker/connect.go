@@ -106,9 +106,6 @@ func (s *Session) refresh(token []byte) error {
 		if err := s.broker.readmit(fresh, s, sub); err != nil {
 			return err
 		}
-		if c := sub.consumer; c != nil && c.app && !fresh.Permissions.MayServe(sub.pattern) {
-			return forbidden(sub.shown, "serve")
-		}
 	}
 	s.setPrincipal(fresh)
 	return nil

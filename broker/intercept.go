@@ -221,6 +221,9 @@ func (b *Broker) readmit(p *auth.Principal, s *Session, sub *subscription) error
 	if !a.passed || a.Destination != sub.shown {
 		return forbidden(sub.asked, "subscribe")
 	}
+	if c := sub.consumer; c != nil && c.app && !p.Permissions.MayServe(sub.pattern) {
+		return forbidden(sub.shown, "serve") // it could now only ask
+	}
 	return nil
 }
 

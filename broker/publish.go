@@ -54,18 +54,15 @@ func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Outgoing) (
 	}
 	outcomes := make([]chan error, len(steps))
 	for i, one := range steps {
-		switch {
-		case one.store != nil:
-		case one.now != nil:
-			// Only a transient queue that is full can refuse.
-			if err := one.now(); err != nil {
-				outcomes[i] = make(chan error, 1)
-				outcomes[i] <- err
-			}
-		case one.later != nil:
-			outcome := make(chan error, 1)
+		if one.store != nil || (one.now == nil && one.later == nil) {
+			continue // stored, or dropped by an interceptor
+		}
+		outcome := make(chan error, 1)
+		outcomes[i] = outcome
+		if one.now != nil {
+			outcome <- one.now()
+		} else {
 			one.later(func(err error) { outcome <- err })
-			outcomes[i] = outcome
 		}
 	}
 	return b.outcomes(ctx, outcomes), nil

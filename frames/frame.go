@@ -75,6 +75,18 @@ func (h Headers) With(name, value string) Headers {
 	return append(h, Header{name, value})
 }
 
+// Without returns a copy of h without the entries of these names, and with room for
+// one more.
+func (h Headers) Without(names ...string) Headers {
+	kept := make(Headers, 0, len(h)+1)
+	for _, one := range h {
+		if !slices.Contains(names, one.Name) {
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}
+
 // Frame is one STOMP frame. Frames that a [Decoder] or a [Reader] returns must
 // not have their Body changed: headers and body share memory.
 type Frame struct {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
 )
 
 // APIOptions make an [API].
@@ -172,6 +173,23 @@ func writeProblem(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p)
+}
+
+// statusOf is what an error of the broker is in HTTP.
+func statusOf(code broker.Code) int {
+	switch code {
+	case broker.CodeForbidden:
+		return http.StatusForbidden
+	case broker.CodeRejected:
+		return http.StatusUnprocessableEntity
+	case broker.CodeTransactionSize, frames.CodeBodySize:
+		return http.StatusRequestEntityTooLarge
+	case broker.CodeNotAvailable:
+		return http.StatusNotImplemented
+	case broker.CodeUnavailable, broker.CodeNotStored, broker.CodeQueueFull, broker.CodeTooManySessions, broker.CodeShutdown, broker.CodeNoAppServer, broker.CodeAppBusy:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
 }
 
 // maySubscribe reports whether the principal may subscribe to a destination or pattern.

@@ -25,7 +25,7 @@ type breaker struct {
 func (b *breaker) wait(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.failures < breakAfter {
+	if !b.isOpen() {
 		return 0
 	}
 	if left := b.until.Sub(now); left > 0 {
@@ -35,29 +35,32 @@ func (b *breaker) wait(now time.Time) time.Duration {
 	return 0
 }
 
-// succeeded closes the circuit.
-func (b *breaker) succeeded() (changed, open bool) {
+// succeeded closes the circuit, and reports whether it was open.
+func (b *breaker) succeeded() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	changed = b.failures >= breakAfter
+	wasOpen := b.isOpen()
 	b.failures = 0
-	return changed, false
+	return wasOpen
 }
 
-// failed opens the circuit where it is one too many.
-func (b *breaker) failed(now time.Time) (changed, open bool) {
+// failed opens the circuit where it is one too many, and reports whether it was.
+func (b *breaker) failed(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failures++
-	if b.failures >= breakAfter {
+	if b.isOpen() {
 		b.until = now.Add(openFor)
 	}
-	return b.failures == breakAfter, b.failures >= breakAfter
+	return b.failures == breakAfter
 }
 
 // open reports whether the circuit is open.
 func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.failures >= breakAfter
+	return b.isOpen()
 }
+
+// isOpen is open for who holds the lock.
+func (b *breaker) isOpen() bool { return b.failures >= breakAfter }

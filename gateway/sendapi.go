@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -149,7 +150,7 @@ func parseSend(text []byte) ([]broker.Outgoing, error) {
 
 // decodeStrictly reads one JSON value without unknown fields.
 func decodeStrictly(text []byte, into any) error {
-	d := json.NewDecoder(strings.NewReader(string(text)))
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if err == nil && d.More() {
@@ -192,27 +193,11 @@ func sendProblem(err error) *problem {
 	if !errors.As(err, &e) {
 		return refuse(http.StatusServiceUnavailable, "the message could not be sent; the broker's log says why")
 	}
-	p := refuse(sendStatus(e.Code), e.Message)
+	p := refuse(statusOf(e.Code), e.Message)
 	p.Code = e.Code
 	var one *broker.SendError
 	if errors.As(err, &one) {
 		p.Index = &one.Index
 	}
 	return p
-}
-
-func sendStatus(code broker.Code) int {
-	switch code {
-	case broker.CodeForbidden:
-		return http.StatusForbidden
-	case broker.CodeRejected:
-		return http.StatusUnprocessableEntity
-	case broker.CodeTransactionSize, frames.CodeBodySize:
-		return http.StatusRequestEntityTooLarge
-	case broker.CodeNotAvailable:
-		return http.StatusNotImplemented
-	case broker.CodeUnavailable, broker.CodeNotStored, broker.CodeQueueFull, broker.CodeShutdown, broker.CodeNoAppServer, broker.CodeAppBusy:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusBadRequest
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -49,9 +50,9 @@ type SockJS struct {
 
 // NewSockJS returns a handler for a path such as /sockjs and all below it.
 func NewSockJS(b *broker.Broker, prefix string, o SockJSOptions) *SockJS {
-	setDefault(&o.HeartBeat, 25*time.Second)
-	setDefault(&o.DisconnectDelay, 5*time.Second)
-	setDefault(&o.MaxMessage, defaultMaxMessage(b))
+	o.HeartBeat = cmp.Or(o.HeartBeat, 25*time.Second)
+	o.DisconnectDelay = cmp.Or(o.DisconnectDelay, 5*time.Second)
+	o.MaxMessage = cmp.Or(o.MaxMessage, defaultMaxMessage(b))
 	h := &SockJS{broker: b, prefix: prefix, origins: o.AllowedOrigins, most: o.MaxMessage, gates: make(map[string]*gate)}
 	options := sockjs.DefaultOptions
 	options.HeartbeatDelay, options.DisconnectDelay, options.SockJSURL = o.HeartBeat, o.DisconnectDelay, o.ClientURL

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net"
@@ -50,17 +51,10 @@ type Events struct {
 // NewEvents returns a handler for somebody's own mux. After the broker was shut
 // down, Wait returns when all its connections are closed.
 func NewEvents(o EventsOptions) *Events {
-	setDefault(&o.HeartBeat, 15*time.Second)
-	setDefault(&o.MaxLifetime, 5*time.Minute)
-	setDefault(&o.Retry, 2*time.Second)
+	o.HeartBeat = cmp.Or(o.HeartBeat, 15*time.Second)
+	o.MaxLifetime = cmp.Or(o.MaxLifetime, 5*time.Minute)
+	o.Retry = cmp.Or(o.Retry, 2*time.Second)
 	return &Events{EventsOptions: o}
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // Wait returns when all streams have ended.
@@ -180,13 +174,7 @@ func streamProblem(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	switch e.Code {
-	case broker.CodeForbidden:
-		return refuse(http.StatusForbidden, e.Message)
-	case broker.CodeUnavailable, broker.CodeTooManySessions, broker.CodeShutdown:
-		return refuse(http.StatusServiceUnavailable, e.Message)
-	}
-	return refuse(http.StatusBadRequest, e.Message)
+	return refuse(statusOf(e.Code), e.Message)
 }
 
 // eventHeaders are those of a stream. X-Accel-Buffering keeps nginx, no-transform

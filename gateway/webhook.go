@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,9 +62,9 @@ type Webhook struct {
 
 // NewWebhook returns a webhook, or an error that says which option is wrong.
 func NewWebhook(o WebhookOptions) (*Webhook, error) {
-	setDefault(&o.Timeout, 5*time.Second)
-	setDefault(&o.Deadline, 20*time.Second)
-	setDefault(&o.MaxInFlight, 100)
+	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	o.Deadline = cmp.Or(o.Deadline, 20*time.Second)
+	o.MaxInFlight = cmp.Or(o.MaxInFlight, 100)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

@@ -36,17 +36,17 @@ func (w *Webhook) deliver(ctx context.Context, r broker.Request, text []byte) (*
 			var failure *hookFailure
 			if err == nil {
 				w.answered.Add(1)
-				w.report(w.breaker.succeeded())
+				w.answers()
 				return answer, nil
 			}
 			if !errors.As(err, &failure) {
 				w.failed.Add(1)
-				w.report(w.breaker.succeeded()) // it answers
+				w.answers()
 				w.Logger.Warn("a webhook refused a request", "webhook", w.Name, "destination", r.Destination, "id", r.ID, "error", err)
 				return nil, err
 			}
-			if !failure.busy {
-				w.report(w.breaker.failed(time.Now()))
+			if !failure.busy && w.breaker.failed(time.Now()) {
+				w.Logger.Error("a webhook does not answer; its requests fail at once until it does", "webhook", w.Name, "url", w.shown)
 			}
 			w.Logger.Debug("a webhook failed and is tried again", "webhook", w.Name, "id", r.ID, "try", try+1, "error", err)
 			wait = failure.after
@@ -59,12 +59,9 @@ func (w *Webhook) deliver(ctx context.Context, r broker.Request, text []byte) (*
 	}
 }
 
-// report logs when the circuit opens or closes.
-func (w *Webhook) report(changed, open bool) {
-	switch {
-	case changed && open:
-		w.Logger.Error("a webhook does not answer; its requests fail at once until it does", "webhook", w.Name, "url", w.shown)
-	case changed:
+// answers notes that the server answers, whatever it says.
+func (w *Webhook) answers() {
+	if w.breaker.succeeded() {
 		w.Logger.Info("a webhook answers again", "webhook", w.Name)
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -47,7 +48,7 @@ func (noWriteBuffers) Put(any)  {}
 // Serve it on a path such as /ws. After the broker was shut down, Wait returns
 // when all its connections are closed.
 func Handler(b *broker.Broker, options WebSocketOptions) *WebSocket {
-	setDefault(&options.MaxMessage, defaultMaxMessage(b))
+	options.MaxMessage = cmp.Or(options.MaxMessage, defaultMaxMessage(b))
 	w := &WebSocket{broker: b, options: options}
 	w.upgrader = websocket.Upgrader{
 		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: noWriteBuffers{},

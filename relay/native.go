@@ -43,13 +43,7 @@ func (r *Relay) takeNative(msg *nats.Msg, m *broker.Message, take func(*broker.M
 		r.failNative(msg.Reply, broker.CodeAppBusy, "too many requests wait for an answer")
 		return
 	}
-	kept := make(frames.Headers, 0, len(m.Headers)+1)
-	for _, h := range m.Headers {
-		if h.Name != broker.HeaderReplyTo {
-			kept = append(kept, h)
-		}
-	}
-	m.Headers = kept.With(broker.HeaderReplyTo, reply)
+	m.Headers = m.Headers.Without(broker.HeaderReplyTo).With(broker.HeaderReplyTo, reply)
 	if !take(m) {
 		r.natives.forget(reply)
 		r.failNative(msg.Reply, broker.CodeAppBusy, "the app servers of "+m.Key+" have more requests than they can take")

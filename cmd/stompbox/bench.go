@@ -185,8 +185,14 @@ func benchPingpong(ctx context.Context, s *benchServer, o benchOptions) (string,
 		took = append(took, time.Since(start))
 	}
 	used := s.cpu() - cpu
-	slices.Sort(took)
-	at := func(p float64) float64 { return float64(took[int(p*float64(len(took)-1))].Nanoseconds()) / 1e3 }
+	at := percentiles(took)
 	return fmt.Sprintf("pingpong: %d messages of %d B: p50 %.0f us, p99 %.0f us, %.1f server CPU s per million",
 		o.messages, o.size, at(.5), at(.99), used.Seconds()/float64(o.messages)*1e6), at(.5), nil
+}
+
+// percentiles sorts times, and returns how to look up one, in microseconds: .5 is the
+// median, 1 the longest.
+func percentiles(took []time.Duration) func(p float64) float64 {
+	slices.Sort(took)
+	return func(p float64) float64 { return float64(took[int(p*float64(len(took)-1))].Nanoseconds()) / 1e3 }
 }

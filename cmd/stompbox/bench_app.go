@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -23,10 +22,7 @@ func benchRequests(ctx context.Context, s *benchServer, o benchOptions) (string,
 		return "", 0, err
 	}
 	defer server.close()
-	if err := server.send(frames.New(frames.SUBSCRIBE, "id", "app", "destination", benchApp, "ack", "client-individual", "receipt", "r")); err != nil {
-		return "", 0, err
-	}
-	if err := server.expect(frames.RECEIPT); err != nil {
+	if err := server.subscribe(benchApp, "ack", "client-individual"); err != nil {
 		return "", 0, err
 	}
 	var clients []*benchClient
@@ -63,8 +59,7 @@ func benchRequests(ctx context.Context, s *benchServer, o benchOptions) (string,
 		}
 	}
 	all, used := time.Since(start), s.cpu()-cpu
-	slices.Sort(took)
-	at := func(p float64) float64 { return float64(took[int(p*float64(len(took)-1))].Nanoseconds()) / 1e3 }
+	at := percentiles(took)
 	return fmt.Sprintf("app: %d requests of %d B from %d clients to one app server at %d/s: %.0f answered/s, p50 %.0f us, p99 %.0f us, most %.0f us, %.1f server CPU s per million, none lost",
 		o.messages, o.size, o.connections, o.rate, float64(o.messages)/all.Seconds(), at(.5), at(.99), at(1), used.Seconds()/float64(o.messages)*1e6), at(.99), nil
 }
@@ -114,13 +109,6 @@ func (c *benchClient) answerAll(n int) error {
 		}
 	}
 	return nil
-}
-
-// headerOf returns the value of a header as it travels.
-func headerOf(payload []byte, name string) []byte {
-	_, value, _ := bytes.Cut(payload, []byte("\n"+name+":"))
-	value, _, _ = bytes.Cut(value, []byte("\n"))
-	return value
 }
 
 // readAnswers notes how long each request of client first took; the clients take turns.

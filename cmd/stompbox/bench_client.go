@@ -53,6 +53,15 @@ func (c *benchClient) expect(command string) error {
 	return nil
 }
 
+// subscribe subscribes as sub-0, with more headers, and returns when that is confirmed.
+func (c *benchClient) subscribe(destination string, more ...string) error {
+	pairs := append([]string{"id", "sub-0", "destination", destination, "receipt", "r"}, more...)
+	if err := c.send(frames.New(frames.SUBSCRIBE, pairs...)); err != nil {
+		return err
+	}
+	return c.expect(frames.RECEIPT)
+}
+
 func (c *benchClient) close() { _ = c.ws.Close() }
 
 // benchTopic is where all benchmarks send.
@@ -87,10 +96,7 @@ func (s *benchServer) subscribersOf(ctx context.Context, n int, destination func
 			defer func() { <-slots }()
 			c, err := s.dial(ctx)
 			if err == nil {
-				err = c.send(frames.New(frames.SUBSCRIBE, "id", "sub-0", "destination", destination(i), "receipt", "r"))
-			}
-			if err == nil {
-				err = c.expect(frames.RECEIPT)
+				err = c.subscribe(destination(i))
 			}
 			if err != nil {
 				errs <- err
@@ -204,6 +210,13 @@ func numberOf(payload []byte) int {
 		n = n*10 + int(d-'0')
 	}
 	return n
+}
+
+// headerOf returns the value of a header as it travels.
+func headerOf(payload []byte, name string) []byte {
+	_, value, _ := bytes.Cut(payload, []byte("\n"+name+":"))
+	value, _, _ = bytes.Cut(value, []byte("\n"))
+	return value
 }
 
 // window counts which messages have reached all subscribers.

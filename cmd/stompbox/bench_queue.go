@@ -30,10 +30,7 @@ func benchQueue(ctx context.Context, s *benchServer, o benchOptions) (string, fl
 			return "", 0, err
 		}
 		consumers = append(consumers, c)
-		if err := c.send(frames.New(frames.SUBSCRIBE, "id", "sub-0", "destination", benchQueueName, "ack", "client-individual", "receipt", "r")); err != nil {
-			return "", 0, err
-		}
-		if err := c.expect(frames.RECEIPT); err != nil {
+		if err := c.subscribe(benchQueueName, "ack", "client-individual"); err != nil {
 			return "", 0, err
 		}
 	}
@@ -148,10 +145,8 @@ func (c *benchClient) consume(seen []atomic.Bool, consumed *atomic.Int64, all ch
 			}
 			continue
 		}
-		_, ack, _ := bytes.Cut(payload, []byte("\nack:"))
-		ack, _, _ = bytes.Cut(ack, []byte("\n"))
 		number := numberOf(payload)
-		acks = append(append(append(acks, "ACK\nid:"...), ack...), "\n\n\x00"...)
+		acks = append(append(append(acks, "ACK\nid:"...), headerOf(payload, "ack")...), "\n\n\x00"...)
 		if r.Buffered() == 0 || len(acks) > 8<<10 {
 			if err := c.ws.WriteMessage(1, acks); err != nil {
 				return err

@@ -324,6 +324,7 @@ func TestTheBenchmarksRun(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"fanout", "--connections", "20", "--messages", "50"}, {"pingpong", "--messages", "50"}, {"idle", "--connections", "20"},
+		{"queue", "--connections", "2", "--messages", "200"}, {"app", "--connections", "2", "--messages", "200", "--rate", "1000"},
 	} {
 		out, stderr, err := run(t, nil, append([]string{"bench", "--rounds", "1"}, args...)...)
 		require.NoError(t, err, stderr)
