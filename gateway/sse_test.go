@@ -388,6 +388,36 @@ func TestEventsOverHTTP2(t *testing.T) {
 	all[1].data("still")
 }
 
+// TestStreamsOverHTTP2EndWhileWritten has streams end while the broker writes to
+// them: it must not use an answer whose handler has returned.
+func TestStreamsOverHTTP2EndWhileWritten(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	server := eventsOf(t, n, gateway.EventsOptions{})
+	server.StartTLS()
+	sender := testkit.Dial(t, n).Connect()
+	stop := make(chan struct{})
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				sender.Send(frames.SEND, "destination", "/topic/a", "x")
+			}
+		}
+	})
+	for range 100 {
+		s := ask{user: "alice", client: server.Client()}.stream(t, server, "/topic/a")
+		s.data("x")
+		_ = s.answer.Body.Close()
+	}
+	close(stop)
+	sending.Wait()
+	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 1 }, testkit.Patience, 10*time.Millisecond)
+}
+
 func TestAThousandEventStreamsLoseNothing(t *testing.T) {
 	t.Parallel()
 	const streams, messages = 1000, 100

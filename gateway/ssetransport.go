@@ -94,36 +94,55 @@ func readNothing(conn net.Conn) error {
 }
 
 // response is the eventSink of HTTP/2, and of servers that do not give a connection
-// away. It is not used any more after end.
+// away. Nothing of net/http's is used after end, which the handler calls before it
+// returns: net/http takes the answer apart then.
 type response struct {
-	controller *http.ResponseController
+	writing sync.Mutex // held while writing, and taken before mu
 
-	mu sync.Mutex // held while writing
-	w  http.ResponseWriter
+	mu         sync.Mutex
+	w          http.ResponseWriter // nil after end
+	controller *http.ResponseController
 }
 
 func (r *response) Write(buffers [][]byte) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.w == nil {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	w := r.current()
+	if w == nil {
 		return net.ErrClosed
 	}
 	for _, b := range buffers {
-		if _, err := r.w.Write(b); err != nil {
+		if _, err := w.Write(b); err != nil {
 			return err
 		}
 	}
 	return r.controller.Flush()
 }
 
+func (r *response) current() http.ResponseWriter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.w
+}
+
 // Finish does nothing: the handler's return ends the answer.
 func (r *response) Finish(time.Duration) {}
 
 // Close ends a write that is under way.
-func (r *response) Close() error { return r.controller.SetWriteDeadline(time.Now()) }
-
-func (r *response) end() {
+func (r *response) Close() error {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.w == nil {
+		return nil
+	}
+	return r.controller.SetWriteDeadline(time.Now())
+}
+
+// end waits for a write that is under way, and has none follow.
+func (r *response) end() {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.w = nil
-	r.mu.Unlock()
 }
