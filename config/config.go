@@ -165,10 +165,17 @@ type Webhook struct {
 	URL        string        `mapstructure:"url"`
 	Secret     string        `mapstructure:"secret"`
 	SecretFile string        `mapstructure:"secret_file"`
+	Previous   Previous      `mapstructure:"previous"`
 	Send       []string      `mapstructure:"send"`
 	Timeout    time.Duration `mapstructure:"timeout"`
 	Deadline   time.Duration `mapstructure:"deadline"`
 	InFlight   int           `mapstructure:"in_flight"`
+}
+
+// Previous is the secret before the one in use, while receivers change it.
+type Previous struct {
+	Secret     string `mapstructure:"secret"`
+	SecretFile string `mapstructure:"secret_file"`
 }
 
 // Auth says who may connect, and what they may do.

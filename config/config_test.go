@@ -88,6 +88,7 @@ func TestWebhooksThatCannotWorkAreNamed(t *testing.T) {
 		"not an http or https URL": "url: nowhere, secret: 0123456789012345678901234",
 		"needs at least 24":        "url: 'http://127.0.0.1/', secret: short",
 		"everybody knows":          "url: 'http://127.0.0.1/', secret: 'change me: it is the example'",
+		"previous: the secret is":  "url: 'http://127.0.0.1/', secret: 0123456789012345678901234, previous: { secret: 'change me: it is the example' }",
 		"not base64":               "url: 'http://127.0.0.1/', secret: whsec_-",
 		"no such file":             "url: 'http://127.0.0.1/', secret_file: /nowhere/secret",
 		"send pattern":             "url: 'http://127.0.0.1/', secret: 0123456789012345678901234, send: [topic]",

@@ -38,18 +38,26 @@ func (c *Config) CheckWebhooks() error {
 }
 
 func (w Webhook) open(b *broker.Broker, log *slog.Logger) (*gateway.Webhook, error) {
-	text, err := readSecret(w.Secret, w.SecretFile)
+	secret, err := readHookSecret(w.Secret, w.SecretFile)
 	if err != nil {
 		return nil, fmt.Errorf("webhook %q: %w", w.Name, err)
 	}
-	secret, err := gateway.ParseWebhookSecret(text)
+	previous, err := readHookSecret(w.Previous.Secret, w.Previous.SecretFile)
 	if err != nil {
-		return nil, fmt.Errorf("webhook %q: %w", w.Name, err)
+		return nil, fmt.Errorf("webhook %q: previous: %w", w.Name, err)
 	}
 	return gateway.NewWebhook(gateway.WebhookOptions{
-		Name: w.Name, URL: w.URL, Secret: secret, Broker: b, Grants: auth.Grants{Send: w.Send},
+		Name: w.Name, URL: w.URL, Secret: secret, PreviousSecret: previous, Broker: b, Grants: auth.Grants{Send: w.Send},
 		Timeout: w.Timeout, Deadline: w.Deadline, MaxInFlight: w.InFlight, Logger: log,
 	})
+}
+
+func readHookSecret(secret, file string) ([]byte, error) {
+	text, err := readSecret(secret, file)
+	if err != nil {
+		return nil, err
+	}
+	return gateway.ParseWebhookSecret(text)
 }
 
 // checkWebhooks says what is wrong with webhooks as they are written.

@@ -27,6 +27,9 @@ type WebhookOptions struct {
 	URL string
 	// Secret signs them; at least 24 octets.
 	Secret []byte
+	// PreviousSecret signs them too, while receivers change from it to Secret. Empty:
+	// there is none.
+	PreviousSecret []byte
 	// Broker sends the messages that an answer carries, and Grants say where to.
 	Broker *broker.Broker
 	Grants auth.Grants
@@ -39,6 +42,14 @@ type WebhookOptions struct {
 	// Default 100.
 	MaxInFlight int
 	Logger      *slog.Logger
+}
+
+// secrets are those that sign: receivers take either's signature.
+func (o *WebhookOptions) secrets() [][]byte {
+	if len(o.PreviousSecret) == 0 {
+		return [][]byte{o.Secret}
+	}
+	return [][]byte{o.Secret, o.PreviousSecret}
 }
 
 // shortestHookSecret is what the specification of the signature asks for, in octets.
@@ -72,8 +83,10 @@ func NewWebhook(o WebhookOptions) (*Webhook, error) {
 	if err != nil || at.Host == "" || (at.Scheme != "http" && at.Scheme != "https") {
 		return nil, fmt.Errorf("webhook %q: the url is not an http or https URL", o.Name)
 	}
-	if len(o.Secret) < shortestHookSecret {
-		return nil, fmt.Errorf("webhook %q: the secret has %d octets; it needs at least %d (try: openssl rand -base64 %d)", o.Name, len(o.Secret), shortestHookSecret, shortestHookSecret)
+	for _, secret := range o.secrets() {
+		if len(secret) < shortestHookSecret {
+			return nil, fmt.Errorf("webhook %q: the secret has %d octets; it needs at least %d (try: openssl rand -base64 %d)", o.Name, len(secret), shortestHookSecret, shortestHookSecret)
+		}
 	}
 	w := &Webhook{WebhookOptions: o, shown: at.Redacted(), slots: make(chan struct{}, o.MaxInFlight)}
 	w.principal = &auth.Principal{Name: o.Name, Method: "webhook"}

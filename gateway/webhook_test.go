@@ -221,11 +221,38 @@ func TestAWebhookTakesNoMoreThanItShould(t *testing.T) {
 	client.Message("done")
 }
 
+// TestAWebhookChangesItsSecret has a request signed with both secrets, so that who
+// knows the old one still takes it.
+func TestAWebhookChangesItsSecret(t *testing.T) {
+	t.Parallel()
+	n := testkit.Start(t, testkit.Options{})
+	headers := make(chan http.Header, 1)
+	bodies := make(chan []byte, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		headers <- r.Header
+		bodies <- body
+	}))
+	defer server.Close()
+	old := "the secret before, long enough too"
+	withHook(t, n, "/app/orders", gateway.WebhookOptions{URL: server.URL, PreviousSecret: []byte(old)})
+	testkit.Dial(t, n).Connect().Send(frames.SEND, "destination", "/app/orders", "x")
+	h, body := <-headers, <-bodies
+	var want []string
+	for _, secret := range []string{hookSecret, old} {
+		mac := hmac.New(sha256.New, []byte(secret))
+		fmt.Fprintf(mac, "%s.%s.%s", h.Get("webhook-id"), h.Get("webhook-timestamp"), body)
+		want = append(want, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	}
+	require.Equal(t, want, strings.Split(h.Get("webhook-signature"), " "))
+}
+
 func TestAWebhookThatCannotWorkIsNotMade(t *testing.T) {
 	t.Parallel()
 	for says, o := range map[string]gateway.WebhookOptions{
 		"not an http or https URL": {URL: "ftp://x", Secret: []byte(hookSecret)},
 		"needs at least 24":        {URL: "http://127.0.0.1/", Secret: []byte("short")},
+		"secret has 3 octets":      {URL: "http://127.0.0.1/", Secret: []byte(hookSecret), PreviousSecret: []byte("old")},
 		"send pattern":             {URL: "http://127.0.0.1/", Secret: []byte(hookSecret), Grants: auth.Grants{Send: []string{"topic"}}},
 	} {
 		_, err := gateway.NewWebhook(o)

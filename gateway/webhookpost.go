@@ -109,7 +109,7 @@ func (w *Webhook) post(ctx context.Context, id string, text []byte) (*hookAnswer
 	}
 	q.Header.Set("Content-Type", "application/json")
 	q.Header.Set("User-Agent", "stompbox")
-	signHook(q.Header, w.Secret, id, time.Now(), text)
+	signHook(q.Header, w.secrets(), id, time.Now(), text)
 	answer, err := w.client.Do(q)
 	if err != nil {
 		return nil, &hookFailure{cause: err}

@@ -18,15 +18,20 @@ const (
 	headerHookSignature = "webhook-signature"
 )
 
-// signHook signs what is posted: its id, when, and the body.
-func signHook(h http.Header, secret []byte, id string, now time.Time, body []byte) {
+// signHook signs what is posted: its id, when, and the body. Each secret makes one
+// signature of the list.
+func signHook(h http.Header, secrets [][]byte, id string, now time.Time, body []byte) {
 	timestamp := strconv.FormatInt(now.Unix(), 10)
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(id + "." + timestamp + "."))
-	mac.Write(body)
+	signatures := make([]string, len(secrets))
+	for i, secret := range secrets {
+		mac := hmac.New(sha256.New, secret)
+		mac.Write([]byte(id + "." + timestamp + "."))
+		mac.Write(body)
+		signatures[i] = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	}
 	h.Set(headerHookID, id)
 	h.Set(headerHookTimestamp, timestamp)
-	h.Set(headerHookSignature, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	h.Set(headerHookSignature, strings.Join(signatures, " "))
 }
 
 // ParseWebhookSecret reads a secret as the specification spells it, whsec_ and base64,
