@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -95,7 +94,6 @@ type Server struct {
 	nats      *server.Server
 	private   bool // it does not listen, so this process is its only client
 	clustered bool
-	joined    atomic.Bool         // it has had a route
 	routes    map[uint64]struct{} // those of the last look
 	marker    string
 	started   time.Time
@@ -179,9 +177,6 @@ func (s *Server) newRoutes() bool {
 		}
 	}
 	s.routes = now
-	if len(now) > 0 {
-		s.joined.Store(true)
-	}
 	return made
 }
 

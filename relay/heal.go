@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 )
@@ -13,6 +15,7 @@ import (
 // The janitor alone uses them.
 type checkpoints struct {
 	stream string
+	leader string // and since when
 	sure   uint64
 	recent uint64
 }
@@ -31,33 +34,47 @@ func (r *Relay) checkHistories(ctx context.Context) {
 			_, _ = r.streamOf(ctx, h) // made before the first message; else with that
 			continue
 		}
-		stream, state, err := r.stateOf(ctx, h)
+		stream, info, err := r.lookAt(ctx, h)
 		if err != nil {
 			if suspected {
 				r.suspect() // later
 			}
 			continue
 		}
-		c := &h.checks
+		c, state, leader := &h.checks, info.State, leaderOf(info)
+		look := suspected || c.leader != "" && c.leader != leader
 		p := &past{relay: r, stream: stream, subject: h.prefix + ".>", upTo: state.LastSeq}
 		switch {
-		case c.stream == stream && suspected:
+		case c.stream == stream && look:
 			p.next = c.sure + 1
 		case c.stream == stream:
-			c.sure, c.recent = c.recent, state.LastSeq
+			c.sure, c.recent, c.leader = c.recent, state.LastSeq, leader
 			continue
 		case c.stream != "": // it was made anew, and all of it is new
 			p.next = 1
-		case suspected: // before anything was noted
+		case look: // before anything was noted
 			since := r.oldestInterest(h).Add(-clocksDiffer)
 			p.since = &since
 		}
-		if (p.next > 0 || p.since != nil) && !r.heal(ctx, h, p) {
+		if (p.next > 0 || p.since != nil) && !r.heal(ctx, h, p, state.FirstSeq) {
 			r.suspect()
 			continue
 		}
-		*c = checkpoints{stream: stream, sure: state.LastSeq, recent: state.LastSeq}
+		*c = checkpoints{stream: stream, leader: leader, sure: state.LastSeq, recent: state.LastSeq}
 	}
+}
+
+// leaderOf says who leads a stream, and since when. What is stored while that changes
+// is published to nobody: only a leader does.
+func leaderOf(info *jetstream.StreamInfo) string {
+	c := info.Cluster
+	switch {
+	case c == nil:
+		return ""
+	case c.LeaderSince == nil:
+		return c.Leader
+	}
+	return c.Leader + " " + c.LeaderSince.Format(time.RFC3339Nano)
 }
 
 // clocksDiffer is how far the clocks of servers may be apart.
@@ -79,9 +96,10 @@ func (r *Relay) oldestInterest(h *history) (oldest time.Time) {
 }
 
 // heal delivers what of the past did not arrive, and reports whether it could read
-// all of it.
-func (r *Relay) heal(ctx context.Context, h *history, p *past) bool {
+// all of it. The stream begins at first.
+func (r *Relay) heal(ctx context.Context, h *history, p *past, first uint64) bool {
 	start := time.Now()
+	trims := trims{relay: r, history: h, stream: p.stream, sure: p.next - 1, first: first, unknown: p.since != nil}
 	exact, wild := r.interestsByKind(h)
 	found, read := 0, 0
 	err := merge(ctx, []*past{p}, func(one *pastMessage) error {
@@ -91,7 +109,7 @@ func (r *Relay) heal(ctx context.Context, h *history, p *past) bool {
 		}
 		read++
 		for _, i := range append(wild, exact[m.Key]) {
-			if i != nil && i.missed(m) {
+			if i != nil && i.missed(ctx, m, &trims) {
 				found++
 			}
 		}
@@ -119,13 +137,50 @@ func (r *Relay) interestsByKind(h *history) (exact map[string]*interest, wild []
 }
 
 // missed delivers a message that did not arrive live, and reports whether that was so.
-func (i *interest) missed(m *broker.Message) bool {
+func (i *interest) missed(ctx context.Context, m *broker.Message, t *trims) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	last, seen := i.lastSeen(m)
 	if !i.pattern.Match(m.Key) || m.Position.Seq <= last || (!seen && m.Timestamp < i.since) {
 		return false
 	}
+	if t.before(ctx, i, m, last) {
+		noted := *m // others have it too
+		noted.Gap = true
+		m = &noted
+	}
 	i.pass(m)
 	return true
+}
+
+// trims find out what of the messages that an interest missed is gone from the
+// history, for one reading of it.
+type trims struct {
+	relay   *Relay
+	history *history
+	stream  string
+	sure    uint64 // all up to it arrived
+	first   uint64 // where the stream began
+	unknown bool   // nothing is known of what arrived
+	met     map[metDestination]struct{}
+}
+
+type metDestination struct {
+	interest *interest
+	key      string
+}
+
+// before reports, at the first message of a destination that an interest missed,
+// whether ones before it and after last are gone.
+func (t *trims) before(ctx context.Context, i *interest, m *broker.Message, last uint64) bool {
+	at := metDestination{i, m.Key}
+	if _, met := t.met[at]; met || t.unknown {
+		return false
+	}
+	if t.met == nil {
+		t.met = make(map[metDestination]struct{})
+	}
+	t.met[at] = struct{}{}
+	last = max(last, t.sure)
+	return t.first > last+1 || t.relay.trimmedSince(ctx, t.history, t.stream, m, last)
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -124,11 +125,19 @@ func (i *interest) pass(m *broker.Message) {
 	i.deliver(m)
 }
 
+const (
+	// fillTimeout is how long a history may take to answer: a node that was cut off
+	// has its links back some seconds before it knows who leads.
+	fillTimeout = 10 * time.Second
+	fillRetry   = 250 * time.Millisecond
+)
+
 // fill delivers the messages of one destination in (last, before] that did not
-// arrive. The caller holds the lock, so that what comes after them waits.
+// arrive, and notes it on next where the history does not give them. The caller holds
+// the lock, so that what comes after them waits.
 func (i *interest) fill(next *broker.Message, last, before uint64) {
 	r := i.relay
-	ctx, cancel := context.WithTimeout(r.ctx, pageTimeout)
+	ctx, cancel := context.WithTimeout(r.ctx, fillTimeout)
 	defer cancel()
 	h, stream := r.historyOfEpoch(next.Position.Epoch)
 	if h == nil {
@@ -136,7 +145,7 @@ func (i *interest) fill(next *broker.Message, last, before uint64) {
 	}
 	p := &past{relay: r, stream: stream, subject: Subject(h.prefix, next.Key), next: last + 1, upTo: before}
 	reached, n := last, 0
-	err := merge(ctx, []*past{p}, func(one *pastMessage) error {
+	take := func(one *pastMessage) error {
 		if m, _, ok := r.decodeLive(one.msg); ok {
 			m.Gap = n == 0 && p.relay.trimmedSince(ctx, h, stream, m, last)
 			i.pass(m)
@@ -144,7 +153,12 @@ func (i *interest) fill(next *broker.Message, last, before uint64) {
 			n++
 		}
 		return nil
-	})
+	}
+	err := merge(ctx, []*past{p}, take)
+	for errors.Is(err, broker.ErrUnavailable) && ctx.Err() == nil {
+		time.Sleep(fillRetry)
+		err = merge(ctx, []*past{p}, take)
+	}
 	r.filled.Add(int64(n))
 	if err != nil || reached < before {
 		next.Gap = true

@@ -71,7 +71,8 @@ type Relay struct {
 	lost     atomic.Int64 // messages that could not be written to the connection
 	offline  atomic.Bool  // the connection is away; asking it could mean to wait for a write
 	away     atomic.Bool  // JetStream does not answer
-	cut      atomic.Bool  // this node's server is alone; of others that it had
+	gone     atomic.Bool  // it has not for so long that nothing is handed to it
+	cut      atomic.Bool  // this node's server has lost all others that it was joined to
 	misses   int          // of the watch alone: checks without an answer
 	present  bool         // of the watch alone: JetStream has answered before
 
@@ -201,6 +202,9 @@ func (r *Relay) begin() error {
 	r.checkJetStream(r.ctx)
 	r.background.Go(r.janitor)
 	r.background.Go(r.watch)
+	if r.server != nil && r.server.clustered {
+		r.background.Go(r.watchCut)
+	}
 	for lane := range laneCount {
 		r.background.Go(func() { r.lanes.run(r.ctx, lane) })
 	}
@@ -213,7 +217,7 @@ func (r *Relay) MaxPayload() int64 { return r.conn.MaxPayload() }
 
 // Ready reports whether the server can be reached now, and what it has to keep can
 // be kept.
-func (r *Relay) Ready() bool { return !r.offline.Load() && !r.away.Load() }
+func (r *Relay) Ready() bool { return !r.offline.Load() && !r.away.Load() && !r.cut.Load() }
 
 // Publish hands a message to the other nodes with an interest in it, and does not
 // wait for the link to them. It fails when the server is out of reach, or the link

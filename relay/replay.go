@@ -43,18 +43,27 @@ func (r *Relay) Replay(ctx context.Context, q broker.ReplayRequest, deliver func
 
 // stateOf asks the leader how far a history's stream goes.
 func (r *Relay) stateOf(ctx context.Context, h *history) (string, jetstream.StreamState, error) {
+	stream, info, err := r.lookAt(ctx, h)
+	if err != nil {
+		return "", jetstream.StreamState{}, err
+	}
+	return stream, info.State, nil
+}
+
+// lookAt asks the leader about a history's stream.
+func (r *Relay) lookAt(ctx context.Context, h *history) (string, *jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	name, err := r.streamOf(ctx, h)
 	if err != nil {
-		return "", jetstream.StreamState{}, err
+		return "", nil, err
 	}
 	s, err := r.js.Stream(ctx, name)
 	if err != nil {
 		h.forget() // it may have been made anew
-		return "", jetstream.StreamState{}, storeError("cannot look at "+name, err)
+		return "", nil, storeError("cannot look at "+name, err)
 	}
-	return name, s.CachedInfo().State, nil
+	return name, s.CachedInfo(), nil
 }
 
 // firstWanted returns the sequence after a position, and whether something in

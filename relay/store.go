@@ -31,10 +31,13 @@ func (r *Relay) Store(m *broker.Message, o broker.StoreOptions, done func(error)
 
 // locate says where a message is to be stored, and makes what is missing there.
 // It fails at once on a node that is cut off, whose server may still take messages
-// that no majority will have.
+// that no majority will have, and where there is no majority.
 func (r *Relay) locate(ctx context.Context, key string, o broker.StoreOptions) (place, error) {
-	if r.cut.Load() {
-		return place{}, fmt.Errorf("%w: this node is cut off from the others", broker.ErrUnavailable)
+	switch {
+	case r.cut.Load():
+		return place{}, errCutOff
+	case r.gone.Load():
+		return place{}, errGone
 	}
 	if o.History != "" {
 		return r.historyPlace(ctx, o.History, key)

@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/stompbox/stompbox/broker"
 )
 
 // checkEvery is how often JetStream is asked whether it is there, and how far its
@@ -46,32 +49,70 @@ func (r *Relay) watchRoutes() {
 	}
 }
 
+// cutEvery is how often a server of a cluster looks whether it is alone.
+const cutEvery = 250 * time.Millisecond
+
+var errCutOff = fmt.Errorf("%w: this node is cut off from the others", broker.ErrUnavailable)
+
+// watchCut notes when an embedded server has lost all servers that it was joined to,
+// and when one is back. What waits for an answer then fails: no majority can give it.
+// It does not wait for JetStream, which takes some seconds longer to find that out.
+func (r *Relay) watchCut() {
+	joined := false
+	tick := time.NewTicker(cutEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		alone := r.server.nats.NumRoutes() == 0
+		joined = joined || !alone
+		cut := joined && alone
+		r.cut.Store(cut)
+		if cut {
+			r.setAway(true, errCutOff) // until JetStream has answered
+			r.acks.fail(time.Now(), errCutOff)
+		}
+	}
+}
+
 // mostMisses is how many checks in a row may fail before JetStream counts as away:
 // when a node dies, the others choose a new leader within some seconds, and queues
 // and histories whose leaders are elsewhere go on meanwhile.
 const mostMisses = 3
 
+// goneMisses is after how many of them in a row nothing is handed to JetStream: there
+// is no majority, which would have chosen a leader by then.
+const goneMisses = 6
+
+var errGone = fmt.Errorf("%w: JetStream has not answered for some time", broker.ErrUnavailable)
+
 // checkJetStream finds out whether JetStream can keep something now. Where it
 // never was there, as on a NATS server without it, that is no fault.
 func (r *Relay) checkJetStream(ctx context.Context) {
-	cut := r.cutOff()
-	r.cut.Store(cut)
 	err := r.askJetStream(ctx)
 	if err == nil {
 		r.misses, r.present = 0, true
 	} else {
 		r.misses++
 	}
-	away := cut || err != nil
+	r.gone.Store(r.present && r.misses >= goneMisses)
 	switch {
-	case away && !r.present && r.server == nil:
-		return
-	case away && !cut && r.present && r.misses < mostMisses:
-		return
+	case err == nil && r.cut.Load(): // it has not noticed yet
+	case err != nil && !r.present && r.server == nil:
+	case err != nil && r.present && r.misses < mostMisses:
+	default:
+		r.setAway(err != nil, err)
+	}
+}
+
+func (r *Relay) setAway(away bool, err error) {
+	switch {
 	case r.away.Swap(away) == away:
-		return
 	case away:
-		r.log.Warn("JetStream is away; queues and histories refuse messages until it is back", "cut off", cut, "error", err)
+		r.log.Warn("JetStream is away; queues and histories refuse messages until it is back", "error", err)
 	default:
 		r.suspect()
 		r.log.Info("JetStream is there")
@@ -95,10 +136,4 @@ func (r *Relay) askJetStream(ctx context.Context) error {
 		return err
 	}
 	return answer.Error
-}
-
-// cutOff reports whether the embedded server has lost all servers that it was
-// joined to. JetStream takes some seconds longer to find that out.
-func (r *Relay) cutOff() bool {
-	return r.server != nil && r.server.clustered && r.server.joined.Load() && r.server.nats.NumRoutes() == 0
 }

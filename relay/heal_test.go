@@ -1,0 +1,233 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+)
+
+const patience = 20 * time.Second
+
+// deaf is a relay with a history whose one interest can stop hearing what is live.
+type deaf struct {
+	*Relay
+	t   *testing.T
+	i   *interest
+	got chan *broker.Message
+
+	close func() // once
+
+	logMu sync.Mutex
+	log   bytes.Buffer
+}
+
+func (d *deaf) Write(line []byte) (int, error) {
+	d.logMu.Lock()
+	defer d.logMu.Unlock()
+	return d.log.Write(line)
+}
+
+func (d *deaf) logged(text string) int {
+	d.logMu.Lock()
+	defer d.logMu.Unlock()
+	return strings.Count(d.log.String(), text)
+}
+
+func newDeaf(t *testing.T, most int64) *deaf {
+	t.Helper()
+	return joinDeaf(t, most, 1, nil)
+}
+
+func joinDeaf(t *testing.T, most int64, replicas int, cluster *ClusterOptions) *deaf {
+	t.Helper()
+	match, err := auth.ParsePattern("/topic/**")
+	require.NoError(t, err)
+	d := &deaf{t: t, got: make(chan *broker.Message, 100)}
+	d.Relay, err = Embed(EmbeddedOptions{DataDir: t.TempDir(), Port: -1, Cluster: cluster}, Options{
+		Logger:    slog.New(slog.NewTextHandler(d, nil)),
+		Histories: HistorySettings{Replicas: replicas, Policies: []broker.HistoryPolicy{{Name: "all", Match: match, MaxMessages: most}}},
+	})
+	require.NoError(t, err)
+	d.close = sync.OnceFunc(d.Close)
+	t.Cleanup(d.close)
+	_, err = d.Subscribe("/topic/a", func(m *broker.Message) { d.got <- m })
+	require.NoError(t, err)
+	d.i = d.interests["/topic/a"]
+	return d
+}
+
+func (d *deaf) stopHearing() {
+	for _, sub := range d.i.subs {
+		d.lanes.unsubscribe(sub)
+	}
+}
+
+func (d *deaf) store(body int) {
+	d.t.Helper()
+	stored := make(chan error, 1)
+	m := &broker.Message{ID: strconv.Itoa(body), Destination: "/topic/a", Key: "/topic/a", Timestamp: time.Now().UnixMilli(), Body: []byte(strconv.Itoa(body))}
+	d.Store(m, broker.StoreOptions{History: "all"}, func(err error) { stored <- err })
+	require.NoError(d.t, <-stored)
+}
+
+// gets wants a message, and that it says as told whether others are missing.
+func (d *deaf) gets(body int, gap bool) *broker.Message {
+	d.t.Helper()
+	select {
+	case m := <-d.got:
+		require.Equal(d.t, strconv.Itoa(body), string(m.Body))
+		require.Equal(d.t, gap, m.Gap, "message %d", body)
+		return m
+	case <-time.After(patience):
+		d.t.Fatalf("%d did not come", body)
+		return nil
+	}
+}
+
+// healed has the janitor look for what was missed, and returns when it has.
+func (d *deaf) healed() {
+	d.t.Helper()
+	const says = "looked for messages that were missed"
+	n := d.logged(says)
+	d.suspect()
+	require.Eventually(d.t, func() bool { return d.logged(says) > n }, patience, 10*time.Millisecond)
+}
+
+// TestWhatIsGoneBeforeItIsFetchedIsTold misses more than the history keeps.
+func TestWhatIsGoneBeforeItIsFetchedIsTold(t *testing.T) {
+	t.Parallel()
+	d := newDeaf(t, 5)
+	d.store(0)
+	d.gets(0, false)
+	d.healed() // it is noted that all has arrived
+	d.stopHearing()
+	d.store(1)
+	d.healed()
+	d.gets(1, false)
+	for body := range 20 {
+		d.store(body + 2)
+	}
+	d.healed()
+	d.gets(17, true)
+	for body := range 4 {
+		d.gets(body+18, false)
+	}
+	require.Empty(t, d.got)
+}
+
+// TestAGapIsFilledOnceTheHistoryAnswers has a message come after a gap while nobody
+// answers for the history, as on a node whose links are just back.
+func TestAGapIsFilledOnceTheHistoryAnswers(t *testing.T) {
+	t.Parallel()
+	d := newDeaf(t, 0)
+	d.store(0)
+	first := d.gets(0, false)
+	d.stopHearing()
+	for body := range 3 {
+		d.store(body + 1)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stream, err := d.streamOf(ctx, d.histories["all"])
+	require.NoError(t, err)
+	config := *d.server.nats.JetStreamConfig()
+	require.NoError(t, d.server.nats.DisableJetStream())
+	arrived := make(chan struct{})
+	go func() {
+		defer close(arrived)
+		at := func(body int) string { return strconv.FormatUint(first.Position.Seq+uint64(body), 10) }
+		d.i.arrived(&nats.Msg{Subject: "stompbox.topic.a", Data: []byte("3"), Header: nats.Header{
+			"Nats-Stream": {stream}, "Nats-Subject": {d.histories["all"].prefix + ".topic.a"}, "Nats-Sequence": {at(3)}, "Nats-Last-Sequence": {at(2)},
+		}})
+	}()
+	time.Sleep(2 * fillRetry) // it has asked in vain by then; where not, the test says less
+	require.NoError(t, d.server.nats.EnableJetStream(&server.JetStreamConfig{StoreDir: filepath.Dir(config.StoreDir), MaxMemory: config.MaxMemory, MaxStore: config.MaxStore}))
+	for body := range 3 {
+		d.gets(body+1, false)
+	}
+	<-arrived
+}
+
+// clusterOf joins servers in this process, and waits until they can keep something.
+func clusterOf(t *testing.T, count int) []*deaf {
+	t.Helper()
+	ports := make([]int, count)
+	peers := make([]string, count)
+	for i := range ports {
+		ports[i] = freePort(t)
+		peers[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))
+	}
+	all := make([]*deaf, count)
+	for i := range all {
+		all[i] = joinDeaf(t, 0, count, &ClusterOptions{Name: "test", Node: "n" + strconv.Itoa(i), Host: "127.0.0.1", Port: ports[i], Peers: peers})
+	}
+	for _, d := range all {
+		require.Eventually(t, d.Ready, 3*patience, 10*time.Millisecond)
+	}
+	return all
+}
+
+// freePort returns one below those that the system gives to outgoing connections.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 20000 + rand.IntN(10000)
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
+// TestANewLeaderHasNodesLook: what is stored while the leader changes may be published
+// to nobody, and comes all the same.
+func TestANewLeaderHasNodesLook(t *testing.T) {
+	t.Parallel()
+	all := clusterOf(t, 3)
+	all[0].store(0)
+	for _, d := range all {
+		d.gets(0, false)
+	}
+	d := all[1]
+	d.healed() // and the leader is noted
+	d.stopHearing()
+	all[0].store(1)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stream, err := d.streamOf(ctx, d.histories["all"])
+	require.NoError(t, err)
+	answer, err := d.conn.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil)
+	require.NoError(t, err)
+	require.Contains(t, string(answer.Data), `"success":true`)
+	d.gets(1, false)
+}
+
+// TestWithoutAMajorityNothingWaits takes two servers of four away.
+func TestWithoutAMajorityNothingWaits(t *testing.T) {
+	t.Parallel()
+	all := clusterOf(t, 4)
+	all[2].close()
+	all[3].close()
+	require.Eventually(t, func() bool { return !all[0].Ready() }, 3*patience, 100*time.Millisecond)
+	require.Eventually(t, all[0].gone.Load, 3*patience, 100*time.Millisecond)
+	refused := make(chan error, 1)
+	all[0].Store(&broker.Message{Destination: "/topic/a", Key: "/topic/a"}, broker.StoreOptions{History: "all"}, func(err error) { refused <- err })
+	require.ErrorIs(t, <-refused, errGone)
+}
