@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,9 +184,19 @@ auth: { logins: [ { login: guest, passcode_hash: "`+hash+`", permissions: { send
 	for i := range publish.next - 1 {
 		kept.Message(strconv.Itoa(i + 1))
 	}
-	far.Send(frames.SEND, "destination", "/topic/local", "after")
-	far.Message("after")
-	local.Message("after")
+	// What no history keeps gets across once the link between the two is back, which
+	// need not be the first of the links.
+	var heard atomic.Bool
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		f, err := local.Next()
+		heard.Store(err == nil && string(f.Body) == "after")
+	})
+	require.Eventually(t, func() bool {
+		far.Send(frames.SEND, "destination", "/topic/local", "after")
+		return heard.Load()
+	}, testkit.Patience, 200*time.Millisecond)
+	reading.Wait()
 	missing := make(map[string]bool)
 	for i := range queue.next {
 		missing[strconv.Itoa(i)] = true
