@@ -65,7 +65,7 @@ func (r *Relay) checkHistories(ctx context.Context) {
 }
 
 // leaderOf says who leads a stream, and since when. What is stored while that changes
-// is published to nobody: only a leader does.
+// may be published to nobody: only a leader publishes.
 func leaderOf(info *jetstream.StreamInfo) string {
 	c := info.Cluster
 	switch {
