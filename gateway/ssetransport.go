@@ -100,29 +100,22 @@ type response struct {
 	writing sync.Mutex // held while writing, and taken before mu
 
 	mu         sync.Mutex
-	w          http.ResponseWriter // nil after end
+	w          http.ResponseWriter // nil after end, which holds both locks
 	controller *http.ResponseController
 }
 
 func (r *response) Write(buffers [][]byte) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	w := r.current()
-	if w == nil {
+	if r.w == nil {
 		return net.ErrClosed
 	}
 	for _, b := range buffers {
-		if _, err := w.Write(b); err != nil {
+		if _, err := r.w.Write(b); err != nil {
 			return err
 		}
 	}
 	return r.controller.Flush()
-}
-
-func (r *response) current() http.ResponseWriter {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.w
 }
 
 // Finish does nothing: the handler's return ends the answer.

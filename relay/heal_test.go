@@ -1,10 +1,8 @@
 package relay
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/testbase"
 )
 
 const patience = 20 * time.Second
@@ -30,23 +29,11 @@ type deaf struct {
 	i   *interest
 	got chan *broker.Message
 
+	said  testbase.Log
 	close func() // once
-
-	logMu sync.Mutex
-	log   bytes.Buffer
 }
 
-func (d *deaf) Write(line []byte) (int, error) {
-	d.logMu.Lock()
-	defer d.logMu.Unlock()
-	return d.log.Write(line)
-}
-
-func (d *deaf) logged(text string) int {
-	d.logMu.Lock()
-	defer d.logMu.Unlock()
-	return strings.Count(d.log.String(), text)
-}
+func (d *deaf) logged(text string) int { return strings.Count(d.said.String(), text) }
 
 func newDeaf(t *testing.T, most int64) *deaf {
 	t.Helper()
@@ -59,7 +46,7 @@ func joinDeaf(t *testing.T, most int64, replicas int, cluster *ClusterOptions) *
 	require.NoError(t, err)
 	d := &deaf{t: t, got: make(chan *broker.Message, 100)}
 	d.Relay, err = Embed(EmbeddedOptions{DataDir: t.TempDir(), Port: -1, Cluster: cluster}, Options{
-		Logger:    slog.New(slog.NewTextHandler(d, nil)),
+		Logger:    slog.New(slog.NewTextHandler(&d.said, nil)),
 		Histories: HistorySettings{Replicas: replicas, Policies: []broker.HistoryPolicy{{Name: "all", Match: match, MaxMessages: most}}},
 	})
 	require.NoError(t, err)
@@ -166,34 +153,24 @@ func TestAGapIsFilledOnceTheHistoryAnswers(t *testing.T) {
 // clusterOf joins servers in this process, and waits until they can keep something.
 func clusterOf(t *testing.T, count int) []*deaf {
 	t.Helper()
-	ports := make([]int, count)
 	peers := make([]string, count)
-	for i := range ports {
-		ports[i] = freePort(t)
-		peers[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))
+	for i := range peers {
+		var err error
+		peers[i], err = testbase.Address()
+		require.NoError(t, err)
 	}
 	all := make([]*deaf, count)
-	for i := range all {
-		all[i] = joinDeaf(t, 0, count, &ClusterOptions{Name: "test", Node: "n" + strconv.Itoa(i), Host: "127.0.0.1", Port: ports[i], Peers: peers})
+	for i, address := range peers {
+		host, port, err := net.SplitHostPort(address)
+		require.NoError(t, err)
+		number, err := strconv.Atoi(port)
+		require.NoError(t, err)
+		all[i] = joinDeaf(t, 0, count, &ClusterOptions{Name: "test", Node: "n" + strconv.Itoa(i), Host: host, Port: number, Peers: peers})
 	}
 	for _, d := range all {
 		require.Eventually(t, d.Ready, 3*patience, 10*time.Millisecond)
 	}
 	return all
-}
-
-// freePort returns one below those that the system gives to outgoing connections.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 20000 + rand.IntN(10000)
-		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			require.NoError(t, l.Close())
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 // TestANewLeaderHasNodesLook: what is stored while the leader changes may be published

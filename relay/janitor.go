@@ -11,23 +11,16 @@ import (
 // janitor does what is due now and then: nodes that are gone are forgotten, writes without an answer fail, and
 // consumers that were lost are found again.
 func (r *Relay) janitor() {
-	tick := time.NewTicker(reopenWait)
-	defer tick.Stop()
 	found := r.findMemory()
-	for {
-		select {
-		case <-r.ctx.Done():
-			return
-		case now := <-tick.C:
-			r.failRequests(now.Add(-takeTimeout), fmt.Errorf("%w: no answer within %s", broker.ErrUnavailable, takeTimeout))
-			r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", broker.ErrUnavailable, ackTimeout))
-			if r.conn.IsConnected() {
-				found = found || r.findMemory()
-				r.dropSilent(now)
-				r.recoverReaders(now)
-			}
+	r.every(reopenWait, func(now time.Time) {
+		r.failRequests(now.Add(-takeTimeout), fmt.Errorf("%w: no answer within %s", broker.ErrUnavailable, takeTimeout))
+		r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", broker.ErrUnavailable, ackTimeout))
+		if r.conn.IsConnected() {
+			found = found || r.findMemory()
+			r.dropSilent(now)
+			r.recoverReaders(now)
 		}
-	}
+	})
 }
 
 func (r *Relay) recoverReaders(now time.Time) {

@@ -212,6 +212,20 @@ func (r *Relay) begin() error {
 	return nil
 }
 
+// every calls do again and again until the relay ends, never twice at a time.
+func (r *Relay) every(interval time.Duration, do func(now time.Time)) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case now := <-tick.C:
+			do(now)
+		}
+	}
+}
+
 // MaxPayload is the largest message that the server takes, in octets, headers included.
 func (r *Relay) MaxPayload() int64 { return r.conn.MaxPayload() }
 

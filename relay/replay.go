@@ -18,10 +18,11 @@ func (r *Relay) Replay(ctx context.Context, q broker.ReplayRequest, deliver func
 	if err != nil {
 		return broker.Replayed{}, err
 	}
-	stream, state, err := r.stateOf(ctx, h)
+	stream, info, err := r.lookAt(ctx, h)
 	if err != nil {
 		return broker.Replayed{}, err
 	}
+	state := info.State
 	p := &pass{relay: r, history: h, stream: stream, pattern: q.Pattern, after: q.After, deliver: deliver}
 	_, p.epoch = r.epochOf(stream)
 	from, gap := firstWanted(q.After, p.epoch, state)
@@ -41,16 +42,7 @@ func (r *Relay) Replay(ctx context.Context, q broker.ReplayRequest, deliver func
 	return broker.Replayed{UpTo: broker.Position{Epoch: p.epoch, Seq: state.LastSeq}, Incomplete: p.gap}, nil
 }
 
-// stateOf asks the leader how far a history's stream goes.
-func (r *Relay) stateOf(ctx context.Context, h *history) (string, jetstream.StreamState, error) {
-	stream, info, err := r.lookAt(ctx, h)
-	if err != nil {
-		return "", jetstream.StreamState{}, err
-	}
-	return stream, info.State, nil
-}
-
-// lookAt asks the leader about a history's stream.
+// lookAt asks the leader about a history's stream: how far it goes, and who leads.
 func (r *Relay) lookAt(ctx context.Context, h *history) (string, *jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()

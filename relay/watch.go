@@ -18,23 +18,16 @@ const checkEvery = 2 * time.Second
 
 // watch looks after what may take a while to answer, until the relay ends.
 func (r *Relay) watch() {
-	tick := time.NewTicker(checkEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-r.ctx.Done():
-			return
-		case <-tick.C:
-		}
+	r.every(checkEvery, func(time.Time) {
 		if !r.conn.IsConnected() {
-			continue
+			return
 		}
 		r.watchRoutes()
 		r.checkJetStream(r.ctx)
 		if !r.away.Load() {
 			r.checkHistories(r.ctx)
 		}
-	}
+	})
 }
 
 // watchRoutes notes that a link between embedded servers was made anew: what went
@@ -59,14 +52,7 @@ var errCutOff = fmt.Errorf("%w: this node is cut off from the others", broker.Er
 // It does not wait for JetStream, which takes some seconds longer to find that out.
 func (r *Relay) watchCut() {
 	joined := false
-	tick := time.NewTicker(cutEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-r.ctx.Done():
-			return
-		case <-tick.C:
-		}
+	r.every(cutEvery, func(time.Time) {
 		alone := r.server.nats.NumRoutes() == 0
 		joined = joined || !alone
 		cut := joined && alone
@@ -75,7 +61,7 @@ func (r *Relay) watchCut() {
 			r.setAway(true, errCutOff) // until JetStream has answered
 			r.acks.fail(time.Now(), errCutOff)
 		}
-	}
+	})
 }
 
 // mostMisses is how many checks in a row may fail before JetStream counts as away:

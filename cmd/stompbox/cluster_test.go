@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/testbase"
 	"github.com/stompbox/stompbox/internal/testkit"
 )
 
@@ -29,7 +30,7 @@ func clusterOf(t *testing.T, n int, env []string, args ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, env: env, args: args, nodes: make([]*process, n)}
 	for range n {
-		address, err := testAddress()
+		address, err := testbase.Address()
 		require.NoError(t, err)
 		c.routes, c.data = append(c.routes, address), append(c.data, t.TempDir())
 	}

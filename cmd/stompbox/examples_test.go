@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/testbase"
 	"github.com/stompbox/stompbox/internal/testkit"
 )
 
@@ -53,7 +54,7 @@ func TestTheExamplesInGoAnswer(t *testing.T) {
 	addresses := make([]string, 3)
 	for i := range addresses {
 		var err error
-		addresses[i], err = testAddress()
+		addresses[i], err = testbase.Address()
 		require.NoError(t, err)
 	}
 	natsAt, hookAt, embeddedAt := addresses[0], addresses[1], addresses[2]

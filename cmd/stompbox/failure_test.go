@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/testbase"
 	"github.com/stompbox/stompbox/internal/testkit"
 )
 
@@ -122,7 +123,7 @@ func TestRollingRestartMissesNothing(t *testing.T) {
 // TestEverythingHealsAfterNATSWasAway kills the process in which NATS is, and
 // starts it again on its data, under a broker that uses it from outside.
 func TestEverythingHealsAfterNATSWasAway(t *testing.T) {
-	address, err := testAddress()
+	address, err := testbase.Address()
 	require.NoError(t, err)
 	data, file := t.TempDir(), historyConfig(t, 1)
 	hub := serve(t, nil, "--dev", "--nats-listen", address, "--data-dir", data, "-c", file)

@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -17,9 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/testbase"
 	"github.com/stompbox/stompbox/internal/testkit"
 )
 
@@ -68,30 +66,14 @@ type process struct {
 	stderr    *testkit.Log
 }
 
-var nextPort atomic.Int32
-
-// testAddress returns a free address whose port the system does not give to outgoing
-// connections, so that it stays free while the process that had it is restarted.
-func testAddress() (string, error) {
-	const first, count = 20000, 10000
-	for range count {
-		port := first + (int(nextPort.Add(1))+os.Getpid()*50)%count
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		if l, err := net.Listen("tcp", address); err == nil {
-			return address, l.Close()
-		}
-	}
-	return "", errors.New("no port is free")
-}
-
 // serve starts a broker and returns when it answers.
 func serve(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{stderr: new(testkit.Log)}
 	var err error
-	p.http, err = testAddress()
+	p.http, err = testbase.Address()
 	require.NoError(t, err)
-	p.tcp, err = testAddress()
+	p.tcp, err = testbase.Address()
 	require.NoError(t, err)
 	p.cmd = command(t, env, append([]string{"serve", "--http", p.http, "--stomp", p.tcp, "--data-dir", t.TempDir()}, args...)...) // a later --data-dir wins
 	p.cmd.Stderr = p.stderr
@@ -179,7 +161,7 @@ func TestDevelopmentModeServesEverythingAndStopsCleanly(t *testing.T) {
 // TestTwoProcessesShareOneNATS joins a broker to the embedded server of another.
 func TestTwoProcessesShareOneNATS(t *testing.T) {
 	t.Parallel()
-	address, err := testAddress()
+	address, err := testbase.Address()
 	require.NoError(t, err)
 	first := serve(t, nil, "--dev", "--nats-listen", address)
 	second := serve(t, nil, "--dev", "--nats", "nats://"+address)

@@ -170,10 +170,12 @@ auth: { logins: [ { login: guest, passcode_hash: "`+hash+`", permissions: { send
 	local.Receipt("r")
 	for _, destination := range []string{"/topic/kept.a", "/queue/q"} {
 		c := testkit.DialAddress(t, nodes[cut].tcp).Connect()
+		start := time.Now()
 		c.Send(frames.SEND, "destination", destination, "lost")
 		told := c.Error("the message store is not available")
 		require.NotEmpty(t, told.Get("retry-after"))
 		require.NotContains(t, told.Get("message"), "no answer within", "it knows, and does not wait")
+		require.Less(t, time.Since(start), 5*time.Second)
 	}
 	majority.Wait()
 	require.Equal(t, http.StatusOK, status(nodes[0]))
@@ -197,6 +199,7 @@ auth: { logins: [ { login: guest, passcode_hash: "`+hash+`", permissions: { send
 		return heard.Load()
 	}, testkit.Patience, 200*time.Millisecond)
 	reading.Wait()
+	far.Message("after")
 	missing := make(map[string]bool)
 	for i := range queue.next {
 		missing[strconv.Itoa(i)] = true

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/internal/testbase"
 	"github.com/stompbox/stompbox/relay"
 )
 
@@ -45,22 +45,7 @@ type Node struct {
 }
 
 // Log collects log lines.
-type Log struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+type Log = testbase.Log
 
 // Start runs a node until the test ends, and then checks that it stops.
 func Start(t testing.TB, o Options) *Node {
