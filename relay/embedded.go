@@ -61,6 +61,8 @@ const (
 	// routePing is how often the servers of a cluster ask each other whether they
 	// are there; the third question without an answer ends the route.
 	routePing = 2 * time.Second
+	// routeRetries is how often a server is tried that no peer names, a second apart.
+	routeRetries = 10
 	// routeTLSTimeout is how long a handshake may take, in seconds.
 	routeTLSTimeout = 5
 )
@@ -72,6 +74,9 @@ func (c *ClusterOptions) apply(o *server.Options) error {
 		Name: c.Name, Host: c.Host, Port: c.Port, Username: c.User, Password: c.Password,
 		PingInterval: routePing, MaxPingsOut: 2, WriteDeadline: writeTimeout,
 		PoolSize: -1, // one route to each server: all is of one account, and so on one route anyway
+		// Servers that were found through others are tried again, too: with one name for
+		// all peers a link that closed twice at once would stay away.
+		ConnectRetries: routeRetries,
 	}
 	if c.TLS != nil {
 		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = c.TLS, routeTLSTimeout
