@@ -15,28 +15,28 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // appNodes are one node, and two that share a NATS server.
-func appNodes(t *testing.T, o broker.Options) map[string][2]*testkit.Node {
-	alone := testkit.Start(t, testkit.Options{Broker: o})
-	a := testkit.Start(t, testkit.Options{NATSPort: -1, Broker: o})
-	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Broker: o})
-	return map[string][2]*testkit.Node{"one node": {alone, alone}, "two nodes": {a, b}}
+func appNodes(t *testing.T, o broker.Options) map[string][2]*test.Node {
+	alone := test.Start(t, test.Options{Broker: o})
+	a := test.Start(t, test.Options{NATSPort: -1, Broker: o})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Broker: o})
+	return map[string][2]*test.Node{"one node": {alone, alone}, "two nodes": {a, b}}
 }
 
 // caller may send to /app; it serves nothing.
-func caller(t *testing.T, n *testkit.Node, user string) *testkit.Client {
+func caller(t *testing.T, n *test.Node, user string) *test.Client {
 	grants := auth.Grants{Send: []string{"/app/**"}, Subscribe: []string{"/user/**"}}
-	return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, grants))
+	return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, grants))
 }
 
 func TestAppServersAnswerRequests(t *testing.T) {
 	t.Parallel()
 	for name, nodes := range appNodes(t, broker.Options{}) {
 		t.Run(name, func(t *testing.T) {
-			server, client := testkit.Dial(t, nodes[0]).Connect(), caller(t, nodes[1], "alice")
+			server, client := test.Dial(t, nodes[0]).Connect(), caller(t, nodes[1], "alice")
 			server.Subscribe("app", "/app/chat.*", "ack", "client-individual")
 			client.Send(frames.SEND, "destination", "/app/chat.join", "reply-to", "/temp-queue/answers", "correlation-id", "17",
 				"user", "forged", "session", "forged", "receipt", "r", "hello")
@@ -71,7 +71,7 @@ func TestRequestsThatFailAreTold(t *testing.T) {
 	for name, nodes := range appNodes(t, broker.Options{AppTimeout: time.Second}) {
 		t.Run(name, func(t *testing.T) {
 			client, other := caller(t, nodes[1], "alice"), caller(t, nodes[1], "alice")
-			for _, c := range []*testkit.Client{client, other} {
+			for _, c := range []*test.Client{client, other} {
 				c.Subscribe("e", "/user/queue/errors")
 			}
 			client.Send(frames.SEND, "destination", "/app/nobody", "correlation-id", "1", "receipt", "r", "x")
@@ -87,7 +87,7 @@ func TestRequestsThatFailAreTold(t *testing.T) {
 			require.Equal(t, "/temp-queue/a", f.Get("subscription"))
 			require.Equal(t, "2", f.Get("correlation-id"))
 
-			silent := testkit.Dial(t, nodes[0]).Connect()
+			silent := test.Dial(t, nodes[0]).Connect()
 			silent.Subscribe("app", "/app/silent")
 			client.Send(frames.SEND, "destination", "/app/silent", "correlation-id", "3", "reply-to", "/temp-queue/a", "x")
 			silent.Message("x")
@@ -121,7 +121,7 @@ func TestAKilledAppServerLosesNoRequest(t *testing.T) {
 	for name, nodes := range appNodes(t, broker.Options{}) {
 		t.Run(name, func(t *testing.T) {
 			const count = 50
-			doomed := testkit.Dial(t, nodes[0]).Connect()
+			doomed := test.Dial(t, nodes[0]).Connect()
 			doomed.Subscribe("app", "/app/work", "ack", "client-individual")
 			client := caller(t, nodes[0], "alice")
 			for i := range count {
@@ -130,7 +130,7 @@ func TestAKilledAppServerLosesNoRequest(t *testing.T) {
 			for i := range count {
 				doomed.Message(strconv.Itoa(i))
 			}
-			other := testkit.Dial(t, nodes[1]).Connect()
+			other := test.Dial(t, nodes[1]).Connect()
 			other.Subscribe("app", "/app/**", "ack", "client-individual")
 			doomed.Close()
 			seen := make(map[string]bool)
@@ -146,10 +146,10 @@ func TestAKilledAppServerLosesNoRequest(t *testing.T) {
 
 func TestAppServersTakeTurns(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	var servers []*testkit.Client
+	n := test.Start(t, test.Options{})
+	var servers []*test.Client
 	for range 3 {
-		s := testkit.Dial(t, n).Connect()
+		s := test.Dial(t, n).Connect()
 		s.Subscribe("app", "/app/work", "prefetch-count", "1000")
 		servers = append(servers, s)
 	}
@@ -196,7 +196,7 @@ func TestGoHandlersAnswerAndPanicsAreContained(t *testing.T) {
 
 func TestNativeServicesAnswerRequests(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{NATSPort: -1})
+	n := test.Start(t, test.Options{NATSPort: -1})
 	nc, err := nats.Connect(n.Relay.ClientURL())
 	require.NoError(t, err)
 	defer nc.Close()
@@ -214,7 +214,7 @@ func TestNativeServicesAnswerRequests(t *testing.T) {
 	require.Equal(t, "once", client.Message("alice gets ").Get("subscription"))
 
 	// And a native program asks an app server.
-	server := testkit.Dial(t, n).Connect()
+	server := test.Dial(t, n).Connect()
 	server.Subscribe("app", "/app/ask")
 	require.NoError(t, nc.Publish("stompbox.app.ask", []byte("bare")))
 	server.Message("bare")
@@ -222,7 +222,7 @@ func TestNativeServicesAnswerRequests(t *testing.T) {
 
 func TestShutdownWaitsForHandlers(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	begun, ended := make(chan struct{}), make(chan error, 1)
 	require.NoError(t, n.Broker.Handle("/app/slow", func(ctx context.Context, r broker.Request) (*broker.Reply, error) {
 		close(begun)
@@ -246,8 +246,8 @@ func TestShutdownWaitsForHandlers(t *testing.T) {
 
 func TestNativeProgramsAskAppServers(t *testing.T) {
 	t.Parallel()
-	a := testkit.Start(t, testkit.Options{NATSPort: -1})
-	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL()})
+	a := test.Start(t, test.Options{NATSPort: -1})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL()})
 	nc, err := nats.Connect(a.Relay.ClientURL())
 	require.NoError(t, err)
 	defer nc.Close()
@@ -257,7 +257,7 @@ func TestNativeProgramsAskAppServers(t *testing.T) {
 			m := nats.NewMsg(subject)
 			m.Header.Set("note", "native")
 			m.Data = []byte(body)
-			got, err := nc.RequestMsg(m, testkit.Patience)
+			got, err := nc.RequestMsg(m, test.Patience)
 			if err != nil {
 				got = &nats.Msg{Data: []byte(err.Error())}
 			}
@@ -268,11 +268,11 @@ func TestNativeProgramsAskAppServers(t *testing.T) {
 	require.Equal(t, nats.ErrNoResponders.Error(), string((<-ask("stompbox.app.nobody", "x")).Data))
 
 	// The first server dies with the request; one on another node answers it.
-	doomed := testkit.Dial(t, a).Connect()
+	doomed := test.Dial(t, a).Connect()
 	doomed.Subscribe("app", "/app/ask", "ack", "client-individual")
 	answer := ask("stompbox.app.ask", "1 + 1")
 	require.Equal(t, "native", doomed.Message("1 + 1").Get("note"))
-	other := testkit.Dial(t, b).Connect()
+	other := test.Dial(t, b).Connect()
 	other.Subscribe("app", "/app/ask", "ack", "client-individual")
 	doomed.Close()
 	request := other.Message("1 + 1")

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // TestShutdownSpreadsTheEndOfSessions: they are told over the window, and what they
@@ -18,19 +18,19 @@ import (
 func TestShutdownSpreadsTheEndOfSessions(t *testing.T) {
 	t.Parallel()
 	const window, clients = time.Second, 400
-	hub := testkit.Start(t, testkit.Options{NATSPort: -1})
-	n := testkit.Start(t, testkit.Options{NATSURL: hub.Relay.ClientURL(), Broker: broker.Options{DrainWindow: window}})
-	holder := testkit.Dial(t, n).Connect()
+	hub := test.Start(t, test.Options{NATSPort: -1})
+	n := test.Start(t, test.Options{NATSURL: hub.Relay.ClientURL(), Broker: broker.Options{DrainWindow: window}})
+	holder := test.Dial(t, n).Connect()
 	holder.Subscribe("q", "/queue/work", "ack", "client-individual")
 	holder.Send(frames.SEND, "destination", "/queue/work", "held")
 	holder.Message("held")
-	other := testkit.Dial(t, hub).Connect()
+	other := test.Dial(t, hub).Connect()
 	other.Subscribe("q", "/queue/work", "ack", "client-individual")
 
 	ended := make([]time.Time, clients)
 	var waiting sync.WaitGroup
 	for i := range clients {
-		c := testkit.Dial(t, n).Connect()
+		c := test.Dial(t, n).Connect()
 		waiting.Go(func() {
 			for {
 				if _, err := c.Next(); err != nil {

@@ -16,29 +16,29 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // histories are the policies of these tests.
 func histories(t testing.TB) []broker.HistoryPolicy {
 	return []broker.HistoryPolicy{
-		testkit.History(t, "short", "/topic/short.*", 5),
-		testkit.History(t, "chat", "/topic/chat.**", 0),
-		testkit.History(t, "notes", "/user/*/queue/notes", 100),
+		test.History(t, "short", "/topic/short.*", 5),
+		test.History(t, "chat", "/topic/chat.**", 0),
+		test.History(t, "notes", "/user/*/queue/notes", 100),
 	}
 }
 
 // sendKept sends with a receipt, so that the history has it.
-func sendKept(c *testkit.Client, destination, body string) {
+func sendKept(c *test.Client, destination, body string) {
 	c.Send(frames.SEND, "destination", destination, "receipt", "kept "+body, body)
 	c.Receipt("kept " + body)
 }
 
 func TestHistoryReplaysWhatWasMissed(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
-	other := testkit.Start(t, testkit.Options{NATSURL: n.Relay.ClientURL(), Histories: histories(t)})
-	sender, reader := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
+	other := test.Start(t, test.Options{NATSURL: n.Relay.ClientURL(), Histories: histories(t)})
+	sender, reader := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	reader.Subscribe("s", "/topic/chat.room")
 	var ids []string
 	for i := range 10 {
@@ -51,8 +51,8 @@ func TestHistoryReplaysWhatWasMissed(t *testing.T) {
 	for i, id := range ids {
 		require.Equal(t, broker.Position{Epoch: epoch, Seq: uint64(i + 1)}, broker.ParsePosition(id), "the stream's sequence is the id")
 	}
-	for _, node := range []*testkit.Node{n, other} {
-		c := testkit.Dial(t, node).Connect()
+	for _, node := range []*test.Node{n, other} {
+		c := test.Dial(t, node).Connect()
 		c.Subscribe("s", "/topic/chat.room", "last-event-id", ids[3])
 		for i := 4; i < 10; i++ {
 			f := c.Message(strconv.Itoa(i))
@@ -74,17 +74,17 @@ func TestHistoryReplaysWhatWasMissed(t *testing.T) {
 // while publishers keep sending.
 func TestReplayJoinsLiveWithoutGapOrTwice(t *testing.T) {
 	t.Parallel()
-	a := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
-	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
-	first := testkit.Dial(t, a).Connect()
+	a := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
+	first := test.Dial(t, a).Connect()
 	first.Subscribe("s", "/topic/chat.busy")
-	sendKept(testkit.Dial(t, a).Connect(), "/topic/chat.busy", "begin")
+	sendKept(test.Dial(t, a).Connect(), "/topic/chat.busy", "begin")
 	begin := first.Message("begin").Get("message-id")
 	const publishers, each = 3, 700
 	var publishing sync.WaitGroup
 	for p := range publishers {
-		node := []*testkit.Node{a, b}[p%2]
-		c := testkit.Dial(t, node).Connect()
+		node := []*test.Node{a, b}[p%2]
+		c := test.Dial(t, node).Connect()
 		publishing.Go(func() {
 			for i := range each {
 				f := frames.New(frames.SEND, "destination", "/topic/chat.busy", "receipt", "r")
@@ -102,7 +102,7 @@ func TestReplayJoinsLiveWithoutGapOrTwice(t *testing.T) {
 	}
 	var reading sync.WaitGroup
 	for r := range 8 {
-		node := []*testkit.Node{a, b}[r%2]
+		node := []*test.Node{a, b}[r%2]
 		pattern := []string{"/topic/chat.busy", "/topic/chat.**"}[r/4]
 		reading.Go(func() { readEverything(t, node, pattern, begin, publishers*each, 150+50*r) })
 	}
@@ -111,10 +111,10 @@ func TestReplayJoinsLiveWithoutGapOrTwice(t *testing.T) {
 }
 
 // readEverything reads all messages after an id, in connections of so many each.
-func readEverything(t *testing.T, node *testkit.Node, pattern, last string, want, each int) {
+func readEverything(t *testing.T, node *test.Node, pattern, last string, want, each int) {
 	next := make(map[string]int)
 	for got := 0; got < want; {
-		c := testkit.Dial(t, node)
+		c := test.Dial(t, node)
 		c.Connect()
 		c.Send(frames.SUBSCRIBE, "id", "s", "destination", pattern, "last-event-id", last)
 		for n := 0; n < each && got < want; n++ {
@@ -138,8 +138,8 @@ func readEverything(t *testing.T, node *testkit.Node, pattern, last string, want
 
 func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
-	sender, reader := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
+	sender, reader := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	reader.Subscribe("s", "/topic/short.*")
 	var ids []string
 	send := func(destination, body string) {
@@ -152,7 +152,7 @@ func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 	}
 	check := func(pattern, id string, incomplete bool, bodies ...string) {
 		t.Helper()
-		c := testkit.Dial(t, n).Connect()
+		c := test.Dial(t, n).Connect()
 		defer c.Close()
 		c.Subscribe("s", pattern, "last-event-id", id)
 		for i, body := range bodies {
@@ -173,7 +173,7 @@ func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 	check("/topic/short.*", ids[5], false, "5", "6", "7")
 
 	// Nothing is kept: the next message says so.
-	c := testkit.Dial(t, n).Connect()
+	c := test.Dial(t, n).Connect()
 	c.Subscribe("s", "/topic/plain", "last-event-id", "abc-17")
 	sender.Send(frames.SEND, "destination", "/topic/plain", "one")
 	sender.Send(frames.SEND, "destination", "/topic/plain", "two")
@@ -190,12 +190,12 @@ func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, js.DeleteStream(t.Context(), name))
 	require.Eventually(t, func() bool {
-		c := testkit.Dial(t, n).Connect()
+		c := test.Dial(t, n).Connect()
 		defer c.Close()
 		c.Send(frames.SEND, "destination", "/topic/short.a", "receipt", "r", "anew")
 		f, err := c.Next()
 		return err == nil && f.Command == frames.RECEIPT
-	}, testkit.Patience, 100*time.Millisecond)
+	}, test.Patience, 100*time.Millisecond)
 	f := reader.Message("anew")
 	require.NotEqual(t, broker.ParsePosition(ids[0]).Epoch, broker.ParsePosition(f.Get("message-id")).Epoch)
 	check("/topic/short.a", ids[8], true, "anew")
@@ -203,9 +203,9 @@ func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 
 func TestHistoryOfUserDestinations(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Histories: histories(t)})
-	as := func(user string) *testkit.Client {
-		return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, auth.Grants{}))
+	n := test.Start(t, test.Options{Histories: histories(t)})
+	as := func(user string) *test.Client {
+		return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, auth.Grants{}))
 	}
 	bob := as("bob")
 	sendKept(bob, "/user/alice/queue/notes", "missed")
@@ -220,8 +220,8 @@ func TestHistoryOfUserDestinations(t *testing.T) {
 
 func TestNativeProgramsPublishToHistories(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
-	c, sender := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
+	c, sender := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	c.Subscribe("s", "/topic/chat.native")
 	sendKept(sender, "/topic/chat.native", "stomp")
 	c.Message("stomp")
@@ -245,8 +245,8 @@ func TestNativeProgramsPublishToHistories(t *testing.T) {
 // TestReplayWaitsForASlowReader replays far more than an outbox holds.
 func TestReplayWaitsForASlowReader(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Histories: histories(t), Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 64, MaxBytes: 1 << 20}}})
-	sender := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{Histories: histories(t), Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 64, MaxBytes: 1 << 20}}})
+	sender := test.Dial(t, n).Connect()
 	body := strings.Repeat("x", 50_000) // so that the sockets do not hold it all
 	const count = 500
 	send := func(i int) {
@@ -256,7 +256,7 @@ func TestReplayWaitsForASlowReader(t *testing.T) {
 	for i := range count {
 		send(i)
 	}
-	slow := testkit.Dial(t, n).Connect()
+	slow := test.Dial(t, n).Connect()
 	slow.Send(frames.SUBSCRIBE, "id", "s", "destination", "/topic/chat.long", "replay-last", "1000")
 	for i := range 100 { // more than can be held while the past is on its way
 		send(count + i)
@@ -269,7 +269,7 @@ func TestReplayWaitsForASlowReader(t *testing.T) {
 
 func TestReplayHeadersThatAreWrong(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Histories: histories(t)})
+	n := test.Start(t, test.Options{Histories: histories(t)})
 	for says, headers := range map[string][]string{
 		"do not go together":        {"destination", "/topic/chat.a", "last-event-id", "a-1", "replay-last", "1"},
 		"is not a number from 1":    {"destination", "/topic/chat.a", "replay-last", "0"},
@@ -280,7 +280,7 @@ func TestReplayHeadersThatAreWrong(t *testing.T) {
 		"broker's own":              {"destination", "/topic/$presence/a"},
 		"needs a history that keep": {"destination", "/topic/**", "durable", "true"},
 	} {
-		c := testkit.Dial(t, n).Connect()
+		c := test.Dial(t, n).Connect()
 		command := frames.SUBSCRIBE
 		if says == "broker's own" {
 			command = frames.SEND
@@ -292,12 +292,12 @@ func TestReplayHeadersThatAreWrong(t *testing.T) {
 
 func TestDurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
 	t.Parallel()
-	a := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
-	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
-	sender := testkit.Dial(t, a).Connect()
+	a := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
+	sender := test.Dial(t, a).Connect()
 	sendKept(sender, "/topic/chat.d", "before")
 	durable := []string{"durable", "true", "auto-delete", "false", "ack", "client-individual"}
-	c := testkit.Dial(t, a).Connect()
+	c := test.Dial(t, a).Connect()
 	c.Subscribe("d", "/topic/chat.*", durable...)
 	sendKept(sender, "/topic/chat.d", "1")
 	sendKept(sender, "/topic/chat/d", "of another pattern")
@@ -306,10 +306,10 @@ func TestDurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
 	c.Message("2")
 	c.Receipt("acked")
 	c.Close()
-	require.Eventually(t, func() bool { return a.Broker.Stats().Sessions == 1 }, testkit.Patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return a.Broker.Stats().Sessions == 1 }, test.Patience, 10*time.Millisecond)
 	sendKept(sender, "/topic/chat.d", "3")
 
-	again := testkit.Dial(t, b).Connect()
+	again := test.Dial(t, b).Connect()
 	again.Subscribe("d", "/topic/chat.*", durable...)
 	seen := make(map[string]*frames.Frame)
 	for range 2 {
@@ -328,7 +328,7 @@ func TestDurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
 	again.Quiet()
 
 	// Another user's of the same id is another one.
-	eve := testkit.Dial(t, a).Connect("Authorization", "Bearer "+testkit.Token(t, "eve", time.Hour, auth.Grants{}))
+	eve := test.Dial(t, a).Connect("Authorization", "Bearer "+test.Token(t, "eve", time.Hour, auth.Grants{}))
 	eve.Subscribe("d", "/topic/chat.*", durable...)
 	sendKept(sender, "/topic/chat.d", "6")
 	eve.Message("6")
@@ -337,8 +337,8 @@ func TestDurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
 
 func TestHistoryInTransactions(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Histories: histories(t)})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{Histories: histories(t)})
+	c := test.Dial(t, n).Connect()
 	c.Subscribe("s", "/topic/chat.t")
 	c.Send(frames.BEGIN, "transaction", "t")
 	c.Send(frames.SEND, "destination", "/topic/chat.t", "transaction", "t", "1")

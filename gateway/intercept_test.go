@@ -12,7 +12,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // moderation is what an embedding program may have.
@@ -57,19 +57,19 @@ func moderation() broker.Interceptor {
 
 func TestAnInterceptorChangesAndRefuses(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Interceptors: []broker.Interceptor{moderation()}}})
-	reader := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{Broker: broker.Options{Interceptors: []broker.Interceptor{moderation()}}})
+	reader := test.Dial(t, n).Connect()
 	for i, topic := range []string{"chat", "other", "admin"} {
 		reader.Subscribe(string(rune('a'+i)), "/topic/"+topic)
 	}
-	dial := func() *testkit.Client {
+	dial := func() *test.Client {
 		grants := auth.Grants{Send: []string{"/topic/chat", "/topic/other"}, Subscribe: []string{"/topic/chat", "/user/**"}}
-		c := testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, "alice", time.Hour, grants))
+		c := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, "alice", time.Hour, grants))
 		c.Subscribe("e", "/user/queue/errors")
 		return c
 	}
 	alice, bystander := dial(), dial()
-	say := func(c *testkit.Client, destination, text string) {
+	say := func(c *test.Client, destination, text string) {
 		c.Send(frames.SEND, "destination", destination, "correlation-id", "7", "receipt", "r", text)
 	}
 	say(alice, "/topic/chat", "shout it")
@@ -107,12 +107,12 @@ func TestAnInterceptorChangesAndRefuses(t *testing.T) {
 
 func TestAnInterceptorDecidesOnSubscriptions(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Interceptors: []broker.Interceptor{moderation(), {}}}})
+	n := test.Start(t, test.Options{Broker: broker.Options{Interceptors: []broker.Interceptor{moderation(), {}}}})
 	grants := auth.Grants{Subscribe: []string{"/topic/chat"}}
-	token := func(grants auth.Grants) string { return testkit.Token(t, "alice", time.Hour, grants) }
-	alice := testkit.Dial(t, n).Connect("Authorization", "Bearer "+token(grants))
+	token := func(grants auth.Grants) string { return test.Token(t, "alice", time.Hour, grants) }
+	alice := test.Dial(t, n).Connect("Authorization", "Bearer "+token(grants))
 	alice.Subscribe("t", "/topic/tenant/news")
-	sender := testkit.Dial(t, n).Connect()
+	sender := test.Dial(t, n).Connect()
 	sender.Send(frames.SEND, "destination", "/topic/alice/news", "for alice")
 	alice.Message("for alice")
 	// A fresh token is shown to it, too, and what it lets through goes on.
@@ -126,10 +126,10 @@ func TestAnInterceptorDecidesOnSubscriptions(t *testing.T) {
 
 func TestAnAppServerGoesOnWithAFreshToken(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	grants := auth.Grants{Serve: []string{"/app/**"}, Send: []string{"/topic/**"}}
-	token := func(grants auth.Grants) string { return testkit.Token(t, "server", time.Hour, grants) }
-	server := testkit.Dial(t, n).Connect("Authorization", "Bearer "+token(grants))
+	token := func(grants auth.Grants) string { return test.Token(t, "server", time.Hour, grants) }
+	server := test.Dial(t, n).Connect("Authorization", "Bearer "+token(grants))
 	server.Subscribe("app", "/app/work")
 	server.Send(frames.SEND, "destination", "/session/token", "receipt", "r", token(grants))
 	server.Receipt("r")
@@ -143,8 +143,8 @@ func TestAnAppServerGoesOnWithAFreshToken(t *testing.T) {
 
 func TestARequestInATransactionIsSentAtItsCommit(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	server, client := testkit.Dial(t, n).Connect(), caller(t, n, "alice")
+	n := test.Start(t, test.Options{})
+	server, client := test.Dial(t, n).Connect(), caller(t, n, "alice")
 	server.Subscribe("app", "/app/work")
 	client.Send(frames.BEGIN, "transaction", "t")
 	client.Send(frames.SEND, "destination", "/app/work", "transaction", "t", "receipt", "kept", "x")

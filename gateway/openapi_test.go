@@ -16,14 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/gateway"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // apiServer serves a node's HTTP API. All that goes over it has to be as the OpenAPI
 // document says: answers always, and requests that are not refused.
-func apiServer(t *testing.T, n *testkit.Node) *httptest.Server {
+func apiServer(t *testing.T, n *test.Node) *httptest.Server {
 	t.Helper()
-	handler := gateway.API(gateway.APIOptions{Broker: n.Broker, Authenticator: testkit.Authenticator(t), Admin: n.Relay, Records: n.Relay})
+	handler := gateway.API(gateway.APIOptions{Broker: n.Broker, Authenticator: test.Authenticator(t), Admin: n.Relay, Records: n.Relay})
 	router := documentRouter(t, handler)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -87,8 +87,8 @@ func checkAgainst(router routers.Router, r *http.Request, body []byte, answer *h
 
 func TestAllThatTheDocumentSaysIsThere(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	handler := gateway.API(gateway.APIOptions{Broker: n.Broker, Authenticator: testkit.Authenticator(t), Admin: n.Relay, Records: n.Relay})
+	n := test.Start(t, test.Options{})
+	handler := gateway.API(gateway.APIOptions{Broker: n.Broker, Authenticator: test.Authenticator(t), Admin: n.Relay, Records: n.Relay})
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
 	var document struct {

@@ -13,7 +13,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 func TestMain(m *testing.M) {
@@ -23,21 +23,21 @@ func TestMain(m *testing.M) {
 
 func TestConnectNegotiatesEachVersion(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	for accept, want := range map[string]string{"1.2,1.1,1.0": "1.2", "1.1": "1.1", "1.0,1.1": "1.1"} {
-		c := testkit.Dial(t, n).Connect("accept-version", accept)
+		c := test.Dial(t, n).Connect("accept-version", accept)
 		require.Equal(t, want, c.Connected.Get("version"))
 		require.Equal(t, "10000,10000", c.Connected.Get("heart-beat"))
 		require.Equal(t, "guest", c.Connected.Get("user-name"))
 		require.NotEmpty(t, c.Connected.Get("session"))
 		require.Contains(t, c.Connected.Get("server"), "stompbox")
 	}
-	c := testkit.Dial(t, n)
+	c := test.Dial(t, n)
 	c.Raw("CONNECT\nlogin:guest\npasscode:guest\n\n\x00")
 	f := c.Expect(frames.CONNECTED)
 	require.Empty(t, f.Get("version"), "1.0 has no version header")
 
-	c = testkit.Dial(t, n)
+	c = test.Dial(t, n)
 	c.Send(frames.CONNECT, "accept-version", "2.0")
 	f = c.Error("no version in common")
 	require.Equal(t, "1.0,1.1,1.2", f.Get("version"))
@@ -45,16 +45,16 @@ func TestConnectNegotiatesEachVersion(t *testing.T) {
 
 func TestTopicReachesEverySubscriberOnce(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	exact, pattern, all, tcp := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect(), testkit.DialTCP(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	exact, pattern, all, tcp := test.Dial(t, n).Connect(), test.Dial(t, n).Connect(), test.Dial(t, n).Connect(), test.DialTCP(t, n).Connect()
 	exact.Subscribe("a", "/topic/chat.room1")
 	pattern.Subscribe("b", "/topic/chat.*")
 	all.Subscribe("c", "/topic/**")
 	tcp.Subscribe("d", "/topic/chat.room1")
-	sender := testkit.Dial(t, n).Connect()
+	sender := test.Dial(t, n).Connect()
 	sender.Send(frames.SEND, "destination", "/topic/chat.room1", "receipt", "1", "colour", "re:d", "user", "mallory", "session", "x", "message-id", "forged", "subscription", "forged", "timestamp", "1", "hello")
 	sender.Receipt("1")
-	for id, c := range map[string]*testkit.Client{"a": exact, "b": pattern, "c": all, "d": tcp} {
+	for id, c := range map[string]*test.Client{"a": exact, "b": pattern, "c": all, "d": tcp} {
 		f := c.Message("hello")
 		require.Equal(t, id, f.Get("subscription"))
 		require.Equal(t, "/topic/chat.room1", f.Get("destination"))
@@ -75,16 +75,16 @@ func TestTopicReachesEverySubscriberOnce(t *testing.T) {
 
 func TestUserMessagesReachAllSessionsOfAUser(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	as := func(user string) *testkit.Client {
-		return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, auth.Grants{}))
+	n := test.Start(t, test.Options{})
+	as := func(user string) *test.Client {
+		return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, auth.Grants{}))
 	}
 	first, second, bob := as("al/ice"), as("al/ice"), as("bob")
-	for _, c := range []*testkit.Client{first, second, bob} {
+	for _, c := range []*test.Client{first, second, bob} {
 		c.Subscribe("q", "/user/queue/chat")
 	}
 	bob.Send(frames.SEND, "destination", "/user/al%2Fice/queue/chat", "both")
-	for _, c := range []*testkit.Client{first, second} {
+	for _, c := range []*test.Client{first, second} {
 		f := c.Message("both")
 		require.Equal(t, "/user/queue/chat", f.Get("destination"))
 		require.Equal(t, "bob", f.Get("user"))
@@ -99,8 +99,8 @@ func TestUserMessagesReachAllSessionsOfAUser(t *testing.T) {
 
 func TestReceiptsUnsubscribeAndNoEcho(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
 	c.Subscribe("s", "/topic/a")
 	c.Send(frames.SEND, "destination", "/topic/a", "no-echo", "true", "mine")
 	c.Quiet()
@@ -119,8 +119,8 @@ func TestReceiptsUnsubscribeAndNoEcho(t *testing.T) {
 
 func TestTransactions(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Limits: broker.Limits{MaxTransactionFrames: 3}}})
-	reader, c := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{MaxTransactionFrames: 3}}})
+	reader, c := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	reader.Subscribe("s", "/topic/a")
 	c.Send(frames.BEGIN, "transaction", "t1")
 	c.Send(frames.SEND, "destination", "/topic/a", "transaction", "t1", "receipt", "r", "one")
@@ -137,7 +137,7 @@ func TestTransactions(t *testing.T) {
 	require.Empty(t, reader.Message("two").Get("transaction"))
 	reader.Quiet()
 
-	lost := testkit.Dial(t, n).Connect()
+	lost := test.Dial(t, n).Connect()
 	lost.Send(frames.BEGIN, "transaction", "t")
 	lost.Send(frames.SEND, "destination", "/topic/a", "transaction", "t", "receipt", "r", "lost")
 	lost.Receipt("r")
@@ -150,7 +150,7 @@ func TestTransactions(t *testing.T) {
 		"needs a transaction": {"BEGIN\nreceipt:x\n\n\x00"},
 		"is too large":        {"BEGIN\ntransaction:t\n\n\x00", strings.Repeat("SEND\ndestination:/topic/a\ntransaction:t\nreceipt:x\n\n\x00", 4)},
 	} {
-		c := testkit.DialTCP(t, n).Connect()
+		c := test.DialTCP(t, n).Connect()
 		for _, raw := range frames {
 			c.Raw(raw)
 		}
@@ -165,15 +165,15 @@ func TestTransactions(t *testing.T) {
 
 func TestAcknowledgementsOnTopics(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	publish := func(bodies ...string) {
-		c := testkit.Dial(t, n).Connect()
+		c := test.Dial(t, n).Connect()
 		for _, b := range bodies {
 			c.Send(frames.SEND, "destination", "/topic/a", b)
 		}
 		c.Quiet()
 	}
-	c12, c11, c10 := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect("accept-version", "1.1"), testkit.Dial(t, n).Connect("accept-version", "1.0")
+	c12, c11, c10 := test.Dial(t, n).Connect(), test.Dial(t, n).Connect("accept-version", "1.1"), test.Dial(t, n).Connect("accept-version", "1.0")
 	c12.Subscribe("s", "/topic/a", "ack", "client-individual")
 	c11.Subscribe("s", "/topic/a", "ack", "client")
 	c10.Subscribe("s", "/topic/a", "ack", "client")
@@ -206,8 +206,8 @@ func TestAcknowledgementsOnTopics(t *testing.T) {
 
 func TestSTOMP10SubscribesByDestination(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	c := testkit.Dial(t, n).Connect("accept-version", "1.0")
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect("accept-version", "1.0")
 	c.Send(frames.SUBSCRIBE, "destination", "/topic/a", "receipt", "s")
 	c.Receipt("s")
 	c.Send(frames.SEND, "destination", "/topic/a", "hi")
@@ -221,7 +221,7 @@ func TestSTOMP10SubscribesByDestination(t *testing.T) {
 
 func TestHeartBeatsGoBothWays(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{HeartBeat: broker.HeartBeat{Send: 100 * time.Millisecond, Receive: 100 * time.Millisecond, Grace: 25}}})
+	n := test.Start(t, test.Options{Broker: broker.Options{HeartBeat: broker.HeartBeat{Send: 100 * time.Millisecond, Receive: 100 * time.Millisecond, Grace: 25}}})
 	raw, err := net.Dial("tcp", n.TCP)
 	require.NoError(t, err)
 	defer raw.Close()
@@ -240,22 +240,22 @@ func TestHeartBeatsGoBothWays(t *testing.T) {
 		require.NoError(t, err)
 	}
 
-	silent := testkit.Dial(t, n).Connect("heart-beat", "100,0")
+	silent := test.Dial(t, n).Connect("heart-beat", "100,0")
 	silent.Error("no heart-beat for")
 	require.Equal(t, 1008, silent.CloseCode)
-	none := testkit.Dial(t, n).Connect("heart-beat", "0,0")
+	none := test.Dial(t, n).Connect("heart-beat", "0,0")
 	time.Sleep(3 * time.Second)
 	none.Quiet()
 }
 
 func TestTheSessionEndsWhenItsTokenDoes(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	token := func(user string, ttl time.Duration, grants auth.Grants) string {
-		return testkit.Token(t, user, ttl, grants)
+		return test.Token(t, user, ttl, grants)
 	}
-	c := testkit.Dial(t, n).Connect("Authorization", "Bearer "+token("alice", 6*time.Second, auth.Grants{}))
-	refreshed := testkit.Dial(t, n).Connect("passcode", token("alice", 6*time.Second, auth.Grants{}), "login", "")
+	c := test.Dial(t, n).Connect("Authorization", "Bearer "+token("alice", 6*time.Second, auth.Grants{}))
+	refreshed := test.Dial(t, n).Connect("passcode", token("alice", 6*time.Second, auth.Grants{}), "login", "")
 	refreshed.Subscribe("s", "/topic/a")
 	refreshed.Send(frames.SEND, "destination", "/session/token", "receipt", "r", token("alice", time.Hour, auth.Grants{Subscribe: []string{"/topic/*"}}))
 	refreshed.Receipt("r")
@@ -265,10 +265,10 @@ func TestTheSessionEndsWhenItsTokenDoes(t *testing.T) {
 	refreshed.Send(frames.SEND, "destination", "/topic/a", "x")
 	refreshed.Error("no send permission") // the fresh token's permissions count
 
-	c = testkit.Dial(t, n).Connect("Authorization", "Bearer "+token("alice", time.Hour, auth.Grants{}))
+	c = test.Dial(t, n).Connect("Authorization", "Bearer "+token("alice", time.Hour, auth.Grants{}))
 	c.Send(frames.SEND, "destination", "/session/token", token("bob", time.Hour, auth.Grants{}))
 	c.Error("authentication failed")
-	c = testkit.Dial(t, n).Connect("Authorization", "Bearer "+token("alice", time.Hour, auth.Grants{}))
+	c = test.Dial(t, n).Connect("Authorization", "Bearer "+token("alice", time.Hour, auth.Grants{}))
 	c.Subscribe("s", "/topic/a")
 	c.Send(frames.SEND, "destination", "/session/token", token("alice", time.Hour, auth.Grants{Subscribe: []string{"/topic/b"}}))
 	c.Error(`"/topic/a": no subscribe permission`)
@@ -278,10 +278,10 @@ func TestTheSessionEndsWhenItsTokenDoes(t *testing.T) {
 // client is connected, which must not notice.
 func TestWrongInputGetsAnErrorAndHarmsNobody(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Limits: broker.Limits{
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{
 		Frame: frames.Limits{MaxHeaders: 10, MaxHeaderLine: 600, MaxBody: 1000}, MaxSubscriptions: 2, MaxTransactions: 1, MessageRate: 50, MaxDestination: 100,
 	}}})
-	limited := testkit.Token(t, "alice", time.Hour, auth.Grants{Send: []string{"/topic/ok"}, Subscribe: []string{"/topic/chat.*", "/user/**"}})
+	limited := test.Token(t, "alice", time.Hour, auth.Grants{Send: []string{"/topic/ok"}, Subscribe: []string{"/topic/chat.*", "/user/**"}})
 	const connect = "CONNECT\naccept-version:1.2\nlogin:guest\npasscode:guest\n\n\x00"
 	asAlice := "CONNECT\naccept-version:1.2\nAuthorization:Bearer " + limited + "\n\n\x00"
 	bearer := func(token string) string {
@@ -298,7 +298,7 @@ func TestWrongInputGetsAnErrorAndHarmsNobody(t *testing.T) {
 		{"no credentials", "CONNECT\naccept-version:1.2\n\n\x00", "unauthenticated", "authentication failed"},
 		{"wrong passcode", "CONNECT\naccept-version:1.2\nlogin:guest\npasscode:x\n\n\x00", "unauthenticated", "authentication failed"},
 		{"malformed token", bearer("abc"), "unauthenticated", "authentication failed"},
-		{"expired token", bearer(testkit.Token(t, "alice", time.Nanosecond, auth.Grants{})), "unauthenticated", "authentication failed"},
+		{"expired token", bearer(test.Token(t, "alice", time.Nanosecond, auth.Grants{})), "unauthenticated", "authentication failed"},
 		{"wrongly signed token", bearer(limited + "x"), "unauthenticated", "authentication failed"},
 		{"forbidden SEND", asAlice + "SEND\ndestination:/topic/no\nreceipt:r\n\nx\x00", "forbidden", `destination "/topic/no": no send permission`},
 		{"forbidden SUBSCRIBE", asAlice + "SUBSCRIBE\nid:1\ndestination:/topic/**\nreceipt:r\n\n\x00", "forbidden", "no subscribe permission"},
@@ -329,10 +329,10 @@ func TestWrongInputGetsAnErrorAndHarmsNobody(t *testing.T) {
 		{"undefined escape", connect + "SEND\nreceipt:r\ndestination:/topic/a\\t\n\nabc\x00", "undefined-escape", "undefined escape"},
 		{"message rate", connect + strings.Repeat("SEND\ndestination:/topic/flood\n\n\x00", 80), "message-rate", "50 messages a second"},
 	}
-	bystander := testkit.Dial(t, n).Connect()
+	bystander := test.Dial(t, n).Connect()
 	bystander.Subscribe("s", "/topic/ok")
 	for _, tt := range tests {
-		for kind, dial := range map[string]func(testing.TB, *testkit.Node) *testkit.Client{"websocket": testkit.Dial, "tcp": testkit.DialTCP} {
+		for kind, dial := range map[string]func(testing.TB, *test.Node) *test.Client{"websocket": test.Dial, "tcp": test.DialTCP} {
 			t.Run(tt.name+"/"+kind, func(t *testing.T) {
 				before := n.Broker.Stats().Errors[broker.Code(tt.code)]
 				c := dial(t, n)
@@ -364,11 +364,11 @@ func TestWrongInputGetsAnErrorAndHarmsNobody(t *testing.T) {
 
 func TestNoConnectInTime(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Limits: broker.Limits{ConnectTimeout: 200 * time.Millisecond}}})
-	for _, c := range []*testkit.Client{testkit.Dial(t, n), testkit.DialTCP(t, n)} {
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{ConnectTimeout: 200 * time.Millisecond}}})
+	for _, c := range []*test.Client{test.Dial(t, n), test.DialTCP(t, n)} {
 		c.Error("no CONNECT frame within 200ms")
 	}
-	dripping := testkit.DialTCP(t, n)
+	dripping := test.DialTCP(t, n)
 	go func() {
 		for range 20 {
 			if _, err := fmt.Fprint(rawOf{dripping}, "\n"); err != nil {
@@ -381,17 +381,17 @@ func TestNoConnectInTime(t *testing.T) {
 }
 
 // rawOf writes without failing the test.
-type rawOf struct{ c *testkit.Client }
+type rawOf struct{ c *test.Client }
 
 func (r rawOf) Write(p []byte) (int, error) { return r.c.TryRaw(p) }
 
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Limits: broker.Limits{MaxConnections: 1}}})
-	first := testkit.Dial(t, n).Connect()
-	second := testkit.Dial(t, n)
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{MaxConnections: 1}}})
+	first := test.Dial(t, n).Connect()
+	second := test.Dial(t, n)
 	second.Closed()
 	require.Equal(t, 1008, second.CloseCode)
-	testkit.DialTCP(t, n).Error("limit of 1 connections")
+	test.DialTCP(t, n).Error("limit of 1 connections")
 	first.Quiet()
 }

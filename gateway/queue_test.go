@@ -11,12 +11,12 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 	"github.com/stompbox/stompbox/relay"
 )
 
 // enqueue sends messages to a queue, all with a receipt, and wants the receipts in order.
-func enqueue(t *testing.T, c *testkit.Client, queue string, bodies ...string) {
+func enqueue(t *testing.T, c *test.Client, queue string, bodies ...string) {
 	t.Helper()
 	for i, body := range bodies {
 		c.Send(frames.SEND, "destination", queue, "receipt", strconv.Itoa(i), body)
@@ -36,11 +36,11 @@ func numbered(n int) []string {
 
 func TestQueueKeepsMessagesAndTheirOrder(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	sender := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	sender := test.Dial(t, n).Connect()
 	bodies := numbered(300)
 	enqueue(t, sender, "/queue/orders", bodies...)
-	c := testkit.DialTCP(t, n).Connect()
+	c := test.DialTCP(t, n).Connect()
 	c.Subscribe("q", "/queue/orders")
 	for _, body := range bodies {
 		f := c.Message(body)
@@ -51,9 +51,9 @@ func TestQueueKeepsMessagesAndTheirOrder(t *testing.T) {
 		require.Empty(t, f.Get("redelivered"))
 	}
 	c.Quiet()
-	require.Eventually(t, func() bool { return n.Broker.Stats().Acked == 300 }, testkit.Patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return n.Broker.Stats().Acked == 300 }, test.Patience, 5*time.Millisecond)
 	c.Close()
-	again := testkit.Dial(t, n).Connect()
+	again := test.Dial(t, n).Connect()
 	again.Subscribe("q", "/queue/orders")
 	again.Quiet()
 }
@@ -62,8 +62,8 @@ func TestQueueKeepsMessagesAndTheirOrder(t *testing.T) {
 // frame is wrong.
 func TestReceiptsComeBeforeTheError(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
 	var all []byte
 	for i := range 50 {
 		all = frames.Append(all, frames.New(frames.SEND, "destination", "/queue/e", "receipt", strconv.Itoa(i)), frames.V12)
@@ -79,13 +79,13 @@ func TestReceiptsComeBeforeTheError(t *testing.T) {
 
 func TestQueueGivesEachMessageToOneConsumerInFairTurn(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	a, b, sender := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	a, b, sender := test.Dial(t, n).Connect(), test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	a.Subscribe("q", "/queue/work", "ack", "client-individual", "prefetch-count", "10")
 	b.Subscribe("q", "/queue/work", "ack", "client-individual", "activemq.prefetchSize", "10")
 	enqueue(t, sender, "/queue/work", numbered(30)...)
 	seen := make(map[string]bool)
-	for _, c := range []*testkit.Client{a, b} {
+	for _, c := range []*test.Client{a, b} {
 		for range 10 {
 			seen[string(c.Expect(frames.MESSAGE).Body)] = true
 		}
@@ -96,10 +96,10 @@ func TestQueueGivesEachMessageToOneConsumerInFairTurn(t *testing.T) {
 
 func TestQueueRedeliversAfterSessionDies(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	sender := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	sender := test.Dial(t, n).Connect()
 	enqueue(t, sender, "/queue/a", numbered(50)...)
-	dying := testkit.Dial(t, n).Connect()
+	dying := test.Dial(t, n).Connect()
 	dying.Subscribe("q", "/queue/a", "ack", "client-individual")
 	for i := range 50 {
 		f := dying.Message(fmt.Sprintf("m%d", i))
@@ -120,7 +120,7 @@ func TestQueueRedeliversAfterSessionDies(t *testing.T) {
 		}
 	}
 	dying.Close()
-	heir := testkit.Dial(t, n).Connect()
+	heir := test.Dial(t, n).Connect()
 	heir.Subscribe("q", "/queue/a", "ack", "client-individual")
 	seen := make(map[string]bool)
 	for range 40 {
@@ -137,12 +137,12 @@ func TestQueueRedeliversAfterSessionDies(t *testing.T) {
 
 func TestQueueAckIsCumulativeInClientMode(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	for _, version := range []string{"1.0", "1.1", "1.2"} {
 		queue := "/queue/cumulative." + version
-		sender := testkit.Dial(t, n).Connect()
+		sender := test.Dial(t, n).Connect()
 		enqueue(t, sender, queue, numbered(5)...)
-		c := testkit.Dial(t, n).Connect("accept-version", version)
+		c := test.Dial(t, n).Connect("accept-version", version)
 		c.Subscribe("q", queue, "ack", "client")
 		var third *frames.Frame
 		for i := range 5 {
@@ -158,7 +158,7 @@ func TestQueueAckIsCumulativeInClientMode(t *testing.T) {
 		c.Send(frames.ACK, header, id, "subscription", "q", "receipt", "a")
 		c.Receipt("a")
 		c.Close()
-		rest := testkit.Dial(t, n).Connect()
+		rest := test.Dial(t, n).Connect()
 		rest.Subscribe("q", queue)
 		got := []string{string(rest.Expect(frames.MESSAGE).Body), string(rest.Expect(frames.MESSAGE).Body)}
 		require.ElementsMatch(t, []string{"m3", "m4"}, got)
@@ -168,8 +168,8 @@ func TestQueueAckIsCumulativeInClientMode(t *testing.T) {
 
 func TestQueueMovesToDeadLettersAfterTooManyDeliveries(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Queues: broker.QueueDefaults{QueuePolicy: broker.QueuePolicy{MaxDeliveries: 3}}}})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{Broker: broker.Options{Queues: broker.QueueDefaults{QueuePolicy: broker.QueuePolicy{MaxDeliveries: 3}}}})
+	c := test.Dial(t, n).Connect()
 	c.Send(frames.SEND, "destination", "/queue/poison", "colour", "green", "dead-letter-origin", "/queue/forged", "x")
 	c.Subscribe("q", "/queue/poison", "ack", "client-individual")
 	for i := range 3 {
@@ -200,12 +200,12 @@ func TestFullQueueRefusesWithAnError(t *testing.T) {
 		require.NoError(t, err)
 		return p
 	}
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Queues: broker.QueueDefaults{Policies: []broker.QueuePolicy{
+	n := test.Start(t, test.Options{Broker: broker.Options{Queues: broker.QueueDefaults{Policies: []broker.QueuePolicy{
 		{Match: match("/queue/few.*"), MaxMessages: 3},
 		{Match: match("/queue/small.*"), MaxBytes: 10_000},
 		{Match: match("/queue/short.*"), MaxAge: time.Second},
 	}}}})
-	c := testkit.Dial(t, n).Connect()
+	c := test.Dial(t, n).Connect()
 	enqueue(t, c, "/queue/few.a", numbered(3)...)
 	enqueue(t, c, "/queue/few.b", numbered(3)...)
 	c.Send(frames.SEND, "destination", "/queue/few.a", "receipt", "over", "x")
@@ -213,13 +213,13 @@ func TestFullQueueRefusesWithAnError(t *testing.T) {
 	require.Equal(t, "over", f.Get("receipt-id"))
 	require.NotEmpty(t, f.Get("retry-after"))
 
-	c = testkit.Dial(t, n).Connect()
+	c = test.Dial(t, n).Connect()
 	body := string(make([]byte, 4000))
 	enqueue(t, c, "/queue/small.a", body, body)
 	c.Send(frames.SEND, "destination", "/queue/small.a", body)
 	c.Error("the queue is full")
 
-	c = testkit.Dial(t, n).Connect()
+	c = test.Dial(t, n).Connect()
 	enqueue(t, c, "/queue/short.a", "old")
 	enqueue(t, c, "/queue/few.c", "stays")
 	time.Sleep(2500 * time.Millisecond) // more than the age, by the server's clock
@@ -237,8 +237,8 @@ func TestFullQueueRefusesWithAnError(t *testing.T) {
 
 func TestQueueMessagesExpire(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
 	at := func(d time.Duration) string { return strconv.FormatInt(time.Now().Add(d).UnixMilli(), 10) }
 	c.Send(frames.SEND, "destination", "/queue/e", "expires", at(-time.Second), "receipt", "1", "late")
 	c.Receipt("1")
@@ -255,8 +255,8 @@ func TestQueueMessagesExpire(t *testing.T) {
 
 func TestQueueDropsDuplicates(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
 	for _, queue := range []string{"/queue/d1", "/queue/d1", "/queue/d2"} {
 		c.Send(frames.SEND, "destination", queue, "dedup-id", "order 7", "receipt", "r", "x")
 		c.Receipt("r")
@@ -270,12 +270,12 @@ func TestQueueDropsDuplicates(t *testing.T) {
 
 func TestQueueTransactionTakesEffectAtCommit(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
 	enqueue(t, c, "/queue/in", "work")
 	c.Subscribe("in", "/queue/in", "ack", "client-individual")
 	work := c.Message("work")
-	other := testkit.Dial(t, n).Connect()
+	other := test.Dial(t, n).Connect()
 	other.Subscribe("a", "/queue/out.a")
 	other.Subscribe("t", "/topic/done")
 
@@ -308,8 +308,8 @@ func TestQueueTransactionTakesEffectAtCommit(t *testing.T) {
 // first COMMIT.
 func TestARepeatedTransactionStoresNothingTwice(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
 	for range 2 {
 		c.Send(frames.BEGIN, "transaction", "t")
 		for _, body := range numbered(3) {
@@ -330,11 +330,11 @@ func TestARepeatedTransactionStoresNothingTwice(t *testing.T) {
 func TestThousandsOfQueues(t *testing.T) {
 	t.Parallel()
 	const each = 600
-	n := testkit.Start(t, testkit.Options{})
-	sender := testkit.Dial(t, n).Connect()
-	var consumers []*testkit.Client
+	n := test.Start(t, test.Options{})
+	sender := test.Dial(t, n).Connect()
+	var consumers []*test.Client
 	for k := range 2 {
-		c := testkit.Dial(t, n).Connect()
+		c := test.Dial(t, n).Connect()
 		consumers = append(consumers, c)
 		for i := range each {
 			queue := fmt.Sprintf("/queue/many.%d.%d", k, i)
@@ -351,15 +351,15 @@ func TestThousandsOfQueues(t *testing.T) {
 	require.Eventually(t, func() bool {
 		queues, err := n.Relay.ListQueues(t.Context())
 		return err == nil && len(queues) == 0 && n.Broker.Stats().Queues == 0
-	}, testkit.Patience, 50*time.Millisecond)
+	}, test.Patience, 50*time.Millisecond)
 }
 
 // TestQueueTransactionIsAllOrNone: one message of it is too large for the
 // store, so that none is there afterwards, and what it acknowledged comes again.
 func TestQueueTransactionIsAllOrNone(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Limits: broker.Limits{Frame: frames.Limits{MaxBody: 16 << 20}, MaxTransactionBytes: 64 << 20}}})
-	c := testkit.DialTCP(t, n).Connect()
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{Frame: frames.Limits{MaxBody: 16 << 20}, MaxTransactionBytes: 64 << 20}}})
+	c := test.DialTCP(t, n).Connect()
 	enqueue(t, c, "/queue/in", "work")
 	c.Subscribe("in", "/queue/in", "ack", "client-individual")
 	work := c.Message("work")
@@ -370,7 +370,7 @@ func TestQueueTransactionIsAllOrNone(t *testing.T) {
 	c.Send(frames.ACK, "id", work.Get("ack"), "transaction", "t")
 	c.Send(frames.COMMIT, "transaction", "t", "receipt", "commit")
 	c.Error("transaction: the message could not be stored")
-	after := testkit.Dial(t, n).Connect()
+	after := test.Dial(t, n).Connect()
 	after.Subscribe("a", "/queue/out.a")
 	after.Subscribe("b", "/queue/out.b")
 	after.Quiet()
@@ -380,8 +380,8 @@ func TestQueueTransactionIsAllOrNone(t *testing.T) {
 
 func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{NATSPort: -1})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{NATSPort: -1})
+	c := test.Dial(t, n).Connect()
 	c.Send(frames.SEND, "destination", "/queue/m", "persistent", "false", "receipt", "1", "in memory")
 	c.Receipt("1")
 	c.Subscribe("m", "/queue/m", "ack", "client-individual")
@@ -390,10 +390,10 @@ func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 	require.Equal(t, "true", c.Message("in memory").Get("redelivered"))
 
 	// The first that is ever kept in memory reaches whom is subscribed already.
-	hub := testkit.Start(t, testkit.Options{NATSPort: -1})
-	early := testkit.Dial(t, hub).Connect()
+	hub := test.Start(t, test.Options{NATSPort: -1})
+	early := test.Dial(t, hub).Connect()
 	early.Subscribe("e", "/queue/early")
-	late := testkit.Dial(t, testkit.Start(t, testkit.Options{NATSURL: hub.Relay.ClientURL()})).Connect()
+	late := test.Dial(t, test.Start(t, test.Options{NATSURL: hub.Relay.ClientURL()})).Connect()
 	late.Send(frames.SEND, "destination", "/queue/early", "persistent", "false", "first")
 	early.Message("first")
 
@@ -401,8 +401,8 @@ func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 	spring := "/queue/position-updates-user8f14e45f-ceea-467f-a0e6-123456789abc"
 	c.Send(frames.SEND, "destination", spring, "receipt", "2", "nobody hears")
 	c.Receipt("2")
-	a, b := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
-	far := testkit.Dial(t, testkit.Start(t, testkit.Options{NATSURL: n.Relay.ClientURL()})).Connect()
+	a, b := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
+	far := test.Dial(t, test.Start(t, test.Options{NATSURL: n.Relay.ClientURL()})).Connect()
 	a.Subscribe("s", spring, "ack", "client-individual")
 	b.Subscribe("s", spring, "ack", "client-individual")
 	far.Send(frames.SEND, "destination", spring, "receipt", "3", "one")
@@ -428,10 +428,10 @@ func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 
 func TestReplyToATempQueue(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{NATSPort: -1})
-	far := testkit.Start(t, testkit.Options{NATSURL: n.Relay.ClientURL()})
-	client := testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, "alice", time.Hour, auth.Grants{}))
-	server := testkit.Dial(t, far).Connect()
+	n := test.Start(t, test.Options{NATSPort: -1})
+	far := test.Start(t, test.Options{NATSURL: n.Relay.ClientURL()})
+	client := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, "alice", time.Hour, auth.Grants{}))
+	server := test.Dial(t, far).Connect()
 	server.Subscribe("s", "/queue/sum")
 	for i := range 2 {
 		client.Send(frames.SEND, "destination", "/queue/sum", "reply-to", "/temp-queue/sums", "correlation-id", strconv.Itoa(i), "1+1")
@@ -443,7 +443,7 @@ func TestReplyToATempQueue(t *testing.T) {
 		require.Equal(t, "/temp-queue/sums", answer.Get("subscription"))
 		require.Equal(t, strconv.Itoa(i), answer.Get("correlation-id"))
 	}
-	client.Send(frames.SEND, "destination", "/session/token", "receipt", "fresh", testkit.Token(t, "alice", time.Hour, auth.Grants{Send: []string{"/queue/**"}}))
+	client.Send(frames.SEND, "destination", "/session/token", "receipt", "fresh", test.Token(t, "alice", time.Hour, auth.Grants{Send: []string{"/queue/**"}}))
 	client.Receipt("fresh")
 	server.Subscribe("guess", "/topic/x")
 	server.Send(frames.SUBSCRIBE, "id", "steal", "destination", "/reply/x")
@@ -452,8 +452,8 @@ func TestReplyToATempQueue(t *testing.T) {
 
 func TestUnsubscribedConsumerMayStillAcknowledge(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
 	enqueue(t, c, "/queue/u", "a", "b")
 	c.Subscribe("q", "/queue/u", "ack", "client-individual")
 	a := c.Message("a")
@@ -465,7 +465,7 @@ func TestUnsubscribedConsumerMayStillAcknowledge(t *testing.T) {
 	c.Send(frames.ACK, "id", a.Get("ack"), "receipt", "ack")
 	c.Receipt("ack")
 	c.Close()
-	next := testkit.Dial(t, n).Connect()
+	next := test.Dial(t, n).Connect()
 	next.Subscribe("q", "/queue/u")
 	got := []string{string(next.Expect(frames.MESSAGE).Body), string(next.Expect(frames.MESSAGE).Body)}
 	require.ElementsMatch(t, []string{"b", "c"}, got)
@@ -477,11 +477,11 @@ func TestUnsubscribedConsumerMayStillAcknowledge(t *testing.T) {
 func TestHeldMessagesStayWithTheirSession(t *testing.T) {
 	t.Parallel()
 	wait := 2 * time.Second
-	n := testkit.Start(t, testkit.Options{
+	n := test.Start(t, test.Options{
 		Broker: broker.Options{Queues: broker.QueueDefaults{AckWait: wait}},
 		Queues: relay.QueueSettings{AckWait: wait},
 	})
-	holder, other := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	holder, other := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	enqueue(t, other, "/queue/h", numbered(20)...)
 	holder.Subscribe("q", "/queue/h", "ack", "client-individual")
 	for _, body := range numbered(20) {
@@ -500,8 +500,8 @@ func TestHeldMessagesStayWithTheirSession(t *testing.T) {
 // rather than ending its session.
 func TestQueueWaitsForASlowConsumer(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 16, MaxBytes: 64 << 10}}})
-	sender, slow := testkit.Dial(t, n).Connect(), testkit.DialTCP(t, n).Connect()
+	n := test.Start(t, test.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 16, MaxBytes: 64 << 10}}})
+	sender, slow := test.Dial(t, n).Connect(), test.DialTCP(t, n).Connect()
 	body := string(make([]byte, 30_000))
 	slow.Subscribe("q", "/queue/slow")
 	for range 400 {
@@ -516,16 +516,16 @@ func TestQueueWaitsForASlowConsumer(t *testing.T) {
 
 func TestQueuesAreSharedBetweenNodes(t *testing.T) {
 	t.Parallel()
-	settings := testkit.Options{NATSPort: -1}
-	n := testkit.Start(t, settings)
-	far := testkit.Start(t, testkit.Options{NATSURL: n.Relay.ClientURL()})
-	a, b, sender := testkit.Dial(t, n).Connect(), testkit.Dial(t, far).Connect(), testkit.Dial(t, far).Connect()
+	settings := test.Options{NATSPort: -1}
+	n := test.Start(t, settings)
+	far := test.Start(t, test.Options{NATSURL: n.Relay.ClientURL()})
+	a, b, sender := test.Dial(t, n).Connect(), test.Dial(t, far).Connect(), test.Dial(t, far).Connect()
 	a.Subscribe("q", "/queue/shared", "ack", "client-individual", "prefetch-count", "10")
 	b.Subscribe("q", "/queue/shared", "ack", "client-individual", "prefetch-count", "10")
 	enqueue(t, sender, "/queue/shared", numbered(40)...)
 	counts := make(map[string]int)
 	var held []string // by b
-	for _, c := range []*testkit.Client{a, b} {
+	for _, c := range []*test.Client{a, b} {
 		for range 10 {
 			f := c.Expect(frames.MESSAGE)
 			counts[string(f.Body)]++

@@ -12,17 +12,17 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // api serves a node's HTTP API, and returns how to ask it as a user.
-func api(t *testing.T, n *testkit.Node) (get func(user string, grants auth.Grants, path string) (int, string)) {
+func api(t *testing.T, n *test.Node) (get func(user string, grants auth.Grants, path string) (int, string)) {
 	server := apiServer(t, n)
 	return func(user string, grants auth.Grants, path string) (int, string) {
 		t.Helper()
 		r, err := http.NewRequest(http.MethodGet, server.URL+path, nil)
 		require.NoError(t, err)
-		r.Header.Set("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, grants))
+		r.Header.Set("Authorization", "Bearer "+test.Token(t, user, time.Hour, grants))
 		answer, err := http.DefaultClient.Do(r)
 		require.NoError(t, err)
 		defer answer.Body.Close()
@@ -34,11 +34,11 @@ func api(t *testing.T, n *testkit.Node) (get func(user string, grants auth.Grant
 
 func TestRegistryAnswersForAllNodes(t *testing.T) {
 	t.Parallel()
-	a := testkit.Start(t, testkit.Options{NATSPort: -1, Name: "north"})
-	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Name: "south"})
+	a := test.Start(t, test.Options{NATSPort: -1, Name: "north"})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Name: "south"})
 	get := api(t, a)
-	as := func(n *testkit.Node, user string) *testkit.Client {
-		return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, auth.Grants{}))
+	as := func(n *test.Node, user string) *test.Client {
+		return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, auth.Grants{}))
 	}
 	alice1, alice2, bob := as(a, "alice"), as(b, "alice"), as(b, "bo/b")
 	alice1.Subscribe("x", "/topic/chat.lobby")
@@ -46,7 +46,7 @@ func TestRegistryAnswersForAllNodes(t *testing.T) {
 	alice2.Subscribe("2", "/queue/work", "ack", "client")
 	bob.Subscribe("x", "/topic/chat.*")
 	bob.Subscribe("y", "/user/queue/notes")
-	require.Eventually(t, func() bool { return a.Relay.Stats().Nodes == 1 }, testkit.Patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return a.Relay.Stats().Nodes == 1 }, test.Patience, 10*time.Millisecond)
 
 	status, body := get("admin", auth.Grants{}, "/api/users")
 	require.Equal(t, 200, status, body)
@@ -117,7 +117,7 @@ func TestRegistryAnswersForAllNodes(t *testing.T) {
 }
 
 // presenceEvent wants a presence message, and returns it without its list.
-func presenceEvent(c *testkit.Client) broker.PresenceEvent {
+func presenceEvent(c *test.Client) broker.PresenceEvent {
 	f := c.Expect(frames.MESSAGE)
 	var e broker.PresenceEvent
 	if json.Unmarshal(f.Body, &e) != nil || e.Type != f.Get("event") {
@@ -129,10 +129,10 @@ func presenceEvent(c *testkit.Client) broker.PresenceEvent {
 func TestPresenceTellsJoinsAndLeavesOnAllNodes(t *testing.T) {
 	t.Parallel()
 	o := broker.Options{Presence: []auth.Pattern{mustPattern(t, "/topic/chat.*")}}
-	a := testkit.Start(t, testkit.Options{NATSPort: -1, Broker: o})
-	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Broker: o})
-	as := func(n *testkit.Node, user string, grants auth.Grants) *testkit.Client {
-		return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, grants))
+	a := test.Start(t, test.Options{NATSPort: -1, Broker: o})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Broker: o})
+	as := func(n *test.Node, user string, grants auth.Grants) *test.Client {
+		return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, grants))
 	}
 	watcher, everything := as(a, "watcher", auth.Grants{}), as(a, "watcher", auth.Grants{})
 	everything.Subscribe("s", "/topic/**")
@@ -157,7 +157,7 @@ func TestPresenceTellsJoinsAndLeavesOnAllNodes(t *testing.T) {
 	require.Equal(t, 2, list.Count)
 
 	alice1.Close() // she is still there, on the other node
-	require.Eventually(t, func() bool { return a.Broker.Stats().Sessions == 2 }, testkit.Patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return a.Broker.Stats().Sessions == 2 }, test.Patience, 10*time.Millisecond)
 	alice2.Send(frames.UNSUBSCRIBE, "id", "s")
 	bob.Send(frames.UNSUBSCRIBE, "id", "s")
 	require.Equal(t, event("leave", "bob", 1), presenceEvent(watcher))

@@ -14,7 +14,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // answer is what a POST to the API gets.
@@ -38,8 +38,8 @@ type poster struct {
 	token string
 }
 
-func newPoster(t *testing.T, n *testkit.Node, user string, grants auth.Grants) *poster {
-	return &poster{t, apiServer(t, n).URL, testkit.Token(t, user, time.Hour, grants)}
+func newPoster(t *testing.T, n *test.Node, user string, grants auth.Grants) *poster {
+	return &poster{t, apiServer(t, n).URL, test.Token(t, user, time.Hour, grants)}
 }
 
 func (p *poster) post(path, body string, headers ...string) (a answer) {
@@ -68,9 +68,9 @@ func (p *poster) send(body string, headers ...string) answer {
 
 func TestSendOverHTTP(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	p := newPoster(t, n, "shop", auth.Grants{Send: []string{"/topic/**", "/queue/**", "/user/**", "/app/**"}})
-	reader := testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, "alice", time.Hour, auth.AllGrants()))
+	reader := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, "alice", time.Hour, auth.AllGrants()))
 	reader.Subscribe("t", "/topic/prices")
 	reader.Subscribe("u", "/user/queue/notes")
 
@@ -95,7 +95,7 @@ func TestSendOverHTTP(t *testing.T) {
 	reader.Message("c")
 	reader.Message("d")
 
-	server := testkit.Dial(t, n).Connect()
+	server := test.Dial(t, n).Connect()
 	server.Subscribe("app", "/app/work")
 	require.Equal(t, 1, p.send(`{"destination":"/app/work","body":"do it"}`).Sent)
 	require.Equal(t, "shop", server.Message("do it").Get("user"))
@@ -104,12 +104,12 @@ func TestSendOverHTTP(t *testing.T) {
 
 func TestWhatCannotBeSentOverHTTP(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{
+	n := test.Start(t, test.Options{Broker: broker.Options{
 		Interceptors: []broker.Interceptor{moderation()},
 		Limits:       broker.Limits{Frame: frames.Limits{MaxBody: 100, MaxHeaders: 6}, MaxTransactionFrames: 3, MaxTransactionBytes: 150},
 	}})
 	p := newPoster(t, n, "shop", auth.Grants{Send: []string{"/topic/**", "/app/**", "/queue/**"}})
-	reader := testkit.Dial(t, n).Connect()
+	reader := test.Dial(t, n).Connect()
 	reader.Subscribe("t", "/topic/**")
 	long := strings.Repeat("x", 101)
 	for _, c := range []struct {
@@ -160,7 +160,7 @@ func TestWhatCannotBeSentOverHTTP(t *testing.T) {
 
 func TestSendsOverHTTPHaveARateToo(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Limits: broker.Limits{MessageRate: 3}}})
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{MessageRate: 3}}})
 	grants := auth.Grants{Send: []string{"/topic/**"}}
 	p := newPoster(t, n, "shop", grants)
 	const three = `{"messages":[{"destination":"/topic/a"},{"destination":"/topic/a"},{"destination":"/topic/a"}]}`
@@ -169,19 +169,19 @@ func TestSendsOverHTTPHaveARateToo(t *testing.T) {
 	require.Eventually(t, func() bool { // a machine that stands still may give a second away
 		got = p.send(three)
 		return got.Status == 429
-	}, testkit.Patience, time.Millisecond)
+	}, test.Patience, time.Millisecond)
 	require.Equal(t, "message-rate", got.Code)
-	p.token = testkit.Token(t, "other", time.Hour, grants)
+	p.token = test.Token(t, "other", time.Hour, grants)
 	require.Equal(t, 200, p.send(three).Status, "each user has their own")
 }
 
 func TestAnIdempotencyKeySendsOnce(t *testing.T) {
 	t.Parallel()
-	a := testkit.Start(t, testkit.Options{NATSPort: -1})
-	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL()})
+	a := test.Start(t, test.Options{NATSPort: -1})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL()})
 	grants := auth.Grants{Send: []string{"/topic/**", "/queue/**", "/app/**"}}
 	one, two := newPoster(t, a, "shop", grants), newPoster(t, b, "shop", grants)
-	reader := testkit.Dial(t, a).Connect()
+	reader := test.Dial(t, a).Connect()
 	reader.Subscribe("t", "/topic/a")
 
 	const hello = `{"destination":"/topic/a","body":"hello"}`
@@ -196,7 +196,7 @@ func TestAnIdempotencyKeySendsOnce(t *testing.T) {
 	}
 	// What was not sent may be tried again.
 	require.Equal(t, 503, one.send(`{"destination":"/app/late","body":"x"}`, "Idempotency-Key", "k2").Status)
-	server := testkit.Dial(t, a).Connect()
+	server := test.Dial(t, a).Connect()
 	server.Subscribe("app", "/app/late")
 	require.Equal(t, 200, one.send(`{"destination":"/app/late","body":"x"}`, "Idempotency-Key", "k2").Status)
 	server.Message("x")
@@ -215,7 +215,7 @@ func TestAnIdempotencyKeySendsOnce(t *testing.T) {
 	wait.Wait()
 	reader.Message("once")
 	reader.Quiet()
-	queue := testkit.Dial(t, a).Connect()
+	queue := test.Dial(t, a).Connect()
 	queue.Subscribe("q", "/queue/a")
 	queue.Message("q")
 	queue.Quiet()
@@ -223,11 +223,11 @@ func TestAnIdempotencyKeySendsOnce(t *testing.T) {
 
 func TestDisconnectEndsTheSessionsOfAUser(t *testing.T) {
 	t.Parallel()
-	a := testkit.Start(t, testkit.Options{NATSPort: -1})
-	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL()})
-	require.Eventually(t, func() bool { return a.Relay.Stats().Nodes == 1 }, testkit.Patience, 10*time.Millisecond)
-	as := func(n *testkit.Node, user string) *testkit.Client {
-		return testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, auth.Grants{}))
+	a := test.Start(t, test.Options{NATSPort: -1})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL()})
+	require.Eventually(t, func() bool { return a.Relay.Stats().Nodes == 1 }, test.Patience, 10*time.Millisecond)
+	as := func(n *test.Node, user string) *test.Client {
+		return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, auth.Grants{}))
 	}
 	first, second, third, bob := as(a, "al/ice"), as(b, "al/ice"), as(b, "al/ice"), as(a, "bob")
 	friend := newPoster(t, a, "friend", auth.Grants{Send: []string{"/user/**", "/topic/**"}})

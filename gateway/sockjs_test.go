@@ -15,10 +15,10 @@ import (
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/gateway"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
-func sockJSOf(t *testing.T, n *testkit.Node, o gateway.SockJSOptions) *httptest.Server {
+func sockJSOf(t *testing.T, n *test.Node, o gateway.SockJSOptions) *httptest.Server {
 	handler := gateway.NewSockJS(n.Broker, "/sockjs", o)
 	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
@@ -55,8 +55,8 @@ func (p *poller) send(command string, pairs ...string) {
 
 func TestAPollerThatStopsIsBounded(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 100}}})
-	server := sockJSOf(t, n, gateway.SockJSOptions{DisconnectDelay: testkit.Patience})
+	n := test.Start(t, test.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 100}}})
+	server := sockJSOf(t, n, gateway.SockJSOptions{DisconnectDelay: test.Patience})
 	p := &poller{t, server.URL + "/sockjs/000/stops"}
 	_, text := p.post("/xhr", "")
 	require.Equal(t, "o\n", text)
@@ -64,10 +64,10 @@ func TestAPollerThatStopsIsBounded(t *testing.T) {
 	_, text = p.post("/xhr", "")
 	require.Contains(t, text, "CONNECTED")
 	p.send(frames.SUBSCRIBE, "id", "s", "destination", "/topic/a")
-	require.Eventually(t, func() bool { return n.Broker.Stats().Subscriptions == 1 }, testkit.Patience, 10*time.Millisecond)
-	other := testkit.Dial(t, n).Connect()
+	require.Eventually(t, func() bool { return n.Broker.Stats().Subscriptions == 1 }, test.Patience, 10*time.Millisecond)
+	other := test.Dial(t, n).Connect()
 	other.Subscribe("s", "/topic/a")
-	sender := testkit.Dial(t, n).Connect()
+	sender := test.Dial(t, n).Connect()
 	for range 1000 {
 		sender.Send(frames.SEND, "destination", "/topic/a", "x")
 		other.Message("x")
@@ -77,7 +77,7 @@ func TestAPollerThatStopsIsBounded(t *testing.T) {
 
 func TestSockJSRefusesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	server := sockJSOf(t, n, gateway.SockJSOptions{AllowedOrigins: []string{"https://app.example"}, MaxMessage: 64 << 10, DisconnectDelay: time.Second})
 	for origin, status := range map[string]int{"https://evil.example": http.StatusForbidden, "https://app.example": http.StatusOK} {
 		r, err := http.NewRequest(http.MethodGet, server.URL+"/sockjs/info", nil)
@@ -113,5 +113,5 @@ func TestSockJSRefusesWhatIsWrong(t *testing.T) {
 		_, text, err = ws.ReadMessage()
 	}
 	require.NotContains(t, string(text), "MESSAGE")
-	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 0 }, testkit.Patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 0 }, test.Patience, 10*time.Millisecond)
 }

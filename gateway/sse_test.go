@@ -22,12 +22,12 @@ import (
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/gateway"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // eventsOf serves a node's streams.
-func eventsOf(t testing.TB, n *testkit.Node, o gateway.EventsOptions) *httptest.Server {
-	o.Broker, o.Authenticator = n.Broker, testkit.Authenticator(t)
+func eventsOf(t testing.TB, n *test.Node, o gateway.EventsOptions) *httptest.Server {
+	o.Broker, o.Authenticator = n.Broker, test.Authenticator(t)
 	events := gateway.NewEvents(o)
 	server := httptest.NewUnstartedServer(events)
 	server.EnableHTTP2 = true
@@ -70,7 +70,7 @@ func (a ask) do(t testing.TB, server *httptest.Server, destinations ...string) *
 	r, err := http.NewRequest(http.MethodGet, server.URL+"/events?"+query, nil)
 	require.NoError(t, err)
 	if a.user != "" {
-		r.Header.Set("Authorization", "Bearer "+testkit.Token(t, a.user, time.Hour, a.grants))
+		r.Header.Set("Authorization", "Bearer "+test.Token(t, a.user, time.Hour, a.grants))
 	}
 	if a.lastID != "" {
 		r.Header.Set("Last-Event-ID", a.lastID)
@@ -152,7 +152,7 @@ func (s *stream) data(want string) sse {
 
 func TestEventsAreWhatSubscribersGet(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	server := eventsOf(t, n, gateway.EventsOptions{HeartBeat: time.Second})
 	server.Start()
 	tab1 := ask{user: "alice"}.stream(t, server, "/topic/prices", "/user/queue/notes")
@@ -160,7 +160,7 @@ func TestEventsAreWhatSubscribersGet(t *testing.T) {
 	require.Equal(t, "2000", tab1.retry)
 	require.Equal(t, "text/event-stream; charset=utf-8", tab1.answer.Header.Get("Content-Type"))
 	require.Equal(t, "no", tab1.answer.Header.Get("X-Accel-Buffering"))
-	sender := testkit.Dial(t, n).Connect()
+	sender := test.Dial(t, n).Connect()
 	sender.Send(frames.SEND, "destination", "/topic/prices", "one\ntwo\r\nthree\rfour\n")
 	sender.Send(frames.SEND, "destination", "/topic/prices", "event", "tick", "")
 	sender.Send(frames.SEND, "destination", "/user/alice/queue/notes", "event", "no\nname", "for alice")
@@ -199,10 +199,10 @@ func TestEventsAreWhatSubscribersGet(t *testing.T) {
 
 func TestEventsReplayWhatWasMissed(t *testing.T) {
 	t.Parallel()
-	a := testkit.Start(t, testkit.Options{NATSPort: -1, Histories: histories(t)})
-	b := testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
-	sender := testkit.Dial(t, a).Connect()
-	o := gateway.EventsOptions{MaxLifetime: testkit.Patience}
+	a := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
+	sender := test.Dial(t, a).Connect()
+	o := gateway.EventsOptions{MaxLifetime: test.Patience}
 	servers := []*httptest.Server{eventsOf(t, a, o), eventsOf(t, b, o)}
 	for _, s := range servers {
 		s.Start()
@@ -274,10 +274,10 @@ func TestEventsReplayWhatWasMissed(t *testing.T) {
 
 func TestEventsRefuseWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Histories: histories(t)})
+	n := test.Start(t, test.Options{Histories: histories(t)})
 	server := eventsOf(t, n, gateway.EventsOptions{AllowedOrigins: []string{"https://app.example"}, Cookie: "session"})
 	server.Start()
-	token := testkit.Token(t, "alice", time.Hour, auth.Grants{Subscribe: []string{"/topic/mine.*", "/user/**"}})
+	token := test.Token(t, "alice", time.Hour, auth.Grants{Subscribe: []string{"/topic/mine.*", "/user/**"}})
 	for name, c := range map[string]struct {
 		ask    ask
 		status int
@@ -310,7 +310,7 @@ func TestEventsRefuseWhatIsWrong(t *testing.T) {
 			require.NotContains(t, n.Log.String(), token)
 		})
 	}
-	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 0 }, testkit.Patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 0 }, test.Patience, 10*time.Millisecond)
 
 	open := eventsOf(t, n, gateway.EventsOptions{AllowedOrigins: []string{"*"}, Cookie: "session"})
 	open.Start()
@@ -336,7 +336,7 @@ func TestEventsRefuseWhatIsWrong(t *testing.T) {
 
 func TestEventsEndWithTheirLifetimeTokenAndServer(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	server := eventsOf(t, n, gateway.EventsOptions{MaxLifetime: time.Second})
 	server.Start()
 	s := ask{user: "alice"}.stream(t, server, "/topic/a")
@@ -345,7 +345,7 @@ func TestEventsEndWithTheirLifetimeTokenAndServer(t *testing.T) {
 
 	long := eventsOf(t, n, gateway.EventsOptions{})
 	long.Start()
-	token := testkit.Token(t, "alice", time.Second, auth.Grants{})
+	token := test.Token(t, "alice", time.Second, auth.Grants{})
 	s = ask{query: "destination=/topic/a&access_token=" + token}.stream(t, long)
 	e := s.next()
 	require.Equal(t, "problem", e.event)
@@ -364,7 +364,7 @@ func TestEventsEndWithTheirLifetimeTokenAndServer(t *testing.T) {
 // TestEventsOverHTTP2 has several streams on one connection.
 func TestEventsOverHTTP2(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Histories: histories(t)})
+	n := test.Start(t, test.Options{Histories: histories(t)})
 	server := eventsOf(t, n, gateway.EventsOptions{})
 	server.StartTLS()
 	var all []*stream
@@ -373,7 +373,7 @@ func TestEventsOverHTTP2(t *testing.T) {
 		require.Equal(t, 2, s.answer.ProtoMajor)
 		all = append(all, s)
 	}
-	sender := testkit.Dial(t, n).Connect()
+	sender := test.Dial(t, n).Connect()
 	for i := range 50 {
 		sendKept(sender, "/topic/chat.a", strconv.Itoa(i))
 	}
@@ -383,7 +383,7 @@ func TestEventsOverHTTP2(t *testing.T) {
 		}
 	}
 	_ = all[0].answer.Body.Close()
-	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 10 }, testkit.Patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 10 }, test.Patience, 10*time.Millisecond)
 	sendKept(sender, "/topic/chat.a", "still")
 	all[1].data("still")
 }
@@ -392,10 +392,10 @@ func TestEventsOverHTTP2(t *testing.T) {
 // them: it must not use an answer whose handler has returned.
 func TestStreamsOverHTTP2EndWhileWritten(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	server := eventsOf(t, n, gateway.EventsOptions{})
 	server.StartTLS()
-	sender := testkit.Dial(t, n).Connect()
+	sender := test.Dial(t, n).Connect()
 	stop := make(chan struct{})
 	var sending sync.WaitGroup
 	sending.Go(func() {
@@ -415,13 +415,13 @@ func TestStreamsOverHTTP2EndWhileWritten(t *testing.T) {
 	}
 	close(stop)
 	sending.Wait()
-	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 1 }, testkit.Patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 1 }, test.Patience, 10*time.Millisecond)
 }
 
 func TestAThousandEventStreamsLoseNothing(t *testing.T) {
 	t.Parallel()
 	const streams, messages = 1000, 100
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	server := eventsOf(t, n, gateway.EventsOptions{})
 	server.Start()
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 0}}
@@ -438,7 +438,7 @@ func TestAThousandEventStreamsLoseNothing(t *testing.T) {
 			}
 		})
 	}
-	sender := testkit.Dial(t, n).Connect()
+	sender := test.Dial(t, n).Connect()
 	for k := range messages {
 		sender.Send(frames.SEND, "destination", "/topic/a", strconv.Itoa(k))
 	}
@@ -452,17 +452,17 @@ func TestAStalledEventReaderIsBounded(t *testing.T) {
 	for _, policy := range []broker.Policy{broker.PolicyDisconnect, broker.PolicyConflate} {
 		t.Run(string(policy), func(t *testing.T) {
 			t.Parallel()
-			n := testkit.Start(t, testkit.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxBytes: 256 << 10, MaxFrames: 100, Policy: policy}}})
+			n := test.Start(t, test.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxBytes: 256 << 10, MaxFrames: 100, Policy: policy}}})
 			server := eventsOf(t, n, gateway.EventsOptions{})
 			server.Start()
 			c, err := net.Dial("tcp", server.Listener.Addr().String())
 			require.NoError(t, err)
 			defer c.Close()
 			_ = c.(*net.TCPConn).SetReadBuffer(64 << 10)
-			_, err = fmt.Fprintf(c, "GET /events?destination=/topic/a&destination=/topic/b&access_token=%s HTTP/1.1\r\nHost: x\r\n\r\n", testkit.Token(t, "alice", time.Hour, auth.Grants{}))
+			_, err = fmt.Fprintf(c, "GET /events?destination=/topic/a&destination=/topic/b&access_token=%s HTTP/1.1\r\nHost: x\r\n\r\n", test.Token(t, "alice", time.Hour, auth.Grants{}))
 			require.NoError(t, err)
-			require.Eventually(t, func() bool { return n.Broker.Stats().Subscriptions == 2 }, testkit.Patience, 10*time.Millisecond)
-			sender := testkit.Dial(t, n).Connect()
+			require.Eventually(t, func() bool { return n.Broker.Stats().Subscriptions == 2 }, test.Patience, 10*time.Millisecond)
+			sender := test.Dial(t, n).Connect()
 			body := strings.Repeat("x", 32<<10)
 			const count = 400
 			for i := range count {

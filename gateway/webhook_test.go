@@ -22,7 +22,7 @@ import (
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/gateway"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 const hookSecret = "a secret of webhooks, long enough"
@@ -60,7 +60,7 @@ func hookServer(t *testing.T, answer func(w http.ResponseWriter, p posted)) *htt
 }
 
 // withHook has a webhook serve a pattern of a node.
-func withHook(t *testing.T, n *testkit.Node, pattern string, o gateway.WebhookOptions) *gateway.Webhook {
+func withHook(t *testing.T, n *test.Node, pattern string, o gateway.WebhookOptions) *gateway.Webhook {
 	o.Name, o.Broker, o.Secret = "shop", n.Broker, []byte(hookSecret)
 	o.Logger = slog.New(slog.NewTextHandler(n.Log, nil))
 	hook, err := gateway.NewWebhook(o)
@@ -96,7 +96,7 @@ func TestAWebhookAnswersRequests(t *testing.T) {
 			hook := withHook(t, nodes[0], "/app/orders.*", gateway.WebhookOptions{URL: server.URL, Grants: auth.Grants{Send: []string{"/topic/orders", "/user/**"}}})
 			client := caller(t, nodes[1], "alice")
 			client.Subscribe("u", "/user/queue/notes")
-			watcher := testkit.Dial(t, nodes[1]).Connect()
+			watcher := test.Dial(t, nodes[1]).Connect()
 			watcher.Subscribe("o", "/topic/orders")
 			ask := func(body string) {
 				client.Send(frames.SEND, "destination", "/app/orders.new", "reply-to", "/temp-queue/a", "correlation-id", "1", "note", "gift", body)
@@ -137,7 +137,7 @@ func TestAWebhookAnswersRequests(t *testing.T) {
 
 func TestAWebhookIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	var tries atomic.Int32
 	var ids = make(chan string, 10)
 	server := hookServer(t, func(w http.ResponseWriter, p posted) {
@@ -167,7 +167,7 @@ func TestAWebhookIsTriedAgain(t *testing.T) {
 
 func TestAWebhookThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	var healthy atomic.Bool
 	server := hookServer(t, func(w http.ResponseWriter, p posted) {
 		if !healthy.Load() {
@@ -198,13 +198,13 @@ func TestAWebhookThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 		stompbox_webhook_requests_total{outcome="refused",webhook="shop"} 1
 	`), "stompbox_webhook_open", "stompbox_webhook_requests_total"))
 	healthy.Store(true)
-	require.Eventually(t, func() bool { return ask().Get("error") == "" }, testkit.Patience, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return ask().Get("error") == "" }, test.Patience, 100*time.Millisecond)
 	require.Contains(t, n.Log.String(), "a webhook answers again")
 }
 
 func TestAWebhookTakesNoMoreThanItShould(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	hold := make(chan struct{})
 	server := hookServer(t, func(w http.ResponseWriter, p posted) {
 		<-hold
@@ -225,7 +225,7 @@ func TestAWebhookTakesNoMoreThanItShould(t *testing.T) {
 // knows the old one still takes it.
 func TestAWebhookChangesItsSecret(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	headers := make(chan http.Header, 1)
 	bodies := make(chan []byte, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -236,7 +236,7 @@ func TestAWebhookChangesItsSecret(t *testing.T) {
 	defer server.Close()
 	old := "the secret before, long enough too"
 	withHook(t, n, "/app/orders", gateway.WebhookOptions{URL: server.URL, PreviousSecret: []byte(old)})
-	testkit.Dial(t, n).Connect().Send(frames.SEND, "destination", "/app/orders", "x")
+	test.Dial(t, n).Connect().Send(frames.SEND, "destination", "/app/orders", "x")
 	h, body := <-headers, <-bodies
 	var want []string
 	for _, secret := range []string{hookSecret, old} {

@@ -16,14 +16,14 @@ import (
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/gateway"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 const connectFrame = "CONNECT\naccept-version:1.2\nlogin:guest\npasscode:guest\n\n\x00"
 
 func TestSubprotocolIsTheBestOffered(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	for want, offered := range map[string][]string{
 		"v12.stomp": {"v10.stomp", "v12.stomp", "v11.stomp"}, "v11.stomp": {"v11.stomp", "v10.stomp"}, "": nil,
 	} {
@@ -40,7 +40,7 @@ func TestSubprotocolIsTheBestOffered(t *testing.T) {
 
 func TestOriginsAreChecked(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{WebSocket: gateway.WebSocketOptions{AllowedOrigins: []string{"https://app.example", gateway.LoopbackOrigins}}})
+	n := test.Start(t, test.Options{WebSocket: gateway.WebSocketOptions{AllowedOrigins: []string{"https://app.example", gateway.LoopbackOrigins}}})
 	host := strings.TrimPrefix(n.WebSocket, "ws://")
 	for origin, allowed := range map[string]bool{
 		"": true, "https://app.example": true, "http://" + host: true, "http://localhost:3000": true, "http://[::1]:3000": true,
@@ -67,8 +67,8 @@ func TestOriginsAreChecked(t *testing.T) {
 
 func TestFramesMaySpanAndShareWebSocketMessages(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	c := testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
 	c.Raw("SUBSCRIBE\nid:s\ndestination:/topic/a\nreceipt:1\n\n\x00\n\nSEND\ndestination:/top")
 	c.Receipt("1")
 	for _, part := range []string{"ic/a\nconte", "nt-length:5\n", "\nab\x00", "cd", "\x00\nSEND\ndestination:/topic/a\n\nnext\x00"} {
@@ -85,7 +85,7 @@ func TestFramesMaySpanAndShareWebSocketMessages(t *testing.T) {
 
 func TestPingsAreAnsweredAndTooLargeMessagesRefused(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{WebSocket: gateway.WebSocketOptions{MaxMessage: 1000}})
+	n := test.Start(t, test.Options{WebSocket: gateway.WebSocketOptions{MaxMessage: 1000}})
 	ws, _, err := websocket.DefaultDialer.Dial(n.WebSocket, nil)
 	require.NoError(t, err)
 	defer ws.Close()
@@ -103,7 +103,7 @@ func TestPingsAreAnsweredAndTooLargeMessagesRefused(t *testing.T) {
 
 func TestCompressionIsSharedBetweenSubscribers(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{WebSocket: gateway.WebSocketOptions{Compression: true}})
+	n := test.Start(t, test.Options{WebSocket: gateway.WebSocketOptions{Compression: true}})
 	body := strings.Repeat("compress me ", 500)
 	var all []*websocket.Conn
 	for range 3 {
@@ -119,7 +119,7 @@ func TestCompressionIsSharedBetweenSubscribers(t *testing.T) {
 		}
 		all = append(all, ws)
 	}
-	plain := testkit.Dial(t, n).Connect()
+	plain := test.Dial(t, n).Connect()
 	plain.Subscribe("s", "/topic/a")
 	plain.Send(frames.SEND, "destination", "/topic/a", body)
 	plain.Message(body)
@@ -132,8 +132,8 @@ func TestCompressionIsSharedBetweenSubscribers(t *testing.T) {
 
 func TestIdleWebSocketsArePinged(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Limits: broker.Limits{IdleTimeout: 3 * time.Second}}})
-	alive, deaf := testkit.Dial(t, n).Connect(), testkit.Dial(t, n)
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{IdleTimeout: 3 * time.Second}}})
+	alive, deaf := test.Dial(t, n).Connect(), test.Dial(t, n)
 	// A peer that does not read does not answer pings.
 	deaf.Raw(connectFrame)
 	received := make(chan error, 1)
@@ -150,8 +150,8 @@ func TestIdleWebSocketsArePinged(t *testing.T) {
 // TestASlowConsumerIsCutOffAndNobodyElseNotices has one subscriber that never reads.
 func TestASlowConsumerIsCutOffAndNobodyElseNotices(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxBytes: 1 << 20}}})
-	stalled, reader, sender := testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxBytes: 1 << 20}}})
+	stalled, reader, sender := test.Dial(t, n).Connect(), test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	stalled.Subscribe("s", "/topic/a")
 	reader.Subscribe("s", "/topic/a")
 	body := strings.Repeat("x", 64<<10)
@@ -168,10 +168,10 @@ func TestASlowConsumerIsCutOffAndNobodyElseNotices(t *testing.T) {
 func TestAThousandSubscribersLoseNothing(t *testing.T) {
 	t.Parallel()
 	const subscribers, messages = 1000, 100
-	n := testkit.Start(t, testkit.Options{})
+	n := test.Start(t, test.Options{})
 	var wait sync.WaitGroup
 	for i := range subscribers {
-		c := testkit.Dial(t, n).Connect()
+		c := test.Dial(t, n).Connect()
 		c.Subscribe(fmt.Sprintf("sub-%d", i%3), "/topic/all")
 		wait.Go(func() {
 			for k := range messages {
@@ -183,7 +183,7 @@ func TestAThousandSubscribersLoseNothing(t *testing.T) {
 			}
 		})
 	}
-	sender := testkit.Dial(t, n).Connect()
+	sender := test.Dial(t, n).Connect()
 	for k := range messages {
 		sender.Send(frames.SEND, "destination", "/topic/all", "n", fmt.Sprint(k), "hello")
 	}
@@ -195,8 +195,8 @@ func TestAThousandSubscribersLoseNothing(t *testing.T) {
 
 func TestShutdownTellsClientsToComeBack(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{})
-	ws, tcp := testkit.Dial(t, n).Connect(), testkit.DialTCP(t, n).Connect()
+	n := test.Start(t, test.Options{})
+	ws, tcp := test.Dial(t, n).Connect(), test.DialTCP(t, n).Connect()
 	ws.Subscribe("s", "/topic/a")
 	ws.Send(frames.SEND, "destination", "/topic/a", "receipt", "r", "queued")
 	done := make(chan error, 1)

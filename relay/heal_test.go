@@ -17,7 +17,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
-	"github.com/stompbox/stompbox/internal/testbase"
+	"github.com/stompbox/stompbox/internal/test/local"
 )
 
 const patience = 20 * time.Second
@@ -29,7 +29,7 @@ type deaf struct {
 	i   *interest
 	got chan *broker.Message
 
-	said  testbase.Log
+	said  local.Log
 	close func() // once
 }
 
@@ -156,7 +156,7 @@ func clusterOf(t *testing.T, count int) []*deaf {
 	peers := make([]string, count)
 	for i := range peers {
 		var err error
-		peers[i], err = testbase.Address()
+		peers[i], err = local.Address()
 		require.NoError(t, err)
 	}
 	all := make([]*deaf, count)

@@ -14,7 +14,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 	"github.com/stompbox/stompbox/relay"
 )
 
@@ -63,26 +63,26 @@ func FuzzSubject(f *testing.F) {
 }
 
 // pair is two nodes that share one NATS server.
-func pair(t *testing.T) (a, b *testkit.Node) {
-	a = testkit.Start(t, testkit.Options{NATSPort: -1})
-	return a, testkit.Start(t, testkit.Options{NATSURL: a.Relay.ClientURL()})
+func pair(t *testing.T) (a, b *test.Node) {
+	a = test.Start(t, test.Options{NATSPort: -1})
+	return a, test.Start(t, test.Options{NATSURL: a.Relay.ClientURL()})
 }
 
 func TestTopicsCrossNodesInOrderOnceAndWithHeaders(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
-	near, far, wide, none := testkit.Dial(t, a).Connect(), testkit.Dial(t, b).Connect(), testkit.Dial(t, b).Connect(), testkit.Dial(t, b).Connect()
+	near, far, wide, none := test.Dial(t, a).Connect(), test.Dial(t, b).Connect(), test.Dial(t, b).Connect(), test.Dial(t, b).Connect()
 	near.Subscribe("s", "/topic/chat.room1")
 	far.Subscribe("s", "/topic/chat.room1")
 	wide.Subscribe("s", "/topic/chat.**")
 	none.Subscribe("s", "/topic/chat/*")
-	sender := testkit.DialTCP(t, a).Connect()
+	sender := test.DialTCP(t, a).Connect()
 	const count = 500
 	binary := string([]byte{0, 255, 10, 0})
 	for i := range count {
 		sender.Send(frames.SEND, "destination", "/topic/chat.room1", "odd name\n", " spaced\r\nvalue% ", "n", fmt.Sprint(i), binary)
 	}
-	for _, c := range []*testkit.Client{near, far, wide} {
+	for _, c := range []*test.Client{near, far, wide} {
 		var id string
 		for i := range count {
 			f := c.Message(binary)
@@ -103,8 +103,8 @@ func TestTopicsCrossNodesInOrderOnceAndWithHeaders(t *testing.T) {
 func TestUserMessagesCrossNodes(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
-	as := func(n *testkit.Node, user string) *testkit.Client {
-		c := testkit.Dial(t, n).Connect("Authorization", "Bearer "+testkit.Token(t, user, time.Hour, auth.Grants{}))
+	as := func(n *test.Node, user string) *test.Client {
+		c := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, auth.Grants{}))
 		c.Subscribe("s", "/user/queue/x")
 		return c
 	}
@@ -120,11 +120,11 @@ func TestUserMessagesCrossNodes(t *testing.T) {
 
 func TestNativeNATSProgramsAreWelcome(t *testing.T) {
 	t.Parallel()
-	n := testkit.Start(t, testkit.Options{NATSPort: -1})
+	n := test.Start(t, test.Options{NATSPort: -1})
 	nc, err := nats.Connect(n.Relay.ClientURL())
 	require.NoError(t, err)
 	defer nc.Close()
-	c := testkit.Dial(t, n).Connect()
+	c := test.Dial(t, n).Connect()
 	c.Subscribe("s", "/topic/chat.room1")
 	require.NoError(t, nc.Publish("stompbox.topic.chat.room1", []byte("bare")))
 	f := c.Message("bare")
@@ -150,7 +150,7 @@ func TestNativeNATSProgramsAreWelcome(t *testing.T) {
 func TestReceiptOfSubscribeMeansThatOtherNodesReachIt(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
-	reader, sender := testkit.Dial(t, a).Connect(), testkit.Dial(t, b).Connect()
+	reader, sender := test.Dial(t, a).Connect(), test.Dial(t, b).Connect()
 	for i := range 200 {
 		destination := fmt.Sprintf("/topic/fresh.%d", i)
 		reader.Subscribe(fmt.Sprint(i), destination)
@@ -161,7 +161,7 @@ func TestReceiptOfSubscribeMeansThatOtherNodesReachIt(t *testing.T) {
 
 func TestALocalTopicGoesOnWithoutNATS(t *testing.T) {
 	t.Parallel()
-	hub := testkit.Start(t, testkit.Options{NATSPort: -1})
+	hub := test.Start(t, test.Options{NATSPort: -1})
 	r, err := relay.Dial(relay.Options{URL: hub.Relay.ClientURL()})
 	require.NoError(t, err)
 	require.True(t, r.Ready())
@@ -171,8 +171,8 @@ func TestALocalTopicGoesOnWithoutNATS(t *testing.T) {
 	_, err = relay.Dial(relay.Options{URL: "nats://127.0.0.1:1"})
 	require.ErrorContains(t, err, "cannot connect to NATS")
 
-	b := testkit.Start(t, testkit.Options{NATSURL: hub.Relay.ClientURL()})
-	c := testkit.Dial(t, b).Connect()
+	b := test.Start(t, test.Options{NATSURL: hub.Relay.ClientURL()})
+	c := test.Dial(t, b).Connect()
 	c.Subscribe("s", "/topic/local")
 	hub.Relay.Close()
 	require.Eventually(t, func() bool { return !b.Relay.Ready() }, 5*time.Second, 10*time.Millisecond)
@@ -187,7 +187,7 @@ func TestALocalTopicGoesOnWithoutNATS(t *testing.T) {
 	f := c.Error("the message store is not available")
 	require.Equal(t, "q", f.Get("receipt-id"))
 	require.NotEmpty(t, f.Get("retry-after"))
-	d := testkit.Dial(t, b).Connect()
+	d := test.Dial(t, b).Connect()
 	d.Send(frames.SUBSCRIBE, "id", "q", "destination", "/queue/a")
 	d.Error("cannot be consumed at the moment")
 }
@@ -195,9 +195,9 @@ func TestALocalTopicGoesOnWithoutNATS(t *testing.T) {
 func TestLargeMessagesCrossNodes(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
-	c := testkit.Dial(t, b).Connect()
+	c := test.Dial(t, b).Connect()
 	c.Subscribe("s", "/topic/large")
 	body := string(bytes.Repeat([]byte("0123456789abcdef"), 4<<16))
-	testkit.Dial(t, a).Connect().Send(frames.SEND, "destination", "/topic/large", body)
+	test.Dial(t, a).Connect().Send(frames.SEND, "destination", "/topic/large", body)
 	c.Message(body)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // stallingProxy passes a connection on until it is told to stall: then it takes
@@ -86,13 +86,13 @@ func (p *stallingProxy) pass(to, from net.Conn) {
 // takes nothing, what waits for it is bounded, and all heals.
 func TestASlowLinkStopsNobody(t *testing.T) {
 	t.Parallel()
-	hub := testkit.Start(t, testkit.Options{NATSPort: -1})
+	hub := test.Start(t, test.Options{NATSPort: -1})
 	link := newStallingProxy(t, strings.TrimPrefix(hub.Relay.ClientURL(), "nats://"))
-	n := testkit.Start(t, testkit.Options{NATSURL: "nats://" + link.address})
-	far, near, sender := testkit.Dial(t, hub).Connect(), testkit.Dial(t, n).Connect(), testkit.Dial(t, n).Connect()
+	n := test.Start(t, test.Options{NATSURL: "nats://" + link.address})
+	far, near, sender := test.Dial(t, hub).Connect(), test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	far.Subscribe("s", "/topic/small")
 	near.Subscribe("s", "/topic/large")
-	hungry := testkit.Dial(t, hub).Connect()
+	hungry := test.Dial(t, hub).Connect()
 	hungry.Subscribe("s", "/topic/large") // so that the link has to carry it
 	sender.Send(frames.SEND, "destination", "/topic/small", "before")
 	far.Message("before")
@@ -116,6 +116,6 @@ func TestASlowLinkStopsNobody(t *testing.T) {
 	require.Eventually(t, func() bool {
 		sender.Send(frames.SEND, "destination", "/topic/small", "after")
 		return arrived.Load()
-	}, testkit.Patience, 200*time.Millisecond)
+	}, test.Patience, 200*time.Millisecond)
 	reading.Wait()
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testbase"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // cluster is nodes whose embedded servers are joined by routes.
@@ -30,8 +29,7 @@ func clusterOf(t *testing.T, n int, env []string, args ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, env: env, args: args, nodes: make([]*process, n)}
 	for range n {
-		address, err := testbase.Address()
-		require.NoError(t, err)
+		address := test.Address(t)
 		c.routes, c.data = append(c.routes, address), append(c.data, t.TempDir())
 	}
 	for i := range n {
@@ -78,9 +76,9 @@ func TestAKilledNodeLosesNothingConfirmed(t *testing.T) {
 	// Topics cross the routes, from the RECEIPT of the SUBSCRIBE on.
 	for i := range nodes {
 		topic := "/topic/cross." + strconv.Itoa(i)
-		c := testkit.DialAddress(t, nodes[i].tcp).Connect()
+		c := test.DialAddress(t, nodes[i].tcp).Connect()
 		c.Subscribe("t", topic)
-		testkit.DialAddress(t, nodes[(i+1)%3].tcp).Connect().Send(frames.SEND, "destination", topic, "hello")
+		test.DialAddress(t, nodes[(i+1)%3].tcp).Connect().Send(frames.SEND, "destination", topic, "hello")
 		c.Message("hello")
 		c.Close()
 	}
@@ -88,13 +86,13 @@ func TestAKilledNodeLosesNothingConfirmed(t *testing.T) {
 	confirmed := make(map[string]bool)
 	for round := range 3 {
 		victim := round
-		sender := testkit.DialAddress(t, nodes[(victim+1)%3].tcp).Connect()
-		doomed := testkit.DialAddress(t, nodes[victim].tcp).Connect()
+		sender := test.DialAddress(t, nodes[(victim+1)%3].tcp).Connect()
+		doomed := test.DialAddress(t, nodes[victim].tcp).Connect()
 		for i := range 200 {
 			if i == 100 {
 				nodes[victim].kill(t)
 			}
-			for k, c := range []*testkit.Client{sender, doomed} {
+			for k, c := range []*test.Client{sender, doomed} {
 				id := fmt.Sprintf("%d.%d.%d", round, k, i)
 				frame := frames.New(frames.SEND, "destination", "/queue/kept", "receipt", id, "dedup-id", id)
 				frame.Body = []byte(id)
@@ -122,25 +120,25 @@ func TestAKilledNodeLosesNothingConfirmed(t *testing.T) {
 }
 
 // sendAgain repeats a SEND on new connections until it is confirmed.
-func sendAgain(t *testing.T, p *process, f *frames.Frame) (connected *testkit.Client) {
+func sendAgain(t *testing.T, p *process, f *frames.Frame) (connected *test.Client) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		connected = testkit.DialAddress(t, p.tcp).Connect()
+		connected = test.DialAddress(t, p.tcp).Connect()
 		if _, err := connected.TryRaw(frames.Append(nil, f, frames.V12)); err != nil {
 			return false
 		}
 		answer, err := connected.Next()
 		return err == nil && answer.Command == frames.RECEIPT
-	}, testkit.Patience, 100*time.Millisecond)
+	}, test.Patience, 100*time.Millisecond)
 	return connected
 }
 
 // consumeAgain subscribes to a queue once that is possible: a subscriber gets an
 // ERROR, too, while another leader is chosen.
-func consumeAgain(t *testing.T, p *process, queue string) *testkit.Client {
+func consumeAgain(t *testing.T, p *process, queue string) *test.Client {
 	t.Helper()
-	subscribe := func() *testkit.Client {
-		c := testkit.DialAddress(t, p.tcp).Connect()
+	subscribe := func() *test.Client {
+		c := test.DialAddress(t, p.tcp).Connect()
 		c.Send(frames.SUBSCRIBE, "id", "q", "destination", queue, "ack", "client-individual", "receipt", "r")
 		return c
 	}
@@ -149,12 +147,12 @@ func consumeAgain(t *testing.T, p *process, queue string) *testkit.Client {
 		defer c.Close() // what it was given goes back
 		answer, err := c.Next()
 		return err == nil && answer.Command != frames.ERROR
-	}, testkit.Patience, 100*time.Millisecond)
+	}, test.Patience, 100*time.Millisecond)
 	return subscribe()
 }
 
 // consume acknowledges messages until all of some bodies came.
-func consume(c *testkit.Client, bodies map[string]bool) {
+func consume(c *test.Client, bodies map[string]bool) {
 	for len(bodies) > 0 {
 		f, err := c.Next()
 		if err != nil || f.Command == frames.RECEIPT {

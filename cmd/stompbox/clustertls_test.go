@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // TestClusterOverTLS: routes are encrypted, and who cannot show a certificate of
@@ -19,7 +19,7 @@ func TestClusterOverTLS(t *testing.T) {
 		"STOMPBOX_CLUSTER_TLS_CERT=" + cert, "STOMPBOX_CLUSTER_TLS_KEY=" + key, "STOMPBOX_CLUSTER_TLS_CA=" + cert,
 		"STOMPBOX_PRESENCE_DESTINATIONS=/topic/room.*",
 	})
-	near, far := testkit.DialAddress(t, c.node(0).tcp).Connect(), testkit.DialAddress(t, c.node(1).tcp).Connect()
+	near, far := test.DialAddress(t, c.node(0).tcp).Connect(), test.DialAddress(t, c.node(1).tcp).Connect()
 	near.Subscribe("s", "/topic/a")
 	far.Send(frames.SEND, "destination", "/topic/a", "over TLS")
 	near.Message("over TLS")
@@ -32,7 +32,7 @@ func TestClusterOverTLS(t *testing.T) {
 	}
 	require.ErrorContains(t, err, "certificate required")
 
-	watcher := testkit.DialAddress(t, c.node(0).tcp).Connect()
+	watcher := test.DialAddress(t, c.node(0).tcp).Connect()
 	watcher.Subscribe("p", "/topic/$presence/room.1")
 	require.Equal(t, "present", watcher.Expect(frames.MESSAGE).Get("event"))
 	far.Subscribe("r", "/topic/room.1")

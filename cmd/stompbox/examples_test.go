@@ -12,8 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testbase"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // example builds an example and runs it until the test ends; it is ready when it says
@@ -43,7 +42,7 @@ func example(t *testing.T, name string, args ...string) {
 // listenTo subscribes to a destination, and returns what waits for the next body.
 func listenTo(t *testing.T, address, destination string) func() string {
 	t.Helper()
-	c := testkit.Dial(t, &testkit.Node{WebSocket: "ws://" + address + "/ws"}).Connect()
+	c := test.Dial(t, &test.Node{WebSocket: "ws://" + address + "/ws"}).Connect()
 	c.Subscribe("l", destination)
 	return func() string { return string(c.Expect(frames.MESSAGE).Body) }
 }
@@ -53,9 +52,7 @@ func TestTheExamplesInGoAnswer(t *testing.T) {
 	t.Parallel()
 	addresses := make([]string, 3)
 	for i := range addresses {
-		var err error
-		addresses[i], err = testbase.Address()
-		require.NoError(t, err)
+		addresses[i] = test.Address(t)
 	}
 	natsAt, hookAt, embeddedAt := addresses[0], addresses[1], addresses[2]
 	config := filepath.Join(t.TempDir(), "stompbox.yaml")

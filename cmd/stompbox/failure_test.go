@@ -12,8 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testbase"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // kills is how many nodes are killed in TestTenKilledNodesLoseAndRepeatNothing.
@@ -123,13 +122,12 @@ func TestRollingRestartMissesNothing(t *testing.T) {
 // TestEverythingHealsAfterNATSWasAway kills the process in which NATS is, and
 // starts it again on its data, under a broker that uses it from outside.
 func TestEverythingHealsAfterNATSWasAway(t *testing.T) {
-	address, err := testbase.Address()
-	require.NoError(t, err)
+	address := test.Address(t)
 	data, file := t.TempDir(), historyConfig(t, 1)
 	hub := serve(t, nil, "--dev", "--nats-listen", address, "--data-dir", data, "-c", file)
 	node := serve(t, nil, "--dev", "--nats", "nats://"+address, "-c", file)
 	node.ready(t)
-	local, kept := testkit.DialAddress(t, node.tcp).Connect(), testkit.DialAddress(t, node.tcp).Connect()
+	local, kept := test.DialAddress(t, node.tcp).Connect(), test.DialAddress(t, node.tcp).Connect()
 	local.Subscribe("s", "/topic/local")
 	kept.Subscribe("s", "/topic/kept.a")
 	before := &publisher{nodes: func(int) *process { return hub }, destination: "/topic/kept.a"}
@@ -140,12 +138,12 @@ func TestEverythingHealsAfterNATSWasAway(t *testing.T) {
 	require.Eventually(t, func() bool {
 		status, _ := get(t, "http://"+node.http+"/readyz")
 		return status == 503
-	}, testkit.Patience, 10*time.Millisecond)
+	}, test.Patience, 10*time.Millisecond)
 	local.Send(frames.SEND, "destination", "/topic/local", "receipt", "r", "goes on")
 	local.Message("goes on")
 	local.Receipt("r")
 	for _, destination := range []string{"/queue/a", "/topic/kept.a"} {
-		c := testkit.DialAddress(t, node.tcp).Connect()
+		c := test.DialAddress(t, node.tcp).Connect()
 		start := time.Now()
 		c.Send(frames.SEND, "destination", destination, "x")
 		f := c.Error("the message store is not available")
@@ -163,7 +161,7 @@ func TestEverythingHealsAfterNATSWasAway(t *testing.T) {
 		kept.Message(strconv.Itoa(i + 1))
 	}
 	node.ready(t)
-	c := testkit.DialAddress(t, node.tcp).Connect()
+	c := test.DialAddress(t, node.tcp).Connect()
 	c.Send(frames.SEND, "destination", "/queue/a", "receipt", "r", "x")
 	c.Receipt("r")
 	local.Quiet()

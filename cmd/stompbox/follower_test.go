@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // link is a STOMP connection that may fail, as those of real clients do.
@@ -50,7 +50,7 @@ func openLink(p *process, webSocket bool) (*link, error) {
 	if err := l.send(frames.CONNECT, "accept-version", "1.2", "heart-beat", "10000,10000", "login", "guest", "passcode", "guest"); err != nil {
 		return nil, errors.Join(err, l.conn.Close())
 	}
-	f, err := l.read(testkit.Patience)
+	f, err := l.read(test.Patience)
 	if err != nil || f.Command != frames.CONNECTED {
 		return nil, errors.Join(fmt.Errorf("no CONNECTED: %v", f), err, l.conn.Close())
 	}
@@ -104,7 +104,7 @@ func follow(ctx context.Context, t *testing.T, followers []*follower, first func
 	subscribed.Wait()
 	first(ctx)
 	for _, f := range followers {
-		require.Eventually(t, func() bool { return f.count() > 0 }, testkit.Patience, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return f.count() > 0 }, test.Patience, 10*time.Millisecond)
 	}
 	return running
 }
@@ -145,7 +145,7 @@ func (f *follower) readLink(ctx context.Context, l *link, subscribed func()) {
 		return
 	}
 	for {
-		frame, err := l.read(testkit.Patience)
+		frame, err := l.read(test.Patience)
 		switch {
 		case err != nil:
 			return
@@ -172,7 +172,7 @@ func (f *follower) count() int {
 // sawAll wants the follower to have seen the numbers up to n, in order, each once.
 func (f *follower) sawAll(t *testing.T, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return f.count() >= n }, testkit.Patience, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return f.count() >= n }, test.Patience, 50*time.Millisecond)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, body := range f.seen {
@@ -206,7 +206,7 @@ func (p *publisher) publish(ctx context.Context) {
 		err := p.link.send(frames.SEND, "destination", p.destination, "receipt", id, "dedup-id", id, strconv.Itoa(p.next))
 		var f *frames.Frame
 		if err == nil {
-			f, err = p.link.read(testkit.Patience)
+			f, err = p.link.read(test.Patience)
 		}
 		if err == nil && f.Command == frames.RECEIPT && f.Get("receipt-id") == id {
 			p.next++
@@ -243,5 +243,5 @@ func (p *process) ready(t *testing.T) {
 		}
 		_ = answer.Body.Close()
 		return answer.StatusCode == http.StatusOK
-	}, testkit.Patience, 50*time.Millisecond, "%s", p.stderr)
+	}, test.Patience, 50*time.Millisecond, "%s", p.stderr)
 }

@@ -25,8 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testbase"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // TestMain lets the test binary be the program under test, in processes of its own.
@@ -63,18 +62,15 @@ func run(t *testing.T, env []string, args ...string) (stdout, stderr string, err
 type process struct {
 	cmd       *exec.Cmd
 	http, tcp string
-	stderr    *testkit.Log
+	stderr    *test.Log
 }
 
 // serve starts a broker and returns when it answers.
 func serve(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{stderr: new(testkit.Log)}
-	var err error
-	p.http, err = testbase.Address()
-	require.NoError(t, err)
-	p.tcp, err = testbase.Address()
-	require.NoError(t, err)
+	p := &process{stderr: new(test.Log)}
+	p.http = test.Address(t)
+	p.tcp = test.Address(t)
 	p.cmd = command(t, env, append([]string{"serve", "--http", p.http, "--stomp", p.tcp, "--data-dir", t.TempDir()}, args...)...) // a later --data-dir wins
 	p.cmd.Stderr = p.stderr
 	require.NoError(t, p.cmd.Start())
@@ -91,7 +87,7 @@ func serve(t *testing.T, env []string, args ...string) *process {
 			_ = c.Close()
 		}
 		return err == nil
-	}, testkit.Patience, 20*time.Millisecond, "%s", p.stderr)
+	}, test.Patience, 20*time.Millisecond, "%s", p.stderr)
 	return p
 }
 
@@ -161,8 +157,7 @@ func TestDevelopmentModeServesEverythingAndStopsCleanly(t *testing.T) {
 // TestTwoProcessesShareOneNATS joins a broker to the embedded server of another.
 func TestTwoProcessesShareOneNATS(t *testing.T) {
 	t.Parallel()
-	address, err := testbase.Address()
-	require.NoError(t, err)
+	address := test.Address(t)
 	first := serve(t, nil, "--dev", "--nats-listen", address)
 	second := serve(t, nil, "--dev", "--nats", "nats://"+address)
 	for destination, listen := range map[string]string{"/topic/chat.room1": "/topic/chat.*", "/user/guest/queue/x": "/user/queue/x"} {

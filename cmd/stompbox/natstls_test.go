@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // TestExternalNATSOverTLS uses a NATS server of its own, which wants TLS, a client's
@@ -37,7 +37,7 @@ func TestExternalNATSOverTLS(t *testing.T) {
 	}
 	url := "tls://" + nats.Addr().String()
 	a, b := serve(t, env, "--dev", "--nats", url), serve(t, env, "--dev", "--nats", url)
-	near, far := testkit.DialAddress(t, a.tcp).Connect(), testkit.DialAddress(t, b.tcp).Connect()
+	near, far := test.DialAddress(t, a.tcp).Connect(), test.DialAddress(t, b.tcp).Connect()
 	near.Subscribe("s", "/topic/a")
 	far.Send(frames.SEND, "destination", "/topic/a", "over TLS")
 	near.Message("over TLS")

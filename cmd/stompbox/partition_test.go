@@ -18,7 +18,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // hosts are three network namespaces, as of three machines, each with a link to
@@ -102,7 +102,7 @@ func (h *hosts) start(i int, file string) *process {
 	t := h.t
 	t.Helper()
 	address := hostAddress(clientNet, i)
-	p := &process{stderr: new(testkit.Log), http: address + ":8080", tcp: address + ":61613"}
+	p := &process{stderr: new(test.Log), http: address + ":8080", tcp: address + ":61613"}
 	args := []string{"netns", "exec", h.names[i], os.Args[0], "serve", "-c", file, "--http", p.http, "--stomp", p.tcp, "--data-dir", t.TempDir()}
 	p.cmd = exec.Command("ip", args...)
 	p.cmd.Dir = t.TempDir()
@@ -141,10 +141,10 @@ auth: { logins: [ { login: guest, passcode_hash: "`+hash+`", permissions: { send
 		p.ready(t)
 	}
 	const cut = 2
-	local, kept := testkit.DialAddress(t, nodes[cut].tcp).Connect(), testkit.DialAddress(t, nodes[cut].tcp).Connect()
+	local, kept := test.DialAddress(t, nodes[cut].tcp).Connect(), test.DialAddress(t, nodes[cut].tcp).Connect()
 	local.Subscribe("s", "/topic/local")
 	kept.Subscribe("s", "/topic/kept.**")
-	far := testkit.DialAddress(t, nodes[0].tcp).Connect()
+	far := test.DialAddress(t, nodes[0].tcp).Connect()
 	far.Subscribe("s", "/topic/local")
 	local.Send(frames.SEND, "destination", "/topic/local", "before")
 	local.Message("before")
@@ -164,12 +164,12 @@ auth: { logins: [ { login: guest, passcode_hash: "`+hash+`", permissions: { send
 			queue.publish(t.Context())
 		}
 	})
-	require.Eventually(t, func() bool { return status(nodes[cut]) == http.StatusServiceUnavailable }, testkit.Patience, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return status(nodes[cut]) == http.StatusServiceUnavailable }, test.Patience, 100*time.Millisecond)
 	local.Send(frames.SEND, "destination", "/topic/local", "receipt", "r", "alone")
 	local.Message("alone")
 	local.Receipt("r")
 	for _, destination := range []string{"/topic/kept.a", "/queue/q"} {
-		c := testkit.DialAddress(t, nodes[cut].tcp).Connect()
+		c := test.DialAddress(t, nodes[cut].tcp).Connect()
 		start := time.Now()
 		c.Send(frames.SEND, "destination", destination, "lost")
 		told := c.Error("the message store is not available")
@@ -197,7 +197,7 @@ auth: { logins: [ { login: guest, passcode_hash: "`+hash+`", permissions: { send
 	require.Eventually(t, func() bool {
 		far.Send(frames.SEND, "destination", "/topic/local", "after")
 		return heard.Load()
-	}, testkit.Patience, 200*time.Millisecond)
+	}, test.Patience, 200*time.Millisecond)
 	reading.Wait()
 	far.Message("after")
 	missing := make(map[string]bool)

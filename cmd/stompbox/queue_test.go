@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/internal/testkit"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 // kill ends a process as a crash does.
@@ -35,7 +35,7 @@ func TestKilledBrokerLosesNothingConfirmed(t *testing.T) {
 	confirmed, acked := make(map[string]bool), make(map[string]bool) // RECEIPTs of SENDs, and of ACKs
 	count := func(m map[string]bool) int { mu.Lock(); defer mu.Unlock(); return len(m) }
 
-	consumer := testkit.DialAddress(t, p.tcp).Connect()
+	consumer := test.DialAddress(t, p.tcp).Connect()
 	consumer.Subscribe("q", "/queue/load", "ack", "client-individual", "prefetch-count", "100")
 	var wait sync.WaitGroup
 	wait.Go(func() {
@@ -62,7 +62,7 @@ func TestKilledBrokerLosesNothingConfirmed(t *testing.T) {
 			}
 		}
 	})
-	sender := testkit.DialAddress(t, p.tcp).Connect()
+	sender := test.DialAddress(t, p.tcp).Connect()
 	room := make(chan struct{}, window)
 	gone := make(chan struct{})
 	wait.Go(func() {
@@ -97,13 +97,13 @@ func TestKilledBrokerLosesNothingConfirmed(t *testing.T) {
 			}
 		}
 	})
-	require.Eventually(t, func() bool { return count(confirmed) > messages/4 && count(acked) > 50 }, 3*testkit.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return count(confirmed) > messages/4 && count(acked) > 50 }, 3*test.Patience, time.Millisecond)
 	p.kill(t)
 	wait.Wait()
 	require.Less(t, count(confirmed), messages, "the broker was killed in the middle")
 
 	again := serve(t, nil, "--dev", "--data-dir", data)
-	rest := testkit.DialAddress(t, again.tcp).Connect()
+	rest := test.DialAddress(t, again.tcp).Connect()
 	rest.Subscribe("q", "/queue/load", "ack", "client-individual")
 	missing := 0
 	for id := range confirmed {
@@ -147,7 +147,7 @@ func holdMessages(address string) {
 func TestKilledConsumersMessagesGoToOthers(t *testing.T) {
 	t.Parallel()
 	p := serve(t, nil, "--dev")
-	c := testkit.DialAddress(t, p.tcp).Connect()
+	c := test.DialAddress(t, p.tcp).Connect()
 	for i := range 600 {
 		c.Send(frames.SEND, "destination", "/queue/held", "receipt", "r", strconv.Itoa(i))
 		c.Receipt("r")
@@ -163,7 +163,7 @@ func TestKilledConsumersMessagesGoToOthers(t *testing.T) {
 		require.NoError(t, err)
 		held[id] = true
 	}
-	others := []*testkit.Client{testkit.DialAddress(t, p.tcp).Connect(), testkit.DialAddress(t, p.tcp).Connect()}
+	others := []*test.Client{test.DialAddress(t, p.tcp).Connect(), test.DialAddress(t, p.tcp).Connect()}
 	fresh := make(chan *frames.Frame, 1000)
 	for _, o := range others {
 		o.Send(frames.SUBSCRIBE, "id", "q", "destination", "/queue/held", "ack", "client-individual")
@@ -197,7 +197,7 @@ func TestKilledConsumersMessagesGoToOthers(t *testing.T) {
 func TestFullStoreRefusesAndLives(t *testing.T) {
 	t.Parallel()
 	p := serve(t, []string{"STOMPBOX_DATA_MAX_BYTES=1000000"}, "--dev")
-	c := testkit.DialAddress(t, p.tcp).Connect()
+	c := test.DialAddress(t, p.tcp).Connect()
 	body := strings.Repeat("x", 100_000)
 	stored := 0
 	for refused := false; !refused; {
@@ -212,7 +212,7 @@ func TestFullStoreRefusesAndLives(t *testing.T) {
 		}
 		stored++
 	}
-	after := testkit.DialAddress(t, p.tcp).Connect()
+	after := test.DialAddress(t, p.tcp).Connect()
 	after.Subscribe("t", "/topic/a")
 	after.Send(frames.SEND, "destination", "/topic/a", "still here")
 	after.Message("still here")
@@ -228,7 +228,7 @@ func TestQueueCommands(t *testing.T) {
 	t.Parallel()
 	p := serve(t, []string{"STOMPBOX_QUEUES_MAX_DELIVERIES=1"}, "--dev")
 	at := "http://" + p.http
-	c := testkit.DialAddress(t, p.tcp).Connect()
+	c := test.DialAddress(t, p.tcp).Connect()
 	const letters = 1200
 	for i := range letters {
 		c.Send(frames.SEND, "destination", "/queue/jobs", "receipt", "r", strconv.Itoa(i))
@@ -243,7 +243,7 @@ func TestQueueCommands(t *testing.T) {
 	require.Eventually(t, func() bool {
 		out, _, err := run(t, nil, "queue", "show", "/queue/DLQ.jobs", "--url", at)
 		return err == nil && strings.Contains(out, "messages     1200")
-	}, testkit.Patience, 100*time.Millisecond)
+	}, test.Patience, 100*time.Millisecond)
 	out, progress, err := run(t, nil, "queue", "move", "/queue/DLQ.jobs", "--url", at)
 	require.NoError(t, err, progress)
 	require.Contains(t, out, "moved 1200 of 1200 messages")
@@ -261,7 +261,7 @@ func TestQueueCommands(t *testing.T) {
 	require.Contains(t, stderr, "use --to")
 	_, _, err = run(t, nil, "queue", "move", "/queue/jobs", "-n", "10", "--to", "/queue/other", "--url", at)
 	require.NoError(t, err)
-	d := testkit.DialAddress(t, p.tcp).Connect()
+	d := test.DialAddress(t, p.tcp).Connect()
 	d.Subscribe("o", "/queue/other")
 	for range 10 {
 		f := d.Expect(frames.MESSAGE)

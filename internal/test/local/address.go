@@ -1,4 +1,4 @@
-package testbase
+package local
 
 import (
 	"errors"

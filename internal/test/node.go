@@ -1,6 +1,6 @@
-// Package testkit runs real brokers for tests: an embedded NATS server, a
+// Package test runs real brokers for tests: an embedded NATS server, a
 // broker, and its WebSocket and TCP gateways on free loopback ports.
-package testkit
+package test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/gateway"
-	"github.com/stompbox/stompbox/internal/testbase"
+	"github.com/stompbox/stompbox/internal/test/local"
 	"github.com/stompbox/stompbox/relay"
 )
 
@@ -45,7 +45,7 @@ type Node struct {
 }
 
 // Log collects log lines.
-type Log = testbase.Log
+type Log = local.Log
 
 // Start runs a node until the test ends, and then checks that it stops.
 func Start(t testing.TB, o Options) *Node {

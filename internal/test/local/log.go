@@ -1,6 +1,6 @@
-// Package testbase is what tests need that run no broker, or cannot use
-// [github.com/stompbox/stompbox/internal/testkit], as it imports what they test.
-package testbase
+// Package local is what tests need that run no broker, such as those inside of a package
+// that [github.com/stompbox/stompbox/internal/test] imports.
+package local
 
 import (
 	"strings"
