@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/stompbox/stompbox/config"
+	"github.com/stompbox/stompbox/internal/config"
 )
 
 func newRoot() *cobra.Command {

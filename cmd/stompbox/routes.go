@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/console"
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/internal/console"
 	"github.com/stompbox/stompbox/relay"
 )
 

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stompbox/stompbox/broker"
-	"github.com/stompbox/stompbox/config"
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/internal/config"
 	"github.com/stompbox/stompbox/relay"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/config"
+	"github.com/stompbox/stompbox/internal/config"
 )
 
 func write(t *testing.T, text string) string {
@@ -102,7 +102,7 @@ func TestWebhooksThatCannotWorkAreNamed(t *testing.T) {
 // TestTheExampleIsComplete: every key is in the example, and the example loads.
 func TestTheExampleIsComplete(t *testing.T) {
 	t.Parallel()
-	c, err := config.Load(config.Source{File: "../stompbox.example.yaml", Environ: []string{}})
+	c, err := config.Load(config.Source{File: "../../stompbox.example.yaml", Environ: []string{}})
 	require.NoError(t, err)
 	require.NotEmpty(t, c.Auth.Roles)
 	_, err = c.Authenticator(t.Context(), c.Logger(io.Discard))
@@ -110,7 +110,7 @@ func TestTheExampleIsComplete(t *testing.T) {
 	c.Auth.Logins, c.Auth.JWT.Keys = nil, nil
 	_, err = c.Authenticator(t.Context(), c.Logger(io.Discard))
 	require.ErrorContains(t, err, "make one: openssl")
-	text, err := os.ReadFile("../stompbox.example.yaml")
+	text, err := os.ReadFile("../../stompbox.example.yaml")
 	require.NoError(t, err)
 	for _, key := range config.Keys() {
 		require.Contains(t, string(text), key, "the example has to explain every key")
