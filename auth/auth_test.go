@@ -145,6 +145,13 @@ func TestTokensThatMustBeRefused(t *testing.T) {
 		_, err = v.Verify(t.Context(), sign(jwt.SigningMethodHS256, kid, secret, nil))
 		require.NoError(t, err, "kid %q", kid)
 	}
+	header := func(name string, value any) string {
+		token := jwt.NewWithClaims(jwt.SigningMethodHS256, good())
+		token.Header["kid"], token.Header[name] = "main", value
+		text, err := token.SignedString(secret)
+		require.NoError(t, err)
+		return text
+	}
 	set := func(name string, value any) func(jwt.MapClaims) {
 		return func(c jwt.MapClaims) { c[name] = value }
 	}
@@ -167,11 +174,22 @@ func TestTokensThatMustBeRefused(t *testing.T) {
 		"none":               {sign(jwt.SigningMethodNone, "main", jwt.UnsafeAllowNoneSignatureType, nil), "signing method none is invalid"},
 		"public key as HMAC secret": {
 			sign(jwt.SigningMethodHS256, "rsa", publicPEM(t, rsaKey), nil), "no key for kid \"rsa\" with algorithm HS256"},
-		"malformed":       {"abc", "malformed"},
-		"payload changed": {parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"root"}`)) + "." + parts[2], "signature is invalid"},
-		"too long":        {strings.Repeat("a", 20000), "at most"},
-		"bad permissions": {hs(set("stompbox", "all")), "is not {"},
-		"bad pattern":     {hs(set("stompbox", map[string]any{"send": []string{"x"}})), "does not begin with /"},
+		"required claim of null": {hs(set("tenant", nil)), `no claim "tenant"`},
+		"expiry of null":         {hs(set("exp", nil)), `"exp" is not a number`},
+		"expiry as text":         {hs(set("exp", "9999999999")), `"exp" is not a number`},
+		"expiry in the year 0":   {hs(set("exp", -1e300)), "expired"},
+		"expiry in 1970":         {hs(set("exp", 0)), "expired"},
+		"valid in ages":          {hs(set("nbf", 1e300)), "not valid yet"},
+		"issued in ages":         {hs(set("iat", 1e300)), "before issued"},
+		"critical extension":     {header("crit", []string{"urn:example:ext"}), "header crit"},
+		"critical b64":           {header("crit", []string{"b64"}), "header crit"},
+		"critical nothing":       {header("crit", nil), "header crit"},
+		"kid not text":           {header("kid", 7), "header kid"},
+		"malformed":              {"abc", "malformed"},
+		"payload changed":        {parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"root"}`)) + "." + parts[2], "signature is invalid"},
+		"too long":               {strings.Repeat("a", 20000), "at most"},
+		"bad permissions":        {hs(set("stompbox", "all")), "is not {"},
+		"bad pattern":            {hs(set("stompbox", map[string]any{"send": []string{"x"}})), "does not begin with /"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -181,6 +199,28 @@ func TestTokensThatMustBeRefused(t *testing.T) {
 			require.ErrorContains(t, err, tt.says)
 			require.NotContains(t, err.Error(), tt.token)
 		})
+	}
+}
+
+// TestTokensThatEndInAges: no exp is so far away that it wraps around.
+func TestTokensThatEndInAges(t *testing.T) {
+	t.Parallel()
+	v := verifier(t, auth.VerifierOptions{Keys: auth.StaticKeys{secretKey(t, "", "HS256")}, Leeway: time.Hour})
+	last := time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
+	for exp, ends := range map[float64]time.Time{
+		9223372036:   time.Unix(9223372036, 0), // the last second that a count of nanoseconds holds
+		9223372037:   time.Unix(9223372037, 0),
+		9999999999.7: time.Unix(9999999999, 0),
+		253402300799: last,
+		1 << 62:      last,
+		1e18:         last,
+		1e300:        last,
+	} {
+		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "alice", "exp": exp, "nbf": -1e300, "iat": -1e300}).SignedString(secret)
+		require.NoError(t, err)
+		p, err := v.Verify(t.Context(), token)
+		require.NoError(t, err, "exp %v", exp)
+		require.True(t, p.Expires.Equal(ends.Add(time.Hour)), "exp %v gave %s", exp, p.Expires)
 	}
 }
 

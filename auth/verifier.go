@@ -39,7 +39,7 @@ type VerifierOptions struct {
 	RolesClaim string
 	// Roles are grants by name.
 	Roles map[string]Grants
-	// RequiredClaims are claims that have to be there.
+	// RequiredClaims are claims that have to be there, and not null.
 	RequiredClaims []string
 	// DefaultGrants are for tokens that have neither permissions nor a known role.
 	DefaultGrants Grants
@@ -92,7 +92,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	if len(token) > longestToken {
 		return nil, refuse(fmt.Errorf("the token has %d octets; at most %d are read", len(token), longestToken))
 	}
-	claims := jwt.MapClaims{}
+	claims := new(claims)
 	_, err := v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
 		return v.keysFor(ctx, t)
 	})
@@ -106,9 +106,16 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	return p, nil
 }
 
-// keysFor returns the keys whose pinned algorithm is the token's.
+// keysFor returns the keys whose pinned algorithm is the token's. It refuses tokens
+// that must not be taken without an extension (RFC 7515, 4.1.11): there are none here.
 func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
-	kid, _ := t.Header["kid"].(string)
+	if _, ok := t.Header["crit"]; ok {
+		return nil, errors.New("the token's header crit demands extensions, none of which is supported")
+	}
+	kid, isText := t.Header["kid"].(string)
+	if _, ok := t.Header["kid"]; ok && !isText {
+		return nil, errors.New("the token's header kid is not text")
+	}
 	keys, err := v.o.Keys.Candidates(ctx, kid, t.Method.Alg())
 	if err != nil {
 		return nil, err
@@ -125,13 +132,13 @@ func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
 	return set, nil
 }
 
-func (v *Verifier) principal(claims jwt.MapClaims) (*Principal, error) {
+func (v *Verifier) principal(claims *claims) (*Principal, error) {
 	for _, name := range v.o.RequiredClaims {
-		if _, ok := claims[name]; !ok {
+		if !claims.has(name) {
 			return nil, fmt.Errorf("the token has no claim %q", name)
 		}
 	}
-	name, _ := claims[v.o.PrincipalClaim].(string)
+	name, _ := claims.MapClaims[v.o.PrincipalClaim].(string)
 	if name == "" {
 		return nil, fmt.Errorf("the token's claim %q, which names the principal, is missing or not text", v.o.PrincipalClaim)
 	}
@@ -139,7 +146,7 @@ func (v *Verifier) principal(claims jwt.MapClaims) (*Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	grants, err := v.grants(claims)
+	grants, err := v.grants(claims.MapClaims)
 	if err != nil {
 		return nil, err
 	}
