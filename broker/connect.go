@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -82,11 +83,22 @@ func unauthenticated(err error) error {
 
 func (s *Session) setPrincipal(p *auth.Principal) {
 	s.principal = p
-	expires := int64(0)
-	if !p.Expires.IsZero() {
-		expires = p.Expires.UnixNano()
+	s.expires.Store(expiryMillis(p.Expires))
+}
+
+// expiryMillis returns an end of credentials in milliseconds since 1970, or 0 for
+// never. What lies further away than they can count is as far as they can.
+func expiryMillis(ends time.Time) int64 {
+	switch seconds := ends.Unix(); {
+	case ends.IsZero():
+		return 0
+	case seconds > math.MaxInt64/1000-1:
+		return math.MaxInt64
+	case seconds < 0:
+		return 1 // before 1970, which is not never
+	default:
+		return max(ends.UnixMilli(), 1)
 	}
-	s.expires.Store(expires)
 }
 
 // refresh takes a fresh token. Subscriptions that it no longer permits end the

@@ -44,7 +44,7 @@ type Session struct {
 	lastRead    atomic.Int64
 	beatSend    atomic.Int64 // agreed intervals in nanoseconds
 	beatReceive atomic.Int64
-	expires     atomic.Int64 // UnixNano; 0 is never
+	expires     atomic.Int64 // milliseconds since 1970; 0 is never
 	until       atomic.Int64 // clock time at which a stream ends; 0 is never
 	stream      bool         // its framing carries events
 	pinged      int64        // of the sweeper alone

@@ -56,7 +56,7 @@ func (s *Session) sweep(now int64, wall time.Time) {
 			s.endWith(errorf(CodeConnectTimeout, "no CONNECT frame within %s", l.ConnectTimeout), ClosePolicy)
 		}
 	case stateConnected:
-		if expires := s.expires.Load(); expires != 0 && wall.UnixNano() >= expires {
+		if expires := s.expires.Load(); expires != 0 && wall.UnixMilli() >= expires {
 			s.endWith(errorf(CodeTokenExpired, "the token has expired; connect with a fresh one, or send one to %s in time", tokenDestination), ClosePolicy)
 			return
 		}
