@@ -1,7 +1,9 @@
 package gateway_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -102,10 +104,23 @@ func TestSendOverHTTP(t *testing.T) {
 	reader.Quiet()
 }
 
+// moderate is an interceptor of an embedding program.
+func moderate(next broker.ActionFunc) broker.ActionFunc {
+	return func(ctx context.Context, a *broker.Action) error {
+		switch string(a.Body) {
+		case "swear":
+			return broker.Reject("mind your language")
+		case "attack":
+			return errors.New("you are not welcome")
+		}
+		return next(ctx, a)
+	}
+}
+
 func TestWhatCannotBeSentOverHTTP(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{Broker: broker.Options{
-		Interceptors: []broker.Interceptor{moderation()},
+		Interceptors: []broker.Interceptor{{Send: moderate}},
 		Limits:       broker.Limits{Frame: frames.Limits{MaxBody: 100, MaxHeaders: 6}, MaxTransactionFrames: 3, MaxTransactionBytes: 150},
 	}})
 	p := newPoster(t, n, "shop", auth.Grants{Send: []string{"/topic/**", "/app/**", "/queue/**"}})

@@ -199,8 +199,8 @@ func TestEventsAreWhatSubscribersGet(t *testing.T) {
 
 func TestEventsReplayWhatWasMissed(t *testing.T) {
 	t.Parallel()
-	a := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
-	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
+	a := test.Start(t, test.Options{NATSPort: -1, Histories: test.Histories(t)})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: test.Histories(t)})
 	sender := test.Dial(t, a).Connect()
 	o := gateway.EventsOptions{MaxLifetime: test.Patience}
 	servers := []*httptest.Server{eventsOf(t, a, o), eventsOf(t, b, o)}
@@ -214,11 +214,11 @@ func TestEventsReplayWhatWasMissed(t *testing.T) {
 			for range 3 {
 				sent++
 				body := strconv.Itoa(sent)
-				sendKept(sender, "/topic/chat.a", body)
+				sender.SendKept("/topic/chat.a", body)
 				all = append(all, body)
 				if several {
-					sendKept(sender, "/topic/chat.b", body+"b")
-					sendKept(sender, "/user/alice/queue/notes", body+"n")
+					sender.SendKept("/topic/chat.b", body+"b")
+					sender.SendKept("/user/alice/queue/notes", body+"n")
 					all = append(all, body+"b", body+"n")
 				}
 			}
@@ -259,7 +259,7 @@ func TestEventsReplayWhatWasMissed(t *testing.T) {
 	id, ok := strings.CutPrefix(first, "id: ")
 	require.True(t, ok, first)
 	_ = early.answer.Body.Close()
-	sendKept(sender, "/topic/chat.new", "in between")
+	sender.SendKept("/topic/chat.new", "in between")
 	ask{user: "alice", query: "destination=/topic/chat.new&last-event-id=" + strings.TrimSpace(id)}.stream(t, servers[1]).data("in between")
 
 	// A gap that cannot be filled is told before anything else.
@@ -274,7 +274,7 @@ func TestEventsReplayWhatWasMissed(t *testing.T) {
 
 func TestEventsRefuseWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{Histories: histories(t)})
+	n := test.Start(t, test.Options{Histories: test.Histories(t)})
 	server := eventsOf(t, n, gateway.EventsOptions{AllowedOrigins: []string{"https://app.example"}, Cookie: "session"})
 	server.Start()
 	token := test.Token(t, "alice", time.Hour, auth.Grants{Subscribe: []string{"/topic/mine.*", "/user/**"}})
@@ -364,7 +364,7 @@ func TestEventsEndWithTheirLifetimeTokenAndServer(t *testing.T) {
 // TestEventsOverHTTP2 has several streams on one connection.
 func TestEventsOverHTTP2(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{Histories: histories(t)})
+	n := test.Start(t, test.Options{Histories: test.Histories(t)})
 	server := eventsOf(t, n, gateway.EventsOptions{})
 	server.StartTLS()
 	var all []*stream
@@ -375,7 +375,7 @@ func TestEventsOverHTTP2(t *testing.T) {
 	}
 	sender := test.Dial(t, n).Connect()
 	for i := range 50 {
-		sendKept(sender, "/topic/chat.a", strconv.Itoa(i))
+		sender.SendKept("/topic/chat.a", strconv.Itoa(i))
 	}
 	for _, s := range all {
 		for i := range 50 {
@@ -384,7 +384,7 @@ func TestEventsOverHTTP2(t *testing.T) {
 	}
 	_ = all[0].answer.Body.Close()
 	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 10 }, test.Patience, 10*time.Millisecond)
-	sendKept(sender, "/topic/chat.a", "still")
+	sender.SendKept("/topic/chat.a", "still")
 	all[1].data("still")
 }
 

@@ -72,7 +72,7 @@ func withHook(t *testing.T, n *test.Node, pattern string, o gateway.WebhookOptio
 
 func TestAWebhookAnswersRequests(t *testing.T) {
 	t.Parallel()
-	for name, nodes := range appNodes(t, broker.Options{}) {
+	for name, nodes := range test.OneAndTwoNodes(t, broker.Options{}) {
 		t.Run(name, func(t *testing.T) {
 			server := hookServer(t, func(w http.ResponseWriter, p posted) {
 				switch {
@@ -94,7 +94,7 @@ func TestAWebhookAnswersRequests(t *testing.T) {
 				}
 			})
 			hook := withHook(t, nodes[0], "/app/orders.*", gateway.WebhookOptions{URL: server.URL, Grants: auth.Grants{Send: []string{"/topic/orders", "/user/**"}}})
-			client := caller(t, nodes[1], "alice")
+			client := test.Caller(t, nodes[1], "alice")
 			client.Subscribe("u", "/user/queue/notes")
 			watcher := test.Dial(t, nodes[1]).Connect()
 			watcher.Subscribe("o", "/topic/orders")
@@ -155,7 +155,7 @@ func TestAWebhookIsTriedAgain(t *testing.T) {
 		}
 	})
 	withHook(t, n, "/app/shaky", gateway.WebhookOptions{URL: server.URL})
-	client := caller(t, n, "alice")
+	client := test.Caller(t, n, "alice")
 	client.Send(frames.SEND, "destination", "/app/shaky", "reply-to", "/temp-queue/a", "x")
 	client.Message("at last")
 	require.EqualValues(t, 4, tries.Load())
@@ -177,7 +177,7 @@ func TestAWebhookThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 		_, _ = io.WriteString(w, `{"reply":{"body":"back"}}`)
 	})
 	hook := withHook(t, n, "/app/down", gateway.WebhookOptions{URL: server.URL, Deadline: 60 * time.Millisecond}) // shorter than any pause
-	client := caller(t, n, "alice")
+	client := test.Caller(t, n, "alice")
 	ask := func() *frames.Frame {
 		client.Send(frames.SEND, "destination", "/app/down", "reply-to", "/temp-queue/a", "x")
 		return client.Expect(frames.MESSAGE)
@@ -211,7 +211,7 @@ func TestAWebhookTakesNoMoreThanItShould(t *testing.T) {
 		_, _ = io.WriteString(w, `{"reply":{"body":"done"}}`)
 	})
 	withHook(t, n, "/app/slow", gateway.WebhookOptions{URL: server.URL, MaxInFlight: 2})
-	client := caller(t, n, "alice")
+	client := test.Caller(t, n, "alice")
 	for range 3 {
 		client.Send(frames.SEND, "destination", "/app/slow", "reply-to", "/temp-queue/a", "x")
 	}

@@ -1,4 +1,4 @@
-package gateway_test
+package broker_test
 
 import (
 	"context"
@@ -12,31 +12,16 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
-	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
-// appNodes are one node, and two that share a NATS server.
-func appNodes(t *testing.T, o broker.Options) map[string][2]*test.Node {
-	alone := test.Start(t, test.Options{Broker: o})
-	a := test.Start(t, test.Options{NATSPort: -1, Broker: o})
-	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Broker: o})
-	return map[string][2]*test.Node{"one node": {alone, alone}, "two nodes": {a, b}}
-}
-
-// caller may send to /app; it serves nothing.
-func caller(t *testing.T, n *test.Node, user string) *test.Client {
-	grants := auth.Grants{Send: []string{"/app/**"}, Subscribe: []string{"/user/**"}}
-	return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, grants))
-}
-
 func TestAppServersAnswerRequests(t *testing.T) {
 	t.Parallel()
-	for name, nodes := range appNodes(t, broker.Options{}) {
+	for name, nodes := range test.OneAndTwoNodes(t, broker.Options{}) {
 		t.Run(name, func(t *testing.T) {
-			server, client := test.Dial(t, nodes[0]).Connect(), caller(t, nodes[1], "alice")
+			server, client := test.Dial(t, nodes[0]).Connect(), test.Caller(t, nodes[1], "alice")
 			server.Subscribe("app", "/app/chat.*", "ack", "client-individual")
 			client.Send(frames.SEND, "destination", "/app/chat.join", "reply-to", "/temp-queue/answers", "correlation-id", "17",
 				"user", "forged", "session", "forged", "receipt", "r", "hello")
@@ -68,9 +53,9 @@ func TestAppServersAnswerRequests(t *testing.T) {
 
 func TestRequestsThatFailAreTold(t *testing.T) {
 	t.Parallel()
-	for name, nodes := range appNodes(t, broker.Options{AppTimeout: time.Second}) {
+	for name, nodes := range test.OneAndTwoNodes(t, broker.Options{AppTimeout: time.Second}) {
 		t.Run(name, func(t *testing.T) {
-			client, other := caller(t, nodes[1], "alice"), caller(t, nodes[1], "alice")
+			client, other := test.Caller(t, nodes[1], "alice"), test.Caller(t, nodes[1], "alice")
 			for _, c := range []*test.Client{client, other} {
 				c.Subscribe("e", "/user/queue/errors")
 			}
@@ -100,16 +85,16 @@ func TestRequestsThatFailAreTold(t *testing.T) {
 				"a request is answered to /temp-queue/": {"destination", "/app/silent", "reply-to", "/topic/admin"},
 				"needs a name without wildcards":        {"destination", "/app/*"},
 			} {
-				c := caller(t, nodes[1], "alice")
+				c := test.Caller(t, nodes[1], "alice")
 				c.Send(frames.SEND, headers...)
 				c.Error(says)
 			}
 			for says, destination := range map[string]string{"no serve permission": "/app/*", "clients cannot subscribe": "/reply/abc"} {
-				c := caller(t, nodes[1], "alice")
+				c := test.Caller(t, nodes[1], "alice")
 				c.Send(frames.SUBSCRIBE, "id", "s", "destination", destination)
 				c.Error(says)
 			}
-			forger := caller(t, nodes[1], "eve")
+			forger := test.Caller(t, nodes[1], "eve")
 			forger.Send(frames.SEND, "destination", "/app/silent", "reply-to", "/reply/guessed", "x")
 			forger.Error("a request is answered to /temp-queue/")
 		})
@@ -118,12 +103,12 @@ func TestRequestsThatFailAreTold(t *testing.T) {
 
 func TestAKilledAppServerLosesNoRequest(t *testing.T) {
 	t.Parallel()
-	for name, nodes := range appNodes(t, broker.Options{}) {
+	for name, nodes := range test.OneAndTwoNodes(t, broker.Options{}) {
 		t.Run(name, func(t *testing.T) {
 			const count = 50
 			doomed := test.Dial(t, nodes[0]).Connect()
 			doomed.Subscribe("app", "/app/work", "ack", "client-individual")
-			client := caller(t, nodes[0], "alice")
+			client := test.Caller(t, nodes[0], "alice")
 			for i := range count {
 				client.Send(frames.SEND, "destination", "/app/work", strconv.Itoa(i))
 			}
@@ -153,7 +138,7 @@ func TestAppServersTakeTurns(t *testing.T) {
 		s.Subscribe("app", "/app/work", "prefetch-count", "1000")
 		servers = append(servers, s)
 	}
-	client := caller(t, n, "alice")
+	client := test.Caller(t, n, "alice")
 	for i := range 300 {
 		client.Send(frames.SEND, "destination", "/app/work", strconv.Itoa(i))
 	}
@@ -167,7 +152,7 @@ func TestAppServersTakeTurns(t *testing.T) {
 
 func TestGoHandlersAnswerAndPanicsAreContained(t *testing.T) {
 	t.Parallel()
-	for name, nodes := range appNodes(t, broker.Options{}) {
+	for name, nodes := range test.OneAndTwoNodes(t, broker.Options{}) {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, nodes[0].Broker.Handle("/app/go.*", func(ctx context.Context, r broker.Request) (*broker.Reply, error) {
 				_, hasDeadline := ctx.Deadline()
@@ -179,7 +164,7 @@ func TestGoHandlersAnswerAndPanicsAreContained(t *testing.T) {
 				}
 				return &broker.Reply{Body: fmt.Appendf(nil, "%s %s %v", r.User, r.Body, hasDeadline)}, nil
 			}))
-			client := caller(t, nodes[1], "alice")
+			client := test.Caller(t, nodes[1], "alice")
 			client.Send(frames.SEND, "destination", "/app/go.echo", "reply-to", "/temp-queue/a", "correlation-id", "1", "hello")
 			require.Equal(t, "1", client.Message("alice hello true").Get("correlation-id"))
 			client.Send(frames.SEND, "destination", "/app/go.error", "reply-to", "/temp-queue/a", "x")
@@ -205,7 +190,7 @@ func TestNativeServicesAnswerRequests(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, nc.Flush())
-	client := caller(t, n, "alice")
+	client := test.Caller(t, n, "alice")
 	client.Send(frames.SEND, "destination", "/app/sum.two", "reply-to", "/temp-queue/a", "correlation-id", "1", "4")
 	f := client.Message("alice gets 4")
 	require.Equal(t, "1", f.Get("correlation-id"))
@@ -233,7 +218,7 @@ func TestShutdownWaitsForHandlers(t *testing.T) {
 		ended <- ctx.Err()
 		return nil, nil
 	}))
-	caller(t, n, "alice").Send(frames.SEND, "destination", "/app/slow", "x")
+	test.Caller(t, n, "alice").Send(frames.SEND, "destination", "/app/slow", "x")
 	<-begun
 	require.NoError(t, n.Broker.Shutdown(t.Context()))
 	select {

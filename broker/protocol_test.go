@@ -1,4 +1,4 @@
-package gateway_test
+package broker_test
 
 import (
 	"fmt"
@@ -8,18 +8,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 )
-
-func TestMain(m *testing.M) {
-	// The SockJS library waits for a session's timer, after the session has ended.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/igm/sockjs-go/v3/sockjs.(*Handler).sessionByRequest.func1"))
-}
 
 func TestConnectNegotiatesEachVersion(t *testing.T) {
 	t.Parallel()

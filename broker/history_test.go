@@ -1,4 +1,4 @@
-package gateway_test
+package broker_test
 
 import (
 	"context"
@@ -19,30 +19,15 @@ import (
 	"github.com/stompbox/stompbox/internal/test"
 )
 
-// histories are the policies of these tests.
-func histories(t testing.TB) []broker.HistoryPolicy {
-	return []broker.HistoryPolicy{
-		test.History(t, "short", "/topic/short.*", 5),
-		test.History(t, "chat", "/topic/chat.**", 0),
-		test.History(t, "notes", "/user/*/queue/notes", 100),
-	}
-}
-
-// sendKept sends with a receipt, so that the history has it.
-func sendKept(c *test.Client, destination, body string) {
-	c.Send(frames.SEND, "destination", destination, "receipt", "kept "+body, body)
-	c.Receipt("kept " + body)
-}
-
 func TestHistoryReplaysWhatWasMissed(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
-	other := test.Start(t, test.Options{NATSURL: n.Relay.ClientURL(), Histories: histories(t)})
+	n := test.Start(t, test.Options{NATSPort: -1, Histories: test.Histories(t)})
+	other := test.Start(t, test.Options{NATSURL: n.Relay.ClientURL(), Histories: test.Histories(t)})
 	sender, reader := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	reader.Subscribe("s", "/topic/chat.room")
 	var ids []string
 	for i := range 10 {
-		sendKept(sender, "/topic/chat.room", strconv.Itoa(i))
+		sender.SendKept("/topic/chat.room", strconv.Itoa(i))
 		f := reader.Message(strconv.Itoa(i))
 		ids = append(ids, f.Get("message-id"))
 		require.Empty(t, f.Get("replay"))
@@ -74,11 +59,11 @@ func TestHistoryReplaysWhatWasMissed(t *testing.T) {
 // while publishers keep sending.
 func TestReplayJoinsLiveWithoutGapOrTwice(t *testing.T) {
 	t.Parallel()
-	a := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
-	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
+	a := test.Start(t, test.Options{NATSPort: -1, Histories: test.Histories(t)})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: test.Histories(t)})
 	first := test.Dial(t, a).Connect()
 	first.Subscribe("s", "/topic/chat.busy")
-	sendKept(test.Dial(t, a).Connect(), "/topic/chat.busy", "begin")
+	test.Dial(t, a).Connect().SendKept("/topic/chat.busy", "begin")
 	begin := first.Message("begin").Get("message-id")
 	const publishers, each = 3, 700
 	var publishing sync.WaitGroup
@@ -138,12 +123,12 @@ func readEverything(t *testing.T, node *test.Node, pattern, last string, want, e
 
 func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
+	n := test.Start(t, test.Options{NATSPort: -1, Histories: test.Histories(t)})
 	sender, reader := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	reader.Subscribe("s", "/topic/short.*")
 	var ids []string
 	send := func(destination, body string) {
-		sendKept(sender, destination, body)
+		sender.SendKept(destination, body)
 		ids = append(ids, reader.Message(body).Get("message-id"))
 	}
 	send("/topic/short.other", "kept") // so that the stream's beginning stays
@@ -203,27 +188,27 @@ func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 
 func TestHistoryOfUserDestinations(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{Histories: histories(t)})
+	n := test.Start(t, test.Options{Histories: test.Histories(t)})
 	as := func(user string) *test.Client {
 		return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, auth.Grants{}))
 	}
 	bob := as("bob")
-	sendKept(bob, "/user/alice/queue/notes", "missed")
-	sendKept(bob, "/user/carol/queue/notes", "not yours")
+	bob.SendKept("/user/alice/queue/notes", "missed")
+	bob.SendKept("/user/carol/queue/notes", "not yours")
 	alice := as("alice")
 	alice.Subscribe("s", "/user/queue/notes", "replay-last", "10")
 	require.Equal(t, "/user/queue/notes", alice.Message("missed").Get("destination"))
-	sendKept(bob, "/user/alice/queue/notes", "live")
+	bob.SendKept("/user/alice/queue/notes", "live")
 	alice.Message("live")
 	alice.Quiet()
 }
 
 func TestNativeProgramsPublishToHistories(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
+	n := test.Start(t, test.Options{NATSPort: -1, Histories: test.Histories(t)})
 	c, sender := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	c.Subscribe("s", "/topic/chat.native")
-	sendKept(sender, "/topic/chat.native", "stomp")
+	sender.SendKept("/topic/chat.native", "stomp")
 	c.Message("stomp")
 	nc, err := nats.Connect(n.Relay.ClientURL())
 	require.NoError(t, err)
@@ -245,7 +230,7 @@ func TestNativeProgramsPublishToHistories(t *testing.T) {
 // TestReplayWaitsForASlowReader replays far more than an outbox holds.
 func TestReplayWaitsForASlowReader(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{Histories: histories(t), Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 64, MaxBytes: 1 << 20}}})
+	n := test.Start(t, test.Options{Histories: test.Histories(t), Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 64, MaxBytes: 1 << 20}}})
 	sender := test.Dial(t, n).Connect()
 	body := strings.Repeat("x", 50_000) // so that the sockets do not hold it all
 	const count = 500
@@ -269,7 +254,7 @@ func TestReplayWaitsForASlowReader(t *testing.T) {
 
 func TestReplayHeadersThatAreWrong(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{Histories: histories(t)})
+	n := test.Start(t, test.Options{Histories: test.Histories(t)})
 	for says, headers := range map[string][]string{
 		"do not go together":        {"destination", "/topic/chat.a", "last-event-id", "a-1", "replay-last", "1"},
 		"is not a number from 1":    {"destination", "/topic/chat.a", "replay-last", "0"},
@@ -292,22 +277,22 @@ func TestReplayHeadersThatAreWrong(t *testing.T) {
 
 func TestDurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
 	t.Parallel()
-	a := test.Start(t, test.Options{NATSPort: -1, Histories: histories(t)})
-	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: histories(t)})
+	a := test.Start(t, test.Options{NATSPort: -1, Histories: test.Histories(t)})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: test.Histories(t)})
 	sender := test.Dial(t, a).Connect()
-	sendKept(sender, "/topic/chat.d", "before")
+	sender.SendKept("/topic/chat.d", "before")
 	durable := []string{"durable", "true", "auto-delete", "false", "ack", "client-individual"}
 	c := test.Dial(t, a).Connect()
 	c.Subscribe("d", "/topic/chat.*", durable...)
-	sendKept(sender, "/topic/chat.d", "1")
-	sendKept(sender, "/topic/chat/d", "of another pattern")
-	sendKept(sender, "/topic/chat.d", "2")
+	sender.SendKept("/topic/chat.d", "1")
+	sender.SendKept("/topic/chat/d", "of another pattern")
+	sender.SendKept("/topic/chat.d", "2")
 	c.Send(frames.ACK, "id", c.Message("1").Get("ack"), "receipt", "acked")
 	c.Message("2")
 	c.Receipt("acked")
 	c.Close()
 	require.Eventually(t, func() bool { return a.Broker.Stats().Sessions == 1 }, test.Patience, 10*time.Millisecond)
-	sendKept(sender, "/topic/chat.d", "3")
+	sender.SendKept("/topic/chat.d", "3")
 
 	again := test.Dial(t, b).Connect()
 	again.Subscribe("d", "/topic/chat.*", durable...)
@@ -321,23 +306,23 @@ func TestDurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
 	require.Empty(t, seen["3"].Get("redelivered"))
 	again.Send(frames.UNSUBSCRIBE, "id", "d", "durable", "true", "auto-delete", "false", "receipt", "gone")
 	again.Receipt("gone")
-	sendKept(sender, "/topic/chat.d", "4")
+	sender.SendKept("/topic/chat.d", "4")
 	again.Subscribe("d", "/topic/chat.*", durable...)
-	sendKept(sender, "/topic/chat.d", "5")
+	sender.SendKept("/topic/chat.d", "5")
 	again.Message("5")
 	again.Quiet()
 
 	// Another user's of the same id is another one.
 	eve := test.Dial(t, a).Connect("Authorization", "Bearer "+test.Token(t, "eve", time.Hour, auth.Grants{}))
 	eve.Subscribe("d", "/topic/chat.*", durable...)
-	sendKept(sender, "/topic/chat.d", "6")
+	sender.SendKept("/topic/chat.d", "6")
 	eve.Message("6")
 	again.Message("6")
 }
 
 func TestHistoryInTransactions(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{Histories: histories(t)})
+	n := test.Start(t, test.Options{Histories: test.Histories(t)})
 	c := test.Dial(t, n).Connect()
 	c.Subscribe("s", "/topic/chat.t")
 	c.Send(frames.BEGIN, "transaction", "t")

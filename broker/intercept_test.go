@@ -1,4 +1,4 @@
-package gateway_test
+package broker_test
 
 import (
 	"context"
@@ -133,7 +133,7 @@ func TestAnAppServerGoesOnWithAFreshToken(t *testing.T) {
 	server.Subscribe("app", "/app/work")
 	server.Send(frames.SEND, "destination", "/session/token", "receipt", "r", token(grants))
 	server.Receipt("r")
-	client := caller(t, n, "alice")
+	client := test.Caller(t, n, "alice")
 	client.Send(frames.SEND, "destination", "/app/work", "served")
 	server.Message("served")
 	// One that could now only ask does not serve any more.
@@ -144,7 +144,7 @@ func TestAnAppServerGoesOnWithAFreshToken(t *testing.T) {
 func TestARequestInATransactionIsSentAtItsCommit(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})
-	server, client := test.Dial(t, n).Connect(), caller(t, n, "alice")
+	server, client := test.Dial(t, n).Connect(), test.Caller(t, n, "alice")
 	server.Subscribe("app", "/app/work")
 	client.Send(frames.BEGIN, "transaction", "t")
 	client.Send(frames.SEND, "destination", "/app/work", "transaction", "t", "receipt", "kept", "x")
