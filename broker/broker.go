@@ -84,6 +84,9 @@ func New(o Options) (*Broker, error) {
 	return b, nil
 }
 
+// Authenticator returns what says who a client is, for those who serve clients.
+func (b *Broker) Authenticator() Authenticator { return b.auth }
+
 // Limits returns the limits in force, defaults filled in.
 func (b *Broker) Limits() Limits { return b.limits }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // A broker mounted in somebody's own mux, beside their other handlers.
-func ExampleHandler() {
+func ExampleNewWebSocket() {
 	dir, _ := os.MkdirTemp("", "stompbox")
 	defer os.RemoveAll(dir)
 	hash, _ := auth.HashPasscode("s3cret")
@@ -35,7 +35,7 @@ func ExampleHandler() {
 	}
 	defer b.Shutdown(context.Background())
 	mux := http.NewServeMux()
-	mux.Handle("/ws", gateway.Handler(b, gateway.WebSocketOptions{}))
+	mux.Handle("/ws", gateway.NewWebSocket(b, gateway.WebSocketOptions{}))
 
 	server := httptest.NewServer(mux)
 	defer server.Close()

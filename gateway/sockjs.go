@@ -19,6 +19,8 @@ import (
 
 // SockJSOptions make a [SockJS].
 type SockJSOptions struct {
+	// Prefix is the path that the handler is mounted at. Default /sockjs.
+	Prefix string
 	// AllowedOrigins are as for WebSockets.
 	AllowedOrigins []string
 	// HeartBeat is after how long of silence SockJS sends one of its own. Default 25 s.
@@ -48,12 +50,13 @@ type SockJS struct {
 	gates map[string]*gate // by SockJS session id
 }
 
-// NewSockJS returns a handler for a path such as /sockjs and all below it.
-func NewSockJS(b *broker.Broker, prefix string, o SockJSOptions) *SockJS {
+// NewSockJS returns a handler for the path of o.Prefix and all below it.
+func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
+	o.Prefix = cmp.Or(o.Prefix, "/sockjs")
 	o.HeartBeat = cmp.Or(o.HeartBeat, 25*time.Second)
 	o.DisconnectDelay = cmp.Or(o.DisconnectDelay, 5*time.Second)
 	o.MaxMessage = cmp.Or(o.MaxMessage, defaultMaxMessage(b))
-	h := &SockJS{broker: b, prefix: prefix, origins: o.AllowedOrigins, most: o.MaxMessage, gates: make(map[string]*gate)}
+	h := &SockJS{broker: b, prefix: o.Prefix, origins: o.AllowedOrigins, most: o.MaxMessage, gates: make(map[string]*gate)}
 	options := sockjs.DefaultOptions
 	options.HeartbeatDelay, options.DisconnectDelay, options.SockJSURL = o.HeartBeat, o.DisconnectDelay, o.ClientURL
 	options.CheckOrigin = func(r *http.Request) bool { return originAllowed(r, o.AllowedOrigins) }
@@ -63,7 +66,7 @@ func NewSockJS(b *broker.Broker, prefix string, o SockJSOptions) *SockJS {
 	}
 	options.WebsocketWriteTimeout = b.Limits().WriteTimeout
 	options.DisableHtmlFile, options.DisableJSONP = true, true // they put the peer's text into pages
-	h.handler = sockjs.NewHandler(prefix, options, h.serve)
+	h.handler = sockjs.NewHandler(o.Prefix, options, h.serve)
 	return h
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 func sockJSOf(t *testing.T, n *test.Node, o gateway.SockJSOptions) *httptest.Server {
-	handler := gateway.NewSockJS(n.Broker, "/sockjs", o)
+	handler := gateway.NewSockJS(n.Broker, o)
 	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
 		server.CloseClientConnections()

@@ -12,12 +12,12 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/credentials"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 // EventsOptions make an [Events].
 type EventsOptions struct {
-	Broker        *broker.Broker
-	Authenticator broker.Authenticator
 	// AllowedOrigins are as for WebSockets. Pages of those that are named, which "*"
 	// does not, may use the cookie.
 	AllowedOrigins []string
@@ -45,16 +45,17 @@ const mostDestinations = 32
 // the header. Errors before the stream begins are problem documents.
 type Events struct {
 	EventsOptions
+	broker  *broker.Broker
 	streams running
 }
 
 // NewEvents returns a handler for somebody's own mux. After the broker was shut
 // down, Wait returns when all its connections are closed.
-func NewEvents(o EventsOptions) *Events {
+func NewEvents(b *broker.Broker, o EventsOptions) *Events {
 	o.HeartBeat = cmp.Or(o.HeartBeat, 15*time.Second)
 	o.MaxLifetime = cmp.Or(o.MaxLifetime, 5*time.Minute)
 	o.Retry = cmp.Or(o.Retry, 2*time.Second)
-	return &Events{EventsOptions: o}
+	return &Events{EventsOptions: o, broker: b}
 }
 
 // Wait returns when all streams have ended.
@@ -73,24 +74,24 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	if e.Broker.Draining() {
+	if e.broker.Draining() {
 		// A browser gives up at any answer but 200, and comes back when there is none.
 		panic(http.ErrAbortHandler)
 	}
 	framing, o, err := e.options(r)
 	if err != nil {
-		writeProblem(w, err)
+		problem.Write(w, err)
 		return
 	}
 	principal, err := e.authenticate(r)
 	if err != nil {
-		writeProblem(w, err)
+		problem.Write(w, err)
 		return
 	}
 	t := newEventConn(framing, r.RemoteAddr)
-	s, err := e.Broker.OpenStream(t, principal, o)
+	s, err := e.broker.OpenStream(t, principal, o)
 	if err != nil {
-		writeProblem(w, streamProblem(err))
+		problem.Write(w, streamProblem(err))
 		return
 	}
 	e.stream(w, r, t, s, principal)
@@ -114,12 +115,12 @@ func (e *Events) options(r *http.Request) (broker.EventFraming, broker.StreamOpt
 		switch name {
 		case "destination", "format", "last-event-id", "lastEventId", "access_token":
 		default:
-			return nil, o, refuse(http.StatusBadRequest, "there is no parameter "+strconv.Quote(cut(name))+"; use destination, format, last-event-id and access_token")
+			return nil, o, problem.New(http.StatusBadRequest, "there is no parameter "+strconv.Quote(problem.Truncate(name))+"; use destination, format, last-event-id and access_token")
 		}
 	}
 	o.Destinations = query["destination"]
 	if n := len(o.Destinations); n == 0 || n > mostDestinations {
-		return nil, o, refuse(http.StatusBadRequest, "give 1 to "+strconv.Itoa(mostDestinations)+" parameters destination, such as destination=/topic/prices")
+		return nil, o, problem.New(http.StatusBadRequest, "give 1 to "+strconv.Itoa(mostDestinations)+" parameters destination, such as destination=/topic/prices")
 	}
 	for _, id := range []string{r.Header.Get("Last-Event-ID"), query.Get("last-event-id"), query.Get("lastEventId")} {
 		if o.LastEventID == "" {
@@ -128,29 +129,26 @@ func (e *Events) options(r *http.Request) (broker.EventFraming, broker.StreamOpt
 	}
 	framing, ok := eventFramings[query.Get("format")]
 	if !ok {
-		return nil, o, refuse(http.StatusBadRequest, "the parameter format has to be text, json or base64")
+		return nil, o, problem.New(http.StatusBadRequest, "the parameter format has to be text, json or base64")
 	}
 	return framing, o, nil
 }
 
-// cut shortens what a peer sent, for a message.
-func cut(text string) string { return text[:min(len(text), 64)] }
-
 // authenticate finds out whose stream it is to be.
 func (e *Events) authenticate(r *http.Request) (*auth.Principal, error) {
-	c := credentials(r)
+	c := credentials.FromHeader(r)
 	if token := r.URL.Query().Get("access_token"); c == (auth.Credentials{}) && token != "" {
 		c.Authorization = "Bearer " + token
 	}
 	if cookie, err := r.Cookie(e.Cookie); c == (auth.Credentials{}) && e.Cookie != "" && err == nil {
 		if !e.mayUseCookie(r) {
-			return nil, refuse(http.StatusForbidden, "origin "+cut(r.Header.Get("Origin"))+" may not use the cookie; add it to http.allowed_origins")
+			return nil, problem.New(http.StatusForbidden, "origin "+problem.Truncate(r.Header.Get("Origin"))+" may not use the cookie; add it to http.allowed_origins")
 		}
 		c.Authorization = "Bearer " + cookie.Value
 	}
-	p, err := e.Authenticator.Authenticate(r.Context(), c)
+	p, err := e.broker.Authenticator().Authenticate(r.Context(), c)
 	if errors.Is(err, auth.ErrUnauthenticated) {
-		return nil, refuse(http.StatusUnauthorized, "send a valid token as Authorization: Bearer, in the cookie, or as access_token")
+		return nil, problem.New(http.StatusUnauthorized, "send a valid token as Authorization: Bearer, in the cookie, or as access_token")
 	}
 	return p, err
 }
@@ -174,7 +172,7 @@ func streamProblem(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	return refuse(statusOf(e.Code), e.Message)
+	return problem.Of(e)
 }
 
 // eventHeaders are those of a stream. X-Accel-Buffering keeps nginx, no-transform

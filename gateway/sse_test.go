@@ -27,8 +27,7 @@ import (
 
 // eventsOf serves a node's streams.
 func eventsOf(t testing.TB, n *test.Node, o gateway.EventsOptions) *httptest.Server {
-	o.Broker, o.Authenticator = n.Broker, test.Authenticator(t)
-	events := gateway.NewEvents(o)
+	events := gateway.NewEvents(n.Broker, o)
 	server := httptest.NewUnstartedServer(events)
 	server.EnableHTTP2 = true
 	t.Cleanup(func() {

@@ -30,8 +30,11 @@ type TCP struct {
 	conns  running
 }
 
+// TCPOptions make a [TCP]. There are none yet.
+type TCPOptions struct{}
+
 // NewTCP returns a server for b's sessions over TCP.
-func NewTCP(b *broker.Broker) *TCP { return &TCP{broker: b} }
+func NewTCP(b *broker.Broker, _ TCPOptions) *TCP { return &TCP{broker: b} }
 
 // Serve accepts connections until ctx is done, and then closes the listener; or
 // until the listener fails, with its error. Sessions go on until the broker

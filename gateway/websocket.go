@@ -44,10 +44,10 @@ type noWriteBuffers struct{}
 func (noWriteBuffers) Get() any { return nil }
 func (noWriteBuffers) Put(any)  {}
 
-// Handler returns a handler of STOMP over WebSocket for somebody's own mux.
+// NewWebSocket returns a handler of STOMP over WebSocket for a mux of the embedding program.
 // Serve it on a path such as /ws. After the broker was shut down, Wait returns
 // when all its connections are closed.
-func Handler(b *broker.Broker, options WebSocketOptions) *WebSocket {
+func NewWebSocket(b *broker.Broker, options WebSocketOptions) *WebSocket {
 	options.MaxMessage = cmp.Or(options.MaxMessage, defaultMaxMessage(b))
 	w := &WebSocket{broker: b, options: options}
 	w.upgrader = websocket.Upgrader{

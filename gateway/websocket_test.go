@@ -210,6 +210,6 @@ func TestShutdownTellsClientsToComeBack(t *testing.T) {
 	tcp.Close()
 	require.NoError(t, <-done)
 	recorder := httptest.NewRecorder()
-	gateway.Handler(n.Broker, gateway.WebSocketOptions{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/ws", nil))
+	gateway.NewWebSocket(n.Broker, gateway.WebSocketOptions{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/ws", nil))
 	require.Equal(t, http.StatusServiceUnavailable, recorder.Code)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stompbox/stompbox/broker"
-	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/httpapi"
 )
 
 func newQueue() *cobra.Command {
@@ -122,7 +122,7 @@ func (c *clientFlags) move(ctx context.Context, progress io.Writer, from, to str
 	defer bar.end()
 	for moved < total {
 		var answer struct{ Moved int }
-		query := url.Values{"destination": {from}, "limit": {fmt.Sprint(min(total-moved, gateway.MostMoved))}}
+		query := url.Values{"destination": {from}, "limit": {fmt.Sprint(min(total-moved, httpapi.MaxMoved))}}
 		if to != "" {
 			query.Set("to", to)
 		}
@@ -148,7 +148,7 @@ func (b *progressBar) show(done int) {
 	if b.since.IsZero() {
 		b.since = time.Now()
 	}
-	if b.total <= gateway.MostMoved {
+	if b.total <= httpapi.MaxMoved {
 		return
 	}
 	full := done * width / b.total

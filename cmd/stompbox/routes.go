@@ -12,8 +12,9 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/console"
-	"github.com/stompbox/stompbox/relay"
+	"github.com/stompbox/stompbox/metrics"
 )
 
 // mux is what the HTTP listener serves.
@@ -27,7 +28,7 @@ func (s *server) mux() http.Handler {
 	mux.Handle("OPTIONS /events", s.events)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)
-	api := gateway.API(gateway.APIOptions{Broker: s.broker, Authenticator: s.auth, Admin: s.relay, Records: s.relay, Logger: s.log})
+	api := httpapi.New(s.broker, httpapi.Options{Admin: s.relay, Records: s.relay, Logger: s.log})
 	mux.Handle("GET /api/", api)
 	mux.Handle("POST /api/", api)
 	if !s.config.Dev {
@@ -60,7 +61,7 @@ func (s *server) metricsMux() http.Handler {
 
 func (s *server) addMetrics(mux *http.ServeMux) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(gateway.NewCollector(s.broker), relay.NewCollector(s.relay), s.webhooks, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(metrics.Broker(s.broker), metrics.Relay(s.relay), metrics.Webhooks(s.webhooks...), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	if s.config.Metrics.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

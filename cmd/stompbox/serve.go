@@ -18,6 +18,7 @@ import (
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/config"
 	"github.com/stompbox/stompbox/relay"
+	"github.com/stompbox/stompbox/webhook"
 )
 
 func newServe() *cobra.Command {
@@ -48,12 +49,11 @@ type server struct {
 	log       *slog.Logger
 	relay     *relay.Relay
 	broker    *broker.Broker
-	auth      broker.Authenticator
 	websocket *gateway.WebSocket
 	events    *gateway.Events
 	sockjs    *gateway.SockJS
 	tcp       *gateway.TCP
-	webhooks  gateway.Webhooks
+	webhooks  []*webhook.Webhook
 	listeners []listener
 	cancel    context.CancelFunc // ends the refresh of key sets
 }
@@ -90,7 +90,6 @@ func (s *server) setUp(ctx context.Context) error {
 	if most := s.relay.MaxPayload(); most < int64(c.Limits.Body) {
 		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", most, "limits.body", c.Limits.Body)
 	}
-	s.auth = authenticator
 	options := c.Broker()
 	options.Authenticator, options.Relay, options.Logger, options.Server = authenticator, s.relay, s.log, "stompbox/"+version()
 	if s.broker, err = broker.New(options); err != nil {
@@ -156,14 +155,14 @@ func (s *server) listen() error {
 	if c.Dev {
 		origins = append(origins, gateway.LoopbackOrigins)
 	}
-	s.websocket = gateway.Handler(s.broker, gateway.WebSocketOptions{AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: c.HTTP.MaxMessage})
+	s.websocket = gateway.NewWebSocket(s.broker, gateway.WebSocketOptions{AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: c.HTTP.MaxMessage})
 	events := c.EventsOptions()
-	events.Broker, events.Authenticator, events.AllowedOrigins = s.broker, s.auth, origins
-	s.events = gateway.NewEvents(events)
+	events.AllowedOrigins = origins
+	s.events = gateway.NewEvents(s.broker, events)
 	sockJS := c.SockJSOptions()
 	sockJS.AllowedOrigins = origins
-	s.sockjs = gateway.NewSockJS(s.broker, "/sockjs", sockJS)
-	s.tcp = gateway.NewTCP(s.broker)
+	s.sockjs = gateway.NewSockJS(s.broker, sockJS)
+	s.tcp = gateway.NewTCP(s.broker, gateway.TCPOptions{})
 	if err := s.open("http", c.HTTP.Listen, c.HTTP.TLS, s.serveHTTP(s.mux())); err != nil {
 		return err
 	}
@@ -294,7 +293,9 @@ func (s *server) close() {
 	if s.broker != nil && !s.broker.Draining() {
 		_ = s.broker.Shutdown(context.Background())
 	}
-	s.webhooks.Close()
+	for _, hook := range s.webhooks {
+		hook.Close()
+	}
 	if s.relay != nil {
 		s.relay.Close()
 	}

@@ -54,7 +54,7 @@ func serve(listen, data string) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/ws", gateway.Handler(b, gateway.WebSocketOptions{}))
+	mux.Handle("/ws", gateway.NewWebSocket(b, gateway.WebSocketOptions{}))
 	server := &http.Server{Addr: listen, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

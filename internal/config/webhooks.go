@@ -7,12 +7,12 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
-	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/webhook"
 )
 
 // OpenWebhooks has the webhooks of the configuration answer requests of b.
-func (c *Config) OpenWebhooks(b *broker.Broker, log *slog.Logger) (gateway.Webhooks, error) {
-	var all gateway.Webhooks
+func (c *Config) OpenWebhooks(b *broker.Broker, log *slog.Logger) ([]*webhook.Webhook, error) {
+	var all []*webhook.Webhook
 	for _, w := range c.App.Webhooks {
 		hook, err := w.open(b, log)
 		if err != nil {
@@ -37,7 +37,7 @@ func (c *Config) CheckWebhooks() error {
 	return nil
 }
 
-func (w Webhook) open(b *broker.Broker, log *slog.Logger) (*gateway.Webhook, error) {
+func (w Webhook) open(b *broker.Broker, log *slog.Logger) (*webhook.Webhook, error) {
 	secret, err := readHookSecret(w.Secret, w.SecretFile)
 	if err != nil {
 		return nil, fmt.Errorf("webhook %q: %w", w.Name, err)
@@ -46,8 +46,8 @@ func (w Webhook) open(b *broker.Broker, log *slog.Logger) (*gateway.Webhook, err
 	if err != nil {
 		return nil, fmt.Errorf("webhook %q: previous: %w", w.Name, err)
 	}
-	return gateway.NewWebhook(gateway.WebhookOptions{
-		Name: w.Name, URL: w.URL, Secret: secret, PreviousSecret: previous, Broker: b, Grants: auth.Grants{Send: w.Send},
+	return webhook.New(b, webhook.Options{
+		Name: w.Name, URL: w.URL, Secret: secret, PreviousSecret: previous, Grants: auth.Grants{Send: w.Send},
 		Timeout: w.Timeout, Deadline: w.Deadline, MaxInFlight: w.InFlight, Logger: log,
 	})
 }
@@ -57,7 +57,7 @@ func readHookSecret(secret, file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return gateway.ParseWebhookSecret(text)
+	return webhook.ParseSecret(text)
 }
 
 // checkWebhooks says what is wrong with webhooks as they are written.

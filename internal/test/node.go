@@ -68,10 +68,10 @@ func Start(t testing.TB, o Options) *Node {
 	n.Broker, err = broker.New(o.Broker)
 	require.NoError(t, err)
 
-	ws := gateway.Handler(n.Broker, o.WebSocket)
+	ws := gateway.NewWebSocket(n.Broker, o.WebSocket)
 	server := httptest.NewServer(ws)
 	n.WebSocket = "ws" + strings.TrimPrefix(server.URL, "http")
-	tcp := gateway.NewTCP(n.Broker)
+	tcp := gateway.NewTCP(n.Broker, gateway.TCPOptions{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	n.TCP = l.Addr().String()

@@ -1,4 +1,4 @@
-package gateway
+package webhook
 
 import (
 	"crypto/hmac"
@@ -13,14 +13,14 @@ import (
 
 // The headers of a signed webhook (Standard Webhooks 1.0).
 const (
-	headerHookID        = "webhook-id"
-	headerHookTimestamp = "webhook-timestamp"
-	headerHookSignature = "webhook-signature"
+	headerID        = "webhook-id"
+	headerTimestamp = "webhook-timestamp"
+	headerSignature = "webhook-signature"
 )
 
-// signHook signs what is posted: its id, when, and the body. Each secret makes one
+// sign signs what is posted: its id, when, and the body. Each secret makes one
 // signature of the list.
-func signHook(h http.Header, secrets [][]byte, id string, now time.Time, body []byte) {
+func sign(h http.Header, secrets [][]byte, id string, now time.Time, body []byte) {
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	signatures := make([]string, len(secrets))
 	for i, secret := range secrets {
@@ -29,14 +29,14 @@ func signHook(h http.Header, secrets [][]byte, id string, now time.Time, body []
 		mac.Write(body)
 		signatures[i] = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 	}
-	h.Set(headerHookID, id)
-	h.Set(headerHookTimestamp, timestamp)
-	h.Set(headerHookSignature, strings.Join(signatures, " "))
+	h.Set(headerID, id)
+	h.Set(headerTimestamp, timestamp)
+	h.Set(headerSignature, strings.Join(signatures, " "))
 }
 
-// ParseWebhookSecret reads a secret as the specification spells it, whsec_ and base64,
+// ParseSecret reads a secret as the specification spells it, whsec_ and base64,
 // or takes its octets as they are.
-func ParseWebhookSecret(text string) ([]byte, error) {
+func ParseSecret(text string) ([]byte, error) {
 	encoded, ok := strings.CutPrefix(text, "whsec_")
 	if !ok {
 		return []byte(text), nil

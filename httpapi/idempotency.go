@@ -1,4 +1,4 @@
-package gateway
+package httpapi
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 const (
@@ -40,10 +41,10 @@ type replayed struct{ json.RawMessage }
 // under the same dedup ids, by which what is stored is stored once.
 func (a *api) sendOnce(ctx context.Context, r request, keys []string, text []byte, all []broker.Outgoing) (any, error) {
 	if a.Records == nil {
-		return nil, refuse(http.StatusNotImplemented, "this server keeps no records of idempotency keys")
+		return nil, problem.New(http.StatusNotImplemented, "this server keeps no records of idempotency keys")
 	}
 	if len(keys) > 1 || len(keys[0]) == 0 || len(keys[0]) > mostKey {
-		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the Idempotency-Key has to be one of 1 to %d octets", mostKey))
+		return nil, problem.New(http.StatusBadRequest, fmt.Sprintf("the Idempotency-Key has to be one of 1 to %d octets", mostKey))
 	}
 	key := hash([]byte(r.principal.Name + "\x00" + keys[0]))
 	record := onceRecord{Print: hash(text), Until: time.Now().Add(sendingFor).Unix()}
@@ -78,16 +79,16 @@ func (a *api) claim(ctx context.Context, key string, record onceRecord) (revisio
 		}
 		switch {
 		case old.Print != record.Print:
-			return 0, nil, refuse(http.StatusUnprocessableEntity, "the Idempotency-Key was used for another request; use a new one for each")
+			return 0, nil, problem.New(http.StatusUnprocessableEntity, "the Idempotency-Key was used for another request; use a new one for each")
 		case old.Answer != nil:
 			return 0, replayed{old.Answer}, nil
 		case time.Now().Unix() < old.Until:
-			return 0, nil, refuse(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
+			return 0, nil, problem.New(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
 		}
 	}
 	revision, err = a.Records.PutRecord(ctx, key, mine, last)
 	if errors.Is(err, broker.ErrRecordChanged) {
-		err = refuse(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
+		err = problem.New(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
 	}
 	return revision, nil, err
 }

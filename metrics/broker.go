@@ -1,4 +1,4 @@
-package gateway
+package metrics
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -6,15 +6,10 @@ import (
 	"github.com/stompbox/stompbox/broker"
 )
 
-// collector shows a broker's counts to Prometheus.
-type collector struct{ broker *broker.Broker }
+type brokerCollector struct{ broker *broker.Broker }
 
-// NewCollector returns the metrics of b; docs/operations.md explains each.
-func NewCollector(b *broker.Broker) prometheus.Collector { return collector{b} }
-
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("stompbox_"+name, help, labels, nil)
-}
+// Broker returns the metrics of b.
+func Broker(b *broker.Broker) prometheus.Collector { return brokerCollector{b} }
 
 var (
 	sessionsDesc      = desc("sessions", "Connections that are open.")
@@ -42,9 +37,9 @@ var (
 	relayErrorsDesc   = desc("relay_errors_total", "Messages that could not be handed to other nodes.")
 )
 
-func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+func (c brokerCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
 
-func (c collector) Collect(ch chan<- prometheus.Metric) {
+func (c brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c.broker.Stats()
 	gauge := func(d *prometheus.Desc, n int64) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n))

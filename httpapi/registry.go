@@ -1,4 +1,4 @@
-package gateway
+package httpapi
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 // mostListed is how many entries one answer lists.
@@ -25,7 +26,7 @@ func (a *api) users(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := a.Broker.Users(ctx, r.URL.Query().Get("after"), limit)
+	page := a.broker.Users(ctx, r.URL.Query().Get("after"), limit)
 	list := userList{Users: []broker.UserInfo{}, Next: page.Next, Missing: page.Missing}
 	for _, u := range page.Items {
 		if r.maySee(u.Name) {
@@ -48,11 +49,11 @@ func (r request) maySee(user string) bool {
 func (a *api) user(ctx context.Context, r request) (any, error) {
 	name := r.PathValue("name")
 	if !r.maySee(name) {
-		return nil, refuse(http.StatusForbidden, "no send permission for any destination of user "+name)
+		return nil, problem.New(http.StatusForbidden, "no send permission for any destination of user "+name)
 	}
-	sessions, missing := a.Broker.User(ctx, name)
+	sessions, missing := a.broker.User(ctx, name)
 	if len(sessions) == 0 && len(missing) == 0 {
-		return nil, refuse(http.StatusNotFound, "user "+name+" is not connected to any node")
+		return nil, problem.New(http.StatusNotFound, "user "+name+" is not connected to any node")
 	}
 	return struct {
 		Name     string               `json:"name"`
@@ -66,7 +67,7 @@ func (a *api) destinations(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := a.Broker.Destinations(ctx, r.URL.Query().Get("after"), limit)
+	page := a.broker.Destinations(ctx, r.URL.Query().Get("after"), limit)
 	seen := make([]broker.DestinationInfo, 0, len(page.Items))
 	for _, d := range page.Items {
 		if r.mayKnow(d.Destination) {
@@ -92,12 +93,12 @@ func (r request) mayKnow(destination string) bool {
 func (a *api) presence(ctx context.Context, r request) (any, error) {
 	destination := r.URL.Query().Get("destination")
 	if !strings.HasPrefix(destination, "/topic/") || len(destination) == len("/topic/") || auth.HasWildcard(destination) {
-		return nil, refuse(http.StatusBadRequest, "the parameter destination has to name one topic, such as /topic/chat.lobby")
+		return nil, problem.New(http.StatusBadRequest, "the parameter destination has to name one topic, such as /topic/chat.lobby")
 	}
 	if !r.maySubscribe(destination) {
-		return nil, refuse(http.StatusForbidden, "no subscribe permission for "+destination)
+		return nil, problem.New(http.StatusForbidden, "no subscribe permission for "+destination)
 	}
-	page := a.Broker.Present(ctx, destination)
+	page := a.broker.Present(ctx, destination)
 	return userList{Users: page.Items, Missing: page.Missing}, nil
 }
 
@@ -108,16 +109,16 @@ const mostReason = 200
 func (a *api) disconnect(ctx context.Context, r request) (any, error) {
 	name, query := r.PathValue("name"), r.URL.Query()
 	if permission := "/session/disconnect/" + auth.EscapeSegment(name); !r.principal.Permissions.MaySend(permission) {
-		return nil, refuse(http.StatusForbidden, "no send permission for "+permission)
+		return nil, problem.New(http.StatusForbidden, "no send permission for "+permission)
 	}
 	reason := query.Get("reason")
 	if len(reason) > mostReason {
-		return nil, refuse(http.StatusBadRequest, "the parameter reason may have "+strconv.Itoa(mostReason)+" octets")
+		return nil, problem.New(http.StatusBadRequest, "the parameter reason may have "+strconv.Itoa(mostReason)+" octets")
 	}
 	if reason == "" {
 		reason = "the session was ended by the application"
 	}
-	n, missing := a.Broker.Disconnect(ctx, name, query.Get("session"), reason)
+	n, missing := a.broker.Disconnect(ctx, name, query.Get("session"), reason)
 	a.Logger.Info("sessions were ended on request", "user", name, "session", query.Get("session"), "by", r.principal.Name, "sessions", n)
 	return struct {
 		Disconnected int      `json:"disconnected"`

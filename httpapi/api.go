@@ -1,4 +1,4 @@
-package gateway
+package httpapi
 
 import (
 	"context"
@@ -10,13 +10,12 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
-	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/credentials"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
-// APIOptions make an [API].
-type APIOptions struct {
-	Broker        *broker.Broker
-	Authenticator broker.Authenticator
+// Options are what New needs beside the broker.
+type Options struct {
 	// Admin serves what concerns queues.
 	Admin broker.QueueAdmin
 	// Records are by what a request with an Idempotency-Key is sent once; nil: such
@@ -25,7 +24,7 @@ type APIOptions struct {
 	Logger  *slog.Logger
 }
 
-// API returns the HTTP API, whose OpenAPI document is at /api/openapi.json:
+// New returns the HTTP API of b, whose OpenAPI document is at /api/openapi.json:
 //
 //	POST /api/send                                    send one message, or several
 //	POST /api/users/{name}/disconnect                 end the sessions of one user
@@ -44,11 +43,11 @@ type APIOptions struct {
 // to, purges the queues that one may subscribe to, and moves messages to those that
 // one may send to. To end sessions of a user takes send permission for
 // /session/disconnect/<user>. Errors are problem documents (RFC 9457).
-func API(o APIOptions) http.Handler {
+func New(b *broker.Broker, o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	a := &api{APIOptions: o}
+	a := &api{Options: o, broker: b, authenticator: b.Authenticator()}
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]apiHandler{
 		"POST /api/send":                    a.send,
@@ -70,28 +69,14 @@ func API(o APIOptions) http.Handler {
 }
 
 type api struct {
-	APIOptions
-	rates sendRates
+	Options
+	broker        *broker.Broker
+	authenticator broker.Authenticator
+	rates         sendRates
 }
 
 // apiHandler returns what is answered as JSON, or an error that may be a problem.
 type apiHandler func(ctx context.Context, r request) (any, error)
-
-// problem is an error as HTTP clients read it.
-type problem struct {
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail"`
-	// Code is the broker's, where a message was refused, and Index which one of several.
-	Code  broker.Code `json:"code,omitempty"`
-	Index *int        `json:"index,omitempty"`
-}
-
-func (p *problem) Error() string { return p.Detail }
-
-func refuse(status int, detail string) *problem {
-	return &problem{Title: http.StatusText(status), Status: status, Detail: detail}
-}
 
 type request struct {
 	*http.Request
@@ -116,9 +101,9 @@ func (a *api) authenticated(handle apiHandler) http.HandlerFunc {
 }
 
 func (a *api) serve(r *http.Request, handle apiHandler) (any, error) {
-	p, err := a.Authenticator.Authenticate(r.Context(), credentials(r))
+	p, err := a.authenticator.Authenticate(r.Context(), credentials.FromHeader(r))
 	if errors.Is(err, auth.ErrUnauthenticated) {
-		return nil, refuse(http.StatusUnauthorized, "send a valid token as Authorization: Bearer, or a login and passcode")
+		return nil, problem.New(http.StatusUnauthorized, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
 	if err != nil {
 		return nil, err
@@ -126,70 +111,22 @@ func (a *api) serve(r *http.Request, handle apiHandler) (any, error) {
 	return handle(r.Context(), request{r, p})
 }
 
-// credentials are those of the Authorization header: a token, or a login and passcode.
-func credentials(r *http.Request) auth.Credentials {
-	if login, passcode, ok := r.BasicAuth(); ok {
-		return auth.Credentials{Login: login, Passcode: passcode}
-	}
-	return auth.Credentials{Authorization: r.Header.Get("Authorization")}
-}
-
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
-	var p *problem
+	var p *problem.Details
 	switch {
 	case errors.As(err, &p):
 	case errors.Is(err, broker.ErrNoQueue):
-		p = refuse(http.StatusNotFound, "the queue has neither messages nor consumers")
+		p = problem.New(http.StatusNotFound, "the queue has neither messages nor consumers")
 	default:
 		a.Logger.Warn("an API request failed", "path", r.URL.Path, "error", err)
-		p = refuse(http.StatusServiceUnavailable, "the message store is not available; the broker's log says why")
+		p = problem.New(http.StatusServiceUnavailable, "the message store is not available; the broker's log says why")
 	}
-	writeProblem(w, p)
+	problem.Write(w, p)
 }
 
 // unknown answers what the API does not have.
 func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
-	writeProblem(w, refuse(http.StatusNotFound, r.Method+" "+cut(r.URL.Path)+" is not part of the API; see /api/openapi.json"))
-}
-
-// retryAfter is in how many seconds to try again what is not available.
-const retryAfter = "5"
-
-// writeProblem answers with an error.
-func writeProblem(w http.ResponseWriter, err error) {
-	var p *problem
-	if !errors.As(err, &p) {
-		p = refuse(http.StatusServiceUnavailable, "that is not available at the moment; the broker's log says why")
-	}
-	if p.Status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
-	switch p.Status {
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", retryAfter)
-	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", "1")
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p)
-}
-
-// statusOf is what an error of the broker is in HTTP.
-func statusOf(code broker.Code) int {
-	switch code {
-	case broker.CodeForbidden:
-		return http.StatusForbidden
-	case broker.CodeRejected:
-		return http.StatusUnprocessableEntity
-	case broker.CodeTransactionSize, frames.CodeBodySize:
-		return http.StatusRequestEntityTooLarge
-	case broker.CodeNotAvailable:
-		return http.StatusNotImplemented
-	case broker.CodeUnavailable, broker.CodeNotStored, broker.CodeQueueFull, broker.CodeTooManySessions, broker.CodeShutdown, broker.CodeNoAppServer, broker.CodeAppBusy:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusBadRequest
+	problem.Write(w, problem.New(http.StatusNotFound, r.Method+" "+problem.Truncate(r.URL.Path)+" is not part of the API; see /api/openapi.json"))
 }
 
 // maySubscribe reports whether the principal may subscribe to a destination or pattern.
@@ -206,7 +143,7 @@ func (r request) number(name string, most int) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > most {
-		return 0, refuse(http.StatusBadRequest, "the parameter "+name+" has to be 1 to "+strconv.Itoa(most))
+		return 0, problem.New(http.StatusBadRequest, "the parameter "+name+" has to be 1 to "+strconv.Itoa(most))
 	}
 	return n, nil
 }

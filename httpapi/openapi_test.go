@@ -1,4 +1,4 @@
-package gateway_test
+package httpapi_test
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/stretchr/testify/require"
 
-	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
@@ -23,7 +23,7 @@ import (
 // document says: answers always, and requests that are not refused.
 func apiServer(t *testing.T, n *test.Node) *httptest.Server {
 	t.Helper()
-	handler := gateway.API(gateway.APIOptions{Broker: n.Broker, Authenticator: test.Authenticator(t), Admin: n.Relay, Records: n.Relay})
+	handler := httpapi.New(n.Broker, httpapi.Options{Admin: n.Relay, Records: n.Relay})
 	router := documentRouter(t, handler)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -88,7 +88,7 @@ func checkAgainst(router routers.Router, r *http.Request, body []byte, answer *h
 func TestAllThatTheDocumentSaysIsThere(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})
-	handler := gateway.API(gateway.APIOptions{Broker: n.Broker, Authenticator: test.Authenticator(t), Admin: n.Relay, Records: n.Relay})
+	handler := httpapi.New(n.Broker, httpapi.Options{Admin: n.Relay, Records: n.Relay})
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
 	var document struct {

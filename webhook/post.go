@@ -1,4 +1,4 @@
-package gateway
+package webhook
 
 import (
 	"bytes"
@@ -13,17 +13,18 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 const (
 	// firstBackOff is the pause after the first try, at most; each next one is twice
-	// as long, up to mostBackOff.
+	// as long, up to maxBackOff.
 	firstBackOff = 250 * time.Millisecond
-	mostBackOff  = 5 * time.Second
+	maxBackOff   = 5 * time.Second
 )
 
 // deliver posts a request until it is answered.
-func (w *Webhook) deliver(ctx context.Context, r broker.Request, text []byte) (*hookAnswer, error) {
+func (w *Webhook) deliver(ctx context.Context, r broker.Request, text []byte) (*answerBody, error) {
 	for try := 0; ; try++ {
 		wait := w.breaker.wait(time.Now())
 		if wait > 0 && try == 0 {
@@ -33,23 +34,23 @@ func (w *Webhook) deliver(ctx context.Context, r broker.Request, text []byte) (*
 		if wait == 0 {
 			w.tries.Add(1)
 			answer, err := w.post(ctx, r.ID, text)
-			var failure *hookFailure
+			var failed *failure
 			if err == nil {
 				w.answered.Add(1)
 				w.answers()
 				return answer, nil
 			}
-			if !errors.As(err, &failure) {
+			if !errors.As(err, &failed) {
 				w.failed.Add(1)
 				w.answers()
 				w.Logger.Warn("a webhook refused a request", "webhook", w.Name, "destination", r.Destination, "id", r.ID, "error", err)
 				return nil, err
 			}
-			if !failure.busy && w.breaker.failed(time.Now()) {
+			if !failed.busy && w.breaker.failed(time.Now()) {
 				w.Logger.Error("a webhook does not answer; its requests fail at once until it does", "webhook", w.Name, "url", w.shown)
 			}
 			w.Logger.Debug("a webhook failed and is tried again", "webhook", w.Name, "id", r.ID, "try", try+1, "error", err)
-			wait = failure.after
+			wait = failed.after
 		}
 		if !pause(ctx, max(wait, backOff(try))) {
 			w.failed.Add(1)
@@ -69,8 +70,8 @@ func (w *Webhook) answers() {
 // backOff is a random pause, so that requests that failed together do not come again
 // together.
 func backOff(try int) time.Duration {
-	most := min(firstBackOff<<min(try, 10), mostBackOff)
-	return most/4 + rand.N(most*3/4)
+	longest := min(firstBackOff<<min(try, 10), maxBackOff)
+	return longest/4 + rand.N(longest*3/4)
 }
 
 // pause waits, and reports false when ctx would end meanwhile.
@@ -88,19 +89,19 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// hookFailure is a try that may go well another time.
-type hookFailure struct {
+// failure is a try that may go well another time.
+type failure struct {
 	cause error
 	busy  bool          // the server is there, and has too much to do
 	after time.Duration // which it wants to have passed
 }
 
-func (f *hookFailure) Error() string { return f.cause.Error() }
+func (f *failure) Error() string { return f.cause.Error() }
 
-func (f *hookFailure) Unwrap() error { return f.cause }
+func (f *failure) Unwrap() error { return f.cause }
 
-// post tries once. Its error is a [hookFailure] or what the client is to read.
-func (w *Webhook) post(ctx context.Context, id string, text []byte) (*hookAnswer, error) {
+// post tries once. Its error is a [failure] or what the client is to read.
+func (w *Webhook) post(ctx context.Context, id string, text []byte) (*answerBody, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(text))
@@ -109,27 +110,27 @@ func (w *Webhook) post(ctx context.Context, id string, text []byte) (*hookAnswer
 	}
 	q.Header.Set("Content-Type", "application/json")
 	q.Header.Set("User-Agent", "stompbox")
-	signHook(q.Header, w.secrets(), id, time.Now(), text)
+	sign(q.Header, w.secrets(), id, time.Now(), text)
 	answer, err := w.client.Do(q)
 	if err != nil {
-		return nil, &hookFailure{cause: err}
+		return nil, &failure{cause: err}
 	}
 	defer answer.Body.Close()
-	most := 2 * int64(w.Broker.Limits().MaxTransactionBytes)
-	body, err := io.ReadAll(io.LimitReader(answer.Body, most+1))
+	limit := 2 * int64(w.broker.Limits().MaxTransactionBytes)
+	body, err := io.ReadAll(io.LimitReader(answer.Body, limit+1))
 	switch {
 	case err != nil:
-		return nil, &hookFailure{cause: err}
+		return nil, &failure{cause: err}
 	case answer.StatusCode >= 500:
-		return nil, &hookFailure{cause: errors.New(answer.Status), after: retryAfterOf(answer)}
+		return nil, &failure{cause: errors.New(answer.Status), after: retryAfterOf(answer)}
 	case answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode == http.StatusRequestTimeout:
-		return nil, &hookFailure{cause: errors.New(answer.Status), busy: true, after: retryAfterOf(answer)}
+		return nil, &failure{cause: errors.New(answer.Status), busy: true, after: retryAfterOf(answer)}
 	case answer.StatusCode >= 300:
-		return nil, hookRefusal(answer, body)
-	case int64(len(body)) > most:
+		return nil, refusal(answer, body)
+	case int64(len(body)) > limit:
 		return nil, &broker.Error{Code: broker.CodeAppFailed, Message: "the app server's answer is too large"}
 	}
-	return parseHookAnswer(body)
+	return parseAnswer(body)
 }
 
 func retryAfterOf(answer *http.Response) time.Duration {
@@ -140,11 +141,11 @@ func retryAfterOf(answer *http.Response) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// hookRefusal is what the client reads: a problem document's detail is for it.
-func hookRefusal(answer *http.Response, body []byte) error {
-	var p problem
+// refusal is what the client reads: a problem document's detail is for it.
+func refusal(answer *http.Response, body []byte) error {
+	var p problem.Details
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
-	if kind == "application/problem+json" && json.Unmarshal(body, &p) == nil && p.Detail != "" {
+	if kind == problem.ContentType && json.Unmarshal(body, &p) == nil && p.Detail != "" {
 		return &broker.Error{Code: broker.CodeAppFailed, Message: p.Detail}
 	}
 	return &broker.Error{Code: broker.CodeAppFailed, Message: "the app server refused the request", Cause: errors.New(answer.Status)}

@@ -1,4 +1,4 @@
-package gateway
+package httpapi
 
 import (
 	"context"
@@ -7,16 +7,17 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 // queue returns the queue that a request names, when the principal may consume it.
 func (r request) queue() (string, error) {
 	name := r.URL.Query().Get("destination")
 	if !isQueue(name) {
-		return "", refuse(http.StatusBadRequest, "the parameter destination has to name one queue, such as /queue/orders")
+		return "", problem.New(http.StatusBadRequest, "the parameter destination has to name one queue, such as /queue/orders")
 	}
 	if !r.maySubscribe(name) {
-		return "", refuse(http.StatusForbidden, "no subscribe permission for "+name)
+		return "", problem.New(http.StatusForbidden, "no subscribe permission for "+name)
 	}
 	return name, nil
 }
@@ -59,8 +60,8 @@ func (a *api) purge(ctx context.Context, r request) (any, error) {
 	return map[string]uint64{"purged": n}, nil
 }
 
-// MostMoved is how many messages one request can move.
-const MostMoved = 500
+// MaxMoved is how many messages one request can move.
+const MaxMoved = 500
 
 func (a *api) move(ctx context.Context, r request) (any, error) {
 	name, err := r.queue()
@@ -69,12 +70,12 @@ func (a *api) move(ctx context.Context, r request) (any, error) {
 	}
 	to := r.URL.Query().Get("to")
 	if to != "" && (!isQueue(to) || to == name) {
-		return nil, refuse(http.StatusBadRequest, "the parameter to has to name another queue")
+		return nil, problem.New(http.StatusBadRequest, "the parameter to has to name another queue")
 	}
 	if to != "" && !r.principal.Permissions.MaySend(to) {
-		return nil, refuse(http.StatusForbidden, "no send permission for "+to)
+		return nil, problem.New(http.StatusForbidden, "no send permission for "+to)
 	}
-	limit, err := r.number("limit", MostMoved)
+	limit, err := r.number("limit", MaxMoved)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (a *api) move(ctx context.Context, r request) (any, error) {
 			left++
 			return "", broker.QueueOptions{}
 		}
-		return target, a.Broker.QueueOptions(target)
+		return target, a.broker.QueueOptions(target)
 	})
 	if err != nil {
 		return nil, err

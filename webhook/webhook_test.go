@@ -1,4 +1,4 @@
-package gateway_test
+package webhook_test
 
 import (
 	"crypto/hmac"
@@ -21,8 +21,9 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
-	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/test"
+	"github.com/stompbox/stompbox/metrics"
+	"github.com/stompbox/stompbox/webhook"
 )
 
 const hookSecret = "a secret of webhooks, long enough"
@@ -60,10 +61,10 @@ func hookServer(t *testing.T, answer func(w http.ResponseWriter, p posted)) *htt
 }
 
 // withHook has a webhook serve a pattern of a node.
-func withHook(t *testing.T, n *test.Node, pattern string, o gateway.WebhookOptions) *gateway.Webhook {
-	o.Name, o.Broker, o.Secret = "shop", n.Broker, []byte(hookSecret)
+func withHook(t *testing.T, n *test.Node, pattern string, o webhook.Options) *webhook.Webhook {
+	o.Name, o.Secret = "shop", []byte(hookSecret)
 	o.Logger = slog.New(slog.NewTextHandler(n.Log, nil))
-	hook, err := gateway.NewWebhook(o)
+	hook, err := webhook.New(n.Broker, o)
 	require.NoError(t, err)
 	t.Cleanup(hook.Close)
 	require.NoError(t, n.Broker.Handle(pattern, hook.Handle))
@@ -93,7 +94,7 @@ func TestAWebhookAnswersRequests(t *testing.T) {
 						"messages":[{"destination":"/topic/orders","body":"one more"},{"destination":"/user/%s/queue/notes","body":"thanks"}]}`, p.User, p.WantsReply, p.Headers["note"], p.User)
 				}
 			})
-			hook := withHook(t, nodes[0], "/app/orders.*", gateway.WebhookOptions{URL: server.URL, Grants: auth.Grants{Send: []string{"/topic/orders", "/user/**"}}})
+			hook := withHook(t, nodes[0], "/app/orders.*", webhook.Options{URL: server.URL, Grants: auth.Grants{Send: []string{"/topic/orders", "/user/**"}}})
 			client := test.Caller(t, nodes[1], "alice")
 			client.Subscribe("u", "/user/queue/notes")
 			watcher := test.Dial(t, nodes[1]).Connect()
@@ -126,7 +127,7 @@ func TestAWebhookAnswersRequests(t *testing.T) {
 			client.Send(frames.SEND, "destination", "/app/orders.new", "receipt", "r", "quiet")
 			client.Receipt("r")
 			client.Quiet()
-			require.NoError(t, testutil.CollectAndCompare(gateway.Webhooks{hook}, strings.NewReader(`
+			require.NoError(t, testutil.CollectAndCompare(metrics.Webhooks(hook), strings.NewReader(`
 				# HELP stompbox_webhook_open 1 while a webhook does not answer and requests to it fail at once.
 				# TYPE stompbox_webhook_open gauge
 				stompbox_webhook_open{webhook="shop"} 0
@@ -154,7 +155,7 @@ func TestAWebhookIsTriedAgain(t *testing.T) {
 			_, _ = io.WriteString(w, `{"reply":{"body":"at last"}}`)
 		}
 	})
-	withHook(t, n, "/app/shaky", gateway.WebhookOptions{URL: server.URL})
+	withHook(t, n, "/app/shaky", webhook.Options{URL: server.URL})
 	client := test.Caller(t, n, "alice")
 	client.Send(frames.SEND, "destination", "/app/shaky", "reply-to", "/temp-queue/a", "x")
 	client.Message("at last")
@@ -176,7 +177,7 @@ func TestAWebhookThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, `{"reply":{"body":"back"}}`)
 	})
-	hook := withHook(t, n, "/app/down", gateway.WebhookOptions{URL: server.URL, Deadline: 60 * time.Millisecond}) // shorter than any pause
+	hook := withHook(t, n, "/app/down", webhook.Options{URL: server.URL, Deadline: 60 * time.Millisecond}) // shorter than any pause
 	client := test.Caller(t, n, "alice")
 	ask := func() *frames.Frame {
 		client.Send(frames.SEND, "destination", "/app/down", "reply-to", "/temp-queue/a", "x")
@@ -187,7 +188,7 @@ func TestAWebhookThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 	}
 	require.Equal(t, "unavailable", ask().Get("error"), "it is not even asked")
 	require.Contains(t, n.Log.String(), "a webhook does not answer")
-	require.NoError(t, testutil.CollectAndCompare(gateway.Webhooks{hook}, strings.NewReader(`
+	require.NoError(t, testutil.CollectAndCompare(metrics.Webhooks(hook), strings.NewReader(`
 		# HELP stompbox_webhook_open 1 while a webhook does not answer and requests to it fail at once.
 		# TYPE stompbox_webhook_open gauge
 		stompbox_webhook_open{webhook="shop"} 1
@@ -210,7 +211,7 @@ func TestAWebhookTakesNoMoreThanItShould(t *testing.T) {
 		<-hold
 		_, _ = io.WriteString(w, `{"reply":{"body":"done"}}`)
 	})
-	withHook(t, n, "/app/slow", gateway.WebhookOptions{URL: server.URL, MaxInFlight: 2})
+	withHook(t, n, "/app/slow", webhook.Options{URL: server.URL, MaxInFlight: 2})
 	client := test.Caller(t, n, "alice")
 	for range 3 {
 		client.Send(frames.SEND, "destination", "/app/slow", "reply-to", "/temp-queue/a", "x")
@@ -235,7 +236,7 @@ func TestAWebhookChangesItsSecret(t *testing.T) {
 	}))
 	defer server.Close()
 	old := "the secret before, long enough too"
-	withHook(t, n, "/app/orders", gateway.WebhookOptions{URL: server.URL, PreviousSecret: []byte(old)})
+	withHook(t, n, "/app/orders", webhook.Options{URL: server.URL, PreviousSecret: []byte(old)})
 	test.Dial(t, n).Connect().Send(frames.SEND, "destination", "/app/orders", "x")
 	h, body := <-headers, <-bodies
 	var want []string
@@ -249,18 +250,18 @@ func TestAWebhookChangesItsSecret(t *testing.T) {
 
 func TestAWebhookThatCannotWorkIsNotMade(t *testing.T) {
 	t.Parallel()
-	for says, o := range map[string]gateway.WebhookOptions{
+	for says, o := range map[string]webhook.Options{
 		"not an http or https URL": {URL: "ftp://x", Secret: []byte(hookSecret)},
 		"needs at least 24":        {URL: "http://127.0.0.1/", Secret: []byte("short")},
 		"secret has 3 octets":      {URL: "http://127.0.0.1/", Secret: []byte(hookSecret), PreviousSecret: []byte("old")},
 		"send pattern":             {URL: "http://127.0.0.1/", Secret: []byte(hookSecret), Grants: auth.Grants{Send: []string{"topic"}}},
 	} {
-		_, err := gateway.NewWebhook(o)
+		_, err := webhook.New(nil, o)
 		require.ErrorContains(t, err, says)
 	}
-	secret, err := gateway.ParseWebhookSecret("whsec_" + base64.StdEncoding.EncodeToString([]byte("octets")))
+	secret, err := webhook.ParseSecret("whsec_" + base64.StdEncoding.EncodeToString([]byte("octets")))
 	require.NoError(t, err)
 	require.Equal(t, "octets", string(secret))
-	_, err = gateway.ParseWebhookSecret("whsec_-")
+	_, err = webhook.ParseSecret("whsec_-")
 	require.ErrorContains(t, err, "not base64")
 }

@@ -1,6 +1,10 @@
-package gateway
+package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stompbox/stompbox/webhook"
+)
 
 var (
 	hookRequestsDesc = desc("webhook_requests_total", "Requests to webhooks, by what became of them: answered, failed, or refused at once.", "webhook", "outcome")
@@ -8,37 +12,31 @@ var (
 	hookOpenDesc     = desc("webhook_open", "1 while a webhook does not answer and requests to it fail at once.", "webhook")
 )
 
-// Webhooks are what one process has; they are a Prometheus collector.
-type Webhooks []*Webhook
+type webhooks []*webhook.Webhook
 
-// Describe sends the descriptions of all metrics.
-func (all Webhooks) Describe(ch chan<- *prometheus.Desc) {
+// Webhooks returns the metrics of all webhooks of a process.
+func Webhooks(all ...*webhook.Webhook) prometheus.Collector { return webhooks(all) }
+
+func (all webhooks) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{hookRequestsDesc, hookTriesDesc, hookOpenDesc} {
 		ch <- d
 	}
 }
 
-// Collect sends the metrics as they are now.
-func (all Webhooks) Collect(ch chan<- prometheus.Metric) {
+func (all webhooks) Collect(ch chan<- prometheus.Metric) {
 	for _, w := range all {
 		send := func(d *prometheus.Desc, kind prometheus.ValueType, n int64, labels ...string) {
 			ch <- prometheus.MustNewConstMetric(d, kind, float64(n), append([]string{w.Name}, labels...)...)
 		}
-		send(hookRequestsDesc, prometheus.CounterValue, w.answered.Load(), "answered")
-		send(hookRequestsDesc, prometheus.CounterValue, w.failed.Load(), "failed")
-		send(hookRequestsDesc, prometheus.CounterValue, w.refused.Load(), "refused")
-		send(hookTriesDesc, prometheus.CounterValue, w.tries.Load())
+		s := w.Stats()
+		send(hookRequestsDesc, prometheus.CounterValue, s.Answered, "answered")
+		send(hookRequestsDesc, prometheus.CounterValue, s.Failed, "failed")
+		send(hookRequestsDesc, prometheus.CounterValue, s.Refused, "refused")
+		send(hookTriesDesc, prometheus.CounterValue, s.Tries)
 		open := int64(0)
-		if w.breaker.open() {
+		if s.Open {
 			open = 1
 		}
 		send(hookOpenDesc, prometheus.GaugeValue, open)
-	}
-}
-
-// Close ends their idle connections.
-func (all Webhooks) Close() {
-	for _, w := range all {
-		w.Close()
 	}
 }

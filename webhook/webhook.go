@@ -1,4 +1,6 @@
-package gateway
+// Package webhook has HTTP servers answer requests to /app: each request is posted to a
+// URL as signed JSON, and what is answered is carried out.
+package webhook
 
 import (
 	"bytes"
@@ -16,10 +18,11 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/jsonmessage"
 )
 
-// WebhookOptions make a [Webhook].
-type WebhookOptions struct {
+// Options make a [Webhook].
+type Options struct {
 	// Name is for logs and metrics.
 	Name string
 	// URL is where requests are posted to: http or https, which beyond one's own
@@ -30,8 +33,7 @@ type WebhookOptions struct {
 	// PreviousSecret signs them too, while receivers change from it to Secret. Empty:
 	// there is none.
 	PreviousSecret []byte
-	// Broker sends the messages that an answer carries, and Grants say where to.
-	Broker *broker.Broker
+	// Grants say where the messages that an answer carries may go.
 	Grants auth.Grants
 	// Timeout is for one try. Default 5 s.
 	Timeout time.Duration
@@ -44,16 +46,32 @@ type WebhookOptions struct {
 	Logger      *slog.Logger
 }
 
+// Stats count what became of requests. All but Open only grow.
+type Stats struct {
+	Answered, Failed int64
+	Refused          int64 // at once, as too many are under way or the circuit is open
+	Tries            int64 // requests that were posted, each try
+	Open             bool  // the server does not answer, and requests fail at once
+}
+
+// Stats returns the counts as they are now.
+func (w *Webhook) Stats() Stats {
+	return Stats{
+		Answered: w.answered.Load(), Failed: w.failed.Load(), Refused: w.refused.Load(),
+		Tries: w.tries.Load(), Open: w.breaker.open(),
+	}
+}
+
 // secrets are those that sign: receivers take either's signature.
-func (o *WebhookOptions) secrets() [][]byte {
+func (o *Options) secrets() [][]byte {
 	if len(o.PreviousSecret) == 0 {
 		return [][]byte{o.Secret}
 	}
 	return [][]byte{o.Secret, o.PreviousSecret}
 }
 
-// shortestHookSecret is what the specification of the signature asks for, in octets.
-const shortestHookSecret = 24
+// minSecret is what the specification of the signature asks for, in octets.
+const minSecret = 24
 
 // Webhook has an HTTP server answer requests to /app: each is posted to a URL as JSON,
 // signed as Standard Webhooks 1.0 has it. What fails by a 5xx, a 429 or on the way is
@@ -61,7 +79,8 @@ const shortestHookSecret = 24
 // posted twice, and its webhook-id says so. While the server answers nothing, requests
 // fail at once. Its Handle is a [broker.Handler], and safe for concurrent use.
 type Webhook struct {
-	WebhookOptions
+	Options
+	broker    *broker.Broker
 	client    *http.Client
 	principal *auth.Principal
 	shown     string // the URL without a password
@@ -71,8 +90,9 @@ type Webhook struct {
 	answered, failed, refused, tries atomic.Int64
 }
 
-// NewWebhook returns a webhook, or an error that says which option is wrong.
-func NewWebhook(o WebhookOptions) (*Webhook, error) {
+// New returns a webhook whose answers b carries out, or an error that says which option
+// is wrong.
+func New(b *broker.Broker, o Options) (*Webhook, error) {
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
 	o.Deadline = cmp.Or(o.Deadline, 20*time.Second)
 	o.MaxInFlight = cmp.Or(o.MaxInFlight, 100)
@@ -84,11 +104,11 @@ func NewWebhook(o WebhookOptions) (*Webhook, error) {
 		return nil, fmt.Errorf("webhook %q: the url is not an http or https URL", o.Name)
 	}
 	for _, secret := range o.secrets() {
-		if len(secret) < shortestHookSecret {
-			return nil, fmt.Errorf("webhook %q: the secret has %d octets; it needs at least %d (try: openssl rand -base64 %d)", o.Name, len(secret), shortestHookSecret, shortestHookSecret)
+		if len(secret) < minSecret {
+			return nil, fmt.Errorf("webhook %q: the secret has %d octets; it needs at least %d (try: openssl rand -base64 %d)", o.Name, len(secret), minSecret, minSecret)
 		}
 	}
-	w := &Webhook{WebhookOptions: o, shown: at.Redacted(), slots: make(chan struct{}, o.MaxInFlight)}
+	w := &Webhook{Options: o, broker: b, shown: at.Redacted(), slots: make(chan struct{}, o.MaxInFlight)}
 	w.principal = &auth.Principal{Name: o.Name, Method: "webhook"}
 	if w.principal.Permissions, err = auth.NewPermissions(o.Grants, o.Name); err != nil {
 		return nil, fmt.Errorf("webhook %q: %w", o.Name, err)
@@ -106,8 +126,8 @@ func NewWebhook(o WebhookOptions) (*Webhook, error) {
 // Close ends connections that are idle.
 func (w *Webhook) Close() { w.client.CloseIdleConnections() }
 
-// hookRequest is what is posted.
-type hookRequest struct {
+// requestBody is what is posted.
+type requestBody struct {
 	ID          string            `json:"id"`
 	Timestamp   int64             `json:"timestamp"`
 	Destination string            `json:"destination"`
@@ -119,10 +139,10 @@ type hookRequest struct {
 	Base64      []byte            `json:"body_base64,omitempty"`
 }
 
-// hookAnswer is what may be answered.
-type hookAnswer struct {
-	Reply    *jsonMessage  `json:"reply"`
-	Messages []jsonMessage `json:"messages"`
+// answerBody is what may be answered.
+type answerBody struct {
+	Reply    *jsonmessage.Message  `json:"reply"`
+	Messages []jsonmessage.Message `json:"messages"`
 }
 
 // Handle posts one request, and does what is answered.
@@ -134,7 +154,7 @@ func (w *Webhook) Handle(ctx context.Context, r broker.Request) (*broker.Reply, 
 		w.refused.Add(1)
 		return nil, &broker.Error{Code: broker.CodeAppBusy, Message: "the app server has more requests than it can take; try again"}
 	}
-	text, err := json.Marshal(newHookRequest(r))
+	text, err := json.Marshal(newRequestBody(r))
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +172,8 @@ func (w *Webhook) Handle(ctx context.Context, r broker.Request) (*broker.Reply, 
 	return reply, nil
 }
 
-func newHookRequest(r broker.Request) *hookRequest {
-	q := &hookRequest{ID: r.ID, Timestamp: r.Timestamp, Destination: r.Destination, User: r.User, Session: r.Session, Headers: make(map[string]string, len(r.Headers))}
+func newRequestBody(r broker.Request) *requestBody {
+	q := &requestBody{ID: r.ID, Timestamp: r.Timestamp, Destination: r.Destination, User: r.User, Session: r.Session, Headers: make(map[string]string, len(r.Headers))}
 	for _, h := range r.Headers {
 		if h.Name == broker.HeaderReplyTo {
 			q.WantsReply = true // where to is the broker's secret
@@ -170,28 +190,28 @@ func newHookRequest(r broker.Request) *hookRequest {
 	return q
 }
 
-func parseHookAnswer(body []byte) (*hookAnswer, error) {
-	answer := new(hookAnswer)
+func parseAnswer(body []byte) (*answerBody, error) {
+	answer := new(answerBody)
 	if len(bytes.TrimSpace(body)) == 0 {
 		return answer, nil
 	}
-	if err := decodeStrictly(body, answer); err != nil {
+	if err := jsonmessage.DecodeStrictly(body, answer); err != nil {
 		return nil, &broker.Error{Code: broker.CodeAppFailed, Message: "the app server's answer could not be read", Cause: err}
 	}
 	return answer, nil
 }
 
 // carryOut sends the messages of an answer, and returns its reply.
-func (w *Webhook) carryOut(ctx context.Context, answer *hookAnswer) (*broker.Reply, error) {
+func (w *Webhook) carryOut(ctx context.Context, answer *answerBody) (*broker.Reply, error) {
 	all := make([]broker.Outgoing, len(answer.Messages))
 	for i := range answer.Messages {
 		var err error
-		if all[i], err = answer.Messages[i].outgoing(); err != nil {
+		if all[i], err = answer.Messages[i].Outgoing(); err != nil {
 			return nil, fmt.Errorf("message %d: %w", i, err)
 		}
 	}
 	if len(all) > 0 {
-		failed, err := w.Broker.Send(ctx, w.principal, all...)
+		failed, err := w.broker.Send(ctx, w.principal, all...)
 		if err = errors.Join(append(failed, err)...); err != nil {
 			return nil, err
 		}
@@ -199,6 +219,6 @@ func (w *Webhook) carryOut(ctx context.Context, answer *hookAnswer) (*broker.Rep
 	if answer.Reply == nil {
 		return nil, nil
 	}
-	headers, body, err := answer.Reply.content()
+	headers, body, err := answer.Reply.Content()
 	return &broker.Reply{Headers: headers, Body: body}, err
 }

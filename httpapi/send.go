@@ -1,0 +1,130 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/jsonmessage"
+	"github.com/stompbox/stompbox/internal/problem"
+)
+
+// sendRequest is the body of POST /api/send: one message, or several.
+type sendRequest struct {
+	jsonmessage.Message
+	Messages []jsonmessage.Message `json:"messages"`
+}
+
+// sendAnswer says what became of messages that were all right.
+type sendAnswer struct {
+	Sent   int          `json:"sent"`
+	Failed []sendFailed `json:"failed,omitempty"`
+}
+
+type sendFailed struct {
+	Index  int         `json:"index"`
+	Code   broker.Code `json:"code"`
+	Detail string      `json:"detail"`
+}
+
+func (a *api) send(ctx context.Context, r request) (any, error) {
+	text, err := a.readJSON(r)
+	if err != nil {
+		return nil, err
+	}
+	all, err := parseSend(text)
+	if err != nil {
+		return nil, err
+	}
+	if most := a.broker.Limits().MessageRate; !a.rates.allow(r.principal.Name, len(all), most) {
+		p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("more than %d messages a second", most))
+		p.Code = broker.CodeMessageRate
+		return nil, p
+	}
+	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
+		return a.sendOnce(ctx, r, keys, text, all)
+	}
+	return a.sendNow(ctx, r, all)
+}
+
+// readJSON reads a body that is to be JSON, as long as a transaction may be.
+func (a *api) readJSON(r request) ([]byte, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, problem.New(http.StatusUnsupportedMediaType, "the Content-Type has to be application/json")
+	}
+	most := 2 * int64(a.broker.Limits().MaxTransactionBytes) // of which some is base64, names and escapes
+	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, most))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than the limit of %d octets", most))
+	case err != nil:
+		return nil, problem.New(http.StatusBadRequest, "the request ended early")
+	}
+	return text, nil
+}
+
+func parseSend(text []byte) ([]broker.Outgoing, error) {
+	var q sendRequest
+	if err := jsonmessage.DecodeStrictly(text, &q); err != nil {
+		return nil, problem.New(http.StatusBadRequest, err.Error()+"; see /api/openapi.json")
+	}
+	if q.Messages == nil {
+		q.Messages = []jsonmessage.Message{q.Message}
+	} else if q.Destination != "" || q.Headers != nil || q.Body != nil || q.Base64 != "" {
+		return nil, problem.New(http.StatusBadRequest, "messages is a batch, which has no destination, headers or body of its own")
+	}
+	if len(q.Messages) == 0 {
+		return nil, problem.New(http.StatusBadRequest, "messages is empty; there is nothing to send")
+	}
+	all := make([]broker.Outgoing, len(q.Messages))
+	for i := range q.Messages {
+		var err error
+		if all[i], err = q.Messages[i].Outgoing(); err != nil {
+			p := problem.New(http.StatusBadRequest, err.Error())
+			p.Index = &i
+			return nil, p
+		}
+	}
+	return all, nil
+}
+
+// sendNow sends, and says what became of it.
+func (a *api) sendNow(ctx context.Context, r request, all []broker.Outgoing) (any, error) {
+	failed, err := a.broker.Send(ctx, r.principal, all...)
+	if err != nil {
+		return nil, sendProblem(err)
+	}
+	answer := sendAnswer{Sent: len(all)}
+	for i, err := range failed {
+		var e *broker.Error
+		if !errors.As(err, &e) {
+			continue
+		}
+		if len(all) == 1 {
+			return nil, sendProblem(e)
+		}
+		answer.Sent--
+		answer.Failed = append(answer.Failed, sendFailed{Index: i, Code: e.Code, Detail: e.Message})
+	}
+	return answer, nil
+}
+
+// sendProblem is an error of sending as HTTP clients read it.
+func sendProblem(err error) *problem.Details {
+	var e *broker.Error
+	if !errors.As(err, &e) {
+		return problem.New(http.StatusServiceUnavailable, "the message could not be sent; the broker's log says why")
+	}
+	p := problem.Of(e)
+	p.Code = e.Code
+	var one *broker.SendError
+	if errors.As(err, &one) {
+		p.Index = &one.Index
+	}
+	return p
+}

@@ -1,0 +1,33 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stompbox/stompbox/relay"
+)
+
+type relayCollector struct{ relay *relay.Relay }
+
+// Relay returns the metrics of r.
+func Relay(r *relay.Relay) prometheus.Collector { return relayCollector{r} }
+
+var (
+	lostDesc   = desc("relay_lost_total", "Messages that could not be written to NATS, such as over a link that is slow.")
+	filledDesc = desc("history_filled_total", "Messages that did not arrive and were fetched from their history.")
+	nodesDesc  = desc("nodes", "Other nodes that are known.")
+	readyDesc  = desc("relay_ready", "1 while NATS can be reached and JetStream can keep messages.")
+)
+
+func (c relayCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+func (c relayCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.relay.Stats()
+	ready := 0.0
+	if s.Ready {
+		ready = 1
+	}
+	ch <- prometheus.MustNewConstMetric(lostDesc, prometheus.CounterValue, float64(s.Lost))
+	ch <- prometheus.MustNewConstMetric(filledDesc, prometheus.CounterValue, float64(s.Filled))
+	ch <- prometheus.MustNewConstMetric(nodesDesc, prometheus.GaugeValue, float64(s.Nodes))
+	ch <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, ready)
+}
