@@ -39,6 +39,23 @@ func TestFlagsWinOverVariablesOverFileOverDefaults(t *testing.T) {
 	require.Equal(t, []string{"https://a", "https://b"}, c.HTTP.AllowedOrigins)
 }
 
+// TestServiceLinksOfKubernetesAreNoKeys: a service called stompbox, or one whose name
+// begins so, sets variables in every pod of its namespace.
+func TestServiceLinksOfKubernetesAreNoKeys(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(config.Source{File: write(t, secret), Environ: []string{
+		"STOMPBOX_SERVICE_HOST=10.0.0.1", "STOMPBOX_SERVICE_PORT=8080", "STOMPBOX_SERVICE_PORT_HTTP=8080", "STOMPBOX_PORT=tcp://10.0.0.1:8080",
+		"STOMPBOX_PORT_8080_TCP=tcp://10.0.0.1:8080", "STOMPBOX_PORT_8080_TCP_PROTO=tcp", "STOMPBOX_PORT_8080_TCP_PORT=8080", "STOMPBOX_PORT_8080_TCP_ADDR=10.0.0.1",
+		"STOMPBOX_METRICS_SERVICE_HOST=10.0.0.2", "STOMPBOX_LOG_LEVEL=debug",
+	}})
+	require.NoError(t, err)
+	require.Equal(t, "debug", c.Log.Level)
+	for _, mistake := range []string{"STOMPBOX_HTTP_PORT=8080", "STOMPBOX_PORT=8080", "STOMPBOX_SERVICE=x"} {
+		_, err := config.Load(config.Source{File: write(t, secret), Environ: []string{mistake}})
+		require.ErrorContains(t, err, "unknown variable")
+	}
+}
+
 func TestMistakesAreNamed(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -80,6 +81,11 @@ func readFile(v *viper.Viper, file string, known []string) error {
 	return v.MergeConfigMap(settings)
 }
 
+// serviceLink matches the variables that Kubernetes sets in every container for each
+// service of the namespace. A service called stompbox makes some that begin like keys.
+// NAME_PORT counts only with a URL as its value: a number is a mistake to report.
+var serviceLink = regexp.MustCompile(`^\w+_(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=\d+|PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.*|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=.*)$`)
+
 // readEnv sets the keys that variables name. Lists are separated by commas.
 func readEnv(v *viper.Viper, environ, known []string) error {
 	byName := make(map[string]string, len(known))
@@ -89,12 +95,15 @@ func readEnv(v *viper.Viper, environ, known []string) error {
 		byName[name] = key
 		names = append(names, name)
 	}
-	for _, one := range environ {
-		name, value, _ := strings.Cut(one, "=")
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, envPrefix+"_") {
 			continue
 		}
 		key, ok := byName[name]
+		if !ok && serviceLink.MatchString(entry) {
+			continue
+		}
 		if !ok {
 			return fmt.Errorf("configuration: unknown variable %s", suggestion(name, names))
 		}
