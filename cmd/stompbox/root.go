@@ -1,8 +1,6 @@
 package main
 
 import (
-	"runtime/debug"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -18,15 +16,8 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServe(), newToken(), newSend(), newAsk(), newListen(), newQueue(), newConfig(), newBench())
+	root.AddCommand(newVersion())
 	return root
-}
-
-// version is the module's, as the Go toolchain recorded it.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }
 
 // configFlags says where the configuration is.
