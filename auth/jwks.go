@@ -3,11 +3,15 @@ package auth
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/MicahParks/jwkset"
@@ -17,97 +21,196 @@ import (
 
 // JWKS are keys that a server publishes as a JSON Web Key Set. They are fetched
 // at the start and then regularly, kept while the server is away, and fetched
-// again, at a limited rate, when a token names a key that is not known yet.
+// again, at a limited rate, when a token names a key that is not known yet. Keys
+// that are not understood are skipped; a redirect is followed to the same https
+// host alone.
 type JWKS struct {
 	storage jwkset.Storage
+	where   string // the URL without what could be secret in it, for logs
+	log     *slog.Logger
+
+	keys, skipped atomic.Int64 // of the last set
+	fetchErrors   atomic.Int64
 }
 
 // JWKSOptions say where a key set is.
 type JWKSOptions struct {
-	// URL is where the set is published. Outside of loopback it should be https.
+	// URL is where the set is published: https, or http on loopback.
 	URL string
+	// AllowHTTP permits plain http beyond loopback, where whoever is on the way can
+	// put in keys of their own.
+	AllowHTTP bool
+	// TLS is for the connection to an https server. Default: what the system trusts.
+	TLS *tls.Config
 	// Refresh is how often it is fetched. Default one hour.
 	Refresh time.Duration
 	// UnknownKeyEvery is the least time between fetches for unknown key IDs.
 	// Default one minute.
 	UnknownKeyEvery time.Duration
-	// Logger reports fetches that fail. Default slog.Default.
+	// Logger reports fetches that fail and keys that are skipped. Default slog.Default.
 	Logger *slog.Logger
 }
+
+// fetchTimeout bounds a fetch, redirects and the reading of the answer included.
+const fetchTimeout = 10 * time.Second
 
 // NewJWKS fetches the key set and keeps it fresh until ctx is done. A server
 // that is away is no error: the set is empty until it is back.
 func NewJWKS(ctx context.Context, o JWKSOptions) (*JWKS, error) {
-	parsed, err := url.Parse(o.URL)
-	if err != nil || parsed.Host == "" || (parsed.Scheme != "https" && parsed.Scheme != "http") {
-		return nil, fmt.Errorf("jwks url %q is not an http or https URL", o.URL)
+	location, err := parseKeySetURL(o.URL, o.AllowHTTP)
+	if err != nil {
+		return nil, err
 	}
-	if o.Refresh == 0 {
+	if o.Refresh <= 0 {
 		o.Refresh = time.Hour
 	}
-	if o.UnknownKeyEvery == 0 {
+	if o.UnknownKeyEvery <= 0 {
 		o.UnknownKeyEvery = time.Minute
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	logger := o.Logger
+	j := &JWKS{where: location.Scheme + "://" + location.Host + location.Path, log: o.Logger}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxResponseHeaderBytes = 64 << 10
+	if o.TLS != nil {
+		transport.TLSClientConfig = o.TLS.Clone()
+	}
+	context.AfterFunc(ctx, transport.CloseIdleConnections)
 	override := keyfunc.Override{
-		Client:          &http.Client{Timeout: 10 * time.Second},
+		Client: &http.Client{
+			Timeout: fetchTimeout, Transport: &keySetTransport{next: transport, jwks: j}, CheckRedirect: sameHost,
+		},
 		RefreshInterval: o.Refresh,
 		// A token from a key that was published a moment ago has to wait for
 		// the fetch, but not for the rate limit.
-		RateLimitWaitMax:  time.Second,
-		RefreshUnknownKID: rate.NewLimiter(rate.Every(o.UnknownKeyEvery), 1),
-		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
-			return func(ctx context.Context, err error) {
-				logger.WarnContext(ctx, "could not fetch the JSON Web Key Set; the keys known so far go on working", "url", parsed.Redacted(), "error", err)
-			}
-		},
+		RateLimitWaitMax:        time.Second,
+		RefreshUnknownKID:       rate.NewLimiter(rate.Every(o.UnknownKeyEvery), 1),
+		RefreshErrorHandlerFunc: func(string) func(context.Context, error) { return j.fetchFailed },
 	}
 	k, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{o.URL}, override)
 	if err != nil {
-		return nil, fmt.Errorf("jwks url %q: %w", parsed.Redacted(), err)
+		return nil, fmt.Errorf("%s: %w", j.where, withoutURL(err))
 	}
-	return &JWKS{storage: k.Storage()}, nil
+	j.storage = k.Storage()
+	return j, nil
 }
 
-// Candidates returns the published key called kid, or, for a token without a
+func parseKeySetURL(text string, allowHTTP bool) (*url.URL, error) {
+	location, err := url.Parse(text)
+	if err != nil || location.Hostname() == "" || (location.Scheme != "https" && location.Scheme != "http") {
+		return nil, errors.New("it is not an http or https URL")
+	}
+	if location.Scheme == "http" && !allowHTTP && !isLoopback(location.Hostname()) {
+		return nil, fmt.Errorf("http://%s is not encrypted, so whoever is on the way could put in keys of their own; use https, or allow http (auth.jwt.jwks_allow_http) on a network that nobody else is on", location.Host)
+	}
+	return location, nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// maxRedirects is how many redirects of the key set's server are followed.
+const maxRedirects = 3
+
+// sameHost follows a redirect that stays on the same https host: no other is known to
+// speak for the issuer.
+func sameHost(next *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	if next.URL.Scheme != "https" || first.Scheme != "https" || next.URL.Host != first.Host {
+		return errors.New("the server redirects to another address, which is not followed; set the URL to where the key set is")
+	}
+	if len(via) > maxRedirects {
+		return fmt.Errorf("the server redirects more than %d times", maxRedirects)
+	}
+	return nil
+}
+
+func (j *JWKS) fetchFailed(ctx context.Context, err error) {
+	j.fetchErrors.Add(1)
+	j.log.WarnContext(ctx, "could not fetch the JSON Web Key Set; the keys known so far go on working", "url", j.where, "error", withoutURL(err))
+}
+
+// withoutURL is an error of a fetch without the URL, which may hold secrets.
+func withoutURL(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
+
+// Candidates returns the published keys called kid, or, for a token without a
 // kid, all of the algorithm.
 func (j *JWKS) Candidates(ctx context.Context, kid, algorithm string) ([]Key, error) {
-	var published []jwkset.JWK
-	if kid == "" {
-		all, err := j.storage.KeyReadAll(ctx)
-		if err != nil {
-			return nil, err
-		}
-		published = all
-	} else {
-		one, err := j.storage.KeyRead(ctx, kid)
-		if errors.Is(err, jwkset.ErrKeyNotFound) {
-			return nil, fmt.Errorf("the JSON Web Key Set has no key %q", kid)
-		}
-		if err != nil {
-			return nil, err
-		}
-		published = []jwkset.JWK{one}
+	keys, err := j.read(ctx, kid, algorithm)
+	if err != nil || len(keys) > 0 {
+		return keys, err
+	}
+	// This fetches the set again where it has no such key.
+	if _, err := j.storage.KeyRead(ctx, kid); errors.Is(err, jwkset.ErrKeyNotFound) {
+		return nil, fmt.Errorf("the JSON Web Key Set has no key %s", quote(kid))
+	} else if err != nil {
+		return nil, err
+	}
+	return j.read(ctx, kid, algorithm)
+}
+
+// read returns the keys as they were fetched last.
+func (j *JWKS) read(ctx context.Context, kid, algorithm string) ([]Key, error) {
+	published, err := j.storage.KeyReadAll(ctx)
+	if err != nil {
+		return nil, err
 	}
 	var keys []Key
 	for _, jwk := range published {
 		key, err := fromJWK(jwk)
-		if err == nil && key.Algorithm == algorithm {
+		if err == nil && key.Algorithm == algorithm && (kid == "" || key.ID == kid) {
 			keys = append(keys, key)
 		}
 	}
 	return keys, nil
 }
 
+// KeyStats are counts of published keys: how many of the last set are used, how many
+// of it are not understood, and fetches that failed since the start.
+type KeyStats struct{ Keys, Skipped, FetchErrors int64 }
+
+// Stats returns the counts as they are now. It is safe for concurrent use.
+func (j *JWKS) Stats() KeyStats {
+	return KeyStats{Keys: j.keys.Load(), Skipped: j.skipped.Load(), FetchErrors: j.fetchErrors.Load()}
+}
+
+// statsOf adds up the counts of the published keys among keys.
+func statsOf(keys Keys) (total KeyStats) {
+	switch source := keys.(type) {
+	case *JWKS:
+		return source.Stats()
+	case MultiKeys:
+		for _, keys := range source {
+			stats := statsOf(keys)
+			total.Keys += stats.Keys
+			total.Skipped += stats.Skipped
+			total.FetchErrors += stats.FetchErrors
+		}
+	}
+	return total
+}
+
+// errOtherUse is for keys that are understood, and are not for signatures.
+var errOtherUse = errors.New("it is not for checking signatures")
+
 // fromJWK pins the algorithm that the set names for the key, or else the usual
 // one of its type. Symmetric keys are refused: a published secret is none.
 func fromJWK(jwk jwkset.JWK) (Key, error) {
 	m := jwk.Marshal()
 	if m.USE != "" && m.USE != jwkset.UseSig {
-		return Key{}, fmt.Errorf("key %q is not for signatures", m.KID)
+		return Key{}, errOtherUse
+	}
+	if len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify) {
+		return Key{}, errOtherUse
 	}
 	public := jwk.Key()
 	if signer, ok := public.(crypto.Signer); ok {

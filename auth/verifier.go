@@ -106,6 +106,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	return p, nil
 }
 
+// KeyStats are counts of the published keys that v uses.
+func (v *Verifier) KeyStats() KeyStats { return statsOf(v.o.Keys) }
+
 // keysFor returns the keys whose pinned algorithm is the token's. It refuses tokens
 // that must not be taken without an extension (RFC 7515, 4.1.11): there are none here.
 func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
