@@ -38,6 +38,21 @@ func (a *Authenticator) Authenticate(ctx context.Context, c Credentials) (*Princ
 	return a.Logins.Authenticate(c.Login, c.Passcode)
 }
 
+// Stats are counts of an Authenticator.
+type Stats struct {
+	// Keys are counts of published keys.
+	Keys KeyStats
+}
+
+// Stats returns the counts as they are now. It is safe for concurrent use.
+func (a *Authenticator) Stats() Stats {
+	var s Stats
+	if a.Tokens != nil {
+		s.Keys = a.Tokens.KeyStats()
+	}
+	return s
+}
+
 // Refresh returns the principal of a fresh token, which has to be for the same
 // subject as the old principal.
 func (a *Authenticator) Refresh(ctx context.Context, old *Principal, token string) (*Principal, error) {

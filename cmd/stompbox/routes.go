@@ -61,7 +61,7 @@ func (s *server) metricsMux() http.Handler {
 
 func (s *server) addMetrics(mux *http.ServeMux) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics.Broker(s.broker), metrics.Relay(s.relay), metrics.Webhooks(s.webhooks...), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(metrics.Broker(s.broker), metrics.Auth(s.auth), metrics.Relay(s.relay), metrics.Webhooks(s.webhooks...), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	if s.config.Metrics.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

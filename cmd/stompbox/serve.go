@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/config"
@@ -49,6 +50,7 @@ type server struct {
 	log       *slog.Logger
 	relay     *relay.Relay
 	broker    *broker.Broker
+	auth      *auth.Authenticator
 	websocket *gateway.WebSocket
 	events    *gateway.Events
 	sockjs    *gateway.SockJS
@@ -91,6 +93,7 @@ func (s *server) setUp(ctx context.Context) error {
 		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", most, "limits.body", c.Limits.Body)
 	}
 	options := c.Broker()
+	s.auth = authenticator
 	options.Authenticator, options.Relay, options.Logger, options.Server = authenticator, s.relay, s.log, "stompbox/"+version()
 	if s.broker, err = broker.New(options); err != nil {
 		return err

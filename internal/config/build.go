@@ -45,7 +45,7 @@ func (c *Config) Authenticator(ctx context.Context, log *slog.Logger) (*auth.Aut
 		keys = append(keys, auth.StaticKeys(static))
 	}
 	if url := c.Auth.JWT.JWKSURL; url != "" {
-		set, err := auth.NewJWKS(ctx, auth.JWKSOptions{URL: url, Refresh: c.Auth.JWT.JWKSRefresh, Logger: log})
+		set, err := auth.NewJWKS(ctx, auth.JWKSOptions{URL: url, AllowHTTP: c.Auth.JWT.JWKSAllowHTTP, Refresh: c.Auth.JWT.JWKSRefresh, Logger: log})
 		if err != nil {
 			return nil, fmt.Errorf("configuration: auth.jwt.jwks_url: %w", err)
 		}

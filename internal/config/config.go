@@ -195,6 +195,7 @@ type JWT struct {
 	Keys             []Key         `mapstructure:"keys"`
 	JWKSURL          string        `mapstructure:"jwks_url"`
 	JWKSRefresh      time.Duration `mapstructure:"jwks_refresh"`
+	JWKSAllowHTTP    bool          `mapstructure:"jwks_allow_http"`
 	Issuer           string        `mapstructure:"issuer"`
 	Audience         []string      `mapstructure:"audience"`
 	Leeway           time.Duration `mapstructure:"leeway"`

@@ -1,0 +1,30 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stompbox/stompbox/auth"
+)
+
+var (
+	jwksKeysDesc    = desc("jwks_keys", "Keys of the JSON Web Key Set that are used.")
+	jwksSkippedDesc = desc("jwks_keys_skipped", "Keys of the JSON Web Key Set that are not understood; the log names them.")
+	jwksErrorsDesc  = desc("jwks_fetch_errors_total", "Fetches of the JSON Web Key Set that failed.")
+)
+
+type authCollector struct{ authenticator *auth.Authenticator }
+
+// Auth returns the metrics of a.
+func Auth(a *auth.Authenticator) prometheus.Collector { return authCollector{a} }
+
+func (c authCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+func (c authCollector) Collect(ch chan<- prometheus.Metric) {
+	send := func(d *prometheus.Desc, kind prometheus.ValueType, n int64) {
+		ch <- prometheus.MustNewConstMetric(d, kind, float64(n))
+	}
+	s := c.authenticator.Stats()
+	send(jwksKeysDesc, prometheus.GaugeValue, s.Keys.Keys)
+	send(jwksSkippedDesc, prometheus.GaugeValue, s.Keys.Skipped)
+	send(jwksErrorsDesc, prometheus.CounterValue, s.Keys.FetchErrors)
+}
