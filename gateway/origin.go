@@ -41,7 +41,7 @@ func originAllowed(r *http.Request, allowed []string) bool {
 // originNamed is originAllowed without "*": for what browsers send by themselves, any
 // page is not to be one that was named.
 func originNamed(r *http.Request, allowed []string) bool {
-	return originAllowed(r, slices.DeleteFunc(slices.Clone(allowed), func(one string) bool { return one == "*" }))
+	return originAllowed(r, slices.DeleteFunc(slices.Clone(allowed), func(origin string) bool { return origin == "*" }))
 }
 
 // LoopbackOrigins in a list of allowed origins stands for every port of this machine.

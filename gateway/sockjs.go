@@ -31,7 +31,7 @@ type SockJSOptions struct {
 	// ClientURL is where pages in iframes find sockjs-client, which only old browsers
 	// need. Default none.
 	ClientURL string
-	// MaxMessage is the largest message or request body in octets. Default as for WebSockets.
+	// MaxMessage is the largest message or request body in bytes. Default as for WebSockets.
 	MaxMessage int64
 }
 
@@ -39,12 +39,12 @@ type SockJSOptions struct {
 // xhr-polling and eventsource. Their sessions are as any others; a body that is no
 // valid UTF-8 arrives with replacement characters, as SockJS carries text.
 type SockJS struct {
-	broker   *broker.Broker
-	handler  http.Handler
-	prefix   string
-	origins  []string
-	most     int64
-	sessions running
+	broker     *broker.Broker
+	handler    http.Handler
+	prefix     string
+	origins    []string
+	maxMessage int64
+	sessions   connTracker
 
 	mu    sync.Mutex
 	gates map[string]*gate // by SockJS session id
@@ -56,7 +56,7 @@ func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
 	o.HeartBeat = cmp.Or(o.HeartBeat, 25*time.Second)
 	o.DisconnectDelay = cmp.Or(o.DisconnectDelay, 5*time.Second)
 	o.MaxMessage = cmp.Or(o.MaxMessage, defaultMaxMessage(b))
-	h := &SockJS{broker: b, prefix: o.Prefix, origins: o.AllowedOrigins, most: o.MaxMessage, gates: make(map[string]*gate)}
+	h := &SockJS{broker: b, prefix: o.Prefix, origins: o.AllowedOrigins, maxMessage: o.MaxMessage, gates: make(map[string]*gate)}
 	options := sockjs.DefaultOptions
 	options.HeartbeatDelay, options.DisconnectDelay, options.SockJSURL = o.HeartBeat, o.DisconnectDelay, o.ClientURL
 	options.CheckOrigin = func(r *http.Request) bool { return originAllowed(r, o.AllowedOrigins) }
@@ -87,7 +87,7 @@ func (h *SockJS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.most)) // the library would take half of it for all
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.maxMessage)) // the library would take half of it for all
 	if err != nil {
 		http.Error(w, "the body is too large, or did not come whole", http.StatusRequestEntityTooLarge)
 		return
@@ -99,7 +99,7 @@ func (h *SockJS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if words[2] == "websocket" {
-		w = &limitedHijacker{ResponseWriter: w, most: h.most}
+		w = &limitedHijacker{ResponseWriter: w, maxMessage: h.maxMessage}
 	}
 	g := h.gate(words[1])
 	g.open()

@@ -33,8 +33,8 @@ type EventsOptions struct {
 	Retry time.Duration
 }
 
-// mostDestinations is how many destinations one stream has.
-const mostDestinations = 32
+// maxDestinations is how many destinations one stream has.
+const maxDestinations = 32
 
 // Events is an http.Handler of server-sent events (WHATWG HTML, 9.2):
 //
@@ -46,10 +46,10 @@ const mostDestinations = 32
 type Events struct {
 	EventsOptions
 	broker  *broker.Broker
-	streams running
+	streams connTracker
 }
 
-// NewEvents returns a handler for somebody's own mux. After the broker was shut
+// NewEvents returns a handler for a mux of the embedding program. After the broker was shut
 // down, Wait returns when all its connections are closed.
 func NewEvents(b *broker.Broker, o EventsOptions) *Events {
 	o.HeartBeat = cmp.Or(o.HeartBeat, 15*time.Second)
@@ -119,8 +119,8 @@ func (e *Events) options(r *http.Request) (broker.EventFraming, broker.StreamOpt
 		}
 	}
 	o.Destinations = query["destination"]
-	if n := len(o.Destinations); n == 0 || n > mostDestinations {
-		return nil, o, problem.New(http.StatusBadRequest, "give 1 to "+strconv.Itoa(mostDestinations)+" parameters destination, such as destination=/topic/prices")
+	if n := len(o.Destinations); n == 0 || n > maxDestinations {
+		return nil, o, problem.New(http.StatusBadRequest, "give 1 to "+strconv.Itoa(maxDestinations)+" parameters destination, such as destination=/topic/prices")
 	}
 	for _, id := range []string{r.Header.Get("Last-Event-ID"), query.Get("last-event-id"), query.Get("lastEventId")} {
 		if o.LastEventID == "" {

@@ -59,7 +59,7 @@ func (f eventStream) Event(dst []byte, m *broker.Message) []byte {
 	default:
 		if !utf8.Valid(data) {
 			contentType, _ := m.Headers.Lookup(frames.ContentType)
-			event, data = EventBinary, []byte(strconv.Itoa(len(data))+" octets of "+strconv.Quote(contentType)+"; ask for format=base64 or json")
+			event, data = EventBinary, []byte(strconv.Itoa(len(data))+" bytes of "+strconv.Quote(contentType)+"; ask for format=base64 or json")
 		}
 	}
 	if event != "" && event != "message" && !strings.ContainsAny(event, "\r\n") {
@@ -114,7 +114,7 @@ func envelope(m *broker.Message) []byte {
 	}
 	data, err := json.Marshal(e)
 	if err != nil {
-		return nil // strings and octets are always JSON
+		return nil // strings and bytes are always JSON
 	}
 	return data
 }

@@ -23,7 +23,7 @@ type eventConn struct {
 	sink eventSink
 }
 
-// eventSink is what the octets go to: a connection, or one answer of several on it.
+// eventSink is what the bytes go to: a connection, or one answer of several on it.
 type eventSink interface {
 	Write(buffers [][]byte) error
 	Finish(linger time.Duration)

@@ -27,7 +27,7 @@ func (plain) Close(broker.CloseCode, string) []byte { return nil }
 // TCP serves STOMP over TCP, or over TLS when its listener does.
 type TCP struct {
 	broker *broker.Broker
-	conns  running
+	conns  connTracker
 }
 
 // TCPOptions make a [TCP]. There are none yet.

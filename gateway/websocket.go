@@ -21,7 +21,7 @@ type WebSocketOptions struct {
 	// AllowedOrigins are the origins of pages that may connect, beside those of
 	// the same host: "https://app.example", [LoopbackOrigins] or "*".
 	AllowedOrigins []string
-	// MaxMessage is the largest WebSocket message in octets; it may hold many
+	// MaxMessage is the largest WebSocket message in bytes; it may hold many
 	// STOMP frames. Default four times the largest body, and at least 1 MiB.
 	MaxMessage int64
 	// Compression offers permessage-deflate. It costs CPU and, per connection,
@@ -34,7 +34,7 @@ type WebSocket struct {
 	broker   *broker.Broker
 	options  WebSocketOptions
 	upgrader websocket.Upgrader
-	conns    running
+	conns    connTracker
 }
 
 // noWriteBuffers makes the upgrader keep no write buffer per connection: the

@@ -20,7 +20,7 @@ const (
 	finBit = 0x80
 	rsv1   = 0x40 // compressed (RFC 7692)
 
-	mostControl = 125 // octets in a control frame
+	maxControl = 125 // bytes in a control frame
 )
 
 var (
@@ -32,7 +32,7 @@ var (
 func appendWS(dst []byte, first byte, payload []byte) []byte {
 	dst = append(dst, finBit|first)
 	switch n := len(payload); {
-	case n <= mostControl:
+	case n <= maxControl:
 		dst = append(dst, byte(n))
 	case n <= 0xffff:
 		dst = append(dst, 126)
@@ -57,7 +57,7 @@ func (webSocket) Ping() []byte { return wsPing }
 
 func (webSocket) Close(code broker.CloseCode, reason string) []byte {
 	payload := binary.BigEndian.AppendUint16(nil, uint16(code))
-	payload = append(payload, cutUTF8(reason, mostControl-len(payload))...)
+	payload = append(payload, truncateUTF8(reason, maxControl-len(payload))...)
 	return appendWS(nil, opClose, payload)
 }
 
@@ -68,8 +68,8 @@ func opcode(text bool) byte {
 	return opBinary
 }
 
-// cutUTF8 cuts s to at most n octets, not inside a character.
-func cutUTF8(s string, n int) string {
+// truncateUTF8 cuts s to at most n bytes, not inside a character.
+func truncateUTF8(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

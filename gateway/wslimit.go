@@ -14,7 +14,7 @@ var errWSMessage = errors.New("gateway: a WebSocket message is larger than the l
 // reads which has no such limit.
 type limitedHijacker struct {
 	http.ResponseWriter
-	most int64
+	maxMessage int64
 }
 
 func (l *limitedHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -22,17 +22,17 @@ func (l *limitedHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return c, rw, err
 	}
-	return &limitedConn{Conn: c, most: l.most}, rw, nil
+	return &limitedConn{Conn: c, maxMessage: l.maxMessage}, rw, nil
 }
 
 // limitedConn reads the heads of the peer's frames (RFC 6455, 5.2) as they pass, and
 // fails at the one that makes a message too large.
 type limitedConn struct {
 	net.Conn
-	most    int64
-	message int64  // octets of the message so far
-	skip    int64  // octets of the frame that are to pass
-	head    []byte // of the next frame, as far as it came
+	maxMessage int64
+	message    int64  // bytes of the message so far
+	skip       int64  // bytes of the frame that are to pass
+	head       []byte // of the next frame, as far as it came
 }
 
 func (c *limitedConn) Read(p []byte) (int, error) {
@@ -81,7 +81,7 @@ func (c *limitedConn) frame() bool {
 		if opcode != 0 {
 			c.message = 0
 		}
-		if length > c.most-c.message {
+		if length > c.maxMessage-c.message {
 			return false
 		}
 		c.message += length

@@ -135,15 +135,15 @@ func (r request) maySubscribe(name string) bool {
 	return err == nil && r.principal.Permissions.MaySubscribe(p)
 }
 
-// number reads a query parameter from 1 to most, which is also its default.
-func (r request) number(name string, most int) (int, error) {
+// number reads a query parameter from 1 to limit, which is also its default.
+func (r request) number(name string, limit int) (int, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
-		return most, nil
+		return limit, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > most {
-		return 0, problem.New(http.StatusBadRequest, "the parameter "+name+" has to be 1 to "+strconv.Itoa(most))
+	if err != nil || n < 1 || n > limit {
+		return 0, problem.New(http.StatusBadRequest, "the parameter "+name+" has to be 1 to "+strconv.Itoa(limit))
 	}
 	return n, nil
 }

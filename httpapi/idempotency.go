@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// mostKey is the longest Idempotency-Key in octets.
-	mostKey = 255
+	// maxKey is the longest Idempotency-Key in bytes.
+	maxKey = 255
 	// sendingFor is how long a request that died may still be at it, before another
 	// one with its key takes its place.
 	sendingFor = 30 * time.Second
@@ -26,28 +26,28 @@ const (
 	settleTimeout = 5 * time.Second
 )
 
-// onceRecord is what all nodes know of a request with an Idempotency-Key.
-type onceRecord struct {
-	Print  string          `json:"print"`            // of what was to be sent
-	Until  int64           `json:"until,omitempty"`  // Unix time up to which it may still be at it
-	Answer json.RawMessage `json:"answer,omitempty"` // where it was sent
+// idempotencyRecord is what all nodes know of a request with an Idempotency-Key.
+type idempotencyRecord struct {
+	Fingerprint string          `json:"print"`            // of what was to be sent
+	Until       int64           `json:"until,omitempty"`  // Unix time up to which it may still be at it
+	Answer      json.RawMessage `json:"answer,omitempty"` // where it was sent
 }
 
 // replayed is an answer that was given before.
 type replayed struct{ json.RawMessage }
 
-// sendOnce sends what a key was not used for before, and else answers as at first.
+// sendIdempotent sends what a key was not used for before, and else answers as at first.
 // Where it is not known whether a request with the key was sent, it is sent again:
 // under the same dedup ids, by which what is stored is stored once.
-func (a *api) sendOnce(ctx context.Context, r request, keys []string, text []byte, all []broker.Outgoing) (any, error) {
+func (a *api) sendIdempotent(ctx context.Context, r request, keys []string, text []byte, all []broker.Outgoing) (any, error) {
 	if a.Records == nil {
 		return nil, problem.New(http.StatusNotImplemented, "this server keeps no records of idempotency keys")
 	}
-	if len(keys) > 1 || len(keys[0]) == 0 || len(keys[0]) > mostKey {
-		return nil, problem.New(http.StatusBadRequest, fmt.Sprintf("the Idempotency-Key has to be one of 1 to %d octets", mostKey))
+	if len(keys) > 1 || len(keys[0]) == 0 || len(keys[0]) > maxKey {
+		return nil, problem.New(http.StatusBadRequest, fmt.Sprintf("the Idempotency-Key has to be one of 1 to %d bytes", maxKey))
 	}
 	key := hash([]byte(r.principal.Name + "\x00" + keys[0]))
-	record := onceRecord{Print: hash(text), Until: time.Now().Add(sendingFor).Unix()}
+	record := idempotencyRecord{Fingerprint: hash(text), Until: time.Now().Add(sendingFor).Unix()}
 	revision, earlier, err := a.claim(ctx, key, record)
 	if err != nil || earlier != nil {
 		return earlier, err
@@ -58,12 +58,12 @@ func (a *api) sendOnce(ctx context.Context, r request, keys []string, text []byt
 		}
 	}
 	answer, failure := a.sendNow(ctx, r, all)
-	a.settle(ctx, key, revision, record.Print, answer, failure)
+	a.settle(ctx, key, revision, record.Fingerprint, answer, failure)
 	return answer, failure
 }
 
 // claim takes a key for this request, or returns what became of an earlier one.
-func (a *api) claim(ctx context.Context, key string, record onceRecord) (revision uint64, earlier any, err error) {
+func (a *api) claim(ctx context.Context, key string, record idempotencyRecord) (revision uint64, earlier any, err error) {
 	mine, err := json.Marshal(record)
 	if err != nil {
 		return 0, nil, err
@@ -73,12 +73,12 @@ func (a *api) claim(ctx context.Context, key string, record onceRecord) (revisio
 		return 0, nil, err
 	}
 	if last > 0 {
-		var old onceRecord
+		var old idempotencyRecord
 		if err := json.Unmarshal(text, &old); err != nil {
 			return 0, nil, err
 		}
 		switch {
-		case old.Print != record.Print:
+		case old.Fingerprint != record.Fingerprint:
 			return 0, nil, problem.New(http.StatusUnprocessableEntity, "the Idempotency-Key was used for another request; use a new one for each")
 		case old.Answer != nil:
 			return 0, replayed{old.Answer}, nil
@@ -95,8 +95,8 @@ func (a *api) claim(ctx context.Context, key string, record onceRecord) (revisio
 
 // settle notes what became of a request, so that others with its key hear the same. A
 // request of which nothing was sent, or of which that is not known, may be tried again.
-func (a *api) settle(ctx context.Context, key string, revision uint64, print string, answer any, failure error) {
-	record := onceRecord{Print: print}
+func (a *api) settle(ctx context.Context, key string, revision uint64, fingerprint string, answer any, failure error) {
+	record := idempotencyRecord{Fingerprint: fingerprint}
 	if failure == nil {
 		text, err := json.Marshal(answer)
 		if err != nil {

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// mostRates is how many users' rates are remembered before those are forgotten that
+// maxRates is how many users' rates are remembered before those are forgotten that
 // have sent nothing for a second.
-const mostRates = 10_000
+const maxRates = 10_000
 
 // sendRates hold each user to the messages a second that a connection may send, as
 // who sends over HTTP has none. It is safe for concurrent use.
@@ -26,24 +26,24 @@ func (s *sendRates) allow(user string, n, perSecond int) bool {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one := s.byUser[user]
-	if one == nil {
+	limiter := s.byUser[user]
+	if limiter == nil {
 		s.forgetIdle(now)
-		one = rate.NewLimiter(rate.Limit(perSecond), perSecond)
+		limiter = rate.NewLimiter(rate.Limit(perSecond), perSecond)
 		if s.byUser == nil {
 			s.byUser = make(map[string]*rate.Limiter)
 		}
-		s.byUser[user] = one
+		s.byUser[user] = limiter
 	}
-	return one.AllowN(now, n)
+	return limiter.AllowN(now, n)
 }
 
 func (s *sendRates) forgetIdle(now time.Time) {
-	if len(s.byUser) < mostRates {
+	if len(s.byUser) < maxRates {
 		return
 	}
-	for user, one := range s.byUser {
-		if one.TokensAt(now) >= float64(one.Burst()) {
+	for user, limiter := range s.byUser {
+		if limiter.TokensAt(now) >= float64(limiter.Burst()) {
 			delete(s.byUser, user)
 		}
 	}

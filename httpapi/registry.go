@@ -11,8 +11,8 @@ import (
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
-// mostListed is how many entries one answer lists.
-const mostListed = 1000
+// maxListed is how many entries one answer lists.
+const maxListed = 1000
 
 // userList is the answer to GET /api/users and GET /api/presence.
 type userList struct {
@@ -22,7 +22,7 @@ type userList struct {
 }
 
 func (a *api) users(ctx context.Context, r request) (any, error) {
-	limit, err := r.number("limit", mostListed)
+	limit, err := r.number("limit", maxListed)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (a *api) user(ctx context.Context, r request) (any, error) {
 }
 
 func (a *api) destinations(ctx context.Context, r request) (any, error) {
-	limit, err := r.number("limit", mostListed)
+	limit, err := r.number("limit", maxListed)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (a *api) destinations(ctx context.Context, r request) (any, error) {
 }
 
 // mayKnow reports whether the principal may know of a destination: those of users,
-// which nobody else can subscribe to, are known to who can send to them.
+// which no other user can subscribe to, are known to who can send to them.
 func (r request) mayKnow(destination string) bool {
 	if strings.HasPrefix(destination, "/user/") {
 		return r.principal.Permissions.MaySend(destination)
@@ -102,8 +102,8 @@ func (a *api) presence(ctx context.Context, r request) (any, error) {
 	return userList{Users: page.Items, Missing: page.Missing}, nil
 }
 
-// mostReason is the longest reason of a disconnection in octets.
-const mostReason = 200
+// maxReason is the longest reason of a disconnection in bytes.
+const maxReason = 200
 
 // disconnect ends the sessions of a user, or one of them.
 func (a *api) disconnect(ctx context.Context, r request) (any, error) {
@@ -112,8 +112,8 @@ func (a *api) disconnect(ctx context.Context, r request) (any, error) {
 		return nil, problem.New(http.StatusForbidden, "no send permission for "+permission)
 	}
 	reason := query.Get("reason")
-	if len(reason) > mostReason {
-		return nil, problem.New(http.StatusBadRequest, "the parameter reason may have "+strconv.Itoa(mostReason)+" octets")
+	if len(reason) > maxReason {
+		return nil, problem.New(http.StatusBadRequest, "the parameter reason may have "+strconv.Itoa(maxReason)+" bytes")
 	}
 	if reason == "" {
 		reason = "the session was ended by the application"

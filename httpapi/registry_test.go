@@ -108,9 +108,9 @@ func TestRegistryAnswersForAllNodes(t *testing.T) {
 	require.NotContains(t, body, "/topic/chat")
 	status, _ = get("eve", little, "/api/presence?destination=/topic/chat.lobby")
 	require.Equal(t, http.StatusForbidden, status)
-	for _, bad := range []string{"/api/presence", "/api/presence?destination=/topic/*", "/api/presence?destination=/queue/a", "/api/users?limit=0", "/api/users?limit=x"} {
-		status, body = get("admin", auth.Grants{}, bad)
-		require.Equal(t, http.StatusBadRequest, status, bad)
+	for _, path := range []string{"/api/presence", "/api/presence?destination=/topic/*", "/api/presence?destination=/queue/a", "/api/users?limit=0", "/api/users?limit=x"} {
+		status, body = get("admin", auth.Grants{}, path)
+		require.Equal(t, http.StatusBadRequest, status, path)
 		require.Contains(t, body, "the parameter")
 	}
 }

@@ -40,13 +40,13 @@ func (a *api) send(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if most := a.broker.Limits().MessageRate; !a.rates.allow(r.principal.Name, len(all), most) {
-		p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("more than %d messages a second", most))
+	if limit := a.broker.Limits().MessageRate; !a.rates.allow(r.principal.Name, len(all), limit) {
+		p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("more than %d messages a second", limit))
 		p.Code = broker.CodeMessageRate
 		return nil, p
 	}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
-		return a.sendOnce(ctx, r, keys, text, all)
+		return a.sendIdempotent(ctx, r, keys, text, all)
 	}
 	return a.sendNow(ctx, r, all)
 }
@@ -56,12 +56,12 @@ func (a *api) readJSON(r request) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, problem.New(http.StatusUnsupportedMediaType, "the Content-Type has to be application/json")
 	}
-	most := 2 * int64(a.broker.Limits().MaxTransactionBytes) // of which some is base64, names and escapes
-	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, most))
+	limit := 2 * int64(a.broker.Limits().MaxTransactionBytes) // of which some is base64, names and escapes
+	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than the limit of %d octets", most))
+		return nil, problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than the limit of %d bytes", limit))
 	case err != nil:
 		return nil, problem.New(http.StatusBadRequest, "the request ended early")
 	}
@@ -122,9 +122,9 @@ func sendProblem(err error) *problem.Details {
 	}
 	p := problem.Of(e)
 	p.Code = e.Code
-	var one *broker.SendError
-	if errors.As(err, &one) {
-		p.Index = &one.Index
+	var failed *broker.SendError
+	if errors.As(err, &failed) {
+		p.Index = &failed.Index
 	}
 	return p
 }

@@ -195,32 +195,32 @@ func TestAnIdempotencyKeySendsOnce(t *testing.T) {
 	a := test.Start(t, test.Options{NATSPort: -1})
 	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL()})
 	grants := auth.Grants{Send: []string{"/topic/**", "/queue/**", "/app/**"}}
-	one, two := newPoster(t, a, "shop", grants), newPoster(t, b, "shop", grants)
+	first, second := newPoster(t, a, "shop", grants), newPoster(t, b, "shop", grants)
 	reader := test.Dial(t, a).Connect()
 	reader.Subscribe("t", "/topic/a")
 
 	const hello = `{"destination":"/topic/a","body":"hello"}`
-	require.Equal(t, answer{Status: 200, Sent: 1}, one.send(hello, "Idempotency-Key", "k1"))
-	require.Equal(t, answer{Status: 200, Sent: 1, Replayed: true}, two.send(hello, "Idempotency-Key", "k1"), "another node knows")
+	require.Equal(t, answer{Status: 200, Sent: 1}, first.send(hello, "Idempotency-Key", "k1"))
+	require.Equal(t, answer{Status: 200, Sent: 1, Replayed: true}, second.send(hello, "Idempotency-Key", "k1"), "another node knows")
 	reader.Message("hello")
-	require.Equal(t, 422, two.send(`{"destination":"/topic/a","body":"other"}`, "Idempotency-Key", "k1").Status)
+	require.Equal(t, 422, second.send(`{"destination":"/topic/a","body":"other"}`, "Idempotency-Key", "k1").Status)
 	require.Equal(t, 200, newPoster(t, a, "other", grants).send(hello, "Idempotency-Key", "k1").Status, "keys are each principal's own")
 	reader.Message("hello")
 	for _, wrong := range []string{"", strings.Repeat("x", 256)} {
-		require.Equal(t, 400, one.send(hello, "Idempotency-Key", wrong).Status)
+		require.Equal(t, 400, first.send(hello, "Idempotency-Key", wrong).Status)
 	}
 	// What was not sent may be tried again.
-	require.Equal(t, 503, one.send(`{"destination":"/app/late","body":"x"}`, "Idempotency-Key", "k2").Status)
+	require.Equal(t, 503, first.send(`{"destination":"/app/late","body":"x"}`, "Idempotency-Key", "k2").Status)
 	server := test.Dial(t, a).Connect()
 	server.Subscribe("app", "/app/late")
-	require.Equal(t, 200, one.send(`{"destination":"/app/late","body":"x"}`, "Idempotency-Key", "k2").Status)
+	require.Equal(t, 200, first.send(`{"destination":"/app/late","body":"x"}`, "Idempotency-Key", "k2").Status)
 	server.Message("x")
 
 	// Many at once, on both nodes: one sends, the others hear so or come too early.
 	var wait sync.WaitGroup
 	for i := range 20 {
 		wait.Go(func() {
-			p := []*poster{one, two}[i%2]
+			p := []*poster{first, second}[i%2]
 			got := p.send(`{"messages":[{"destination":"/topic/a","body":"once"},{"destination":"/queue/a","body":"q"}]}`, "Idempotency-Key", "k3")
 			if got.Status != 409 && (got.Status != 200 || got.Sent != 2) {
 				t.Errorf("%+v", got)

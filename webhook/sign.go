@@ -35,7 +35,7 @@ func sign(h http.Header, secrets [][]byte, id string, now time.Time, body []byte
 }
 
 // ParseSecret reads a secret as the specification spells it, whsec_ and base64,
-// or takes its octets as they are.
+// or takes its bytes as they are.
 func ParseSecret(text string) ([]byte, error) {
 	encoded, ok := strings.CutPrefix(text, "whsec_")
 	if !ok {

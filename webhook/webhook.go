@@ -28,7 +28,7 @@ type Options struct {
 	// URL is where requests are posted to: http or https, which beyond one's own
 	// network it should be.
 	URL string
-	// Secret signs them; at least 24 octets.
+	// Secret signs them; at least 24 bytes.
 	Secret []byte
 	// PreviousSecret signs them too, while receivers change from it to Secret. Empty:
 	// there is none.
@@ -70,7 +70,7 @@ func (o *Options) secrets() [][]byte {
 	return [][]byte{o.Secret, o.PreviousSecret}
 }
 
-// minSecret is what the specification of the signature asks for, in octets.
+// minSecret is what the specification of the signature asks for, in bytes.
 const minSecret = 24
 
 // Webhook has an HTTP server answer requests to /app: each is posted to a URL as JSON,
@@ -105,7 +105,7 @@ func New(b *broker.Broker, o Options) (*Webhook, error) {
 	}
 	for _, secret := range o.secrets() {
 		if len(secret) < minSecret {
-			return nil, fmt.Errorf("webhook %q: the secret has %d octets; it needs at least %d (try: openssl rand -base64 %d)", o.Name, len(secret), minSecret, minSecret)
+			return nil, fmt.Errorf("webhook %q: the secret has %d bytes; it needs at least %d (try: openssl rand -base64 %d)", o.Name, len(secret), minSecret, minSecret)
 		}
 	}
 	w := &Webhook{Options: o, broker: b, shown: at.Redacted(), slots: make(chan struct{}, o.MaxInFlight)}

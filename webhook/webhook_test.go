@@ -253,7 +253,7 @@ func TestAWebhookThatCannotWorkIsNotMade(t *testing.T) {
 	for says, o := range map[string]webhook.Options{
 		"not an http or https URL": {URL: "ftp://x", Secret: []byte(hookSecret)},
 		"needs at least 24":        {URL: "http://127.0.0.1/", Secret: []byte("short")},
-		"secret has 3 octets":      {URL: "http://127.0.0.1/", Secret: []byte(hookSecret), PreviousSecret: []byte("old")},
+		"secret has 3 bytes":       {URL: "http://127.0.0.1/", Secret: []byte(hookSecret), PreviousSecret: []byte("old")},
 		"send pattern":             {URL: "http://127.0.0.1/", Secret: []byte(hookSecret), Grants: auth.Grants{Send: []string{"topic"}}},
 	} {
 		_, err := webhook.New(nil, o)

@@ -23,7 +23,7 @@ type Message struct {
 	Headers     map[string]string `json:"headers"`
 	// Body is text, which is sent as it is, or any other value, which is sent as JSON.
 	Body json.RawMessage `json:"body"`
-	// Base64 is in place of Body for octets that are no text.
+	// Base64 is in place of Body for bytes that are no text.
 	Base64 string `json:"body_base64"`
 }
 
@@ -41,11 +41,11 @@ func (m *Message) Content() (frames.Headers, []byte, error) {
 	case m.Base64 != "" && m.Body != nil:
 		return nil, nil, errors.New("body and body_base64 are two bodies; use one")
 	case m.Base64 != "":
-		octets, err := base64.StdEncoding.DecodeString(m.Base64)
+		decoded, err := base64.StdEncoding.DecodeString(m.Base64)
 		if err != nil {
 			return nil, nil, errors.New("body_base64 is not base64 (RFC 4648, 4)")
 		}
-		body, isJSON = octets, false
+		body, isJSON = decoded, false
 	case m.Body == nil:
 		isJSON = false
 	case m.Body[0] == '"':

@@ -97,15 +97,15 @@ func (c *Client) Send(command string, pairs ...string) {
 	c.Raw(string(frames.Append(nil, f, c.version)))
 }
 
-// Raw sends octets as they are.
-func (c *Client) Raw(octets string) {
+// Raw sends bytes as they are.
+func (c *Client) Raw(text string) {
 	c.t.Helper()
-	_, err := io.WriteString(c.conn, octets)
+	_, err := io.WriteString(c.conn, text)
 	require.NoError(c.t, err)
 }
 
 // TryRaw is Raw for goroutines: it returns the error.
-func (c *Client) TryRaw(octets []byte) (int, error) { return c.conn.Write(octets) }
+func (c *Client) TryRaw(p []byte) (int, error) { return c.conn.Write(p) }
 
 // Next returns the next frame.
 func (c *Client) Next() (*frames.Frame, error) {
