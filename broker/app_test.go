@@ -209,7 +209,7 @@ func TestShutdownWaitsForHandlers(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})
 	begun, ended := make(chan struct{}), make(chan error, 1)
-	require.NoError(t, n.Broker.Handle("/app/slow", func(ctx context.Context, r broker.Request) (*broker.Reply, error) {
+	require.NoError(t, n.Broker.Handle("/app/slow", func(ctx context.Context, _ broker.Request) (*broker.Reply, error) {
 		close(begun)
 		for !n.Broker.Draining() || n.Broker.Stats().Sessions > 0 {
 			time.Sleep(time.Millisecond)

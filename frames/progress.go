@@ -22,12 +22,16 @@ func (s span) valueIn(data []byte) []byte { return data[s.value:s.valueEnd] }
 // trim leaves out the padding that 1.0 clients put around names and values.
 func (s *span) trim(data []byte) {
 	isPad := func(i int32) bool { return data[i] == ' ' || data[i] == '\t' }
-	for ; s.name < s.nameEnd && isPad(s.name); s.name++ {
+	for s.name < s.nameEnd && isPad(s.name) {
+		s.name++
 	}
-	for ; s.name < s.nameEnd && isPad(s.nameEnd-1); s.nameEnd-- {
+	for s.name < s.nameEnd && isPad(s.nameEnd-1) {
+		s.nameEnd--
 	}
-	for ; s.value < s.valueEnd && isPad(s.value); s.value++ {
+	for s.value < s.valueEnd && isPad(s.value) {
+		s.value++
 	}
-	for ; s.value < s.valueEnd && isPad(s.valueEnd-1); s.valueEnd-- {
+	for s.value < s.valueEnd && isPad(s.valueEnd-1) {
+		s.valueEnd--
 	}
 }

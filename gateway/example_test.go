@@ -33,7 +33,7 @@ func ExampleNewWebSocket() {
 	if err != nil {
 		panic(err)
 	}
-	defer b.Shutdown(context.Background())
+	defer func() { _ = b.Shutdown(context.Background()) }()
 	mux := http.NewServeMux()
 	mux.Handle("/ws", gateway.NewWebSocket(b, gateway.WebSocketOptions{}))
 

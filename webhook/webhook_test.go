@@ -88,7 +88,7 @@ func TestAWebhookAnswersRequests(t *testing.T) {
 				case p.Body == "too much":
 					_, _ = io.WriteString(w, `{"messages":[{"destination":"/topic/secret","body":"x"}],"reply":{"body":"done"}}`)
 				case p.Base64 != nil:
-					_, _ = fmt.Fprintf(w, `{"reply":{"body":%q}}`, fmt.Sprint(p.Base64))
+					_, _ = fmt.Fprintf(w, `{"reply":{"body":"%v"}}`, p.Base64)
 				default:
 					_, _ = fmt.Fprintf(w, `{"reply":{"headers":{"price":"3"},"body":{"for":%q,"wanted":%v,"note":%q}},
 						"messages":[{"destination":"/topic/orders","body":"one more"},{"destination":"/user/%s/queue/notes","body":"thanks"}]}`, p.User, p.WantsReply, p.Headers["note"], p.User)
@@ -170,7 +170,7 @@ func TestAWebhookThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})
 	var healthy atomic.Bool
-	server := hookServer(t, func(w http.ResponseWriter, p posted) {
+	server := hookServer(t, func(w http.ResponseWriter, _ posted) {
 		if !healthy.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -207,7 +207,7 @@ func TestAWebhookTakesNoMoreThanItShould(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})
 	hold := make(chan struct{})
-	server := hookServer(t, func(w http.ResponseWriter, p posted) {
+	server := hookServer(t, func(w http.ResponseWriter, _ posted) {
 		<-hold
 		_, _ = io.WriteString(w, `{"reply":{"body":"done"}}`)
 	})

@@ -55,11 +55,11 @@ func TestNoImportRunsUpwards(t *testing.T) {
 			ImportPath string
 			Imports    []string
 		}
-		if err := packages.Decode(&p); errors.Is(err, io.EOF) {
+		err := packages.Decode(&p)
+		if errors.Is(err, io.EOF) {
 			break
-		} else {
-			require.NoError(t, err)
 		}
+		require.NoError(t, err)
 		path := strings.TrimPrefix(p.ImportPath, module+"/")
 		floor := floorOf(path)
 		if floor < 0 {
