@@ -34,7 +34,7 @@ lint: ## gofmt, go vet, staticcheck, errcheck, bodyclose and revive
 fuzz: ## each fuzz target for 20 seconds
 	go test ./frames -run '^$$' -fuzz '^FuzzDecode$$' -fuzztime 20s
 	go test ./frames -run '^$$' -fuzz '^FuzzRoundTrip$$' -fuzztime 20s
-	go test ./auth -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 20s
+	go test ./destination -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 20s
 	go test ./relay -run '^$$' -fuzz '^FuzzSubject$$' -fuzztime 20s
 
 bench: build ## the figures of docs/performance.md

@@ -3,6 +3,8 @@ package auth
 import (
 	"fmt"
 	"strings"
+
+	"github.com/stompbox/stompbox/destination"
 )
 
 // Grants are permissions as a configuration or a token spells them: patterns of
@@ -33,7 +35,7 @@ func (g Grants) Empty() bool { return len(g.Send)+len(g.Subscribe)+len(g.Serve) 
 // Permissions are Grants made ready for one principal. The zero Permissions
 // deny everything. They are immutable and safe for concurrent use.
 type Permissions struct {
-	send, subscribe, serve []Pattern
+	send, subscribe, serve []destination.Pattern
 }
 
 // NewPermissions compiles grants for the principal called user. It returns an
@@ -43,10 +45,10 @@ func NewPermissions(grants Grants, user string) (Permissions, error) {
 	for _, kind := range []struct {
 		name string
 		from []string
-		to   *[]Pattern
+		to   *[]destination.Pattern
 	}{{"send", grants.Send, &p.send}, {"subscribe", grants.Subscribe, &p.subscribe}, {"serve", grants.Serve, &p.serve}} {
 		for _, text := range kind.from {
-			pattern, err := ParsePattern(strings.ReplaceAll(text, "{user}", EscapeSegment(user)))
+			pattern, err := destination.ParsePattern(strings.ReplaceAll(text, "{user}", destination.EscapeSegment(user)))
 			if err != nil {
 				return Permissions{}, fmt.Errorf("%s pattern %q: %w", kind.name, text, err)
 			}
@@ -60,7 +62,7 @@ func NewPermissions(grants Grants, user string) (Permissions, error) {
 func (p Permissions) MaySend(destination string) bool { return matchAny(p.send, destination) }
 
 // MaySendSome reports whether a SEND to some destination of a pattern is granted.
-func (p Permissions) MaySendSome(of Pattern) bool {
+func (p Permissions) MaySendSome(of destination.Pattern) bool {
 	for i := range p.send {
 		if p.send[i].Overlaps(of) {
 			return true
@@ -71,21 +73,23 @@ func (p Permissions) MaySendSome(of Pattern) bool {
 
 // MaySubscribe reports whether a SUBSCRIBE to the whole of pattern is granted.
 // One grant has to contain it all.
-func (p Permissions) MaySubscribe(pattern Pattern) bool { return containAny(p.subscribe, pattern) }
+func (p Permissions) MaySubscribe(pattern destination.Pattern) bool {
+	return containAny(p.subscribe, pattern)
+}
 
 // MayServe reports whether the principal may answer requests to the whole of pattern.
-func (p Permissions) MayServe(pattern Pattern) bool { return containAny(p.serve, pattern) }
+func (p Permissions) MayServe(pattern destination.Pattern) bool { return containAny(p.serve, pattern) }
 
-func matchAny(granted []Pattern, destination string) bool {
+func matchAny(granted []destination.Pattern, dest string) bool {
 	for i := range granted {
-		if granted[i].Match(destination) {
+		if granted[i].Match(dest) {
 			return true
 		}
 	}
 	return false
 }
 
-func containAny(granted []Pattern, asked Pattern) bool {
+func containAny(granted []destination.Pattern, asked destination.Pattern) bool {
 	for i := range granted {
 		if granted[i].Contains(asked) {
 			return true
@@ -93,26 +97,3 @@ func containAny(granted []Pattern, asked Pattern) bool {
 	}
 	return false
 }
-
-// EscapeSegment returns a principal's name as the one segment that it is in a
-// destination: '/' and '%', and the wildcards '*' and '>', are percent-encoded.
-func EscapeSegment(name string) string {
-	if !strings.ContainsAny(name, "/%*>") {
-		return name
-	}
-	return segmentEscapes.Replace(name)
-}
-
-// UnescapeSegment returns the principal's name that a segment stands for. A
-// percent sign that begins no escape stands for itself.
-func UnescapeSegment(segment string) string {
-	if !strings.Contains(segment, "%") {
-		return segment
-	}
-	return segmentUnescapes.Replace(segment)
-}
-
-var (
-	segmentEscapes   = strings.NewReplacer("/", "%2F", "%", "%25", "*", "%2A", ">", "%3E")
-	segmentUnescapes = strings.NewReplacer("%2F", "/", "%2f", "/", "%25", "%", "%2A", "*", "%2a", "*", "%3E", ">", "%3e", ">")
-)

@@ -97,8 +97,8 @@ func (s *Session) holder(command, id string, sub *subscription) (*subscription, 
 // ack removes what was acknowledged from its queue. With an answer it resolves
 // that once the store has confirmed all of it.
 func (s *Session) ack(sub *subscription, id string, a *answer) {
-	var one [1]*Delivery
-	var taken []*Delivery
+	var one [1]*delivery
+	var taken []*delivery
 	s.mu.Lock()
 	if sub.ack == ackClient {
 		taken, _ = sub.unacked.takeUpTo(id)
@@ -110,7 +110,7 @@ func (s *Session) ack(sub *subscription, id string, a *answer) {
 	done := a.onceAll(len(taken))
 	for _, d := range taken {
 		if d.reader != nil {
-			d.reader.Ack(d, done)
+			d.reader.Ack(d.Delivery, done)
 		} else if done != nil {
 			done(nil)
 		}

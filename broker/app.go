@@ -6,28 +6,13 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
-// AppRelay is what a [Relay] also implements where requests reach app servers
-// elsewhere: those of other nodes, and programs that speak its own protocol. It is
-// safe for concurrent use.
-type AppRelay interface {
-	// Serve takes part in answering requests for a pattern: take is called with some
-	// of them, and reports whether somebody here has taken the request. It does so
-	// until stop was called.
-	Serve(pattern string, take func(*Message) bool) (stop func(), err error)
-	// Request hands a request to one app server elsewhere and calls done once: with
-	// nil when it was taken, with an answer too where that came with it, or with an
-	// error that wraps [ErrNoAppServer] or [ErrUnavailable].
-	Request(m *Message, done func(answer *Message, err error))
-}
-
-// ErrNoAppServer says that nobody serves a destination.
-var ErrNoAppServer = errors.New("no app server serves it")
-
 const (
-	appPrefix = "/app/"
+
 	// errorsDestination is where a session hears of requests that failed (Spring's
 	// convention).
 	errorsDestination = "/user/queue/errors"
@@ -53,8 +38,8 @@ const mostAttempts = 5
 // checkReplyTo refuses a reply-to of a request that is not the session's own: an app
 // server would answer there with what it may and the client may not.
 func checkReplyTo(f *frames.Frame) error {
-	if value, ok := f.Headers.Lookup(HeaderReplyTo); ok && !strings.HasPrefix(value, tempQueuePrefix) {
-		return errorf(CodeBadHeader, "reply-to %q: a request is answered to %s<name>", value, tempQueuePrefix)
+	if value, ok := f.Headers.Lookup(HeaderReplyTo); ok && !strings.HasPrefix(value, destination.TempQueuePrefix) {
+		return errorf(CodeBadHeader, "reply-to %q: a request is answered to %s<name>", value, destination.TempQueuePrefix)
 	}
 	return nil
 }
@@ -62,7 +47,7 @@ func checkReplyTo(f *frames.Frame) error {
 // route gives a request to whom it is for: a handler or an app server of this node
 // or else one elsewhere. It calls taken once, when that is decided: with nil when one
 // has it or its sender's session was told why not, else with the reason.
-func (b *Broker) route(m *Message, taken func(error)) {
+func (b *Broker) route(m *driver.Message, taken func(error)) {
 	b.counters.requests.Add(1)
 	if !b.requests.expect(m, b.clock.now()+int64(b.appTimeout)) {
 		taken(b.failRequest(m, CodeAppBusy, "too many requests wait for an answer"))
@@ -73,7 +58,7 @@ func (b *Broker) route(m *Message, taken func(error)) {
 		return
 	}
 	q := b.queues.serving(m.Key)
-	if q != nil && q.offer(&Delivery{Message: m, Count: 1}) {
+	if q != nil && q.offer(newDelivery(m, 1)) {
 		taken(nil)
 		return
 	}
@@ -82,7 +67,7 @@ func (b *Broker) route(m *Message, taken func(error)) {
 
 // routeElsewhere gives a request to another node or service. Busy says that there are
 // app servers here, which have no room.
-func (b *Broker) routeElsewhere(m *Message, busy bool, taken func(error)) {
+func (b *Broker) routeElsewhere(m *driver.Message, busy bool, taken func(error)) {
 	none := func() error {
 		if busy {
 			return b.failRequest(m, CodeAppBusy, "the app servers of "+m.Key+" have more requests than they can take")
@@ -93,9 +78,9 @@ func (b *Broker) routeElsewhere(m *Message, busy bool, taken func(error)) {
 		taken(none())
 		return
 	}
-	b.apps.Request(m, func(answer *Message, err error) {
+	b.apps.Request(m, func(answer *driver.Message, err error) {
 		switch {
-		case errors.Is(err, ErrNoAppServer):
+		case errors.Is(err, driver.ErrNoAppServer):
 			taken(none())
 		case err != nil:
 			b.log.Warn("a request could not be handed on", "destination", m.Key, "session", m.Session, "error", err)
@@ -110,7 +95,7 @@ func (b *Broker) routeElsewhere(m *Message, busy bool, taken func(error)) {
 }
 
 // answer sends the answer to a request, where its sender asked for one.
-func (b *Broker) answer(m *Message, headers frames.Headers, body []byte) {
+func (b *Broker) answer(m *driver.Message, headers frames.Headers, body []byte) {
 	to, ok := m.Headers.Lookup(HeaderReplyTo)
 	if !ok {
 		return
@@ -119,13 +104,13 @@ func (b *Broker) answer(m *Message, headers frames.Headers, body []byte) {
 	if id, ok := m.Headers.Lookup(HeaderCorrelationID); ok {
 		kept = kept.With(HeaderCorrelationID, id)
 	}
-	_ = b.publish(&Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body})
+	_ = b.publish(&driver.Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body})
 }
 
 // failRequest tells who sent a request that it failed: where the answer was to
 // come, or else on the session's /user/queue/errors. Where there is no session it
 // returns the error for whoever can tell.
-func (b *Broker) failRequest(m *Message, code Code, why string) error {
+func (b *Broker) failRequest(m *driver.Message, code Code, why string) error {
 	b.counters.requestsFailed.Add(1)
 	if _, ok := m.Headers.Lookup(HeaderReplyTo); ok {
 		b.answer(m, failureHeaders(m.Key, code, why), []byte(why))
@@ -140,7 +125,7 @@ func (b *Broker) failRequest(m *Message, code Code, why string) error {
 
 // fail is failRequest for a request that somebody had already: where there is nobody
 // to tell, the log has it.
-func (b *Broker) fail(m *Message, code Code, why string) {
+func (b *Broker) fail(m *driver.Message, code Code, why string) {
 	if err := b.failRequest(m, code, why); err != nil {
 		b.log.Warn("a request failed, and there is no session to tell", "destination", m.Key, "user", m.User, "code", string(code), "error", why)
 	}
@@ -153,8 +138,8 @@ func (b *Broker) tellFailure(to origin, failed, correlation string, code Code, w
 	if correlation != "" {
 		headers = headers.With(HeaderCorrelationID, correlation)
 	}
-	_ = b.publish(&Message{
-		ID: b.nextID(), Destination: errorsDestination, Key: userKey(to.principal.Name, errorsDestination), ToSession: to.session,
+	_ = b.publish(&driver.Message{
+		ID: b.nextID(), Destination: errorsDestination, Key: destination.UserKey(to.principal.Name, errorsDestination), ToSession: to.session,
 		Timestamp: time.Now().UnixMilli(), Headers: headers, Body: []byte(why),
 	})
 }
@@ -178,7 +163,7 @@ func (s *Session) serveOrAsk(sub *subscription, f *frames.Frame) error {
 		}
 		sub.consumer = &consumer{prefetch: prefetch, app: true}
 		return nil
-	case auth.HasWildcard(sub.shown):
+	case destination.HasWildcard(sub.shown):
 		return forbidden(sub.shown, "serve")
 	case !sub.named:
 		return errorf(CodeMissingHeader, "a SUBSCRIBE to %s needs an id header, on which its answer comes", sub.shown)
@@ -204,8 +189,8 @@ func (q *queue) openApp() error {
 	if q.broker.apps == nil {
 		return nil
 	}
-	stop, err := q.broker.apps.Serve(q.name, func(m *Message) bool {
-		return q.pattern.Match(m.Key) && q.serves() && q.offer(&Delivery{Message: m, Count: 1})
+	stop, err := q.broker.apps.Serve(q.name, func(m *driver.Message) bool {
+		return q.pattern.Match(m.Key) && q.serves() && q.offer(newDelivery(m, 1))
 	})
 	if err != nil {
 		q.closeIt = nil
@@ -222,8 +207,8 @@ func (q *queue) serves() bool {
 }
 
 // again gives a request to another app server, whose first one ended with it.
-func (q *queue) again(d *Delivery) {
-	b, next := q.broker, &Delivery{Message: d.Message, Count: d.Count + 1}
+func (q *queue) again(d *delivery) {
+	b, next := q.broker, newDelivery(d.Message, d.Count+1)
 	if d.Count >= mostAttempts {
 		b.fail(d.Message, CodeAppFailed, "app servers ended while they had the request")
 		return
@@ -237,13 +222,13 @@ func (q *queue) again(d *Delivery) {
 }
 
 // offerFirst puts a request in front of the others, where somebody takes them.
-func (q *queue) offerFirst(d *Delivery) bool {
+func (q *queue) offerFirst(d *delivery) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.active() {
 		return false
 	}
-	q.ready = append([]*Delivery{d}, q.ready...)
+	q.ready = append([]*delivery{d}, q.ready...)
 	q.dispatch()
 	return true
 }

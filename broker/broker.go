@@ -8,25 +8,27 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // Broker routes messages between the sessions of this node and, through its
 // relay, of others. All its methods are safe for concurrent use.
 type Broker struct {
 	auth      Authenticator
-	relay     Relay
+	bus       driver.Bus
 	limits    Limits
 	heartBeat HeartBeat
 	outbox    OutboxOptions
 	log       *slog.Logger
 	server    string
 	defaults  QueueDefaults
-	store     QueueStore   // nil: no queues
-	history   HistoryStore // nil: no histories
+	store     driver.QueueStore   // nil: no queues
+	history   driver.HistoryStore // nil: no histories
 	histories histories
-	cluster   Cluster // nil: this node is alone
+	cluster   driver.Cluster // nil: this node is alone
 	presence  *presence
-	apps      AppRelay // nil: app servers of this node alone
+	apps      driver.RequestRouter // nil: app servers of this node alone
 	handlers  handlers
 	requests  requests
 	gates     gates
@@ -45,6 +47,7 @@ type Broker struct {
 	draining atomic.Bool
 
 	drainWindow time.Duration
+	ackWait     time.Duration // the store's, or 0
 	appTimeout  time.Duration
 
 	sweepEvery time.Duration
@@ -58,21 +61,23 @@ func New(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{
-		auth: o.Authenticator, relay: o.Relay, limits: o.Limits, heartBeat: o.HeartBeat, outbox: o.Outbox,
+		auth: o.Authenticator, bus: o.Driver.Bus, limits: o.Limits, heartBeat: o.HeartBeat, outbox: o.Outbox,
 		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(), drainWindow: o.DrainWindow, appTimeout: o.AppTimeout,
 	}
 	b.defaults = o.Queues
-	b.store, _ = o.Relay.(QueueStore)
-	b.history, _ = o.Relay.(HistoryStore)
-	b.histories = o.Histories
-	b.apps, _ = o.Relay.(AppRelay)
+	b.store, b.history, b.apps, b.cluster = o.Driver.Queues, o.Driver.Histories, o.Driver.Requests, o.Driver.Cluster
+	if b.store != nil {
+		b.ackWait = b.store.AckWait()
+	}
+	if b.history != nil {
+		b.histories = b.history.Policies()
+	}
 	b.handlers.slots = make(chan struct{}, mostHandling)
 	b.gates = newGates(o.Interceptors)
-	b.cluster, _ = o.Relay.(Cluster)
 	if b.name = o.Name; b.name == "" {
 		b.name = b.node
 	}
-	b.router = newRouter(o.Relay, b.arrived)
+	b.router = newRouter(b.bus, b.arrived)
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err := b.joinCluster(); err != nil {

@@ -1,40 +1,45 @@
 package broker
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
+)
 
 // deadMaxDeliveries is the reason that a dead letter's headers give.
 const deadMaxDeliveries = "max-deliveries"
 
 // spent reports whether the message was delivered as often as it may be.
-func (q *queue) spent(d *Delivery) bool {
-	return d.reader != nil && q.policy.MaxDeliveries > 0 && d.Count >= q.policy.MaxDeliveries && !strings.HasPrefix(q.name, DeadLetterPrefix)
+func (q *queue) spent(d *delivery) bool {
+	return d.reader != nil && q.policy.MaxDeliveries > 0 && d.Count >= q.policy.MaxDeliveries && !strings.HasPrefix(q.name, destination.DeadLetterPrefix)
 }
 
 // worn reports whether the message was delivered more often than that, as
 // happens when nodes die that hold it.
-func (q *queue) worn(d *Delivery) bool {
+func (q *queue) worn(d *delivery) bool {
 	return q.spent(d) && d.Count > q.policy.MaxDeliveries
 }
 
 // bury moves a message to the dead letters of its queue: it is stored there
 // first, and only then removed. It does not wait. A node that dies in between
 // does it again, and the store drops the second copy.
-func (q *queue) bury(d *Delivery) {
+func (q *queue) bury(d *delivery) {
 	b, m := q.broker, *d.Message
-	m.Dead = &DeadLetter{Origin: q.name, Reason: deadMaxDeliveries, Count: d.Count}
-	m.Key = DeadLetterPrefix + strings.TrimPrefix(q.name, "/queue/")
+	m.Dead = &driver.DeadLetter{Origin: q.name, Reason: deadMaxDeliveries, Count: d.Count}
+	m.Key = destination.DeadLetterPrefix + strings.TrimPrefix(q.name, "/queue/")
 	m.Destination = m.Key
-	o := StoreOptions{Queue: b.defaults.policy(m.Key).options(), DedupID: "dead " + m.ID}
+	o := driver.StoreOptions{Queue: b.defaults.policy(m.Key).options(), DedupID: "dead " + m.ID}
 	b.background.Add(1)
 	b.store.Store(&m, o, func(err error) {
 		defer b.background.Done()
 		if err != nil {
 			b.log.Error("a message that was delivered too often could not be moved to the dead letters; it stays in its queue",
 				"destination", q.name, "message", m.ID, "error", err)
-			d.reader.Return(d)
+			d.reader.Requeue(d.Delivery)
 			return
 		}
-		d.reader.Ack(d, nil)
+		d.reader.Ack(d.Delivery, nil)
 		b.counters.dead.Add(1)
 		b.log.Warn("a message moved to the dead letters", "destination", q.name, "to", m.Key, "message", m.ID, "deliveries", d.Count, "reason", deadMaxDeliveries)
 	})

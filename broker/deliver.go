@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -20,7 +21,7 @@ const (
 
 // pushDelivery queues a queue's message for the session. It is the session's
 // from then on, until it is acknowledged or the session ends.
-func (s *Session) pushDelivery(sub *subscription, d *Delivery) pushResult {
+func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
 	d.sub, d.since = sub, s.broker.clock.now()
 	s.mu.Lock()
 	again := sub.unacked.hold(d)
@@ -44,7 +45,7 @@ func (s *Session) pushDelivery(sub *subscription, d *Delivery) pushResult {
 var scratches = sync.Pool{New: func() any { return new([]byte) }}
 
 // encodeDelivery makes the MESSAGE frame, in wire form, of one delivery.
-func encodeDelivery(sub *subscription, d *Delivery) []byte {
+func encodeDelivery(sub *subscription, d *delivery) []byte {
 	scratch := scratches.Get().(*[]byte)
 	m, v := d.Message, sub.session.version()
 	b := frames.AppendCommand((*scratch)[:0], frames.MESSAGE)
@@ -55,13 +56,13 @@ func encodeDelivery(sub *subscription, d *Delivery) []byte {
 		b = frames.AppendHeader(b, frames.Ack, m.ID, v)
 	}
 	if d.Redelivered || d.Count > 1 {
-		b = append(b, HeaderRedelivered+":true\n"...)
+		b = append(b, driver.HeaderRedelivered+":true\n"...)
 	}
-	b = append(b, HeaderDeliveryCount+":"...)
+	b = append(b, driver.HeaderDeliveryCount+":"...)
 	b = strconv.AppendInt(b, int64(d.Count), 10)
 	b = append(b, '\n')
-	b = m.appendRest(b, v)
-	wire := sub.session.framing.Frame(make([]byte, 0, len(b)+16), b, m.isText())
+	b = appendRest(b, m, v)
+	wire := sub.session.framing.Frame(make([]byte, 0, len(b)+16), b, isText(m))
 	if *scratch = b; cap(b) <= 64<<10 {
 		scratches.Put(scratch)
 	}
@@ -70,7 +71,7 @@ func encodeDelivery(sub *subscription, d *Delivery) []byte {
 
 // written is called when deliveries were written to the connection: those of
 // auto subscriptions are acknowledged with that.
-func (s *Session) written(deliveries []*Delivery) {
+func (s *Session) written(deliveries []*delivery) {
 	for i := 0; i < len(deliveries); {
 		sub, n := deliveries[i].sub, 0
 		for ; i < len(deliveries) && deliveries[i].sub == sub; i++ {
@@ -80,7 +81,7 @@ func (s *Session) written(deliveries []*Delivery) {
 			}
 			n++
 			if d.reader != nil {
-				d.reader.Ack(d, nil)
+				d.reader.Ack(d.Delivery, nil)
 			}
 		}
 		if n > 0 {
@@ -101,10 +102,10 @@ func (s *Session) release(sub *subscription, id string) bool {
 
 // heldLonger returns what the subscription holds since before now-since, and
 // begins their time anew.
-func (s *Session) heldLonger(sub *subscription, now, since int64) []*Delivery {
+func (s *Session) heldLonger(sub *subscription, now, since int64) []*delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var held []*Delivery
+	var held []*delivery
 	for _, d := range sub.unacked.open {
 		if d.reader != nil && now-d.since >= since {
 			d.since = now
@@ -134,7 +135,7 @@ func (s *Session) detach(sub *subscription) {
 }
 
 // expired reports whether nobody wants the message any more.
-func (d *Delivery) expired() bool {
+func (d *delivery) expired() bool {
 	value, ok := d.Message.Headers.Lookup(HeaderExpires)
 	if !ok {
 		return false
@@ -144,9 +145,9 @@ func (d *Delivery) expired() bool {
 }
 
 // drop removes an expired message.
-func (q *queue) drop(d *Delivery) {
+func (q *queue) drop(d *delivery) {
 	q.broker.counters.expired.Add(1)
 	if d.reader != nil {
-		d.reader.Ack(d, nil)
+		d.reader.Ack(d.Delivery, nil)
 	}
 }

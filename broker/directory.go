@@ -145,7 +145,7 @@ func (b *Broker) gather(ctx context.Context, q registryQuery) (all []registryAns
 	if err != nil {
 		return all, nil
 	}
-	answers, missing := b.cluster.Ask(ctx, registrySubject, query)
+	answers, missing := b.cluster.Request(ctx, registrySubject, query)
 	for _, one := range answers {
 		var a registryAnswer
 		if err := json.Unmarshal(one.Body, &a); err != nil {

@@ -33,7 +33,7 @@ func (b *Broker) Disconnect(ctx context.Context, user, session, reason string) (
 	if err != nil {
 		return n, nil // strings always can be
 	}
-	answers, missing := b.cluster.Ask(ctx, disconnectSubject, query)
+	answers, missing := b.cluster.Request(ctx, disconnectSubject, query)
 	for _, one := range answers {
 		theirs, err := strconv.Atoi(string(one.Body))
 		if err != nil {

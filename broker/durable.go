@@ -3,7 +3,8 @@ package broker
 import (
 	"context"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -31,15 +32,15 @@ func (s *Session) consumeDurable(sub *subscription, f *frames.Frame) error {
 	if err != nil {
 		return err
 	}
-	name := auth.EscapeSegment(s.principal.Name) + "/" + sub.id
-	sub.consumer = &consumer{prefetch: prefetch, durable: &Durable{History: history.Name, Name: name, Pattern: sub.pattern}}
+	name := destination.EscapeSegment(s.principal.Name) + "/" + sub.id
+	sub.consumer = &consumer{prefetch: prefetch, durable: &driver.DurableSubscription{History: history.Name, Name: name, Pattern: sub.pattern}}
 	return nil
 }
 
 // openDurable connects the queue to the history. The caller holds opening.
 func (q *queue) openDurable(ctx context.Context) error {
 	from := &source{most: mostPulled}
-	reader, err := q.broker.history.OpenDurable(ctx, *q.durable, func(d *Delivery) { q.deliver(from, d) })
+	reader, err := q.broker.history.OpenDurable(ctx, *q.durable, func(d driver.Delivery) { q.deliver(from, d) })
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func (q *queue) openDurable(ctx context.Context) error {
 	return nil
 }
 
-func (b *Broker) removeDurable(d Durable) error {
+func (b *Broker) removeDurable(d driver.DurableSubscription) error {
 	ctx, cancel := context.WithTimeout(b.ctx, openTimeout)
 	defer cancel()
 	if err := b.history.RemoveDurable(ctx, d); err != nil {

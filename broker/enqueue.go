@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -19,7 +20,7 @@ const (
 )
 
 // enqueue checks a SEND to a queue and returns what carries it out.
-func (b *Broker) enqueue(f *frames.Frame, m *Message) (step, error) {
+func (b *Broker) enqueue(f *frames.Frame, m *driver.Message) (step, error) {
 	if b.store == nil {
 		return step{}, noStore(m.Key)
 	}
@@ -27,16 +28,16 @@ func (b *Broker) enqueue(f *frames.Frame, m *Message) (step, error) {
 		return step{size: len(m.Body), now: func() error { return b.sendTransient(m) }}, nil
 	}
 	policy := b.defaults.policy(m.Key)
-	o := StoreOptions{Queue: policy.options()}
+	o := driver.StoreOptions{Queue: policy.options()}
 	if value, ok := f.Headers.Lookup(HeaderPersistent); ok && strings.EqualFold(value, "false") {
-		o.Queue = QueueOptions{Memory: true}
+		o.Queue = driver.QueueOptions{Memory: true}
 	}
 	return b.storing(f, m, o, policy.MaxAge, &b.counters.stored)
 }
 
 // storing returns what writes a SEND to the store, which has the last word. The
 // message expires when its sender says, and after maxAge where that is not 0.
-func (b *Broker) storing(f *frames.Frame, m *Message, o StoreOptions, maxAge time.Duration, count *atomic.Int64) (step, error) {
+func (b *Broker) storing(f *frames.Frame, m *driver.Message, o driver.StoreOptions, maxAge time.Duration, count *atomic.Int64) (step, error) {
 	asked, bad := expiry(f)
 	if bad != nil {
 		return step{}, bad
@@ -50,7 +51,7 @@ func (b *Broker) storing(f *frames.Frame, m *Message, o StoreOptions, maxAge tim
 		later: func(done func(error)) {
 			b.store.Store(m, o, func(err error) { done(b.stored(m, err, count)) })
 		},
-		store: &StoreRequest{Message: m, Options: o},
+		store: &driver.StoreRequest{Message: m, Options: o},
 		size:  len(m.Body),
 	}, nil
 }
@@ -61,7 +62,7 @@ func noStore(destination string) *Error {
 
 // stored counts a message that was stored, or says what is wrong in a way that
 // its sender can read.
-func (b *Broker) stored(m *Message, err error, count *atomic.Int64) error {
+func (b *Broker) stored(m *driver.Message, err error, count *atomic.Int64) error {
 	if err == nil {
 		count.Add(1)
 		return nil
@@ -72,9 +73,9 @@ func (b *Broker) stored(m *Message, err error, count *atomic.Int64) error {
 
 func storeError(what string, err error) error {
 	switch {
-	case errors.Is(err, ErrQueueFull):
+	case errors.Is(err, driver.ErrQueueFull):
 		return &Error{Code: CodeQueueFull, Message: what + ": the queue is full; nothing was stored", Cause: err, retryAfter: retryAfter}
-	case errors.Is(err, ErrUnavailable):
+	case errors.Is(err, driver.ErrUnavailable):
 		return &Error{Code: CodeUnavailable, Message: what + ": the message store is not available; the message may not have been stored, send it again", Cause: err, retryAfter: retryAfter}
 	}
 	return &Error{Code: CodeNotStored, Message: what + ": the message could not be stored; the broker's log says why", Cause: err, retryAfter: retryAfter}
@@ -82,7 +83,7 @@ func storeError(what string, err error) error {
 
 // storeAll writes the queue messages of a transaction, and returns when they
 // are stored.
-func (b *Broker) storeAll(all []StoreRequest) error {
+func (b *Broker) storeAll(all []driver.StoreRequest) error {
 	if len(all) == 0 {
 		return nil
 	}

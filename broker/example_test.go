@@ -21,7 +21,7 @@ func start(o broker.Options) (b *broker.Broker, stop func()) {
 	if err != nil {
 		panic(err)
 	}
-	o.Authenticator, o.Relay = new(auth.Authenticator), nats // which lets nobody in
+	o.Authenticator, o.Driver = new(auth.Authenticator), nats.Driver() // which lets nobody in
 	if b, err = broker.New(o); err != nil {
 		panic(err)
 	}
@@ -55,7 +55,7 @@ func ExampleInterceptor() {
 	defer stop()
 
 	alice := principal("alice", "/topic/chat.*")
-	for _, m := range []broker.Outgoing{
+	for _, m := range []broker.Publication{
 		{Destination: "/topic/chat.lobby", Body: []byte("hello")},
 		{Destination: "/topic/chat.lobby", Body: []byte("stupid")},
 		{Destination: "/topic/news", Body: []byte("hello")},
@@ -80,7 +80,7 @@ func ExampleBroker_Handle() {
 	if err != nil {
 		panic(err)
 	}
-	_, err = b.Send(context.Background(), principal("alice", "/app/**"), broker.Outgoing{Destination: "/app/greet.me"})
+	_, err = b.Send(context.Background(), principal("alice", "/app/**"), broker.Publication{Destination: "/app/greet.me"})
 	if err != nil {
 		panic(err)
 	}

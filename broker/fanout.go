@@ -3,6 +3,7 @@ package broker
 import (
 	"sync"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -10,7 +11,7 @@ import (
 // subscription id, framing and version, and shares the octets: subscribers cost
 // no allocation.
 type fanout struct {
-	message *Message
+	message *driver.Message
 	text    bool
 	rest    [3][]byte // by version, what all encodings end in
 	scratch []byte
@@ -29,9 +30,9 @@ const fewEncodings = 8
 
 var fanouts = sync.Pool{New: func() any { return new(fanout) }}
 
-func newFanout(m *Message) *fanout {
+func newFanout(m *driver.Message) *fanout {
 	f := fanouts.Get().(*fanout)
-	f.message, f.text, f.count = m, m.isText(), 0
+	f.message, f.text, f.count = m, isText(m), 0
 	return f
 }
 
@@ -106,7 +107,7 @@ func (f *fanout) make(key encoding) []byte {
 	v := key.version
 	rest := &f.rest[v-frames.V10]
 	if len(*rest) == 0 {
-		*rest = f.message.appendRest(*rest, v)
+		*rest = appendRest(*rest, f.message, v)
 	}
 	b := frames.AppendCommand(f.scratch[:0], frames.MESSAGE)
 	if key.named {

@@ -8,7 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -53,7 +54,7 @@ type handlers struct {
 
 type handler struct {
 	broker  *Broker
-	pattern auth.Pattern
+	pattern destination.Pattern
 	handle  Handler
 }
 
@@ -61,12 +62,12 @@ type handler struct {
 // and for others, until the broker is shut down. Handlers come before app servers;
 // of several that match, the first counts. It is safe for concurrent use.
 func (b *Broker) Handle(pattern string, h Handler) error {
-	p, err := auth.ParsePattern(pattern)
+	p, err := destination.ParsePattern(pattern)
 	if err != nil {
 		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
 	}
-	if kind, bad := b.classify(pattern); bad != nil || kind != kindApp {
-		return fmt.Errorf("broker: handler for %q: handlers are for %s destinations", pattern, appPrefix)
+	if kind, bad := b.classify(pattern); bad != nil || kind != destination.App {
+		return fmt.Errorf("broker: handler for %q: handlers are for %s destinations", pattern, destination.AppPrefix)
 	}
 	one := &handler{broker: b, pattern: p, handle: h}
 	b.handlers.mu.Lock()
@@ -127,7 +128,7 @@ func (h *handlers) find(key string) *handler {
 }
 
 // take answers a request in a goroutine of its own, and reports whether it is its.
-func (h *handler) take(m *Message) bool {
+func (h *handler) take(m *driver.Message) bool {
 	if !h.pattern.Match(m.Key) {
 		return false
 	}
@@ -177,7 +178,7 @@ func (h *handlers) end() {
 
 var errPanic = errors.New("the request failed; the server's log says why")
 
-func (h *handler) call(m *Message) (reply *Reply, err error) {
+func (h *handler) call(m *driver.Message) (reply *Reply, err error) {
 	b := h.broker
 	ctx, cancel := context.WithTimeout(b.ctx, b.appTimeout)
 	defer cancel()

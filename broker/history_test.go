@@ -15,6 +15,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 )
@@ -32,9 +33,9 @@ func TestHistoryReplaysWhatWasMissed(t *testing.T) {
 		ids = append(ids, f.Get("message-id"))
 		require.Empty(t, f.Get("replay"))
 	}
-	epoch := broker.ParsePosition(ids[0]).Epoch
+	epoch := driver.ParseStreamPosition(ids[0]).Epoch
 	for i, id := range ids {
-		require.Equal(t, broker.Position{Epoch: epoch, Seq: uint64(i + 1)}, broker.ParsePosition(id), "the stream's sequence is the id")
+		require.Equal(t, driver.StreamPosition{Epoch: epoch, Seq: uint64(i + 1)}, driver.ParseStreamPosition(id), "the stream's sequence is the id")
 	}
 	for _, node := range []*test.Node{n, other} {
 		c := test.Dial(t, node).Connect()
@@ -182,7 +183,7 @@ func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 		return err == nil && f.Command == frames.RECEIPT
 	}, test.Patience, 100*time.Millisecond)
 	f := reader.Message("anew")
-	require.NotEqual(t, broker.ParsePosition(ids[0]).Epoch, broker.ParsePosition(f.Get("message-id")).Epoch)
+	require.NotEqual(t, driver.ParseStreamPosition(ids[0]).Epoch, driver.ParseStreamPosition(f.Get("message-id")).Epoch)
 	check("/topic/short.a", ids[8], true, "anew")
 }
 
@@ -219,7 +220,7 @@ func TestNativeProgramsPublishToHistories(t *testing.T) {
 	require.NoError(t, err)
 	live := c.Message("bare")
 	require.Equal(t, "/topic/chat.native", live.Get("destination"))
-	require.Equal(t, uint64(2), broker.ParsePosition(live.Get("message-id")).Seq)
+	require.Equal(t, uint64(2), driver.ParseStreamPosition(live.Get("message-id")).Seq)
 	c.Subscribe("again", "/topic/chat.native", "replay-last", "1")
 	past := c.Message("bare")
 	require.Equal(t, live.Get("message-id"), past.Get("message-id"))

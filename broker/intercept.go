@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -122,7 +123,7 @@ var permissions = Interceptor{
 	Send: func(next ActionFunc) ActionFunc {
 		return func(ctx context.Context, a *Action) error {
 			// Whoever knows a reply token was given it to answer.
-			if !a.Permitted && !a.Principal.Permissions.MaySend(a.Destination) && !strings.HasPrefix(a.Destination, replyPrefix) {
+			if !a.Permitted && !a.Principal.Permissions.MaySend(a.Destination) && !strings.HasPrefix(a.Destination, destination.ReplyPrefix) {
 				return forbidden(a.Destination, "send")
 			}
 			return next(ctx, a)
@@ -142,29 +143,29 @@ var permissions = Interceptor{
 
 // maySubscribe says whether a principal has the permission for a SUBSCRIBE: to
 // subscribe, or for /app to serve or to ask.
-func (b *Broker) maySubscribe(p *auth.Principal, destination string) error {
-	asked, err := auth.ParsePattern(destination)
+func (b *Broker) maySubscribe(p *auth.Principal, dest string) error {
+	asked, err := destination.ParsePattern(dest)
 	if err != nil {
-		return badDestination(destination, err.Error())
+		return badDestination(dest, err.Error())
 	}
 	switch {
-	case strings.HasPrefix(destination, appPrefix):
+	case strings.HasPrefix(dest, destination.AppPrefix):
 		switch {
 		case p.Permissions.MayServe(asked):
 			return nil
-		case auth.HasWildcard(destination):
-			return forbidden(destination, "serve")
-		case !p.Permissions.MaySend(destination):
-			return forbidden(destination, "serve or send")
+		case destination.HasWildcard(dest):
+			return forbidden(dest, "serve")
+		case !p.Permissions.MaySend(dest):
+			return forbidden(dest, "serve or send")
 		}
 		return nil
-	case isReserved(destination):
-		if asked, err = b.presence.subject(destination); err != nil {
+	case destination.IsReserved(dest):
+		if asked, err = b.presence.subject(dest); err != nil {
 			return err
 		}
 	}
 	if !p.Permissions.MaySubscribe(asked) {
-		return forbidden(destination, "subscribe")
+		return forbidden(dest, "subscribe")
 	}
 	return nil
 }
@@ -189,7 +190,7 @@ func (b *Broker) admit(gate ActionFunc, from origin, destination string, f *fram
 
 // admitSubscribe asks the interceptors about a SUBSCRIBE, who may change where it
 // goes to.
-func (s *Session) admitSubscribe(asked string, of kind, f *frames.Frame) (string, kind, error) {
+func (s *Session) admitSubscribe(asked string, of destination.Kind, f *frames.Frame) (string, destination.Kind, error) {
 	if err := subscribable(of, asked); err != nil {
 		return "", 0, err
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -18,22 +20,6 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, c auth.Credentials) (*auth.Principal, error)
 	// Refresh returns the principal of a fresh token of the same subject.
 	Refresh(ctx context.Context, old *auth.Principal, token string) (*auth.Principal, error)
-}
-
-// Relay carries messages between nodes. It must be safe for concurrent use, and
-// must not call back before it returns.
-type Relay interface {
-	// Publish hands a message to the other nodes with an interest in it, and
-	// never back to this one. It must not block on a slow network; messages of
-	// one caller to one destination keep their order.
-	Publish(m *Message) error
-	// Subscribe declares interest in a routing pattern. From then on deliver is
-	// called with the messages of other nodes that match it, one at a time for
-	// messages of one destination, until unsubscribe was called.
-	Subscribe(pattern string, deliver func(*Message)) (unsubscribe func(), err error)
-	// Flush returns when the other nodes would honor all interests declared
-	// before it.
-	Flush(ctx context.Context) error
 }
 
 // Limits bound what one connection may use. The zero value of a field means its
@@ -102,19 +88,16 @@ type OutboxOptions struct {
 type Options struct {
 	// Authenticator is required.
 	Authenticator Authenticator
-	// Relay is required.
-	Relay Relay
+	// Driver is the backend: [driver.Driver.Bus] is required, the rest is what it can do.
+	Driver driver.Driver
 	// Limits, HeartBeat and Outbox have defaults.
 	Limits    Limits
 	HeartBeat HeartBeat
 	Outbox    OutboxOptions
-	// Queues has defaults. It matters where the Relay is a [QueueStore].
+	// Queues has defaults. It matters where the Driver has Queues.
 	Queues QueueDefaults
-	// Histories are tried in order; the first whose Match matches counts. They need
-	// a Relay that is a [HistoryStore].
-	Histories []HistoryPolicy
 	// Presence are the topics of which joins and leaves are told. Default none.
-	Presence []auth.Pattern
+	Presence []destination.Pattern
 	// AppTimeout is how long a request to /app may take before its sender is told that
 	// nobody answers. Default 30 s.
 	AppTimeout time.Duration
@@ -144,14 +127,8 @@ func (o *Options) setDefaults() error {
 	if o.Authenticator == nil {
 		return errors.New("broker: Options.Authenticator is required; without one nobody could connect")
 	}
-	if o.Relay == nil {
-		return errors.New("broker: Options.Relay is required; package relay has one")
-	}
-	if err := CheckHistories(o.Histories); err != nil {
-		return fmt.Errorf("broker: %w", err)
-	}
-	if _, ok := o.Relay.(HistoryStore); !ok && len(o.Histories) > 0 {
-		return errors.New("broker: Options.Histories need a Relay that is a HistoryStore")
+	if err := o.Driver.Check(); err != nil {
+		return fmt.Errorf("broker: Options.Driver: %w", err)
 	}
 	switch o.Outbox.Policy {
 	case "", PolicyDisconnect, PolicyDropOldest, PolicyConflate:

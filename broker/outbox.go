@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // outbox is all that is to be written to one connection, in order. Nothing else
@@ -32,7 +34,7 @@ type outbox struct {
 	lastWrite atomic.Int64 // clock time of the last completed write
 	writing   atomic.Int64 // clock time since which a write is under way, or 0
 	dropped   *atomic.Int64
-	written   func([]*Delivery)
+	written   func([]*delivery)
 
 	waiters []waiter // who found no room, under mu
 	marks   *marks   // of a stream with several destinations; what is in it is under mu
@@ -55,7 +57,7 @@ type item struct {
 	data        []byte
 	sub         *subscription
 	destination string
-	delivery    *Delivery
+	delivery    *delivery
 }
 
 type conflateKey struct {
@@ -101,7 +103,7 @@ func (o *outbox) overflow() {
 }
 
 // pushMessage queues a message and reports whether it did.
-func (o *outbox) pushMessage(data []byte, s *subscription, m *Message) bool {
+func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message) bool {
 	o.mu.Lock()
 	if o.state != outboxOpen || s.closed {
 		o.mu.Unlock()
@@ -114,7 +116,7 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *Message) bool {
 		}
 		if r.gap {
 			r.gap = false
-			data = encodeFor(s, m.afterGap())
+			data = encodeFor(s, m.AfterGap())
 		}
 	}
 	it := o.message(data, s, m)
@@ -138,7 +140,7 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *Message) bool {
 
 // pushDelivery queues a queue's message, unless half of the room is taken: a
 // queue keeps what a slow consumer does not read, and hears when there is room.
-func (o *outbox) pushDelivery(data []byte, d *Delivery) pushResult {
+func (o *outbox) pushDelivery(data []byte, d *delivery) pushResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.state != outboxOpen || d.sub.closed {
@@ -153,7 +155,7 @@ func (o *outbox) pushDelivery(data []byte, d *Delivery) pushResult {
 }
 
 // pushPast queues a message of the past, unless half of the room is taken.
-func (o *outbox) pushPast(data []byte, s *subscription, m *Message) pushResult {
+func (o *outbox) pushPast(data []byte, s *subscription, m *driver.Message) pushResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -169,7 +171,7 @@ func (o *outbox) pushPast(data []byte, s *subscription, m *Message) pushResult {
 
 // goLive ends the holding of live messages: those after upTo are queued. It
 // returns how many that were, or pushHeld where too many came to be held.
-func (o *outbox) goLive(s *subscription, upTo Position) (result pushResult, queued int) {
+func (o *outbox) goLive(s *subscription, upTo driver.StreamPosition) (result pushResult, queued int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r := s.replay
@@ -191,7 +193,7 @@ func (o *outbox) goLive(s *subscription, upTo Position) (result pushResult, queu
 		}
 		if r.gap {
 			r.gap = false
-			h.data = encodeFor(s, h.message.afterGap())
+			h.data = encodeFor(s, h.message.AfterGap())
 		}
 		o.add(o.message(h.data, s, h.message))
 		queued++
@@ -305,7 +307,7 @@ func (o *outbox) flush() {
 func (o *outbox) write(queue []item) error {
 	batch := batches.Get().(*[][]byte)
 	bytes := 0
-	var deliveries []*Delivery
+	var deliveries []*delivery
 	for i := range queue {
 		*batch = append(*batch, queue[i].data)
 		bytes += len(queue[i].data)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -71,7 +72,7 @@ func newTestOutbox(g *gate, o OutboxOptions) (*outbox, *atomic.Int64) {
 	return box, tooSlow
 }
 
-func message(destination string) *Message { return &Message{Destination: destination} }
+func message(destination string) *driver.Message { return &driver.Message{Destination: destination} }
 
 func (o *outbox) idle() bool {
 	o.mu.Lock()
@@ -160,7 +161,7 @@ func TestReceiptsThatNobodyReadsAreBounded(t *testing.T) {
 }
 
 func newTestBroker(t testing.TB) *Broker {
-	b, err := New(Options{Authenticator: &auth.Authenticator{}, Relay: &lonely{interests: map[string]int{}}})
+	b, err := New(Options{Authenticator: &auth.Authenticator{}, Driver: driver.Driver{Bus: &lonely{interests: map[string]int{}}}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Shutdown(t.Context())) })
 	return b
@@ -187,7 +188,7 @@ func subscribers(t testing.TB, b *Broker, n int) {
 // TestFanoutAllocatesNothingPerSubscriber compares few subscribers with many.
 func TestFanoutAllocatesNothingPerSubscriber(t *testing.T) {
 	allocs := func(n int) float64 {
-		b, err := New(Options{Authenticator: &auth.Authenticator{}, Relay: &lonely{interests: map[string]int{}}})
+		b, err := New(Options{Authenticator: &auth.Authenticator{}, Driver: driver.Driver{Bus: &lonely{interests: map[string]int{}}}})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, b.Shutdown(t.Context())) }()
 		shut := newGate(false)
@@ -204,7 +205,7 @@ func TestFanoutAllocatesNothingPerSubscriber(t *testing.T) {
 			require.NoError(t, err)
 			sessions = append(sessions, s)
 		}
-		m := &Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: []byte("x")}
+		m := &driver.Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: []byte("x")}
 		got := testing.AllocsPerRun(100, func() { _ = b.publish(m) })
 		for _, s := range sessions {
 			s.Detach(nil)
@@ -220,7 +221,7 @@ func BenchmarkFanout(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			br := newTestBroker(b)
 			subscribers(b, br, n)
-			m := &Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: make([]byte, 128)}
+			m := &driver.Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: make([]byte, 128)}
 			b.ReportAllocs()
 			for b.Loop() {
 				_ = br.publish(m)

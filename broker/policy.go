@@ -4,12 +4,9 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 )
-
-// DeadLetterPrefix begins the name of a queue's dead-letter queue:
-// /queue/DLQ.orders takes what /queue/orders gave up on.
-const DeadLetterPrefix = "/queue/DLQ."
 
 // QueueDefaults are what queues are like, and which ones differ.
 type QueueDefaults struct {
@@ -17,9 +14,6 @@ type QueueDefaults struct {
 	// not say so itself; MaxPrefetch the most that it may ask for. Defaults 1000
 	// and 10000.
 	Prefetch, MaxPrefetch int
-	// AckWait is how long the store waits for a node that holds messages and has
-	// died. A node extends what its sessions hold three times as often. Default 30 s.
-	AckWait time.Duration
 	// MaxUnconfirmed is how many SENDs of a session may wait for the store before
 	// no more are read from it. Default 1024.
 	MaxUnconfirmed int
@@ -36,7 +30,7 @@ type QueueDefaults struct {
 // field means what QueueDefaults says, or its default.
 type QueuePolicy struct {
 	// Match is a pattern of destinations.
-	Match auth.Pattern
+	Match destination.Pattern
 	// MaxMessages and MaxBytes bound a queue; a SEND beyond them is refused.
 	// Default none.
 	MaxMessages, MaxBytes int64
@@ -57,7 +51,6 @@ var SpringQueues = []string{
 func (d *QueueDefaults) setDefaults() {
 	setDefault(&d.Prefetch, 1000)
 	setDefault(&d.MaxPrefetch, 10000)
-	setDefault(&d.AckWait, 30*time.Second)
 	setDefault(&d.MaxUnconfirmed, 1024)
 	setDefault(&d.MaxDeliveries, 5)
 	if d.Transient == nil {
@@ -94,8 +87,8 @@ func (d *QueueDefaults) transient(queue string) bool {
 	return false
 }
 
-func (p *QueuePolicy) options() QueueOptions {
-	return QueueOptions{MaxMessages: max(p.MaxMessages, 0), MaxBytes: max(p.MaxBytes, 0)}
+func (p *QueuePolicy) options() driver.QueueOptions {
+	return driver.QueueOptions{MaxMessages: max(p.MaxMessages, 0), MaxBytes: max(p.MaxBytes, 0)}
 }
 
 // expires returns when a message stored now may be thrown away: the earlier of

@@ -7,15 +7,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
 const (
 	// presencePrefix begins the topics on which joins and leaves are told:
 	// /topic/$presence/chat.room1 has those of /topic/chat.room1.
-	presencePrefix = reservedPrefix + "presence/"
-	topicPrefix    = "/topic/"
+	presencePrefix = destination.ReservedPrefix + "presence/"
+
 	// HeaderEvent names what kind of event a message is.
 	HeaderEvent = "event"
 
@@ -30,7 +31,7 @@ const (
 // died had told is taken back when it is gone.
 type presence struct {
 	broker   *Broker
-	patterns []auth.Pattern
+	patterns []destination.Pattern
 
 	mu    sync.Mutex
 	own   map[string]map[string]int // sessions of this node, by destination and user
@@ -52,7 +53,7 @@ type PresenceEvent struct {
 	Count int `json:"count"`
 }
 
-func newPresence(b *Broker, patterns []auth.Pattern) *presence {
+func newPresence(b *Broker, patterns []destination.Pattern) *presence {
 	return &presence{
 		broker: b, patterns: patterns, own: make(map[string]map[string]int),
 		nodes: make(map[string]*nodePresence), here: make(map[string]map[string]int),
@@ -71,29 +72,29 @@ func (p *presence) watches(destination string) bool {
 
 // subject returns the destinations whose presence a topic tells. Who may read
 // them may see who else does.
-func (p *presence) subject(topic string) (auth.Pattern, error) {
+func (p *presence) subject(topic string) (destination.Pattern, error) {
 	rest, ok := strings.CutPrefix(topic, presencePrefix)
 	if !ok || rest == "" {
-		return auth.Pattern{}, badDestination(topic, "there is no such topic of the broker's")
+		return destination.Pattern{}, badDestination(topic, "there is no such topic of the broker's")
 	}
-	of, err := auth.ParsePattern(topicPrefix + rest)
+	of, err := destination.ParsePattern(destination.TopicPrefix + rest)
 	if err != nil {
-		return auth.Pattern{}, badDestination(topic, err.Error())
+		return destination.Pattern{}, badDestination(topic, err.Error())
 	}
 	for _, one := range p.patterns {
 		if one.Overlaps(of) {
 			return of, nil
 		}
 	}
-	return auth.Pattern{}, badDestination(topic, "nobody watches the presence there; see presence.destinations")
+	return destination.Pattern{}, badDestination(topic, "nobody watches the presence there; see presence.destinations")
 }
 
 // watched returns the destination of a subscription whose presence is told.
 func (p *presence) watched(sub *subscription) (string, bool) {
-	if len(p.patterns) == 0 || sub.consumer != nil || sub.pattern.String() != sub.shown || auth.HasWildcard(sub.shown) {
+	if len(p.patterns) == 0 || sub.consumer != nil || sub.pattern.String() != sub.shown || destination.HasWildcard(sub.shown) {
 		return "", false
 	}
-	return sub.shown, p.watches(sub.shown) && !isReserved(sub.shown)
+	return sub.shown, p.watches(sub.shown) && !destination.IsReserved(sub.shown)
 }
 
 // joined notes a subscription of this node.
@@ -135,7 +136,7 @@ func (p *presence) count(destination, user string, by int) {
 	p.told++
 	body, err := json.Marshal(presenceChange{p.told, before == 0, destination, user})
 	if err == nil {
-		_ = p.broker.cluster.Tell(presenceSubject, body) // the next one shows that it is missing
+		_ = p.broker.cluster.Broadcast(presenceSubject, body) // the next one shows that it is missing
 	}
 }
 
@@ -173,13 +174,13 @@ func (b *Broker) tellPresence(e PresenceEvent) {
 	b.finish(f)
 }
 
-func (b *Broker) presenceMessage(e PresenceEvent) *Message {
+func (b *Broker) presenceMessage(e PresenceEvent) *driver.Message {
 	body, err := json.Marshal(e)
 	if err != nil {
 		body = nil // an event is always JSON
 	}
-	key := presencePrefix + strings.TrimPrefix(e.Destination, topicPrefix)
-	return &Message{
+	key := presencePrefix + strings.TrimPrefix(e.Destination, destination.TopicPrefix)
+	return &driver.Message{
 		ID: b.nextID(), Destination: key, Key: key, Timestamp: time.Now().UnixMilli(), Body: body,
 		Headers: frames.Headers{{Name: frames.ContentType, Value: "application/json"}, {Name: HeaderEvent, Value: e.Type}},
 	}
@@ -189,10 +190,10 @@ func (b *Broker) presenceMessage(e PresenceEvent) *Message {
 // What changes from then on follows it.
 func (p *presence) greet(sub *subscription) {
 	rest, ok := strings.CutPrefix(sub.shown, presencePrefix)
-	if !ok || auth.HasWildcard(sub.shown) {
+	if !ok || destination.HasWildcard(sub.shown) {
 		return
 	}
-	e := PresenceEvent{Type: "present", Destination: topicPrefix + rest, Users: []string{}}
+	e := PresenceEvent{Type: "present", Destination: destination.TopicPrefix + rest, Users: []string{}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	users := p.here[e.Destination]

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 )
@@ -25,7 +26,7 @@ func presenceEvent(c *test.Client) broker.PresenceEvent {
 
 func TestPresenceTellsJoinsAndLeavesOnAllNodes(t *testing.T) {
 	t.Parallel()
-	o := broker.Options{Presence: []auth.Pattern{mustPattern(t, "/topic/chat.*")}}
+	o := broker.Options{Presence: []destination.Pattern{mustPattern(t, "/topic/chat.*")}}
 	a := test.Start(t, test.Options{NATSPort: -1, Broker: o})
 	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Broker: o})
 	as := func(n *test.Node, user string, grants auth.Grants) *test.Client {
@@ -67,13 +68,13 @@ func TestPresenceTellsJoinsAndLeavesOnAllNodes(t *testing.T) {
 	watcher.Quiet()
 
 	// Who may read the room may see who is in it, and nobody else.
-	for destination, says := range map[string]string{
+	for dest, says := range map[string]string{
 		"/topic/$presence/chat.secret": "no subscribe permission",
 		"/topic/$presence/news":        "nobody watches the presence",
 		"/topic/$sys":                  "no such topic",
 	} {
 		c := as(a, "eve", auth.Grants{Subscribe: []string{"/topic/chat.lobby", "/topic/$presence/**"}})
-		c.Send(frames.SUBSCRIBE, "id", "s", "destination", destination)
+		c.Send(frames.SUBSCRIBE, "id", "s", "destination", dest)
 		c.Error(says)
 	}
 	allowed := as(a, "eve", auth.Grants{Subscribe: []string{"/topic/chat.lobby"}})
@@ -81,9 +82,9 @@ func TestPresenceTellsJoinsAndLeavesOnAllNodes(t *testing.T) {
 	require.Equal(t, "present", presenceEvent(allowed).Type)
 }
 
-func mustPattern(t testing.TB, text string) auth.Pattern {
+func mustPattern(t testing.TB, text string) destination.Pattern {
 	t.Helper()
-	p, err := auth.ParsePattern(text)
+	p, err := destination.ParsePattern(text)
 	require.NoError(t, err)
 	return p
 }

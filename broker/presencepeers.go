@@ -28,10 +28,10 @@ func (p *presence) join() error {
 		return nil
 	}
 	c := p.broker.cluster
-	if err := c.Answer(presenceSubject, func([]byte) []byte { return p.state() }); err != nil {
+	if err := c.HandleRequest(presenceSubject, func([]byte) []byte { return p.state() }); err != nil {
 		return err
 	}
-	if err := c.Listen(presenceSubject, p.heard); err != nil {
+	if err := c.OnBroadcast(presenceSubject, p.heard); err != nil {
 		return err
 	}
 	c.WatchNodes(p.nodeChanged)
@@ -95,7 +95,7 @@ func (p *presence) apply(n *nodePresence, destination, user string, join bool) {
 
 // catchUp asks all nodes for all they have to tell.
 func (p *presence) catchUp() {
-	answers, _ := p.broker.cluster.Ask(p.broker.ctx, presenceSubject, nil)
+	answers, _ := p.broker.cluster.Request(p.broker.ctx, presenceSubject, nil)
 	for _, one := range answers {
 		var s presenceState
 		if json.Unmarshal(one.Body, &s) == nil {

@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
 // Outgoing is a message for [Broker.Send]. Its headers are those of a SEND.
-type Outgoing struct {
+type Publication struct {
 	Destination string
 	Headers     frames.Headers
 	Body        []byte
@@ -39,7 +41,7 @@ func (e *SendError) Unwrap() error { return e.Err }
 //
 // The principal is taken at its word: an embedding program makes one with what it may
 // do. It is safe for concurrent use.
-func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Outgoing) ([]error, error) {
+func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication) ([]error, error) {
 	steps, err := b.prepareAll(origin{principal: p}, all)
 	if err != nil {
 		return nil, err
@@ -69,7 +71,7 @@ func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Outgoing) (
 }
 
 // prepareAll checks messages. A step of nothing is one that an interceptor dropped.
-func (b *Broker) prepareAll(from origin, all []Outgoing) ([]step, error) {
+func (b *Broker) prepareAll(from origin, all []Publication) ([]step, error) {
 	if most := b.limits.MaxTransactionFrames; len(all) > most {
 		return nil, errorf(CodeTransactionSize, "%d messages are too many: the limit is %d", len(all), most)
 	}
@@ -86,12 +88,12 @@ func (b *Broker) prepareAll(from origin, all []Outgoing) ([]step, error) {
 	return steps, nil
 }
 
-func (b *Broker) prepareOne(from origin, o *Outgoing) (step, error) {
+func (b *Broker) prepareOne(from origin, o *Publication) (step, error) {
 	f := &frames.Frame{Command: frames.SEND, Headers: o.Headers, Body: o.Body}
 	if err := b.checkOutgoing(f); err != nil {
 		return step{}, err
 	}
-	of, destination, err := b.admitSend(from, o.Destination, f)
+	of, dest, err := b.admitSend(from, o.Destination, f)
 	var told *rejection
 	switch {
 	case errors.As(err, &told):
@@ -103,10 +105,10 @@ func (b *Broker) prepareOne(from origin, o *Outgoing) (step, error) {
 		b.counters.rejected.Add(1)
 		return step{}, nil
 	}
-	if reply, ok := f.Headers.Lookup(HeaderReplyTo); ok && (of == kindApp || strings.HasPrefix(reply, tempQueuePrefix)) {
+	if reply, ok := f.Headers.Lookup(HeaderReplyTo); ok && (of == destination.App || strings.HasPrefix(reply, destination.TempQueuePrefix)) {
 		return step{}, errorf(CodeBadHeader, "reply-to %q: an answer needs a session to come to, and there is none", reply)
 	}
-	todo, err := b.prepare(from, of, destination, f)
+	todo, err := b.prepare(from, of, dest, f)
 	if err == nil {
 		b.counters.received.Add(1)
 	}
@@ -135,7 +137,7 @@ func (b *Broker) checkOutgoing(f *frames.Frame) error {
 
 // storeSteps stores what is to be stored, and waits for that.
 func (b *Broker) storeSteps(ctx context.Context, steps []step) error {
-	var stores []StoreRequest
+	var stores []driver.StoreRequest
 	var only step
 	for _, one := range steps {
 		if one.store != nil {
@@ -151,7 +153,7 @@ func (b *Broker) storeSteps(ctx context.Context, steps []step) error {
 	case err := <-stored:
 		return err
 	case <-ctx.Done():
-		return storeError("destination \""+stores[0].Message.Key+"\"", fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err()))
+		return storeError("destination \""+stores[0].Message.Key+"\"", fmt.Errorf("%w: %w", driver.ErrUnavailable, ctx.Err()))
 	}
 }
 

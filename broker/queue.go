@@ -5,7 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 )
 
 // queue hands the messages of one queue to its subscriptions on this node, in
@@ -16,9 +17,9 @@ type queue struct {
 	name      string
 	policy    *QueuePolicy
 	transient bool
-	durable   *Durable // the queue is a durable subscription
-	app       bool     // the queue is of requests to app servers
-	pattern   auth.Pattern
+	durable   *driver.DurableSubscription // the queue is a durable subscription
+	app       bool                        // the queue is of requests to app servers
+	pattern   destination.Pattern
 	uses      int // under the lock of queues
 
 	opening sync.Mutex // held while the readers are being opened
@@ -28,14 +29,14 @@ type queue struct {
 	sources  []*source
 	subs     []*subscription
 	turn     int // whose turn it is in subs
-	ready    []*Delivery
+	ready    []*delivery
 	capacity int // the sum of all prefetches, as of the last pull
 	returned int // credit given back since then
 }
 
 // source is one of the stores that a queue draws from.
 type source struct {
-	reader QueueReader
+	reader driver.QueueReader
 	most   int // the largest pull under way
 	asked  int // pulled and not here yet, under the queue's lock
 }
@@ -56,7 +57,7 @@ type consumer struct {
 	queue     *queue
 	prefetch  int
 	transient bool
-	durable   *Durable
+	durable   *driver.DurableSubscription
 	app       bool
 	used      int  // messages held by the client, or on their way to it
 	blocked   bool // its outbox was full
@@ -96,7 +97,7 @@ func (q *queue) open() error {
 		return q.openApp()
 	}
 	if q.transient {
-		stop, err := q.broker.store.OpenTransient(q.name, func(m *Message) { q.offer(&Delivery{Message: m, Count: 1}) })
+		stop, err := q.broker.store.OpenTransient(q.name, func(m *driver.Message) { q.offer(newDelivery(m, 1)) })
 		if err == nil {
 			q.closeIt = append(q.closeIt, stop)
 		}
@@ -112,9 +113,9 @@ func (q *queue) open() error {
 		from := &source{most: mostPulled}
 		o := q.policy.options()
 		if memory {
-			from.most, o = mostMemory, QueueOptions{Memory: true}
+			from.most, o = mostMemory, driver.QueueOptions{Memory: true}
 		}
-		reader, err := q.broker.store.OpenQueue(ctx, q.name, o, func(d *Delivery) { q.deliver(from, d) })
+		reader, err := q.broker.store.OpenQueue(ctx, q.name, o, func(d driver.Delivery) { q.deliver(from, d) })
 		if err != nil {
 			for _, one := range sources {
 				one.reader.Close()
@@ -163,8 +164,8 @@ func (q *queue) close() {
 }
 
 // deliver takes a message that a source pulled.
-func (q *queue) deliver(from *source, d *Delivery) {
-	d.reader, d.since = from.reader, q.broker.clock.now()
+func (q *queue) deliver(from *source, lent driver.Delivery) {
+	d := &delivery{Delivery: lent, reader: from.reader, since: q.broker.clock.now()}
 	q.mu.Lock()
 	if from.asked > 0 {
 		from.asked--
@@ -180,7 +181,7 @@ func (q *queue) deliver(from *source, d *Delivery) {
 }
 
 // offer takes a message of a transient queue, and reports whether there was room.
-func (q *queue) offer(d *Delivery) bool {
+func (q *queue) offer(d *delivery) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.ready) >= mostReady {
@@ -332,7 +333,7 @@ func (q *queue) retire(c *consumer) {
 
 // remove takes the consumer out, and returns to the queue what it held. The
 // last one closes the queue first, or this node would get it all back.
-func (q *queue) remove(sub *subscription, held []*Delivery) {
+func (q *queue) remove(sub *subscription, held []*delivery) {
 	q.mu.Lock()
 	for i, one := range q.subs {
 		if one == sub {
@@ -356,16 +357,16 @@ func (q *queue) remove(sub *subscription, held []*Delivery) {
 
 // giveBack returns one message to the queue, or moves it to the dead letters
 // when it was delivered too often.
-func (q *queue) giveBack(d *Delivery) {
+func (q *queue) giveBack(d *delivery) {
 	switch {
 	case q.app:
 		q.again(d)
 	case q.spent(d):
 		q.bury(d)
 	case d.reader != nil:
-		d.reader.Return(d)
+		d.reader.Requeue(d.Delivery)
 	default:
-		q.putBack(&Delivery{Message: d.Message, Count: d.Count + 1})
+		q.putBack(newDelivery(d.Message, d.Count+1))
 	}
 }
 
@@ -374,7 +375,7 @@ func (q *queue) giveBack(d *Delivery) {
 func (q *queue) extend(now, since int64) {
 	q.mu.Lock()
 	subs := append([]*subscription(nil), q.subs...)
-	var waiting []*Delivery
+	var waiting []*delivery
 	for _, d := range q.ready {
 		if d.reader != nil && now-d.since >= since {
 			d.since = now
@@ -383,11 +384,11 @@ func (q *queue) extend(now, since int64) {
 	}
 	q.mu.Unlock()
 	for _, d := range waiting {
-		d.reader.Extend(d)
+		d.reader.Extend(d.Delivery)
 	}
 	for _, sub := range subs {
 		for _, d := range sub.session.heldLonger(sub, now, since) {
-			d.reader.Extend(d)
+			d.reader.Extend(d.Delivery)
 		}
 	}
 }

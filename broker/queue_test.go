@@ -10,6 +10,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 	"github.com/stompbox/stompbox/relay"
@@ -195,8 +196,8 @@ func TestQueueMovesToDeadLettersAfterTooManyDeliveries(t *testing.T) {
 
 func TestFullQueueRefusesWithAnError(t *testing.T) {
 	t.Parallel()
-	match := func(s string) auth.Pattern {
-		p, err := auth.ParsePattern(s)
+	match := func(s string) destination.Pattern {
+		p, err := destination.ParsePattern(s)
 		require.NoError(t, err)
 		return p
 	}
@@ -478,7 +479,6 @@ func TestHeldMessagesStayWithTheirSession(t *testing.T) {
 	t.Parallel()
 	wait := 2 * time.Second
 	n := test.Start(t, test.Options{
-		Broker: broker.Options{Queues: broker.QueueDefaults{AckWait: wait}},
 		Queues: relay.QueueSettings{AckWait: wait},
 	})
 	holder, other := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()

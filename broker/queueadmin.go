@@ -1,43 +1,8 @@
 package broker
 
-import (
-	"context"
-	"errors"
-)
-
-// QueueInfo is what an operator sees of a queue.
-type QueueInfo struct {
-	Name string `json:"name"`
-	// Messages are stored, those that consumers hold included.
-	Messages uint64 `json:"messages"`
-	// InMemory is how many of them are in memory only.
-	InMemory uint64 `json:"in_memory"`
-	// Held are delivered and not acknowledged yet.
-	Held int `json:"held"`
-	// Redelivered are those of them that were delivered before.
-	Redelivered int `json:"redelivered"`
-	// Bytes is the size of queues with limits of their own.
-	Bytes uint64 `json:"bytes,omitempty"`
-	// MaxMessages and MaxBytes are the queue's own limits, or 0.
-	MaxMessages int64 `json:"max_messages,omitempty"`
-	MaxBytes    int64 `json:"max_bytes,omitempty"`
-}
-
-// ErrNoQueue says that a queue has neither messages nor consumers.
-var ErrNoQueue = errors.New("no such queue")
-
-// QueueAdmin is what a [QueueStore] also implements for operators.
-type QueueAdmin interface {
-	// ListQueues returns all queues that have messages or consumers, by name.
-	ListQueues(ctx context.Context) ([]QueueInfo, error)
-	// Queue returns one queue, or an error that wraps [ErrNoQueue].
-	Queue(ctx context.Context, name string) (QueueInfo, error)
-	// PurgeQueue removes all messages of a queue, and returns how many there were.
-	PurgeQueue(ctx context.Context, queue string) (uint64, error)
-	// MoveQueue moves up to most messages that nobody holds to where target says,
-	// and returns how many. A target of "" leaves the message where it is.
-	MoveQueue(ctx context.Context, queue string, most int, target func(*Message) (string, QueueOptions)) (int, error)
-}
+import "github.com/stompbox/stompbox/broker/driver"
 
 // QueueOptions returns what the configuration says of a queue.
-func (b *Broker) QueueOptions(queue string) QueueOptions { return b.defaults.policy(queue).options() }
+func (b *Broker) QueueOptions(queue string) driver.QueueOptions {
+	return b.defaults.policy(queue).options()
+}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -19,13 +20,13 @@ const (
 // being delivered, live messages are held; then those that were not among it
 // follow. All but request, cancel and room is under the outbox's lock.
 type replay struct {
-	request ReplayRequest
+	request driver.ReplayRequest
 	cancel  context.CancelFunc
 	room    chan struct{} // the outbox has room again
 
-	live  bool     // nothing is held any more
-	floor Position // all up to it was delivered
-	gap   bool     // the next message comes after others that are missing
+	live  bool                  // nothing is held any more
+	floor driver.StreamPosition // all up to it was delivered
+	gap   bool                  // the next message comes after others that are missing
 	held  []heldMessage
 	bytes int
 	over  bool // more came than could be held; they are read from the history
@@ -33,7 +34,7 @@ type replay struct {
 
 type heldMessage struct {
 	data    []byte
-	message *Message
+	message *driver.Message
 }
 
 // askedReplay reads what a SUBSCRIBE wants of the past, or nil.
@@ -50,7 +51,7 @@ func (s *Session) askedReplay(sub *subscription, f *frames.Frame) (*replay, erro
 	if bad != nil {
 		return nil, bad
 	}
-	r := &replay{room: make(chan struct{}, 1), request: ReplayRequest{Pattern: sub.pattern}}
+	r := &replay{room: make(chan struct{}, 1), request: driver.ReplayRequest{Pattern: sub.pattern}}
 	if last {
 		n, err := strconv.Atoi(count)
 		if err != nil || n < 1 || n > mostReplayLast {
@@ -58,7 +59,7 @@ func (s *Session) askedReplay(sub *subscription, f *frames.Frame) (*replay, erro
 		}
 		r.request.Last = n
 	} else {
-		r.request.After = ParsePosition(id)
+		r.request.After = driver.ParseStreamPosition(id)
 	}
 	if history == nil {
 		r.live, r.gap = true, after // nothing is kept, so what was missed is gone
@@ -83,7 +84,7 @@ func (s *Session) replay(ctx context.Context, sub *subscription, g *group) {
 	s.broker.counters.replays.Add(1)
 	s.flushInterest(g) // from here on nothing live is missed
 	for {
-		done, err := s.broker.history.Replay(ctx, r.request, func(m *Message) error { return s.pushPast(ctx, sub, m) })
+		done, err := s.broker.history.Replay(ctx, r.request, func(m *driver.Message) error { return s.pushPast(ctx, sub, m) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -114,7 +115,7 @@ func (r *replay) missing(o *outbox) {
 }
 
 // pushPast queues one message of the past, and waits for room.
-func (s *Session) pushPast(ctx context.Context, sub *subscription, m *Message) error {
+func (s *Session) pushPast(ctx context.Context, sub *subscription, m *driver.Message) error {
 	if m.ToSession != "" && m.ToSession != s.id || m.NoEcho && m.Session == s.id {
 		return nil
 	}
@@ -123,7 +124,7 @@ func (s *Session) pushPast(ctx context.Context, sub *subscription, m *Message) e
 	}
 	r := sub.replay
 	if r.takeGap(&s.outbox) || m.Gap {
-		m = m.afterGap()
+		m = m.AfterGap()
 		s.broker.counters.incomplete.Add(1)
 	}
 	data := encodeFor(sub, m)
@@ -170,7 +171,7 @@ func (r *replay) wait(ctx context.Context) error {
 
 // goLive has what was held follow, and then everything as it comes. It reports
 // false where more came meanwhile than could be held: that is to be replayed.
-func (s *Session) goLive(ctx context.Context, sub *subscription, upTo Position) (bool, error) {
+func (s *Session) goLive(ctx context.Context, sub *subscription, upTo driver.StreamPosition) (bool, error) {
 	for {
 		switch result, queued := s.outbox.goLive(sub, upTo); result {
 		case pushed:
@@ -190,7 +191,7 @@ func (s *Session) goLive(ctx context.Context, sub *subscription, upTo Position) 
 // passes reports whether a live message is for the subscriber now: it is not
 // while the past is being delivered, nor where it was part of that. The caller
 // holds the outbox's lock.
-func (r *replay) passes(o *OutboxOptions, data []byte, m *Message) bool {
+func (r *replay) passes(o *OutboxOptions, data []byte, m *driver.Message) bool {
 	if r.live {
 		return r.fresh(m)
 	}
@@ -203,12 +204,12 @@ func (r *replay) passes(o *OutboxOptions, data []byte, m *Message) bool {
 	return false
 }
 
-func (r *replay) fresh(m *Message) bool {
+func (r *replay) fresh(m *driver.Message) bool {
 	return m.Position.Seq == 0 || m.Position.Seq > r.floor.Seq || m.Position.Epoch != r.floor.Epoch
 }
 
 // encodeFor makes the MESSAGE frame of one subscription, shared with no other.
-func encodeFor(sub *subscription, m *Message) []byte {
+func encodeFor(sub *subscription, m *driver.Message) []byte {
 	f := newFanout(m)
 	defer f.release()
 	return f.encode(sub)

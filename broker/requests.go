@@ -3,6 +3,8 @@ package broker
 import (
 	"slices"
 	"sync"
+
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // mostRequests is how many requests of one reply destination may wait at a time.
@@ -16,19 +18,19 @@ type requests struct {
 }
 
 type waitingRequest struct {
-	message     *Message
+	message     *driver.Message
 	correlation string
 	until       int64 // clock time
 }
 
-func correlationOf(m *Message) string {
+func correlationOf(m *driver.Message) string {
 	id, _ := m.Headers.Lookup(HeaderCorrelationID)
 	return id
 }
 
 // expect notes a request, where its sender asked for an answer. It reports false
 // when too many wait already.
-func (r *requests) expect(m *Message, until int64) bool {
+func (r *requests) expect(m *driver.Message, until int64) bool {
 	reply, ok := m.Headers.Lookup(HeaderReplyTo)
 	if !ok {
 		return true
@@ -47,7 +49,7 @@ func (r *requests) expect(m *Message, until int64) bool {
 
 // answered notes an answer, of whatever kind: the oldest request with its
 // correlation id waits no longer.
-func (r *requests) answered(m *Message) {
+func (r *requests) answered(m *driver.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all, id := r.waiting[m.Key], correlationOf(m)
@@ -72,7 +74,7 @@ func (r *requests) forget(reply string) {
 }
 
 // late takes the requests whose time is over.
-func (r *requests) late(now int64) (late []*Message) {
+func (r *requests) late(now int64) (late []*driver.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for reply, all := range r.waiting {

@@ -6,17 +6,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
-func asking(reply, correlation string) *Message {
-	return &Message{Key: "/app/a", Headers: frames.Headers{{Name: HeaderReplyTo, Value: reply}, {Name: HeaderCorrelationID, Value: correlation}}}
+func asking(reply, correlation string) *driver.Message {
+	return &driver.Message{Key: "/app/a", Headers: frames.Headers{{Name: HeaderReplyTo, Value: reply}, {Name: HeaderCorrelationID, Value: correlation}}}
 }
 
 func TestRequestsThatWaitAreBoundedAndEnd(t *testing.T) {
 	t.Parallel()
 	var r requests
-	require.True(t, r.expect(&Message{}, 1), "who wants no answer waits for none")
+	require.True(t, r.expect(&driver.Message{}, 1), "who wants no answer waits for none")
 	for i := range mostRequests {
 		require.True(t, r.expect(asking("/reply/a", strconv.Itoa(i)), int64(i)))
 	}

@@ -5,7 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 )
 
 const routerShards = 64
@@ -15,11 +16,11 @@ const routerShards = 64
 // load, whatever the number of subscribers.
 type router struct {
 	seed   maphash.Seed
-	relay  Relay
+	bus    driver.Bus
 	shards [routerShards]routerShard
 	wild   trie
 	// arrived is called for a message of another node.
-	arrived func(g *group, m *Message)
+	arrived func(g *group, m *driver.Message)
 }
 
 type routerShard struct {
@@ -33,7 +34,7 @@ type routerShard struct {
 // group is all local subscriptions to one key or pattern, and the interest that
 // they have in common.
 type group struct {
-	pattern auth.Pattern
+	pattern destination.Pattern
 
 	mu          sync.Mutex
 	subs        []*subscription
@@ -42,8 +43,8 @@ type group struct {
 	confirmed   atomic.Bool // the interest was flushed
 }
 
-func newRouter(relay Relay, arrived func(*group, *Message)) *router {
-	r := &router{seed: maphash.MakeSeed(), relay: relay, arrived: arrived}
+func newRouter(bus driver.Bus, arrived func(*group, *driver.Message)) *router {
+	r := &router{seed: maphash.MakeSeed(), bus: bus, arrived: arrived}
 	for i := range r.shards {
 		r.shards[i].groups = make(map[string]*group)
 	}
@@ -68,10 +69,10 @@ func (r *router) add(s *subscription) (*group, error) {
 	g = &group{pattern: s.pattern}
 	g.add(s)
 	shard.set(key, g)
-	if auth.HasWildcard(key) {
+	if destination.HasWildcard(key) {
 		r.wild.add(g)
 	}
-	unsubscribe, err := r.relay.Subscribe(key, func(m *Message) { r.arrived(g, m) })
+	unsubscribe, err := r.bus.Subscribe(key, func(m *driver.Message) { r.arrived(g, m) })
 	if err != nil {
 		r.drop(shard, g)
 		return nil, err
@@ -98,7 +99,7 @@ func (r *router) remove(s *subscription) {
 func (r *router) drop(shard *routerShard, g *group) {
 	key := g.pattern.String()
 	shard.set(key, nil)
-	if auth.HasWildcard(key) {
+	if destination.HasWildcard(key) {
 		r.wild.remove(g)
 	}
 }
@@ -125,9 +126,9 @@ func (r *router) find(key string, yield func(*group)) {
 	if g := r.shard(key).get(key); g != nil {
 		yield(g)
 	}
-	if isReserved(key) {
+	if destination.IsReserved(key) {
 		r.wild.find(key, func(g *group) {
-			if isReserved(g.pattern.String()) {
+			if destination.IsReserved(g.pattern.String()) {
 				yield(g)
 			}
 		})

@@ -6,17 +6,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stretchr/testify/require"
-
-	"github.com/stompbox/stompbox/auth"
 )
 
 // lonely is a relay without other nodes, which remembers the interests.
 type lonely struct{ interests map[string]int }
 
-func (l *lonely) Publish(*Message) error      { return nil }
-func (l *lonely) Flush(context.Context) error { return nil }
-func (l *lonely) Subscribe(pattern string, _ func(*Message)) (func(), error) {
+func (l *lonely) Publish(*driver.Message) error { return nil }
+func (l *lonely) Flush(context.Context) error   { return nil }
+func (l *lonely) Subscribe(pattern string, _ func(*driver.Message)) (func(), error) {
 	l.interests[pattern]++
 	return func() {
 		if l.interests[pattern]--; l.interests[pattern] == 0 {
@@ -26,7 +26,7 @@ func (l *lonely) Subscribe(pattern string, _ func(*Message)) (func(), error) {
 }
 
 func testSubscription(t testing.TB, pattern string) *subscription {
-	p, err := auth.ParsePattern(pattern)
+	p, err := destination.ParsePattern(pattern)
 	require.NoError(t, err)
 	return &subscription{id: pattern, pattern: p}
 }
@@ -35,7 +35,7 @@ func testSubscription(t testing.TB, pattern string) *subscription {
 func TestRouterFindsWhatPatternsMatch(t *testing.T) {
 	t.Parallel()
 	relay := &lonely{interests: map[string]int{}}
-	r := newRouter(relay, func(*group, *Message) {})
+	r := newRouter(relay, func(*group, *driver.Message) {})
 	patterns := strings.Fields("/topic/a /topic/* /topic/** /topic/> /topic/a.* /topic/a/* /topic/a.** /topic/*.b /topic/*/b /topic/a.*.c /topic/a.> /user/x/** /**")
 	keys := strings.Fields("/topic/a /topic/b /topic/a.b /topic/a/b /topic/a.b.c /topic/a.b/c /topic/a/b/c /user/x/queue/y /topic/a. /topic/..")
 	var subs []*subscription

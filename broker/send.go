@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -23,12 +25,12 @@ func (s *Session) send(f *frames.Frame) error {
 	if !s.rate.allow(b.clock.now(), b.limits.MessageRate) {
 		return errorf(CodeMessageRate, "more than %d messages a second", b.limits.MessageRate)
 	}
-	destination := f.Get(frames.Destination)
-	if destination == tokenDestination {
+	dest := f.Get(frames.Destination)
+	if dest == destination.TokenDestination {
 		token := f.Body
 		return s.do(f, step{now: func() error { return s.refresh(token) }})
 	}
-	kind, destination, err := b.admitSend(s.origin(), destination, f)
+	kind, dest, err := b.admitSend(s.origin(), dest, f)
 	var told *rejection
 	if errors.As(err, &told) {
 		b.tellRejected(s.origin(), f, told.why)
@@ -44,7 +46,7 @@ func (s *Session) send(f *frames.Frame) error {
 	if err := s.replyTo(f); err != nil {
 		return err
 	}
-	todo, err := b.prepare(s.origin(), kind, destination, f)
+	todo, err := b.prepare(s.origin(), kind, dest, f)
 	if err != nil {
 		return err
 	}
@@ -61,7 +63,7 @@ type step struct {
 	later func(done func(error))
 	// store is set where later would write to a queue: a transaction writes all of
 	// its queue messages together instead.
-	store *StoreRequest
+	store *driver.StoreRequest
 	size  int // of the body, in octets
 }
 
@@ -85,38 +87,38 @@ func (s *Session) run(todo step, receipt string) error {
 
 // admitSend checks where a SEND goes to, and asks the interceptors, who may change
 // that. The kind is 0 where they dropped it.
-func (b *Broker) admitSend(from origin, destination string, f *frames.Frame) (kind, string, error) {
-	of, err := b.sendable(destination)
+func (b *Broker) admitSend(from origin, dest string, f *frames.Frame) (destination.Kind, string, error) {
+	of, err := b.sendable(dest)
 	if err != nil {
 		return 0, "", err
 	}
-	admitted, passed, err := b.admit(b.gates.send, from, destination, f)
+	admitted, passed, err := b.admit(b.gates.send, from, dest, f)
 	switch {
 	case err != nil || !passed:
 		return 0, "", err
-	case admitted != destination:
+	case admitted != dest:
 		if of, err = b.sendable(admitted); err != nil {
 			return 0, "", err
 		}
 	}
-	if of == kindApp {
+	if of == destination.App {
 		err = checkReplyTo(f)
 	}
 	return of, admitted, err
 }
 
 // sendable returns the kind of a destination that clients can send to.
-func (b *Broker) sendable(destination string) (kind, error) {
-	of, bad := b.classify(destination)
+func (b *Broker) sendable(dest string) (destination.Kind, error) {
+	of, bad := b.classify(dest)
 	switch {
 	case bad != nil:
 		return 0, bad
-	case of == kindTempQueue || of == kindToken:
-		return 0, badDestination(destination, "clients cannot send to it")
-	case auth.HasWildcard(destination):
-		return 0, badDestination(destination, "a SEND needs a name without wildcards")
-	case isReserved(destination):
-		return 0, badDestination(destination, "names that begin with $ are the broker's own")
+	case of == destination.TempQueue || of == destination.Token:
+		return 0, badDestination(dest, "clients cannot send to it")
+	case destination.HasWildcard(dest):
+		return 0, badDestination(dest, "a SEND needs a name without wildcards")
+	case destination.IsReserved(dest):
+		return 0, badDestination(dest, "names that begin with $ are the broker's own")
 	}
 	return of, nil
 }
@@ -129,38 +131,38 @@ func (b *Broker) tellRejected(from origin, f *frames.Frame, why string) {
 }
 
 // prepare checks a SEND that was admitted, and returns what carries it out.
-func (b *Broker) prepare(from origin, of kind, destination string, f *frames.Frame) (step, error) {
+func (b *Broker) prepare(from origin, of destination.Kind, dest string, f *frames.Frame) (step, error) {
 	switch of {
-	case kindUser:
-		user, own, bad := splitUser(destination)
-		if bad != nil {
-			return step{}, bad
+	case destination.User:
+		user, own, ok := destination.SplitUser(dest)
+		if !ok {
+			return step{}, badDestination(dest, "a SEND to a user needs /user/<user>/<name>")
 		}
-		m := b.message(from, f, own, userKey(auth.UnescapeSegment(user), own))
+		m := b.message(from, f, own, destination.UserKey(destination.UnescapeSegment(user), own))
 		m.ToSession = strings.Clone(f.Get(frames.Session))
 		return b.publication(f, m)
-	case kindQueue:
-		return b.enqueue(f, b.message(from, f, destination, destination))
-	case kindApp:
-		m := b.message(from, f, destination, destination)
+	case destination.Queue:
+		return b.enqueue(f, b.message(from, f, dest, dest))
+	case destination.App:
+		m := b.message(from, f, dest, dest)
 		return step{size: len(m.Body), later: func(done func(error)) { b.route(m, done) }}, nil
 	}
-	return b.publication(f, b.message(from, f, destination, destination))
+	return b.publication(f, b.message(from, f, dest, dest))
 }
 
 // publication returns what carries out a SEND to subscribers: at once, or by way
 // of a history, which brings it back.
-func (b *Broker) publication(f *frames.Frame, m *Message) (step, error) {
+func (b *Broker) publication(f *frames.Frame, m *driver.Message) (step, error) {
 	if h := b.histories.of(m.Key); h != nil {
-		return b.storing(f, m, StoreOptions{History: h.Name}, 0, &b.counters.kept)
+		return b.storing(f, m, driver.StoreOptions{History: h.Name}, 0, &b.counters.kept)
 	}
 	return step{size: len(m.Body), now: func() error { return b.publish(m) }}, nil
 }
 
 // message makes the one immutable Message of a SEND.
-func (b *Broker) message(from origin, f *frames.Frame, destination, key string) *Message {
+func (b *Broker) message(from origin, f *frames.Frame, destination, key string) *driver.Message {
 	noEcho, _ := f.Headers.Lookup(HeaderNoEcho)
-	return &Message{
+	return &driver.Message{
 		ID: b.nextID(), Destination: destination, Key: key,
 		User: from.principal.Name, Session: from.session, NoEcho: strings.EqualFold(noEcho, "true"),
 		Timestamp: time.Now().UnixMilli(), Headers: passThrough(f.Headers), Body: f.Body,

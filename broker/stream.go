@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -17,7 +19,7 @@ import (
 type EventFraming interface {
 	Framing
 	// Event appends a message, but for its end, which is a mark.
-	Event(dst []byte, m *Message) []byte
+	Event(dst []byte, m *driver.Message) []byte
 	// Mark appends the end of an event, which has the client remember id. Alone it
 	// is an event that nobody sees.
 	Mark(dst []byte, id string) []byte
@@ -116,13 +118,13 @@ func lastMarks(id string, n int) []string {
 	return last
 }
 
-func (s *Session) subscribeStream(i int, destination, last string) error {
-	f := frames.New(frames.SUBSCRIBE, frames.ID, strconv.Itoa(i), frames.Destination, destination)
+func (s *Session) subscribeStream(i int, dest, last string) error {
+	f := frames.New(frames.SUBSCRIBE, frames.ID, strconv.Itoa(i), frames.Destination, dest)
 	if last != "" {
 		f.Headers = f.Headers.With(HeaderLastEventID, last)
 	}
-	if kind, bad := s.broker.classify(destination); bad == nil && kind != kindTopic && kind != kindUser {
-		return badDestination(destination, "streams carry topics and one's own /user destinations; a message of a queue has to be acknowledged, which takes STOMP")
+	if kind, bad := s.broker.classify(dest); bad == nil && kind != destination.Topic && kind != destination.User {
+		return badDestination(dest, "streams carry topics and one's own /user destinations; a message of a queue has to be acknowledged, which takes STOMP")
 	}
 	sub, err := s.newSubscription(f)
 	if err != nil {
@@ -147,7 +149,7 @@ func (s *Session) subscribeStream(i int, destination, last string) error {
 	}
 	s.flushInterest(group)
 	switch {
-	case isReserved(sub.shown):
+	case destination.IsReserved(sub.shown):
 		s.broker.presence.greet(sub)
 	case fromNow:
 		s.beginNow(sub, group)
@@ -167,7 +169,7 @@ func (s *Session) replayFromNow(sub *subscription) (*replay, error) {
 	if history == nil {
 		return nil, nil
 	}
-	return &replay{room: make(chan struct{}, 1), request: ReplayRequest{History: history.Name, Pattern: sub.pattern}}, nil
+	return &replay{room: make(chan struct{}, 1), request: driver.ReplayRequest{History: history.Name, Pattern: sub.pattern}}, nil
 }
 
 // beginNow finds out where the history is, before the client knows that it is
@@ -175,7 +177,7 @@ func (s *Session) replayFromNow(sub *subscription) (*replay, error) {
 func (s *Session) beginNow(sub *subscription, g *group) {
 	ctx, cancel := context.WithTimeout(s.broker.ctx, nowTimeout)
 	defer cancel()
-	now, err := s.broker.history.Replay(ctx, sub.replay.request, func(*Message) error { return nil })
+	now, err := s.broker.history.Replay(ctx, sub.replay.request, func(*driver.Message) error { return nil })
 	if err != nil {
 		s.broker.log.Warn("a stream begins without knowing where its history is", "session", s.id, "destination", sub.shown, "error", err)
 	}
@@ -188,7 +190,7 @@ func (s *Session) beginNow(sub *subscription, g *group) {
 // message is the item of a message for a subscription. Where a stream has several
 // destinations, its mark is put to the octets that are shared. The caller holds
 // the lock.
-func (o *outbox) message(data []byte, s *subscription, m *Message) item {
+func (o *outbox) message(data []byte, s *subscription, m *driver.Message) item {
 	if v := o.marks; v != nil {
 		v.ids[s.mark] = m.ID
 		data = v.framing.Mark(data[:len(data):len(data)], v.String())
@@ -198,7 +200,7 @@ func (o *outbox) message(data []byte, s *subscription, m *Message) item {
 
 // tellPlace has the client of a stream remember up to where it has everything, and
 // tells it of a gap. The caller holds the lock.
-func (o *outbox) tellPlace(s *subscription, upTo Position) {
+func (o *outbox) tellPlace(s *subscription, upTo driver.StreamPosition) {
 	framing, ok := s.session.framing.(EventFraming)
 	if !ok || upTo.Epoch == "" {
 		return

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -36,7 +36,7 @@ func (s *Session) subscribe(f *frames.Frame) error {
 		s.ask(sub, f)
 		return errLater
 	}
-	if isReserved(sub.shown) {
+	if destination.IsReserved(sub.shown) {
 		s.confirm(f) // before the list
 		s.broker.presence.greet(sub)
 		return errLater
@@ -103,7 +103,7 @@ func (s *Session) flushInterest(g *group) {
 func (b *Broker) flush(destination string) bool {
 	ctx, cancel := context.WithTimeout(b.ctx, flushTimeout)
 	defer cancel()
-	err := b.relay.Flush(ctx)
+	err := b.bus.Flush(ctx)
 	if err != nil {
 		b.log.Warn("an interest was not confirmed; messages of other nodes may be missed until the relay is back", "destination", destination, "error", err)
 	}
@@ -121,8 +121,8 @@ func subscriptionName(id string, named bool, destination string) string {
 
 // newSubscription checks a SUBSCRIBE frame completely.
 func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
-	destination := strings.Clone(f.Get(frames.Destination))
-	kind, bad := s.broker.classify(destination)
+	dest := strings.Clone(f.Get(frames.Destination))
+	kind, bad := s.broker.classify(dest)
 	if bad != nil {
 		return nil, bad
 	}
@@ -137,34 +137,34 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	if _, ok := f.Headers.Lookup("selector"); ok {
 		return nil, errorf(CodeBadHeader, "selectors are not supported; subscribe to a narrower destination or pattern")
 	}
-	asked := destination
-	destination, kind, err := s.admitSubscribe(asked, kind, f)
+	asked := dest
+	dest, kind, err := s.admitSubscribe(asked, kind, f)
 	if err != nil {
 		return nil, err
 	}
-	pattern, err := auth.ParsePattern(destination)
+	pattern, err := destination.ParsePattern(dest)
 	if err != nil {
-		return nil, badDestination(destination, err.Error())
+		return nil, badDestination(dest, err.Error())
 	}
-	sub := &subscription{session: s, id: strings.Clone(id), named: named, asked: asked, shown: destination, pattern: pattern, ack: ack}
+	sub := &subscription{session: s, id: strings.Clone(id), named: named, asked: asked, shown: dest, pattern: pattern, ack: ack}
 	switch kind {
-	case kindTopic, kindUser:
-	case kindQueue:
+	case destination.Topic, destination.User:
+	case destination.Queue:
 		if s.broker.store == nil {
-			return nil, noStore(destination)
+			return nil, noStore(dest)
 		}
-		if auth.HasWildcard(destination) {
-			return nil, badDestination(destination, "a queue cannot be subscribed to by a pattern; name one queue")
+		if destination.HasWildcard(dest) {
+			return nil, badDestination(dest, "a queue cannot be subscribed to by a pattern; name one queue")
 		}
-	case kindApp:
+	case destination.App:
 		return sub, s.serveOrAsk(sub, f)
 	}
-	if kind == kindQueue {
+	if kind == destination.Queue {
 		return sub, s.consume(sub, f)
 	}
-	if kind == kindUser {
-		if sub.pattern, err = auth.ParsePattern(userKey(s.principal.Name, destination)); err != nil {
-			return nil, badDestination(destination, err.Error())
+	if kind == destination.User {
+		if sub.pattern, err = destination.ParsePattern(destination.UserKey(s.principal.Name, dest)); err != nil {
+			return nil, badDestination(dest, err.Error())
 		}
 	}
 	if isTrue(f, HeaderDurable) {
@@ -175,12 +175,12 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 }
 
 // subscribable refuses the kinds of destinations that have no subscribers.
-func subscribable(of kind, destination string) error {
+func subscribable(of destination.Kind, dest string) error {
 	switch of {
-	case kindTempQueue:
-		return badDestination(destination, "name it in the reply-to header of a SEND; the subscription is made with that")
-	case kindReply, kindToken:
-		return badDestination(destination, "clients cannot subscribe to it")
+	case destination.TempQueue:
+		return badDestination(dest, "name it in the reply-to header of a SEND; the subscription is made with that")
+	case destination.Reply, destination.Token:
+		return badDestination(dest, "clients cannot subscribe to it")
 	}
 	return nil
 }

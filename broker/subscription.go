@@ -1,7 +1,7 @@
 package broker
 
 import (
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -25,7 +25,7 @@ type subscription struct {
 	id      string // as the client named it; "" in 1.0 without id
 	asked   string // the destination as the client wrote it
 	shown   string // the same, or what an interceptor made of it
-	pattern auth.Pattern
+	pattern destination.Pattern
 
 	mark   int     // which of a stream's destinations it is
 	place  int     // in its group, under the group's lock
@@ -58,7 +58,7 @@ type encoding struct {
 // topic does not deliver again.
 type unacked struct {
 	order  []string
-	open   map[string]*Delivery // nil for topics' messages
+	open   map[string]*delivery // nil for topics' messages
 	forgot bool
 }
 
@@ -73,7 +73,7 @@ func (u *unacked) add(id string, limit int) {
 }
 
 // hold notes a queue's message, and reports whether it was there already.
-func (u *unacked) hold(d *Delivery) (again bool) {
+func (u *unacked) hold(d *delivery) (again bool) {
 	if _, again = u.open[d.Message.ID]; again {
 		u.open[d.Message.ID] = d
 		return true
@@ -82,9 +82,9 @@ func (u *unacked) hold(d *Delivery) (again bool) {
 	return false
 }
 
-func (u *unacked) put(id string, d *Delivery) {
+func (u *unacked) put(id string, d *delivery) {
 	if u.open == nil {
-		u.open = make(map[string]*Delivery)
+		u.open = make(map[string]*delivery)
 	}
 	u.order = append(u.order, id)
 	u.open[id] = d
@@ -106,7 +106,7 @@ func (u *unacked) compact() {
 }
 
 // take removes one message, and reports whether it was there.
-func (u *unacked) take(id string) (*Delivery, bool) {
+func (u *unacked) take(id string) (*delivery, bool) {
 	d, ok := u.open[id]
 	delete(u.open, id)
 	return d, ok
@@ -114,11 +114,11 @@ func (u *unacked) take(id string) (*Delivery, bool) {
 
 // takeUpTo removes the message and all before it, and returns those of queues,
 // or reports that it is not there.
-func (u *unacked) takeUpTo(id string) ([]*Delivery, bool) {
+func (u *unacked) takeUpTo(id string) ([]*delivery, bool) {
 	if _, ok := u.open[id]; !ok {
 		return nil, false
 	}
-	var taken []*Delivery
+	var taken []*delivery
 	for i, one := range u.order {
 		if d, _ := u.take(one); d != nil {
 			taken = append(taken, d)
@@ -132,8 +132,8 @@ func (u *unacked) takeUpTo(id string) ([]*Delivery, bool) {
 }
 
 // takeAll removes all messages, and returns those of queues.
-func (u *unacked) takeAll() []*Delivery {
-	var taken []*Delivery
+func (u *unacked) takeAll() []*delivery {
+	var taken []*delivery
 	for _, id := range u.order {
 		if d, _ := u.take(id); d != nil {
 			taken = append(taken, d)

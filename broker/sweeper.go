@@ -1,6 +1,10 @@
 package broker
 
-import "time"
+import (
+	"time"
+
+	"github.com/stompbox/stompbox/destination"
+)
 
 // sweep looks at every session at a coarse interval: heart-beats to send and to
 // miss, tokens that end, clients that never connect, writes that hang. One
@@ -17,7 +21,7 @@ func (b *Broker) sweep() {
 			now, wall := b.clock.now(), time.Now()
 			b.registry.each(func(s *Session) { s.sweep(now, wall) })
 			b.sweepRequests(now)
-			if hold := int64(b.defaults.AckWait / 3); now-extended > hold/2 {
+			if hold := int64(b.ackWait / 3); hold > 0 && now-extended > hold/2 {
 				extended = now
 				for _, q := range b.queues.all() {
 					q.extend(now, hold/2)
@@ -30,7 +34,7 @@ func (b *Broker) sweep() {
 // sweepInterval returns how often to sweep: fine enough for the shortest interval there can be.
 func (b *Broker) sweepInterval() time.Duration {
 	interval := time.Second
-	for _, d := range []time.Duration{b.heartBeat.Send, b.heartBeat.Receive, b.limits.ConnectTimeout, b.limits.IdleTimeout, b.defaults.AckWait / 2} {
+	for _, d := range []time.Duration{b.heartBeat.Send, b.heartBeat.Receive, b.limits.ConnectTimeout, b.limits.IdleTimeout, b.ackWait / 2} {
 		if d > 0 {
 			interval = min(interval, d/5)
 		}
@@ -57,7 +61,7 @@ func (s *Session) sweep(now int64, wall time.Time) {
 		}
 	case stateConnected:
 		if expires := s.expires.Load(); expires != 0 && wall.UnixMilli() >= expires {
-			s.endWith(errorf(CodeTokenExpired, "the token has expired; connect with a fresh one, or send one to %s in time", tokenDestination), ClosePolicy)
+			s.endWith(errorf(CodeTokenExpired, "the token has expired; connect with a fresh one, or send one to %s in time", destination.TokenDestination), ClosePolicy)
 			return
 		}
 		if until := s.until.Load(); until != 0 && now >= until {

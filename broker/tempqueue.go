@@ -4,13 +4,8 @@ import (
 	"crypto/rand"
 	"strings"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
-)
-
-const (
-	tempQueuePrefix = "/temp-queue/"
-	replyPrefix     = "/reply/"
 )
 
 // replyTo makes a reply-to:/temp-queue/<name> header of a SEND into a
@@ -19,11 +14,11 @@ const (
 // value, as RabbitMQ does it. It ends with the session.
 func (s *Session) replyTo(f *frames.Frame) error {
 	value, ok := f.Headers.Lookup(HeaderReplyTo)
-	if !ok || !strings.HasPrefix(value, tempQueuePrefix) {
+	if !ok || !strings.HasPrefix(value, destination.TempQueuePrefix) {
 		return nil
 	}
-	if value == tempQueuePrefix || auth.HasWildcard(value) || len(value) > s.broker.limits.MaxDestination {
-		return badDestination(value, "reply-to needs a name after "+tempQueuePrefix)
+	if value == destination.TempQueuePrefix || destination.HasWildcard(value) || len(value) > s.broker.limits.MaxDestination {
+		return badDestination(value, "reply-to needs a name after "+destination.TempQueuePrefix)
 	}
 	name := subscriptionName(value, true, "")
 	sub := s.subs[name]
@@ -53,4 +48,6 @@ func (s *Session) replyTo(f *frames.Frame) error {
 }
 
 // newReply makes a destination that nobody can guess.
-func newReply() (auth.Pattern, error) { return auth.ParsePattern(replyPrefix + rand.Text()) }
+func newReply() (destination.Pattern, error) {
+	return destination.ParsePattern(destination.ReplyPrefix + rand.Text())
+}

@@ -1,13 +1,15 @@
 package broker
 
+import "github.com/stompbox/stompbox/broker/driver"
+
 // publish delivers a message to the subscriptions of this node and hands it to
 // the other nodes. It serves topics and user destinations alike: the key says
 // which subscriptions it is for.
-func (b *Broker) publish(m *Message) error {
+func (b *Broker) publish(m *driver.Message) error {
 	f := newFanout(m)
 	b.router.find(m.Key, f.group)
 	b.finish(f)
-	if err := b.relay.Publish(m); err != nil {
+	if err := b.bus.Publish(m); err != nil {
 		// Local delivery goes on without the others: at most once is what
 		// these destinations promise.
 		if b.counters.relayErrors.Add(1) == 1 {
@@ -19,7 +21,7 @@ func (b *Broker) publish(m *Message) error {
 
 // arrived delivers a message of another node to the group whose interest
 // brought it here. Each interest brings its own copy, so only that group has it.
-func (b *Broker) arrived(g *group, m *Message) {
+func (b *Broker) arrived(g *group, m *driver.Message) {
 	if !g.pattern.Match(m.Key) {
 		return // the interest was wider than the pattern
 	}

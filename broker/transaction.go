@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -53,7 +54,7 @@ func (s *Session) commit(f *frames.Frame) error {
 	if err != nil {
 		return err
 	}
-	var stores []StoreRequest
+	var stores []driver.StoreRequest
 	for _, one := range t.steps {
 		if one.store != nil {
 			stores = append(stores, *one.store)

@@ -1,13 +1,15 @@
 package broker
 
+import "github.com/stompbox/stompbox/broker/driver"
+
 // sendTransient hands a message of a transient queue to a consumer of this
 // node, or else to one of another. Where there is none it is dropped, as nobody
 // has the queue then.
-func (b *Broker) sendTransient(m *Message) error {
+func (b *Broker) sendTransient(m *driver.Message) error {
 	q := b.queues.transient(m.Key)
 	if q != nil && q.serves() {
-		if !q.offer(&Delivery{Message: m, Count: 1}) {
-			return b.stored(m, ErrQueueFull, nil)
+		if !q.offer(newDelivery(m, 1)) {
+			return b.stored(m, driver.ErrQueueFull, nil)
 		}
 		return nil
 	}
@@ -19,7 +21,7 @@ func (b *Broker) sendTransient(m *Message) error {
 
 // putBack returns a message to the front of a transient queue. With the last
 // consumer of this node it goes to another node, where there is one.
-func (q *queue) putBack(d *Delivery) {
+func (q *queue) putBack(d *delivery) {
 	if q.offerFirst(d) {
 		return
 	}

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/destination"
 )
 
 // trie finds wildcard groups, word by word. A word is kept with its separator,
@@ -91,8 +91,8 @@ func (n *node) find(rest string, yield func(*group)) {
 	}
 	n.children[manyBy[rest[0]]].yield(yield)
 	n.children[moreBy[rest[0]]].yield(yield)
-	word, rest2 := auth.NextWord(rest)
-	if auth.IsWildcard(word[1:]) {
+	word, rest2 := destination.NextWord(rest)
+	if destination.IsWildcard(word[1:]) {
 		return // a wildcard is no name
 	}
 	if child := n.children[word]; child != nil {

@@ -29,7 +29,7 @@ func ExampleNewWebSocket() {
 		panic(err)
 	}
 	defer nats.Close()
-	b, err := broker.New(broker.Options{Authenticator: &auth.Authenticator{Logins: logins}, Relay: nats})
+	b, err := broker.New(broker.Options{Authenticator: &auth.Authenticator{Logins: logins}, Driver: nats.Driver()})
 	if err != nil {
 		panic(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -48,7 +49,7 @@ func (eventStream) Told(dst []byte, event string, data []byte) []byte {
 // stream has format=text.
 const EventBinary = "binary-refused"
 
-func (f eventStream) Event(dst []byte, m *broker.Message) []byte {
+func (f eventStream) Event(dst []byte, m *driver.Message) []byte {
 	event, _ := m.Headers.Lookup(broker.HeaderEvent)
 	data := m.Body
 	switch f.form {
@@ -88,7 +89,7 @@ func appendData(dst, data []byte) []byte {
 }
 
 // envelope is a message with its headers, as format=json has it.
-func envelope(m *broker.Message) []byte {
+func envelope(m *driver.Message) []byte {
 	e := struct {
 		Destination string            `json:"destination"`
 		ID          string            `json:"message-id"`

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/credentials"
 	"github.com/stompbox/stompbox/internal/problem"
 )
@@ -17,10 +19,10 @@ import (
 // Options are what New needs beside the broker.
 type Options struct {
 	// Admin serves what concerns queues.
-	Admin broker.QueueAdmin
+	Admin driver.QueueAdmin
 	// Records are by what a request with an Idempotency-Key is sent once; nil: such
 	// requests are refused.
-	Records broker.Records
+	Records driver.IdempotencyStore
 	Logger  *slog.Logger
 }
 
@@ -115,7 +117,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem.Details
 	switch {
 	case errors.As(err, &p):
-	case errors.Is(err, broker.ErrNoQueue):
+	case errors.Is(err, driver.ErrNoQueue):
 		p = problem.New(http.StatusNotFound, "the queue has neither messages nor consumers")
 	default:
 		a.Logger.Warn("an API request failed", "path", r.URL.Path, "error", err)
@@ -131,7 +133,7 @@ func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
 
 // maySubscribe reports whether the principal may subscribe to a destination or pattern.
 func (r request) maySubscribe(name string) bool {
-	p, err := auth.ParsePattern(name)
+	p, err := destination.ParsePattern(name)
 	return err == nil && r.principal.Permissions.MaySubscribe(p)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/problem"
 )
@@ -39,7 +40,7 @@ type replayed struct{ json.RawMessage }
 // sendIdempotent sends what a key was not used for before, and else answers as at first.
 // Where it is not known whether a request with the key was sent, it is sent again:
 // under the same dedup ids, by which what is stored is stored once.
-func (a *api) sendIdempotent(ctx context.Context, r request, keys []string, text []byte, all []broker.Outgoing) (any, error) {
+func (a *api) sendIdempotent(ctx context.Context, r request, keys []string, text []byte, all []broker.Publication) (any, error) {
 	if a.Records == nil {
 		return nil, problem.New(http.StatusNotImplemented, "this server keeps no records of idempotency keys")
 	}
@@ -87,7 +88,7 @@ func (a *api) claim(ctx context.Context, key string, record idempotencyRecord) (
 		}
 	}
 	revision, err = a.Records.PutRecord(ctx, key, mine, last)
-	if errors.Is(err, broker.ErrRecordChanged) {
+	if errors.Is(err, driver.ErrRecordChanged) {
 		err = problem.New(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
 	}
 	return revision, nil, err

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
@@ -23,7 +23,7 @@ func (r request) queue() (string, error) {
 }
 
 func isQueue(name string) bool {
-	return strings.HasPrefix(name, "/queue/") && len(name) > len("/queue/") && !auth.HasWildcard(name)
+	return strings.HasPrefix(name, "/queue/") && len(name) > len("/queue/") && !destination.HasWildcard(name)
 }
 
 func (a *api) list(ctx context.Context, r request) (any, error) {
@@ -38,7 +38,7 @@ func (a *api) list(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := make([]broker.QueueInfo, 0, len(all))
+	seen := make([]driver.QueueInfo, 0, len(all))
 	for _, q := range all {
 		if r.maySubscribe(q.Name) {
 			seen = append(seen, q)
@@ -80,14 +80,14 @@ func (a *api) move(ctx context.Context, r request) (any, error) {
 		return nil, err
 	}
 	left := 0
-	moved, err := a.Admin.MoveQueue(ctx, name, limit, func(m *broker.Message) (string, broker.QueueOptions) {
+	moved, err := a.Admin.MoveQueue(ctx, name, limit, func(m *driver.Message) (string, driver.QueueOptions) {
 		target := to
 		if target == "" && m.Dead != nil {
 			target = m.Dead.Origin
 		}
 		if !isQueue(target) || !r.principal.Permissions.MaySend(target) {
 			left++
-			return "", broker.QueueOptions{}
+			return "", driver.QueueOptions{}
 		}
 		return target, a.broker.QueueOptions(target)
 	})

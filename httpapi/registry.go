@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
@@ -42,7 +42,7 @@ func (r request) maySee(user string) bool {
 	if user == r.principal.Name {
 		return true
 	}
-	theirs, err := auth.ParsePattern("/user/" + auth.EscapeSegment(user) + "/>")
+	theirs, err := destination.ParsePattern("/user/" + destination.EscapeSegment(user) + "/>")
 	return err == nil && r.principal.Permissions.MaySendSome(theirs)
 }
 
@@ -91,14 +91,14 @@ func (r request) mayKnow(destination string) bool {
 }
 
 func (a *api) presence(ctx context.Context, r request) (any, error) {
-	destination := r.URL.Query().Get("destination")
-	if !strings.HasPrefix(destination, "/topic/") || len(destination) == len("/topic/") || auth.HasWildcard(destination) {
+	dest := r.URL.Query().Get("destination")
+	if !strings.HasPrefix(dest, "/topic/") || len(dest) == len("/topic/") || destination.HasWildcard(dest) {
 		return nil, problem.New(http.StatusBadRequest, "the parameter destination has to name one topic, such as /topic/chat.lobby")
 	}
-	if !r.maySubscribe(destination) {
-		return nil, problem.New(http.StatusForbidden, "no subscribe permission for "+destination)
+	if !r.maySubscribe(dest) {
+		return nil, problem.New(http.StatusForbidden, "no subscribe permission for "+dest)
 	}
-	page := a.broker.Present(ctx, destination)
+	page := a.broker.Present(ctx, dest)
 	return userList{Users: page.Items, Missing: page.Missing}, nil
 }
 
@@ -108,7 +108,7 @@ const maxReason = 200
 // disconnect ends the sessions of a user, or one of them.
 func (a *api) disconnect(ctx context.Context, r request) (any, error) {
 	name, query := r.PathValue("name"), r.URL.Query()
-	if permission := "/session/disconnect/" + auth.EscapeSegment(name); !r.principal.Permissions.MaySend(permission) {
+	if permission := "/session/disconnect/" + destination.EscapeSegment(name); !r.principal.Permissions.MaySend(permission) {
 		return nil, problem.New(http.StatusForbidden, "no send permission for "+permission)
 	}
 	reason := query.Get("reason")

@@ -68,7 +68,7 @@ func (a *api) readJSON(r request) ([]byte, error) {
 	return text, nil
 }
 
-func parseSend(text []byte) ([]broker.Outgoing, error) {
+func parseSend(text []byte) ([]broker.Publication, error) {
 	var q sendRequest
 	if err := jsonmessage.DecodeStrictly(text, &q); err != nil {
 		return nil, problem.New(http.StatusBadRequest, err.Error()+"; see /api/openapi.json")
@@ -81,7 +81,7 @@ func parseSend(text []byte) ([]broker.Outgoing, error) {
 	if len(q.Messages) == 0 {
 		return nil, problem.New(http.StatusBadRequest, "messages is empty; there is nothing to send")
 	}
-	all := make([]broker.Outgoing, len(q.Messages))
+	all := make([]broker.Publication, len(q.Messages))
 	for i := range q.Messages {
 		var err error
 		if all[i], err = q.Messages[i].Outgoing(); err != nil {
@@ -94,7 +94,7 @@ func parseSend(text []byte) ([]broker.Outgoing, error) {
 }
 
 // sendNow sends, and says what became of it.
-func (a *api) sendNow(ctx context.Context, r request, all []broker.Outgoing) (any, error) {
+func (a *api) sendNow(ctx context.Context, r request, all []broker.Publication) (any, error) {
 	failed, err := a.broker.Send(ctx, r.principal, all...)
 	if err != nil {
 		return nil, sendProblem(err)

@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // ackTimeout is how long the server may take to confirm one write.
@@ -41,9 +40,9 @@ var goodAck = []byte(`{"stream":`)
 func ackError(msg *nats.Msg) error {
 	if status := msg.Header.Get("Status"); status != "" {
 		if status == "503" {
-			return fmt.Errorf("%w: no JetStream answers; is it enabled, and is there disk space?", broker.ErrUnavailable)
+			return fmt.Errorf("%w: no JetStream answers; is it enabled, and is there disk space?", driver.ErrUnavailable)
 		}
-		return fmt.Errorf("%w: status %s %s", broker.ErrUnavailable, status, msg.Header.Get("Description"))
+		return fmt.Errorf("%w: status %s %s", driver.ErrUnavailable, status, msg.Header.Get("Description"))
 	}
 	if len(msg.Data) == 0 || bytes.HasPrefix(msg.Data, goodAck) {
 		return nil
@@ -82,9 +81,9 @@ func (e *apiError) Error() string {
 func (e *apiError) Unwrap() error {
 	switch {
 	case strings.HasPrefix(e.Description, "maximum messages"), strings.HasPrefix(e.Description, "maximum bytes"), e.ErrCode == errCodeStorage, e.ErrCode == errCodeMemory, e.ErrCode == errCodeResources:
-		return broker.ErrQueueFull
+		return driver.ErrQueueFull
 	case e.Code == 503:
-		return broker.ErrUnavailable
+		return driver.ErrUnavailable
 	}
 	return nil
 }

@@ -10,39 +10,38 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // ListQueues returns all queues that have messages or consumers, by name.
-func (r *Relay) ListQueues(ctx context.Context) ([]broker.QueueInfo, error) {
-	byName := make(map[string]*broker.QueueInfo)
+func (r *Relay) ListQueues(ctx context.Context) ([]driver.QueueInfo, error) {
+	byName := make(map[string]*driver.QueueInfo)
 	err := r.eachStream(ctx, func(s jetstream.Stream, info *jetstream.StreamInfo, prefix string) error {
 		return r.collect(ctx, s, info, prefix, byName)
 	})
 	if err != nil {
 		return nil, err
 	}
-	all := make([]broker.QueueInfo, 0, len(byName))
+	all := make([]driver.QueueInfo, 0, len(byName))
 	for _, q := range byName {
 		all = append(all, *q)
 	}
-	slices.SortFunc(all, func(a, b broker.QueueInfo) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b driver.QueueInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
-// Queue returns one queue, or an error that wraps [broker.ErrNoQueue].
-func (r *Relay) Queue(ctx context.Context, name string) (broker.QueueInfo, error) {
+// Queue returns one queue, or an error that wraps [driver.ErrNoQueue].
+func (r *Relay) Queue(ctx context.Context, name string) (driver.QueueInfo, error) {
 	all, err := r.ListQueues(ctx)
 	if err != nil {
-		return broker.QueueInfo{}, err
+		return driver.QueueInfo{}, err
 	}
 	for _, q := range all {
 		if q.Name == name {
 			return q, nil
 		}
 	}
-	return broker.QueueInfo{}, fmt.Errorf("%w: %s", broker.ErrNoQueue, name)
+	return driver.QueueInfo{}, fmt.Errorf("%w: %s", driver.ErrNoQueue, name)
 }
 
 // eachStream visits the streams that queues are in, with the counts of their subjects.
@@ -72,14 +71,14 @@ func (r *Relay) eachStream(ctx context.Context, visit func(s jetstream.Stream, i
 	return nil
 }
 
-func (r *Relay) collect(ctx context.Context, s jetstream.Stream, info *jetstream.StreamInfo, prefix string, byName map[string]*broker.QueueInfo) error {
-	named := func(subject string) *broker.QueueInfo {
+func (r *Relay) collect(ctx context.Context, s jetstream.Stream, info *jetstream.StreamInfo, prefix string, byName map[string]*driver.QueueInfo) error {
+	named := func(subject string) *driver.QueueInfo {
 		name, ok := Destination(prefix, subject)
 		if !ok {
-			return new(broker.QueueInfo)
+			return new(driver.QueueInfo)
 		}
 		if byName[name] == nil {
-			byName[name] = &broker.QueueInfo{Name: name}
+			byName[name] = &driver.QueueInfo{Name: name}
 		}
 		return byName[name]
 	}
@@ -112,7 +111,7 @@ func (r *Relay) collect(ctx context.Context, s jetstream.Stream, info *jetstream
 // places returns where messages of a queue are.
 func (r *Relay) places(ctx context.Context, queue string) ([]place, error) {
 	var found []place
-	for _, p := range []place{r.place(queue, broker.QueueOptions{}), r.place(queue, broker.QueueOptions{Memory: true}), r.place(queue, broker.QueueOptions{MaxMessages: 1})} {
+	for _, p := range []place{r.place(queue, driver.QueueOptions{}), r.place(queue, driver.QueueOptions{Memory: true}), r.place(queue, driver.QueueOptions{MaxMessages: 1})} {
 		_, err := r.js.Stream(ctx, p.stream)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
@@ -155,7 +154,7 @@ const moveWait = 2 * time.Second
 // and returns how many it moved. Each is stored there before it is removed here; a
 // move that breaks off and is repeated stores none twice within the dedup window.
 // A target of "" leaves the message where it is.
-func (r *Relay) MoveQueue(ctx context.Context, queue string, most int, target func(*broker.Message) (string, broker.QueueOptions)) (moved int, err error) {
+func (r *Relay) MoveQueue(ctx context.Context, queue string, most int, target func(*driver.Message) (string, driver.QueueOptions)) (moved int, err error) {
 	places, err := r.places(ctx, queue)
 	if err != nil {
 		return 0, err
@@ -170,7 +169,7 @@ func (r *Relay) MoveQueue(ctx context.Context, queue string, most int, target fu
 	return moved, nil
 }
 
-func (r *Relay) moveFrom(ctx context.Context, queue string, p place, most int, target func(*broker.Message) (string, broker.QueueOptions)) (moved int, err error) {
+func (r *Relay) moveFrom(ctx context.Context, queue string, p place, most int, target func(*driver.Message) (string, driver.QueueOptions)) (moved int, err error) {
 	if most <= 0 {
 		return 0, nil
 	}
@@ -221,11 +220,11 @@ func (r *Relay) moveFrom(ctx context.Context, queue string, p place, most int, t
 
 type movedCopy struct {
 	msg     *nats.Msg
-	options broker.QueueOptions
+	options driver.QueueOptions
 }
 
 // copyOf makes what a moved message is at its target.
-func (r *Relay) copyOf(queue string, p place, msg jetstream.Msg, target func(*broker.Message) (string, broker.QueueOptions)) (place, movedCopy, bool) {
+func (r *Relay) copyOf(queue string, p place, msg jetstream.Msg, target func(*driver.Message) (string, driver.QueueOptions)) (place, movedCopy, bool) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return place{}, movedCopy{}, false
@@ -241,5 +240,5 @@ func (r *Relay) copyOf(queue string, p place, msg jetstream.Msg, target func(*br
 	}
 	m.Key, m.Destination, m.Dead = name, name, nil
 	to := r.place(name, o)
-	return to, movedCopy{r.stored(m, to, broker.StoreOptions{Queue: o, DedupID: "moved " + id}), o}, true
+	return to, movedCopy{r.stored(m, to, driver.StoreOptions{Queue: o, DedupID: "moved " + id}), o}, true
 }

@@ -7,8 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 const (
@@ -26,13 +25,13 @@ const (
 
 // appRequest is a request whose taking, or answer, is on its way.
 type appRequest struct {
-	message *broker.Message
-	done    func(*broker.Message, error)
+	message *driver.Message
+	done    func(*driver.Message, error)
 	tries   int
 }
 
-// Serve takes part in answering requests. See [broker.AppRelay].
-func (r *Relay) Serve(pattern string, take func(*broker.Message) bool) (func(), error) {
+// Serve takes part in answering requests. See [driver.RequestRouter].
+func (r *Relay) Serve(pattern string, take func(*driver.Message) bool) (func(), error) {
 	var subs []*nats.Subscription
 	stop := sync.OnceFunc(func() {
 		for _, sub := range subs {
@@ -64,10 +63,10 @@ func (r *Relay) Serve(pattern string, take func(*broker.Message) bool) (func(), 
 	return stop, nil
 }
 
-// Request hands a request to one app server elsewhere. See [broker.AppRelay].
-func (r *Relay) Request(m *broker.Message, done func(*broker.Message, error)) {
+// Request hands a request to one app server elsewhere. See [driver.RequestRouter].
+func (r *Relay) Request(m *driver.Message, done func(*driver.Message, error)) {
 	if r.server != nil && r.server.private {
-		done(nil, broker.ErrNoAppServer) // nobody but this node can reach the server
+		done(nil, driver.ErrNoAppServer) // nobody but this node can reach the server
 		return
 	}
 	r.sendRequest(&appRequest{message: m, done: done})
@@ -94,19 +93,19 @@ func (r *Relay) appAnswered(id uint64, msg *nats.Msg) {
 	taken := msg.Header.Get(headerTaken)
 	switch {
 	case msg.Header.Get("Status") == "503":
-		q.done(nil, broker.ErrNoAppServer)
+		q.done(nil, driver.ErrNoAppServer)
 	case taken == "true":
 		q.done(nil, nil)
 	case taken != "" && q.tries < mostTries:
 		r.sendRequest(q) // another one may
 	case taken != "":
-		q.done(nil, broker.ErrNoAppServer)
+		q.done(nil, driver.ErrNoAppServer)
 	default:
 		msg.Subject = Subject(r.prefix, q.message.Key)
 		if answer, ok := decode(r.prefix, msg, r.nextID); ok {
 			q.done(answer, nil)
 		} else {
-			q.done(nil, fmt.Errorf("%w: its answer cannot be read", broker.ErrUnavailable))
+			q.done(nil, fmt.Errorf("%w: its answer cannot be read", driver.ErrUnavailable))
 		}
 	}
 }

@@ -6,8 +6,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // headerMore says that the rest of an answer follows.
@@ -16,13 +15,13 @@ const headerMore = "stompbox-more"
 // partBytes is how large a part of an answer is: any server takes that.
 const partBytes = 256 << 10
 
-// Tell hands octets to the other nodes. See [broker.Cluster].
-func (r *Relay) Tell(subject string, body []byte) error {
+// Tell hands octets to the other nodes. See [driver.Cluster].
+func (r *Relay) Broadcast(subject string, body []byte) error {
 	return r.outgoing.push(&nats.Msg{Subject: r.nodeSubject("tell." + subject + "." + r.id), Data: body})
 }
 
 // Listen hears what other nodes tell.
-func (r *Relay) Listen(subject string, handle func(node string, body []byte)) error {
+func (r *Relay) OnBroadcast(subject string, handle func(node string, body []byte)) error {
 	prefix := r.nodeSubject("tell." + subject + ".")
 	_, err := r.conn.Subscribe(prefix+"*", func(msg *nats.Msg) {
 		handle(strings.TrimPrefix(msg.Subject, prefix), msg.Data)
@@ -31,7 +30,7 @@ func (r *Relay) Listen(subject string, handle func(node string, body []byte)) er
 }
 
 // Answer answers what other nodes ask.
-func (r *Relay) Answer(subject string, handle func(query []byte) []byte) error {
+func (r *Relay) HandleRequest(subject string, handle func(query []byte) []byte) error {
 	_, err := r.conn.Subscribe(r.nodeSubject("ask."+subject), func(msg *nats.Msg) {
 		r.background.Go(func() { r.reply(msg.Reply, handle(msg.Data)) })
 	})
@@ -52,15 +51,15 @@ func (r *Relay) reply(inbox string, body []byte) {
 	}
 }
 
-// Ask asks all other nodes. See [broker.Cluster].
-func (r *Relay) Ask(ctx context.Context, subject string, query []byte) ([]broker.NodeAnswer, []string) {
+// Ask asks all other nodes. See [driver.Cluster].
+func (r *Relay) RequestNodes(ctx context.Context, subject string, query []byte) ([]driver.NodeReply, []string) {
 	waiting := r.nodes.all()
 	if len(waiting) == 0 {
 		return nil, nil
 	}
-	var answers []broker.NodeAnswer
+	var answers []driver.NodeReply
 	_ = r.gather(ctx, r.nodeSubject("ask."+subject), query, func(id string, body []byte) bool {
-		answers = append(answers, broker.NodeAnswer{Node: id, Body: body})
+		answers = append(answers, driver.NodeReply{Node: id, Body: body})
 		delete(waiting, id)
 		return len(waiting) > 0
 	})
@@ -102,7 +101,7 @@ func (r *Relay) gather(ctx context.Context, subject string, query []byte, answer
 	}
 }
 
-// WatchNodes hears of nodes that come and go. See [broker.Cluster].
+// WatchNodes hears of nodes that come and go. See [driver.Cluster].
 func (r *Relay) WatchNodes(watch func(node string, here bool)) {
 	r.nodes.mu.Lock()
 	defer r.nodes.mu.Unlock()

@@ -7,12 +7,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
-// OpenDurable consumes a durable subscription. See [broker.HistoryStore].
-func (r *Relay) OpenDurable(ctx context.Context, d broker.Durable, deliver func(*broker.Delivery)) (broker.QueueReader, error) {
+// OpenDurable consumes a durable subscription. See [driver.HistoryStore].
+func (r *Relay) OpenDurable(ctx context.Context, d driver.DurableSubscription, deliver func(driver.Delivery)) (driver.QueueReader, error) {
 	h, err := r.historyNamed(d.History)
 	if err != nil {
 		return nil, err
@@ -28,7 +27,7 @@ func (r *Relay) OpenDurable(ctx context.Context, d broker.Durable, deliver func(
 	return q, q.begin()
 }
 
-func durableName(d broker.Durable) string { return "durable-" + safeName(d.Name) }
+func durableName(d driver.DurableSubscription) string { return "durable-" + safeName(d.Name) }
 
 // durableConfig is the consumer's of a durable subscription. It begins with what
 // comes next, and stays while nobody uses it.
@@ -62,11 +61,11 @@ func (q *reader) ensureDurable(ctx context.Context) error {
 // acknowledges one that is not for it: NATS's patterns are wider.
 func (q *reader) remembered(msg *nats.Msg, meta *nats.MsgMetadata) {
 	_, epoch := q.relay.epochOf(meta.Stream)
-	at := broker.Position{Epoch: epoch, Seq: meta.Sequence.Stream}
-	d := &broker.Delivery{Count: int(meta.NumDelivered), Token: msg.Reply}
+	at := driver.StreamPosition{Epoch: epoch, Seq: meta.Sequence.Stream}
+	d := driver.Delivery{Count: int(meta.NumDelivered), Token: msg.Reply}
 	m, ok := decode(q.place.prefix, msg, at.String)
 	if !ok || !q.durable.Pattern.Match(m.Key) || m.ToSession != "" {
-		d.Message = &broker.Message{ID: at.String()}
+		d.Message = &driver.Message{ID: at.String()}
 		q.Ack(d, nil)
 		q.Pull(1)
 		return
@@ -76,8 +75,8 @@ func (q *reader) remembered(msg *nats.Msg, meta *nats.MsgMetadata) {
 	q.deliver(d)
 }
 
-// RemoveDurable forgets a durable subscription. See [broker.HistoryStore].
-func (r *Relay) RemoveDurable(ctx context.Context, d broker.Durable) error {
+// RemoveDurable forgets a durable subscription. See [driver.HistoryStore].
+func (r *Relay) RemoveDurable(ctx context.Context, d driver.DurableSubscription) error {
 	h := r.histories[d.History]
 	if h == nil {
 		return nil

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -23,23 +23,23 @@ const (
 // encode makes the NATS message of m. STOMP headers travel under their names;
 // values that a NATS header cannot carry are percent-encoded, and named in
 // stompbox-encoded.
-func encode(prefix string, m *broker.Message) *nats.Msg {
+func encode(prefix string, m *driver.Message) *nats.Msg {
 	h := make(nats.Header, len(m.Headers)+8)
 	e := headerEncoder{header: h}
 	e.set(headerKey, m.Key)
 	e.set(frames.Destination, m.Destination)
 	e.set(frames.MessageID, m.ID)
-	h[broker.HeaderTimestamp] = []string{strconv.FormatInt(m.Timestamp, 10)}
-	e.set(broker.HeaderUser, m.User)
+	h[driver.HeaderTimestamp] = []string{strconv.FormatInt(m.Timestamp, 10)}
+	e.set(driver.HeaderUser, m.User)
 	e.set(frames.Session, m.Session)
 	e.set(headerToSession, m.ToSession)
 	if m.NoEcho {
 		h[headerNoEcho] = []string{"true"}
 	}
 	if m.Dead != nil {
-		e.set(broker.HeaderDeadOrigin, m.Dead.Origin)
-		e.set(broker.HeaderDeadReason, m.Dead.Reason)
-		e.set(broker.HeaderDeadCount, strconv.Itoa(m.Dead.Count))
+		e.set(driver.HeaderDeadOrigin, m.Dead.Origin)
+		e.set(driver.HeaderDeadReason, m.Dead.Reason)
+		e.set(driver.HeaderDeadCount, strconv.Itoa(m.Dead.Count))
 	}
 	for _, one := range m.Headers {
 		e.set(escape(one.Name, isNameOctet), one.Value)
@@ -68,7 +68,7 @@ func (e *headerEncoder) set(name, value string) {
 
 func isInternal(name string) bool {
 	switch name {
-	case headerToSession, broker.HeaderUser, frames.Session:
+	case headerToSession, driver.HeaderUser, frames.Session:
 		return true
 	}
 	return false
@@ -77,7 +77,7 @@ func isInternal(name string) bool {
 // decode makes the message of a NATS message, which may come from a node or
 // from any program. What is missing is made up: the destination from the
 // subject, an id from nextID, the time from the clock.
-func decode(prefix string, msg *nats.Msg, nextID func() string) (*broker.Message, bool) {
+func decode(prefix string, msg *nats.Msg, nextID func() string) (*driver.Message, bool) {
 	d := headerDecoder{header: msg.Header, encoded: msg.Header[headerEncoded]}
 	key, ok := d.take(headerKey)
 	if !ok {
@@ -85,31 +85,31 @@ func decode(prefix string, msg *nats.Msg, nextID func() string) (*broker.Message
 			return nil, false
 		}
 	}
-	m := &broker.Message{Key: key, Body: msg.Data}
+	m := &driver.Message{Key: key, Body: msg.Data}
 	if m.Destination, ok = d.take(frames.Destination); !ok {
 		m.Destination = shownDestination(key)
 	}
 	if m.ID, ok = d.take(frames.MessageID); !ok {
 		m.ID = nextID()
 	}
-	stamp, _ := d.take(broker.HeaderTimestamp)
+	stamp, _ := d.take(driver.HeaderTimestamp)
 	var err error
 	if m.Timestamp, err = strconv.ParseInt(stamp, 10, 64); err != nil {
 		m.Timestamp = time.Now().UnixMilli()
 	}
-	m.User, _ = d.take(broker.HeaderUser)
+	m.User, _ = d.take(driver.HeaderUser)
 	m.Session, _ = d.take(frames.Session)
 	m.ToSession, _ = d.take(headerToSession)
 	_, m.NoEcho = d.take(headerNoEcho)
-	if origin, ok := d.take(broker.HeaderDeadOrigin); ok {
-		m.Dead = &broker.DeadLetter{Origin: origin}
-		m.Dead.Reason, _ = d.take(broker.HeaderDeadReason)
-		count, _ := d.take(broker.HeaderDeadCount)
+	if origin, ok := d.take(driver.HeaderDeadOrigin); ok {
+		m.Dead = &driver.DeadLetter{Origin: origin}
+		m.Dead.Reason, _ = d.take(driver.HeaderDeadReason)
+		count, _ := d.take(driver.HeaderDeadCount)
 		m.Dead.Count, _ = strconv.Atoi(count)
 	}
 	for name := range msg.Header {
 		plain := unescape(name)
-		if strings.HasPrefix(name, "stompbox-") || strings.HasPrefix(name, "Nats-") || broker.IsStamped(plain) {
+		if strings.HasPrefix(name, "stompbox-") || strings.HasPrefix(name, "Nats-") || driver.IsStamped(plain) {
 			continue
 		}
 		value, _ := d.take(name)

@@ -5,9 +5,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 )
 
 // checkpoints say up to where a history's live messages have surely arrived: a
@@ -127,7 +126,7 @@ func (r *Relay) interestsByKind(h *history) (exact map[string]*interest, wild []
 	for text, i := range r.interests {
 		switch {
 		case !h.policy.Match.Overlaps(i.pattern):
-		case auth.HasWildcard(text):
+		case destination.HasWildcard(text):
 			wild = append(wild, i)
 		default:
 			exact[text] = i
@@ -137,7 +136,7 @@ func (r *Relay) interestsByKind(h *history) (exact map[string]*interest, wild []
 }
 
 // missed delivers a message that did not arrive live, and reports whether that was so.
-func (i *interest) missed(ctx context.Context, m *broker.Message, t *trims) bool {
+func (i *interest) missed(ctx context.Context, m *driver.Message, t *trims) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	last, seen := i.lastSeen(m)
@@ -172,7 +171,7 @@ type metDestination struct {
 
 // before reports, at the first message of a destination that an interest missed,
 // whether ones before it and after last are gone.
-func (t *trims) before(ctx context.Context, i *interest, m *broker.Message, last uint64) bool {
+func (t *trims) before(ctx context.Context, i *interest, m *driver.Message, last uint64) bool {
 	at := metDestination{i, m.Key}
 	if _, met := t.met[at]; met || t.unknown {
 		return false

@@ -15,8 +15,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
-	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/test/local"
 )
 
@@ -27,7 +27,7 @@ type deaf struct {
 	*Relay
 	t   *testing.T
 	i   *interest
-	got chan *broker.Message
+	got chan *driver.Message
 
 	said  local.Log
 	close func() // once
@@ -42,17 +42,17 @@ func newDeaf(t *testing.T, most int64) *deaf {
 
 func joinDeaf(t *testing.T, most int64, replicas int, cluster *ClusterOptions) *deaf {
 	t.Helper()
-	match, err := auth.ParsePattern("/topic/**")
+	match, err := destination.ParsePattern("/topic/**")
 	require.NoError(t, err)
-	d := &deaf{t: t, got: make(chan *broker.Message, 100)}
+	d := &deaf{t: t, got: make(chan *driver.Message, 100)}
 	d.Relay, err = Embed(EmbeddedOptions{DataDir: t.TempDir(), Port: -1, Cluster: cluster}, Options{
 		Logger:    slog.New(slog.NewTextHandler(&d.said, nil)),
-		Histories: HistorySettings{Replicas: replicas, Policies: []broker.HistoryPolicy{{Name: "all", Match: match, MaxMessages: most}}},
+		Histories: HistorySettings{Replicas: replicas, Policies: []driver.HistoryPolicy{{Name: "all", Match: match, MaxMessages: most}}},
 	})
 	require.NoError(t, err)
 	d.close = sync.OnceFunc(d.Close)
 	t.Cleanup(d.close)
-	_, err = d.Subscribe("/topic/a", func(m *broker.Message) { d.got <- m })
+	_, err = d.Subscribe("/topic/a", func(m *driver.Message) { d.got <- m })
 	require.NoError(t, err)
 	d.i = d.interests["/topic/a"]
 	return d
@@ -67,13 +67,13 @@ func (d *deaf) stopHearing() {
 func (d *deaf) store(body int) {
 	d.t.Helper()
 	stored := make(chan error, 1)
-	m := &broker.Message{ID: strconv.Itoa(body), Destination: "/topic/a", Key: "/topic/a", Timestamp: time.Now().UnixMilli(), Body: []byte(strconv.Itoa(body))}
-	d.Store(m, broker.StoreOptions{History: "all"}, func(err error) { stored <- err })
+	m := &driver.Message{ID: strconv.Itoa(body), Destination: "/topic/a", Key: "/topic/a", Timestamp: time.Now().UnixMilli(), Body: []byte(strconv.Itoa(body))}
+	d.Store(m, driver.StoreOptions{History: "all"}, func(err error) { stored <- err })
 	require.NoError(d.t, <-stored)
 }
 
 // gets wants a message, and that it says as told whether others are missing.
-func (d *deaf) gets(body int, gap bool) *broker.Message {
+func (d *deaf) gets(body int, gap bool) *driver.Message {
 	d.t.Helper()
 	select {
 	case m := <-d.got:
@@ -205,6 +205,6 @@ func TestWithoutAMajorityNothingWaits(t *testing.T) {
 	require.Eventually(t, func() bool { return !all[0].Ready() }, 3*patience, 100*time.Millisecond)
 	require.Eventually(t, all[0].gone.Load, 3*patience, 100*time.Millisecond)
 	refused := make(chan error, 1)
-	all[0].Store(&broker.Message{Destination: "/topic/a", Key: "/topic/a"}, broker.StoreOptions{History: "all"}, func(err error) { refused <- err })
+	all[0].Store(&driver.Message{Destination: "/topic/a", Key: "/topic/a"}, driver.StoreOptions{History: "all"}, func(err error) { refused <- err })
 	require.ErrorIs(t, <-refused, errGone)
 }

@@ -10,14 +10,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // HistorySettings are how JetStream keeps what histories have.
 type HistorySettings struct {
 	// Policies are the broker's.
-	Policies []broker.HistoryPolicy
+	Policies []driver.HistoryPolicy
 	// Replicas is on how many servers of a cluster each message is. Default 1.
 	Replicas int
 	// DurableIdle is after how long a durable subscription that nobody uses is
@@ -45,7 +44,7 @@ const mostDurables = 100_000
 // the old one are not taken for those of the new one, and each message says which
 // it is of.
 type history struct {
-	policy broker.HistoryPolicy
+	policy driver.HistoryPolicy
 	prefix string // of its subjects, without the kind of destination
 	base   string // the stream's name without the epoch
 	kind   string // topic or user
@@ -58,7 +57,7 @@ type history struct {
 }
 
 // newHistories makes what is known of the policies without a server.
-func newHistories(prefix string, policies []broker.HistoryPolicy) map[string]*history {
+func newHistories(prefix string, policies []driver.HistoryPolicy) map[string]*history {
 	all := make(map[string]*history, len(policies))
 	for _, p := range policies {
 		all[p.Name] = &history{
@@ -161,7 +160,7 @@ func (r *Relay) awaitLeader(ctx context.Context, name string) error {
 // known not to answer.
 func (r *Relay) checkAway() error {
 	if r.away.Load() {
-		return fmt.Errorf("%w: JetStream does not answer", broker.ErrUnavailable)
+		return fmt.Errorf("%w: JetStream does not answer", driver.ErrUnavailable)
 	}
 	return nil
 }

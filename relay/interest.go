@@ -8,9 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 )
 
 // mostSeen bounds of how many destinations an interest remembers where it is.
@@ -22,19 +21,19 @@ const mostSeen = 100_000
 // on its destination, so that those are fetched from the history first.
 type interest struct {
 	relay   *Relay
-	pattern auth.Pattern
-	deliver func(*broker.Message)
+	pattern destination.Pattern
+	deliver func(*driver.Message)
 	subs    []*nats.Subscription
 
 	mu    sync.Mutex // held while messages of histories are delivered
-	seen  map[string]broker.Position
+	seen  map[string]driver.StreamPosition
 	floor map[string]uint64 // by epoch: who came then has everything up to it
 	since int64             // milliseconds since 1970; what is older is nobody's
 }
 
 // Subscribe declares interest in a routing pattern.
-func (r *Relay) Subscribe(pattern string, deliver func(*broker.Message)) (func(), error) {
-	parsed, err := auth.ParsePattern(pattern)
+func (r *Relay) Subscribe(pattern string, deliver func(*driver.Message)) (func(), error) {
+	parsed, err := destination.ParsePattern(pattern)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +68,7 @@ func (i *interest) end() {
 }
 
 // mayKeep reports whether a history keeps something of a pattern.
-func (r *Relay) mayKeep(p auth.Pattern) bool {
+func (r *Relay) mayKeep(p destination.Pattern) bool {
 	for _, h := range r.histories {
 		if h.policy.Match.Overlaps(p) {
 			return true
@@ -105,7 +104,7 @@ func (i *interest) arrived(msg *nats.Msg) {
 }
 
 // lastSeen returns the place of the destination's last message that was delivered.
-func (i *interest) lastSeen(m *broker.Message) (seq uint64, ok bool) {
+func (i *interest) lastSeen(m *driver.Message) (seq uint64, ok bool) {
 	at, ok := i.seen[m.Key]
 	if !ok || at.Epoch != m.Position.Epoch {
 		return 0, false
@@ -114,12 +113,12 @@ func (i *interest) lastSeen(m *broker.Message) (seq uint64, ok bool) {
 }
 
 // pass delivers a message and remembers its place. The caller holds the lock.
-func (i *interest) pass(m *broker.Message) {
+func (i *interest) pass(m *driver.Message) {
 	if len(i.seen) >= mostSeen {
 		i.seen, i.floor = nil, nil // gaps are not noticed until each was seen again
 	}
 	if i.seen == nil {
-		i.seen = make(map[string]broker.Position)
+		i.seen = make(map[string]driver.StreamPosition)
 	}
 	i.seen[m.Key] = m.Position
 	i.deliver(m)
@@ -135,7 +134,7 @@ const (
 // fill delivers the messages of one destination in (last, before] that did not
 // arrive, and notes it on next where the history does not give them. The caller holds
 // the lock, so that what comes after them waits.
-func (i *interest) fill(next *broker.Message, last, before uint64) {
+func (i *interest) fill(next *driver.Message, last, before uint64) {
 	r := i.relay
 	ctx, cancel := context.WithTimeout(r.ctx, fillTimeout)
 	defer cancel()
@@ -155,7 +154,7 @@ func (i *interest) fill(next *broker.Message, last, before uint64) {
 		return nil
 	}
 	err := merge(ctx, []*past{p}, take)
-	for errors.Is(err, broker.ErrUnavailable) && ctx.Err() == nil {
+	for errors.Is(err, driver.ErrUnavailable) && ctx.Err() == nil {
 		time.Sleep(fillRetry)
 		err = merge(ctx, []*past{p}, take)
 	}
@@ -167,14 +166,14 @@ func (i *interest) fill(next *broker.Message, last, before uint64) {
 }
 
 // trimmedSince reports whether messages between last and m may have been dropped.
-func (r *Relay) trimmedSince(ctx context.Context, h *history, stream string, m *broker.Message, last uint64) bool {
-	p := &pass{relay: r, history: h, stream: stream, epoch: m.Position.Epoch, after: broker.Position{Epoch: m.Position.Epoch, Seq: last}}
+func (r *Relay) trimmedSince(ctx context.Context, h *history, stream string, m *driver.Message, last uint64) bool {
+	p := &pass{relay: r, history: h, stream: stream, epoch: m.Position.Epoch, after: driver.StreamPosition{Epoch: m.Position.Epoch, Seq: last}}
 	return p.checkTrimmed(ctx, m) != nil || p.gap
 }
 
 // rebase notes, for an interest that has seen nothing of a history yet, up to
 // where nothing is missing: a subscriber was given the past up to there.
-func (r *Relay) rebase(pattern auth.Pattern, epoch string, seq uint64) {
+func (r *Relay) rebase(pattern destination.Pattern, epoch string, seq uint64) {
 	r.interestsMu.Lock()
 	i := r.interests[pattern.String()]
 	r.interestsMu.Unlock()
@@ -207,7 +206,7 @@ func (r *Relay) historyOfEpoch(epoch string) (*history, string) {
 
 // decodeLive makes the message of a NATS message, and for one of a history tells
 // which sequence came before it on its destination.
-func (r *Relay) decodeLive(msg *nats.Msg) (m *broker.Message, before uint64, ok bool) {
+func (r *Relay) decodeLive(msg *nats.Msg) (m *driver.Message, before uint64, ok bool) {
 	stream := msg.Header["Nats-Stream"]
 	if len(stream) == 0 {
 		m, ok = decode(r.prefix, msg, r.nextID)
@@ -219,13 +218,13 @@ func (r *Relay) decodeLive(msg *nats.Msg) (m *broker.Message, before uint64, ok 
 		m, ok = decode(r.prefix, msg, r.nextID)
 		return m, 0, ok
 	}
-	at := broker.Position{Epoch: epoch, Seq: seq}
+	at := driver.StreamPosition{Epoch: epoch, Seq: seq}
 	live := &nats.Msg{Subject: r.liveSubject(h, msg.Header.Get("Nats-Subject")), Header: msg.Header, Data: msg.Data}
 	if m, ok = decode(r.prefix, live, at.String); !ok {
 		return nil, 0, false
 	}
 	m.Position, m.ID = at, at.String()
-	if _, stamped := msg.Header[broker.HeaderTimestamp]; !stamped {
+	if _, stamped := msg.Header[driver.HeaderTimestamp]; !stamped {
 		if when, err := time.Parse(time.RFC3339Nano, msg.Header.Get("Nats-Time-Stamp")); err == nil {
 			m.Timestamp = when.UnixMilli()
 		}

@@ -5,24 +5,23 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stretchr/testify/require"
-
-	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
 )
 
 // TestAMessageOnItsWayIsNotTakenForOneThatWasSeen: one subscriber was given the past
 // up to a message that others of the interest have not had yet.
 func TestAMessageOnItsWayIsNotTakenForOneThatWasSeen(t *testing.T) {
 	t.Parallel()
-	match, err := auth.ParsePattern("/topic/**")
+	match, err := destination.ParsePattern("/topic/**")
 	require.NoError(t, err)
 	r := &Relay{prefix: DefaultPrefix, interests: make(map[string]*interest)}
-	r.histories = newHistories(DefaultPrefix, []broker.HistoryPolicy{{Name: "all", Match: match}})
+	r.histories = newHistories(DefaultPrefix, []driver.HistoryPolicy{{Name: "all", Match: match}})
 	var got []string
-	pattern, err := auth.ParsePattern("/topic/a")
+	pattern, err := destination.ParsePattern("/topic/a")
 	require.NoError(t, err)
-	i := &interest{relay: r, pattern: pattern, deliver: func(m *broker.Message) { got = append(got, m.ID) }}
+	i := &interest{relay: r, pattern: pattern, deliver: func(m *driver.Message) { got = append(got, m.ID) }}
 	r.interests["/topic/a"] = i
 	arrive := func(seq, before int) {
 		i.arrived(&nats.Msg{Subject: "stompbox.topic.a", Header: nats.Header{

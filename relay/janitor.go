@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // janitor does what is due now and then: nodes that are gone are forgotten, writes without an answer fail, and
@@ -13,8 +13,8 @@ import (
 func (r *Relay) janitor() {
 	found := r.findMemory()
 	r.every(reopenWait, func(now time.Time) {
-		r.failRequests(now.Add(-takeTimeout), fmt.Errorf("%w: no answer within %s", broker.ErrUnavailable, takeTimeout))
-		r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", broker.ErrUnavailable, ackTimeout))
+		r.failRequests(now.Add(-takeTimeout), fmt.Errorf("%w: no answer within %s", driver.ErrUnavailable, takeTimeout))
+		r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", driver.ErrUnavailable, ackTimeout))
 		if r.conn.IsConnected() {
 			found = found || r.findMemory()
 			r.dropSilent(now)
@@ -43,7 +43,7 @@ func (r *Relay) allReaders() []*reader {
 
 // disconnected fails what waits for an answer: it does not come any more.
 func (r *Relay) disconnected() {
-	lost := fmt.Errorf("%w: the connection to NATS was lost", broker.ErrUnavailable)
+	lost := fmt.Errorf("%w: the connection to NATS was lost", driver.ErrUnavailable)
 	r.acks.fail(time.Now(), lost)
 	r.failRequests(time.Now(), lost)
 	r.forgetStreams()

@@ -7,8 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // A consumer costs some 60 KB, so a queue has one for messages in memory only
@@ -31,7 +30,7 @@ func (r *Relay) findMemory() bool {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, time.Second)
 	defer cancel()
-	_, err := r.js.Stream(ctx, r.place("/queue/any", broker.QueueOptions{Memory: true}).stream)
+	_, err := r.js.Stream(ctx, r.place("/queue/any", driver.QueueOptions{Memory: true}).stream)
 	if err == nil {
 		r.memory.Store(true)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -37,7 +38,7 @@ type native struct {
 func isNative(msg *nats.Msg) bool { return msg.Reply != "" && msg.Header.Get(headerKey) == "" }
 
 // takeNative gives a native program's request to an app server of this node.
-func (r *Relay) takeNative(msg *nats.Msg, m *broker.Message, take func(*broker.Message) bool) {
+func (r *Relay) takeNative(msg *nats.Msg, m *driver.Message, take func(*driver.Message) bool) {
 	reply, err := r.expectNative(msg.Reply)
 	if err != nil {
 		r.failNative(msg.Reply, broker.CodeAppBusy, "too many requests wait for an answer")
@@ -56,7 +57,7 @@ func (r *Relay) expectNative(inbox string) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.waiting) >= mostNative {
-		return "", broker.ErrUnavailable
+		return "", driver.ErrUnavailable
 	}
 	reply := replyPrefix + rand.Text()
 	sub, err := r.conn.Subscribe(Subject(r.prefix, reply), func(msg *nats.Msg) {
@@ -100,7 +101,7 @@ func (n *natives) close() {
 
 // answerNative sends an answer to the program that waits for it, and reports whether
 // one does.
-func (r *Relay) answerNative(m *broker.Message) bool {
+func (r *Relay) answerNative(m *driver.Message) bool {
 	if !strings.HasPrefix(m.Key, replyPrefix) {
 		return false
 	}

@@ -9,8 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 const (
@@ -48,7 +47,7 @@ func (r *Relay) Record(ctx context.Context, key string) ([]byte, uint64, error) 
 }
 
 // PutRecord keeps a record for a day, where the revision under its key is still last,
-// and returns the new one. Else the error wraps [broker.ErrRecordChanged].
+// and returns the new one. Else the error wraps [driver.ErrRecordChanged].
 func (r *Relay) PutRecord(ctx context.Context, key string, record []byte, last uint64) (uint64, error) {
 	if err := r.checkAway(); err != nil {
 		return 0, err
@@ -66,7 +65,7 @@ func (r *Relay) PutRecord(ctx context.Context, key string, record []byte, last u
 	var api *jetstream.APIError
 	switch {
 	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
-		return 0, fmt.Errorf("relay: %w", broker.ErrRecordChanged)
+		return 0, fmt.Errorf("relay: %w", driver.ErrRecordChanged)
 	case err != nil:
 		return 0, storeError("cannot keep a record", err)
 	}

@@ -9,8 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 const (
@@ -133,7 +132,7 @@ func (r *Relay) readPage(ctx context.Context, stream string, q pageRequest) (pag
 		case "204", "404": // the end of the batch, or no message
 			return page, matching, nil
 		default:
-			return nil, 0, fmt.Errorf("%w: status %s %s", broker.ErrUnavailable, status, msg.Header.Get("Description"))
+			return nil, 0, fmt.Errorf("%w: status %s %s", driver.ErrUnavailable, status, msg.Header.Get("Description"))
 		}
 	}
 }
@@ -215,5 +214,5 @@ func unavailable(err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("relay: the NATS server takes no message of that size: %w", err)
 	}
-	return fmt.Errorf("%w: %w", broker.ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)
 }

@@ -10,8 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 const (
@@ -24,17 +23,17 @@ const (
 	reopenWait = 500 * time.Millisecond
 )
 
-// reader is a broker.QueueReader over a durable pull consumer, which all nodes
+// reader is a driver.QueueReader over a durable pull consumer, which all nodes
 // share. JetStream serves their requests in turn.
 type reader struct {
 	relay    *Relay
 	place    place
 	queue    string
-	options  broker.QueueOptions
-	durable  *broker.Durable // it is a durable subscription's
+	options  driver.QueueOptions
+	durable  *driver.DurableSubscription // it is a durable subscription's
 	consumer string
 	next     string // the subject of pull requests
-	deliver  func(*broker.Delivery)
+	deliver  func(driver.Delivery)
 	sub      *nats.Subscription
 
 	mu     sync.Mutex
@@ -44,8 +43,8 @@ type reader struct {
 	closed bool
 }
 
-// OpenQueue begins to consume a queue. See [broker.QueueStore].
-func (r *Relay) OpenQueue(ctx context.Context, queue string, o broker.QueueOptions, deliver func(*broker.Delivery)) (broker.QueueReader, error) {
+// OpenQueue begins to consume a queue. See [driver.QueueStore].
+func (r *Relay) OpenQueue(ctx context.Context, queue string, o driver.QueueOptions, deliver func(driver.Delivery)) (driver.QueueReader, error) {
 	p := r.place(queue, o)
 	q := &reader{relay: r, place: p, queue: queue, options: o, consumer: safeName(queue), deliver: deliver, heard: time.Now()}
 	q.next = nextSubject(p.stream, q.consumer)
@@ -222,7 +221,7 @@ func (q *reader) message(msg *nats.Msg) {
 		return
 	}
 	m.Key = q.queue
-	q.deliver(&broker.Delivery{
+	q.deliver(driver.Delivery{
 		Message: m, Count: int(meta.NumDelivered), Token: msg.Reply,
 		Redelivered: meta.Timestamp.Before(q.relay.crashed),
 	})
@@ -236,7 +235,7 @@ var (
 )
 
 // Ack removes a delivered message from the queue.
-func (q *reader) Ack(d *broker.Delivery, done func(error)) {
+func (q *reader) Ack(d driver.Delivery, done func(error)) {
 	if done == nil {
 		q.tell(d, ackBody)
 		return
@@ -248,12 +247,12 @@ func (q *reader) Ack(d *broker.Delivery, done func(error)) {
 }
 
 // Return puts a delivered message back.
-func (q *reader) Return(d *broker.Delivery) { q.tell(d, nakBody) }
+func (q *reader) Requeue(d driver.Delivery) { q.tell(d, nakBody) }
 
 // Extend keeps a delivered message from going to others.
-func (q *reader) Extend(d *broker.Delivery) { q.tell(d, extendBody) }
+func (q *reader) Extend(d driver.Delivery) { q.tell(d, extendBody) }
 
-func (q *reader) tell(d *broker.Delivery, what []byte) {
+func (q *reader) tell(d driver.Delivery, what []byte) {
 	if err := q.relay.conn.Publish(d.Token, what); err != nil {
 		q.relay.log.Debug("JetStream could not be told of a message; it comes again after the ack wait", "destination", q.queue, "message", d.Message.ID, "error", err)
 	}

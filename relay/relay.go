@@ -14,8 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // Options say how to reach a NATS server.
@@ -38,7 +37,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Relay is a broker.Relay over one NATS connection. It is safe for concurrent use.
+// Relay is a driver.Bus over one NATS connection. It is safe for concurrent use.
 type Relay struct {
 	prefix string
 	log    *slog.Logger
@@ -236,7 +235,7 @@ func (r *Relay) Ready() bool { return !r.offline.Load() && !r.away.Load() && !r.
 // Publish hands a message to the other nodes with an interest in it, and does not
 // wait for the link to them. It fails when the server is out of reach, or the link
 // is so slow that too much waits already: nothing is kept for later.
-func (r *Relay) Publish(m *broker.Message) error {
+func (r *Relay) Publish(m *driver.Message) error {
 	if r.server != nil && r.server.private {
 		return nil // nobody but this node can reach the server
 	}
@@ -292,7 +291,7 @@ func (r *Relay) Close() {
 	r.outgoing.close()
 	r.writer.Wait()
 	r.leaveNodes()
-	closed := fmt.Errorf("%w: the relay is closed", broker.ErrUnavailable)
+	closed := fmt.Errorf("%w: the relay is closed", driver.ErrUnavailable)
 	r.acks.fail(time.Now().Add(time.Hour), closed)
 	r.failRequests(time.Now().Add(time.Hour), closed)
 	r.natives.close()

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 	"github.com/stompbox/stompbox/relay"
@@ -167,7 +167,7 @@ func TestALocalTopicGoesOnWithoutNATS(t *testing.T) {
 	require.True(t, r.Ready())
 	r.Close()
 	require.False(t, r.Ready())
-	require.Error(t, r.Publish(&broker.Message{Key: "/topic/a", Destination: "/topic/a"}))
+	require.Error(t, r.Publish(&driver.Message{Key: "/topic/a", Destination: "/topic/a"}))
 	_, err = relay.Dial(relay.Options{URL: "nats://127.0.0.1:1"})
 	require.ErrorContains(t, err, "cannot connect to NATS")
 

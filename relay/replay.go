@@ -7,20 +7,19 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 )
 
-// Replay delivers the past. See [broker.HistoryStore].
-func (r *Relay) Replay(ctx context.Context, q broker.ReplayRequest, deliver func(*broker.Message) error) (broker.Replayed, error) {
+// Replay delivers the past. See [driver.HistoryStore].
+func (r *Relay) Replay(ctx context.Context, q driver.ReplayRequest, deliver func(*driver.Message) error) (driver.ReplayResult, error) {
 	h, err := r.historyNamed(q.History)
 	if err != nil {
-		return broker.Replayed{}, err
+		return driver.ReplayResult{}, err
 	}
 	stream, info, err := r.lookAt(ctx, h)
 	if err != nil {
-		return broker.Replayed{}, err
+		return driver.ReplayResult{}, err
 	}
 	state := info.State
 	p := &pass{relay: r, history: h, stream: stream, pattern: q.Pattern, after: q.After, deliver: deliver}
@@ -29,17 +28,17 @@ func (r *Relay) Replay(ctx context.Context, q broker.ReplayRequest, deliver func
 	p.gap = gap
 	subjects := PatternSubjects(h.prefix, q.Pattern.String())
 	switch {
-	case q.After == (broker.Position{}) && q.Last == 0: // only where it is now
-	case q.After == (broker.Position{}):
+	case q.After == (driver.StreamPosition{}) && q.Last == 0: // only where it is now
+	case q.After == (driver.StreamPosition{}):
 		err = p.last(ctx, subjects, state.LastSeq, q.Last)
 	default:
 		err = p.all(ctx, subjects, from, state.LastSeq)
 	}
 	if err != nil {
-		return broker.Replayed{}, err
+		return driver.ReplayResult{}, err
 	}
 	r.rebase(q.Pattern, p.epoch, state.LastSeq)
-	return broker.Replayed{UpTo: broker.Position{Epoch: p.epoch, Seq: state.LastSeq}, Incomplete: p.gap}, nil
+	return driver.ReplayResult{UpTo: driver.StreamPosition{Epoch: p.epoch, Seq: state.LastSeq}, Incomplete: p.gap}, nil
 }
 
 // lookAt asks the leader about a history's stream: how far it goes, and who leads.
@@ -60,9 +59,9 @@ func (r *Relay) lookAt(ctx context.Context, h *history) (string, *jetstream.Stre
 
 // firstWanted returns the sequence after a position, and whether something in
 // between is gone.
-func firstWanted(after broker.Position, epoch string, state jetstream.StreamState) (from uint64, gap bool) {
+func firstWanted(after driver.StreamPosition, epoch string, state jetstream.StreamState) (from uint64, gap bool) {
 	switch {
-	case after == (broker.Position{}):
+	case after == (driver.StreamPosition{}):
 		return 1, false
 	case after.Epoch != epoch:
 		return 1, true // of a stream that is no more
@@ -79,9 +78,9 @@ type pass struct {
 	history *history
 	stream  string
 	epoch   string
-	pattern auth.Pattern
-	after   broker.Position
-	deliver func(*broker.Message) error
+	pattern destination.Pattern
+	after   driver.StreamPosition
+	deliver func(*driver.Message) error
 	gap     bool // something before the next message is gone
 	met     map[string]bool
 }
@@ -108,19 +107,19 @@ func (p *pass) all(ctx context.Context, subjects []string, from, upTo uint64) er
 
 // last delivers the newest messages that match.
 func (p *pass) last(ctx context.Context, subjects []string, upTo uint64, count int) error {
-	var found []*broker.Message
+	var found []*driver.Message
 	for _, subject := range subjects {
 		from, err := p.relay.seekLast(ctx, p.stream, subject, upTo, count)
 		if err != nil {
 			return err
 		}
 		one := pass{relay: p.relay, stream: p.stream, epoch: p.epoch, pattern: p.pattern, history: p.history}
-		one.deliver = func(m *broker.Message) error { found = append(found, m); return nil }
+		one.deliver = func(m *driver.Message) error { found = append(found, m); return nil }
 		if err := one.all(ctx, []string{subject}, from, upTo); err != nil {
 			return err
 		}
 	}
-	slices.SortFunc(found, func(a, b *broker.Message) int { return cmp.Compare(a.Position.Seq, b.Position.Seq) })
+	slices.SortFunc(found, func(a, b *driver.Message) int { return cmp.Compare(a.Position.Seq, b.Position.Seq) })
 	for _, m := range found[max(len(found)-count, 0):] {
 		if err := p.deliver(m); err != nil {
 			return err
@@ -132,7 +131,7 @@ func (p *pass) last(ctx context.Context, subjects []string, upTo uint64, count i
 // checkTrimmed finds, at the first message of each destination, whether ones
 // before it were dropped for max_messages since the position that is known: then
 // all that is kept is newer, and as much as may be.
-func (p *pass) checkTrimmed(ctx context.Context, m *broker.Message) error {
+func (p *pass) checkTrimmed(ctx context.Context, m *driver.Message) error {
 	most := p.history.policy.MaxMessages
 	if most <= 0 || p.after.Epoch != p.epoch || p.met[m.Key] {
 		return nil

@@ -10,15 +10,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // setupTimeout bounds how long a first write to a stream waits for it to be made.
 const setupTimeout = 5 * time.Second
 
-// Store writes a message to its queue. See [broker.QueueStore].
-func (r *Relay) Store(m *broker.Message, o broker.StoreOptions, done func(error)) {
+// Store writes a message to its queue. See [driver.QueueStore].
+func (r *Relay) Store(m *driver.Message, o driver.StoreOptions, done func(error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
 	p, err := r.locate(ctx, m.Key, o)
@@ -32,7 +31,7 @@ func (r *Relay) Store(m *broker.Message, o broker.StoreOptions, done func(error)
 // locate says where a message is to be stored, and makes what is missing there.
 // It fails at once on a node that is cut off, whose server may still take messages
 // that no majority will have, and where there is no majority.
-func (r *Relay) locate(ctx context.Context, key string, o broker.StoreOptions) (place, error) {
+func (r *Relay) locate(ctx context.Context, key string, o driver.StoreOptions) (place, error) {
 	switch {
 	case r.cut.Load():
 		return place{}, errCutOff
@@ -47,7 +46,7 @@ func (r *Relay) locate(ctx context.Context, key string, o broker.StoreOptions) (
 }
 
 // stored makes the NATS message of a queue's message.
-func (r *Relay) stored(m *broker.Message, p place, o broker.StoreOptions) *nats.Msg {
+func (r *Relay) stored(m *driver.Message, p place, o driver.StoreOptions) *nats.Msg {
 	msg := encode(r.prefix, m)
 	msg.Subject = p.subject
 	if o.DedupID != "" {
@@ -75,7 +74,7 @@ const mostInBatch = 1000
 
 // StoreAll writes several messages: all those of one stream or none of them.
 // Queues without limits of their own are in one stream.
-func (r *Relay) StoreAll(ctx context.Context, all []broker.StoreRequest) error {
+func (r *Relay) StoreAll(ctx context.Context, all []driver.StoreRequest) error {
 	byStream := make(map[string][]*nats.Msg)
 	var order []string
 	for _, one := range all {
@@ -153,14 +152,14 @@ func wait(ctx context.Context, answers <-chan error, n int) error {
 		case err := <-answers:
 			failed = errors.Join(failed, err)
 		case <-ctx.Done():
-			return fmt.Errorf("%w: no answer in time: %w", broker.ErrUnavailable, ctx.Err())
+			return fmt.Errorf("%w: no answer in time: %w", driver.ErrUnavailable, ctx.Err())
 		}
 	}
 	return failed
 }
 
 // Offer hands a message of a transient queue to a consumer elsewhere.
-func (r *Relay) Offer(m *broker.Message) error {
+func (r *Relay) Offer(m *driver.Message) error {
 	if r.server != nil && r.server.private {
 		return nil
 	}
@@ -173,7 +172,7 @@ func (r *Relay) Offer(m *broker.Message) error {
 }
 
 // OpenTransient takes part in a transient queue, on a NATS queue group.
-func (r *Relay) OpenTransient(queue string, deliver func(*broker.Message)) (func(), error) {
+func (r *Relay) OpenTransient(queue string, deliver func(*driver.Message)) (func(), error) {
 	sub, err := r.conn.QueueSubscribe(Subject(r.prefix+".transient", queue), "stompbox", func(msg *nats.Msg) {
 		if m, ok := decode(r.prefix+".transient", msg, r.nextID); ok {
 			deliver(m)

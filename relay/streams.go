@@ -11,8 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // QueueSettings are how JetStream keeps queues.
@@ -54,7 +53,7 @@ type place struct {
 	prefix  string // what Destination cuts off the subject
 }
 
-func (r *Relay) place(queue string, o broker.QueueOptions) place {
+func (r *Relay) place(queue string, o driver.QueueOptions) place {
 	base := strings.ReplaceAll(r.prefix, ".", "_")
 	switch {
 	case o.Memory:
@@ -89,7 +88,7 @@ type streams struct {
 type knownStream struct {
 	mu      sync.Mutex
 	ready   bool
-	options broker.QueueOptions
+	options driver.QueueOptions
 }
 
 // forget has all streams looked for again, after the server was away.
@@ -101,7 +100,7 @@ func (s *streams) forget() {
 
 // ensure makes the stream of a place when this node does not know that it is
 // there. It talks to the server only then.
-func (r *Relay) ensure(ctx context.Context, p place, o broker.QueueOptions) error {
+func (r *Relay) ensure(ctx context.Context, p place, o driver.QueueOptions) error {
 	r.streams.mu.Lock()
 	one := r.streams.known[p.stream]
 	if one == nil {
@@ -154,5 +153,5 @@ func storeError(what string, err error) error {
 	if errors.As(err, &api) {
 		return fmt.Errorf("relay: %s: %w", what, &apiError{Code: api.Code, ErrCode: int(api.ErrorCode), Description: api.Description})
 	}
-	return fmt.Errorf("relay: %s: %w (%w)", what, broker.ErrUnavailable, err)
+	return fmt.Errorf("relay: %s: %w (%w)", what, driver.ErrUnavailable, err)
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/destination"
 )
 
 // DefaultPrefix begins all subjects.
@@ -13,10 +13,10 @@ const DefaultPrefix = "stompbox"
 // Subject returns the NATS subject of a destination or routing key such as
 // /topic/chat.room1: '.' stays, each later '/' becomes "./", and what NATS does
 // not allow in a word is percent-encoded.
-func Subject(prefix, destination string) string {
-	b := append(make([]byte, 0, len(prefix)+len(destination)+8), prefix...)
+func Subject(prefix, dest string) string {
+	b := append(make([]byte, 0, len(prefix)+len(dest)+8), prefix...)
 	i := 0
-	for word, rest := auth.NextWord(destination); word != ""; word, rest = auth.NextWord(rest) {
+	for word, rest := destination.NextWord(dest); word != ""; word, rest = destination.NextWord(rest) {
 		b = append(b, '.')
 		b = appendWord(b, word, i)
 		i++
@@ -30,11 +30,11 @@ func Subject(prefix, destination string) string {
 func PatternSubjects(prefix, pattern string) []string {
 	b := append(make([]byte, 0, len(prefix)+len(pattern)+8), prefix...)
 	i := 0
-	for word, rest := auth.NextWord(pattern); word != ""; word, rest = auth.NextWord(rest) {
+	for word, rest := destination.NextWord(pattern); word != ""; word, rest = destination.NextWord(rest) {
 		switch name := word[1:]; {
 		case name == "**" && i > 1:
 			return []string{string(b), string(b) + ".>"}
-		case auth.IsTail(name):
+		case destination.IsTail(name):
 			return []string{string(b) + ".>"}
 		case name == "*":
 			b = append(b, ".*"...)

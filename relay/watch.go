@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // checkEvery is how often JetStream is asked whether it is there, and how far its
@@ -45,7 +44,7 @@ func (r *Relay) watchRoutes() {
 // cutEvery is how often a server of a cluster looks whether it is alone.
 const cutEvery = 250 * time.Millisecond
 
-var errCutOff = fmt.Errorf("%w: this node is cut off from the others", broker.ErrUnavailable)
+var errCutOff = fmt.Errorf("%w: this node is cut off from the others", driver.ErrUnavailable)
 
 // watchCut notes when an embedded server has lost all servers that it was joined to,
 // and when one is back. What waits for an answer then fails: no majority can give it.
@@ -73,7 +72,7 @@ const mostMisses = 3
 // is no majority, which would have chosen a leader by then.
 const goneMisses = 6
 
-var errGone = fmt.Errorf("%w: JetStream has not answered for some time", broker.ErrUnavailable)
+var errGone = fmt.Errorf("%w: JetStream has not answered for some time", driver.ErrUnavailable)
 
 // checkJetStream finds out whether JetStream can keep something now. Where it
 // never was there, as on a NATS server without it, that is no fault.

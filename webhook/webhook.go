@@ -203,7 +203,7 @@ func parseAnswer(body []byte) (*answerBody, error) {
 
 // carryOut sends the messages of an answer, and returns its reply.
 func (w *Webhook) carryOut(ctx context.Context, answer *answerBody) (*broker.Reply, error) {
-	all := make([]broker.Outgoing, len(answer.Messages))
+	all := make([]broker.Publication, len(answer.Messages))
 	for i := range answer.Messages {
 		var err error
 		if all[i], err = answer.Messages[i].Outgoing(); err != nil {

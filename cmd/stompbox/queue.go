@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/httpapi"
 )
 
@@ -34,7 +34,7 @@ func newQueueList(client *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List all queues", Args: cobra.NoArgs}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var all []broker.QueueInfo
+		var all []driver.QueueInfo
 		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues", nil, &all); err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func newQueueShow(client *clientFlags) *cobra.Command {
 	return &cobra.Command{
 		Use: "show QUEUE", Short: "Show one queue", Args: cobra.ExactArgs(1), Example: "  stompbox queue show /queue/orders",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var q broker.QueueInfo
+			var q driver.QueueInfo
 			if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues", url.Values{"destination": args}, &q); err != nil {
 				return err
 			}
@@ -98,7 +98,7 @@ func newQueueMove(client *clientFlags) *cobra.Command {
 	cmd.Flags().StringVar(&to, "to", "", "queue to move to; empty is where a dead letter came from")
 	cmd.Flags().IntVarP(&most, "count", "n", 0, "move so many; 0 is all that are there now")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var q broker.QueueInfo
+		var q driver.QueueInfo
 		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues", url.Values{"destination": args}, &q); err != nil {
 			return err
 		}

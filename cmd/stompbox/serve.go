@@ -94,7 +94,7 @@ func (s *server) setUp(ctx context.Context) error {
 	}
 	options := c.Broker()
 	s.auth = authenticator
-	options.Authenticator, options.Relay, options.Logger, options.Server = authenticator, s.relay, s.log, "stompbox/"+version()
+	options.Authenticator, options.Driver, options.Logger, options.Server = authenticator, s.relay.Driver(), s.log, "stompbox/"+version()
 	if s.broker, err = broker.New(options); err != nil {
 		return err
 	}

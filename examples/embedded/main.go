@@ -44,7 +44,7 @@ func serve(listen, data string) error {
 	}
 	defer nats.Close()
 	b, err := broker.New(broker.Options{
-		Authenticator: &auth.Authenticator{Logins: logins}, Relay: nats,
+		Authenticator: &auth.Authenticator{Logins: logins}, Driver: nats.Driver(),
 		Interceptors: []broker.Interceptor{{Send: politely}},
 	})
 	if err != nil {
@@ -80,7 +80,7 @@ func hello(b *broker.Broker) broker.Handler {
 	}
 	self := &auth.Principal{Name: "greeter", Permissions: permissions}
 	return func(ctx context.Context, r broker.Request) (*broker.Reply, error) {
-		_, err := b.Send(ctx, self, broker.Outgoing{Destination: "/topic/chat.lobby", Body: fmt.Appendf(nil, "%s asks: %s", r.User, r.Body)})
+		_, err := b.Send(ctx, self, broker.Publication{Destination: "/topic/chat.lobby", Body: fmt.Appendf(nil, "%s asks: %s", r.User, r.Body)})
 		return &broker.Reply{Body: []byte("hello " + r.User)}, err
 	}
 }

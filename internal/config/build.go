@@ -211,7 +211,6 @@ func (c *Config) SockJSOptions() gateway.SockJSOptions {
 func (c *Config) Broker() broker.Options {
 	l := c.Limits
 	queues, _ := c.Queues.defaults() // checked by Load, as are the next two
-	policies, _ := c.History.policies()
 	presence, _ := c.Presence.patterns()
 	return broker.Options{
 		Limits: broker.Limits{
@@ -222,7 +221,7 @@ func (c *Config) Broker() broker.Options {
 			ConnectTimeout: l.ConnectTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
 		},
 		HeartBeat: broker.HeartBeat{Send: off(c.HeartBeat.Send), Receive: off(c.HeartBeat.Receive), Grace: c.HeartBeat.Grace},
-		Queues:    queues, Histories: policies, Presence: presence, Name: c.Cluster.Node,
+		Queues:    queues, Presence: presence, Name: c.Cluster.Node,
 		DrainWindow: c.Drain.Window, AppTimeout: c.App.Timeout,
 		Outbox: broker.OutboxOptions{MaxBytes: c.Outbox.MaxBytes, MaxFrames: c.Outbox.MaxFrames, Policy: broker.Policy(c.Outbox.Policy)},
 	}

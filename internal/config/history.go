@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/relay"
 )
 
@@ -17,25 +17,25 @@ func (c *Config) HistorySettings() relay.HistorySettings {
 	return relay.HistorySettings{Policies: policies, Replicas: c.History.Replicas, DurableIdle: c.History.DurableIdle}
 }
 
-func (h History) policies() ([]broker.HistoryPolicy, error) {
-	var all []broker.HistoryPolicy
+func (h History) policies() ([]driver.HistoryPolicy, error) {
+	var all []driver.HistoryPolicy
 	for i, p := range h.Policies {
-		match, err := auth.ParsePattern(p.Match)
+		match, err := destination.ParsePattern(p.Match)
 		if err != nil {
 			return nil, fmt.Errorf("history.policies, entry %d: match %q: %w", i+1, p.Match, err)
 		}
-		all = append(all, broker.HistoryPolicy{Name: p.Name, Match: match, MaxMessages: p.MaxMessages, MaxBytes: p.MaxBytes, MaxAge: p.MaxAge})
+		all = append(all, driver.HistoryPolicy{Name: p.Name, Match: match, MaxMessages: p.MaxMessages, MaxBytes: p.MaxBytes, MaxAge: p.MaxAge})
 	}
-	if err := broker.CheckHistories(all); err != nil {
+	if err := driver.CheckHistoryPolicies(all); err != nil {
 		return nil, fmt.Errorf("history.policies: %w", err)
 	}
 	return all, nil
 }
 
-func (p Presence) patterns() ([]auth.Pattern, error) {
-	var all []auth.Pattern
+func (p Presence) patterns() ([]destination.Pattern, error) {
+	var all []destination.Pattern
 	for _, text := range p.Destinations {
-		one, err := auth.ParsePattern(text)
+		one, err := destination.ParsePattern(text)
 		if err != nil {
 			return nil, fmt.Errorf("presence.destinations %q: %w", text, err)
 		}

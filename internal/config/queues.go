@@ -6,8 +6,8 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/relay"
 )
 
@@ -34,7 +34,7 @@ func (d Data) Syncing() (always bool, every time.Duration, err error) {
 // defaults builds what the broker has to know of queues.
 func (q Queues) defaults() (broker.QueueDefaults, error) {
 	d := broker.QueueDefaults{
-		Prefetch: q.Prefetch, MaxPrefetch: q.MaxPrefetch, AckWait: q.AckWait, MaxUnconfirmed: q.Unconfirmed,
+		Prefetch: q.Prefetch, MaxPrefetch: q.MaxPrefetch, MaxUnconfirmed: q.Unconfirmed,
 		QueuePolicy: broker.QueuePolicy{MaxMessages: q.MaxMessages, MaxBytes: q.MaxBytes, MaxAge: q.MaxAge, MaxDeliveries: off(q.MaxDeliveries)},
 		Transient:   []*regexp.Regexp{},
 	}
@@ -46,7 +46,7 @@ func (q Queues) defaults() (broker.QueueDefaults, error) {
 		d.Transient = append(d.Transient, one)
 	}
 	for i, p := range q.Policies {
-		match, err := auth.ParsePattern(p.Match)
+		match, err := destination.ParsePattern(p.Match)
 		if err != nil {
 			return d, fmt.Errorf("queues.policies, entry %d: match %q: %w", i+1, p.Match, err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/webhook"
 )
 
@@ -64,7 +65,7 @@ func readHookSecret(secret, file string) ([]byte, error) {
 func (c *Config) checkWebhooks(problem func(string, ...any)) {
 	names := make(map[string]bool)
 	for i, w := range c.App.Webhooks {
-		_, bad := auth.ParsePattern(w.Match)
+		_, bad := destination.ParsePattern(w.Match)
 		switch {
 		case w.Name == "":
 			problem("app.webhooks, entry %d: it needs a name, for logs and metrics", i+1)

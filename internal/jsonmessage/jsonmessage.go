@@ -62,9 +62,9 @@ func (m *Message) Content() (frames.Headers, []byte, error) {
 }
 
 // Outgoing returns what the broker sends.
-func (m *Message) Outgoing() (broker.Outgoing, error) {
+func (m *Message) Outgoing() (broker.Publication, error) {
 	headers, body, err := m.Content()
-	return broker.Outgoing{Destination: m.Destination, Headers: headers, Body: body}, err
+	return broker.Publication{Destination: m.Destination, Headers: headers, Body: body}, err
 }
 
 // DecodeStrictly reads one JSON value without unknown fields.

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/test/local"
 	"github.com/stompbox/stompbox/relay"
@@ -31,7 +33,7 @@ type Options struct {
 	NATSURL   string // of another node or an external server
 	NATSPort  int    // -1 has the embedded server listen
 	Queues    relay.QueueSettings
-	Histories []broker.HistoryPolicy
+	Histories []driver.HistoryPolicy
 	Name      string
 }
 
@@ -63,7 +65,7 @@ func Start(t testing.TB, o Options) *Node {
 	if o.Broker.Authenticator == nil {
 		o.Broker.Authenticator = Authenticator(t)
 	}
-	o.Broker.Relay, o.Broker.Logger, o.Broker.Histories = n.Relay, logger, o.Histories
+	o.Broker.Driver, o.Broker.Logger = n.Relay.Driver(), logger
 	o.Broker.Name = o.Name
 	n.Broker, err = broker.New(o.Broker)
 	require.NoError(t, err)
@@ -94,11 +96,11 @@ func Start(t testing.TB, o Options) *Node {
 }
 
 // History is a policy of histories, for Options.
-func History(t testing.TB, name, match string, maxMessages int64) broker.HistoryPolicy {
+func History(t testing.TB, name, match string, maxMessages int64) driver.HistoryPolicy {
 	t.Helper()
-	pattern, err := auth.ParsePattern(match)
+	pattern, err := destination.ParsePattern(match)
 	require.NoError(t, err)
-	return broker.HistoryPolicy{Name: name, Match: pattern, MaxMessages: maxMessages}
+	return driver.HistoryPolicy{Name: name, Match: pattern, MaxMessages: maxMessages}
 }
 
 // Authenticator accepts tokens signed with Secret, and guest/guest for all.

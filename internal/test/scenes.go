@@ -6,6 +6,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -27,9 +28,9 @@ func Caller(t testing.TB, n *Node, user string) *Client {
 }
 
 // Histories are policies for a few messages, for all, and for users.
-func Histories(t testing.TB) []broker.HistoryPolicy {
+func Histories(t testing.TB) []driver.HistoryPolicy {
 	t.Helper()
-	return []broker.HistoryPolicy{
+	return []driver.HistoryPolicy{
 		History(t, "short", "/topic/short.*", 5),
 		History(t, "chat", "/topic/chat.**", 0),
 		History(t, "notes", "/user/*/queue/notes", 100),

@@ -1,4 +1,4 @@
-package auth_test
+package destination_test
 
 import (
 	"strings"
@@ -6,12 +6,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/destination"
 )
 
-func pattern(t testing.TB, text string) auth.Pattern {
+func pattern(t testing.TB, text string) destination.Pattern {
 	t.Helper()
-	p, err := auth.ParsePattern(text)
+	p, err := destination.ParsePattern(text)
 	require.NoError(t, err, text)
 	return p
 }
@@ -78,7 +78,7 @@ func TestPatternContains(t *testing.T) {
 func TestParsePatternRefuses(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "topic/a", "/topic/**/a", "/topic/>.a", "*"} {
-		_, err := auth.ParsePattern(bad)
+		_, err := destination.ParsePattern(bad)
 		require.Error(t, err, bad)
 	}
 }
@@ -89,11 +89,11 @@ func FuzzPattern(f *testing.F) {
 	f.Add("/topic/**", "/topic/a.*", "/topic/a.b")
 	f.Add("/a.*/>", "/a.b/**", "/a.b/c")
 	f.Fuzz(func(t *testing.T, outer, inner, name string) {
-		o, err := auth.ParsePattern(outer)
+		o, err := destination.ParsePattern(outer)
 		if err != nil {
 			return
 		}
-		i, err := auth.ParsePattern(inner)
+		i, err := destination.ParsePattern(inner)
 		if err != nil {
 			return
 		}
@@ -104,40 +104,14 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-func TestPermissions(t *testing.T) {
-	t.Parallel()
-	p, err := auth.NewPermissions(auth.Grants{
-		Send:      []string{"/app/**", "/topic/private.{user}.*"},
-		Subscribe: []string{"/topic/chat.*", "/user/**"},
-		Serve:     []string{"/app/chat.*"},
-	}, "al/ice*")
-	require.NoError(t, err)
-	require.True(t, p.MaySend("/app/x"))
-	require.True(t, p.MaySend("/topic/private.al%2Fice%2A.inbox"))
-	require.False(t, p.MaySend("/topic/private.bob.inbox"))
-	require.False(t, p.MaySend("/topic/chat.a"))
-	require.True(t, p.MaySubscribe(pattern(t, "/topic/chat.*")))
-	require.False(t, p.MaySubscribe(pattern(t, "/topic/**")))
-	require.True(t, p.MayServe(pattern(t, "/app/chat.join")))
-	require.False(t, p.MayServe(pattern(t, "/app/**")))
-
-	var none auth.Permissions
-	require.False(t, none.MaySend("/app/x"))
-	require.False(t, none.MaySubscribe(pattern(t, "/topic/a")))
-	require.False(t, none.MayServe(pattern(t, "/app/a")))
-
-	_, err = auth.NewPermissions(auth.Grants{Send: []string{"/a/**/b"}}, "x")
-	require.ErrorContains(t, err, `send pattern "/a/**/b"`)
-}
-
 func TestEscapeSegment(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"alice", "a/b", "50%", "%2F", "*", ">", "zoë", "a.b@c"} {
-		escaped := auth.EscapeSegment(name)
+		escaped := destination.EscapeSegment(name)
 		require.NotContains(t, escaped, "/")
-		require.Equal(t, name, auth.UnescapeSegment(escaped))
+		require.Equal(t, name, destination.UnescapeSegment(escaped))
 	}
-	require.Equal(t, "a%zz", auth.UnescapeSegment("a%zz"))
+	require.Equal(t, "a%zz", destination.UnescapeSegment("a%zz"))
 }
 
 func TestPatternOverlaps(t *testing.T) {

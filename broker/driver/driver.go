@@ -1,0 +1,42 @@
+package driver
+
+import (
+	"errors"
+)
+
+// Driver is what a backend can do: one interface for each ability, nil for those that
+// it does not have. The broker calls nothing else of a backend, so a wrapper around one
+// field leaves the others as they are.
+type Driver struct {
+	// Bus carries messages between nodes. It is required.
+	Bus Bus
+	// Queues keeps messages until they are consumed. Without it /queue destinations
+	// are refused.
+	Queues QueueStore
+	// Histories keeps messages for replay. It needs Queues, which takes what is kept.
+	Histories HistoryStore
+	// Requests reaches app servers elsewhere. Without it requests are for the app
+	// servers of this node alone.
+	Requests RequestRouter
+	// Cluster lets the nodes ask and notify each other. Without it this node answers
+	// for itself alone.
+	Cluster Cluster
+	// Idempotency keeps the records of HTTP requests with an Idempotency-Key.
+	Idempotency IdempotencyStore
+	// QueueAdmin lets operators look at queues and mend them.
+	QueueAdmin QueueAdmin
+}
+
+// Check returns what is wrong with a Driver, or nil.
+func (d *Driver) Check() error {
+	switch {
+	case d.Bus == nil:
+		return errors.New("a driver needs a Bus; package relay has one")
+	case d.Histories != nil && d.Queues == nil:
+		return errors.New("a driver with Histories needs Queues, which takes what histories keep")
+	}
+	if d.Histories == nil {
+		return nil
+	}
+	return CheckHistoryPolicies(d.Histories.Policies())
+}

@@ -1,0 +1,19 @@
+package driver
+
+import (
+	"errors"
+)
+
+// Errors that the errors of a driver wrap.
+var (
+	// ErrQueueFull says that the limits of a queue or of the store are reached.
+	ErrQueueFull = errors.New("the queue is full")
+	// ErrUnavailable says that the backend cannot be reached now; later may do.
+	ErrUnavailable = errors.New("the message store is not available")
+	// ErrNoAppServer says that no app server serves a destination.
+	ErrNoAppServer = errors.New("no app server serves it")
+	// ErrNoQueue says that a queue has neither messages nor consumers.
+	ErrNoQueue = errors.New("no such queue")
+	// ErrRecordChanged says that a record has another revision by now.
+	ErrRecordChanged = errors.New("the record was changed meanwhile")
+)

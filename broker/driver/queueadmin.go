@@ -1,0 +1,36 @@
+package driver
+
+import (
+	"context"
+)
+
+// QueueInfo is what an operator sees of a queue.
+type QueueInfo struct {
+	Name string `json:"name"`
+	// Messages are stored, those that consumers hold included.
+	Messages uint64 `json:"messages"`
+	// InMemory is how many of them are in memory only.
+	InMemory uint64 `json:"in_memory"`
+	// Held are delivered and not acknowledged yet.
+	Held int `json:"held"`
+	// Redelivered are those of them that were delivered before.
+	Redelivered int `json:"redelivered"`
+	// Bytes is the size of queues with limits of their own.
+	Bytes uint64 `json:"bytes,omitempty"`
+	// MaxMessages and MaxBytes are the queue's own limits, or 0.
+	MaxMessages int64 `json:"max_messages,omitempty"`
+	MaxBytes    int64 `json:"max_bytes,omitempty"`
+}
+
+// QueueAdmin lets operators look at queues and mend them. It is safe for concurrent use.
+type QueueAdmin interface {
+	// ListQueues returns all queues that have messages or consumers, by name.
+	ListQueues(ctx context.Context) ([]QueueInfo, error)
+	// Queue returns one queue, or an error that wraps [ErrNoQueue].
+	Queue(ctx context.Context, name string) (QueueInfo, error)
+	// PurgeQueue removes all messages of a queue, and returns how many there were.
+	PurgeQueue(ctx context.Context, queue string) (uint64, error)
+	// MoveQueue moves up to limit messages that no consumer holds to where target says,
+	// and returns how many. A target of "" leaves the message where it is.
+	MoveQueue(ctx context.Context, queue string, limit int, target func(*Message) (string, QueueOptions)) (int, error)
+}
