@@ -35,6 +35,15 @@ type SockJSOptions struct {
 	MaxMessage int64
 }
 
+// WithDefaults returns o with the defaults in place of zeros, but for those that depend
+// on the broker.
+func (o SockJSOptions) WithDefaults() SockJSOptions {
+	o.Prefix = cmp.Or(o.Prefix, "/sockjs")
+	o.HeartBeat = cmp.Or(o.HeartBeat, 25*time.Second)
+	o.DisconnectDelay = cmp.Or(o.DisconnectDelay, 5*time.Second)
+	return o
+}
+
 // SockJS serves STOMP to clients of SockJS, over WebSocket, xhr-streaming,
 // xhr-polling and eventsource. Their sessions are as any others; a body that is no
 // valid UTF-8 arrives with replacement characters, as SockJS carries text.
@@ -52,9 +61,7 @@ type SockJS struct {
 
 // NewSockJS returns a handler for the path of o.Prefix and all below it.
 func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
-	o.Prefix = cmp.Or(o.Prefix, "/sockjs")
-	o.HeartBeat = cmp.Or(o.HeartBeat, 25*time.Second)
-	o.DisconnectDelay = cmp.Or(o.DisconnectDelay, 5*time.Second)
+	o = o.WithDefaults()
 	o.MaxMessage = cmp.Or(o.MaxMessage, defaultMaxMessage(b))
 	h := &SockJS{broker: b, prefix: o.Prefix, origins: o.AllowedOrigins, maxMessage: o.MaxMessage, gates: make(map[string]*gate)}
 	options := sockjs.DefaultOptions

@@ -33,6 +33,14 @@ type EventsOptions struct {
 	Retry time.Duration
 }
 
+// WithDefaults returns o with the defaults in place of zeros.
+func (o EventsOptions) WithDefaults() EventsOptions {
+	o.HeartBeat = cmp.Or(o.HeartBeat, 15*time.Second)
+	o.MaxLifetime = cmp.Or(o.MaxLifetime, 5*time.Minute)
+	o.Retry = cmp.Or(o.Retry, 2*time.Second)
+	return o
+}
+
 // maxDestinations is how many destinations one stream has.
 const maxDestinations = 32
 
@@ -52,10 +60,7 @@ type Events struct {
 // NewEvents returns a handler for a mux of the embedding program. After the broker was shut
 // down, Wait returns when all its connections are closed.
 func NewEvents(b *broker.Broker, o EventsOptions) *Events {
-	o.HeartBeat = cmp.Or(o.HeartBeat, 15*time.Second)
-	o.MaxLifetime = cmp.Or(o.MaxLifetime, 5*time.Minute)
-	o.Retry = cmp.Or(o.Retry, 2*time.Second)
-	return &Events{EventsOptions: o, broker: b}
+	return &Events{EventsOptions: o.WithDefaults(), broker: b}
 }
 
 // Wait returns when all streams have ended.

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -27,14 +29,27 @@ func (plain) Close(broker.CloseCode, string) []byte { return nil }
 // TCP serves STOMP over TCP, or over TLS when its listener does.
 type TCP struct {
 	broker *broker.Broker
+	log    *slog.Logger
 	conns  connTracker
 }
 
-// TCPOptions make a [TCP]. There are none yet.
-type TCPOptions struct{}
+// TCPOptions make a [TCP].
+type TCPOptions struct {
+	// Logger reports connections that could not be accepted. Default slog.Default.
+	Logger *slog.Logger
+}
 
 // NewTCP returns a server for b's sessions over TCP.
-func NewTCP(b *broker.Broker, _ TCPOptions) *TCP { return &TCP{broker: b} }
+func NewTCP(b *broker.Broker, o TCPOptions) *TCP {
+	return &TCP{broker: b, log: cmp.Or(o.Logger, slog.Default())}
+}
+
+const (
+	// acceptPause is how long to leave a listener alone that failed.
+	acceptPause = 50 * time.Millisecond
+	// acceptLogInterval is how often a failure is logged.
+	acceptLogInterval = 10 * time.Second
+)
 
 // Serve accepts connections until ctx is done, and then closes the listener; or
 // until the listener fails, with its error. Sessions go on until the broker
@@ -42,6 +57,7 @@ func NewTCP(b *broker.Broker, _ TCPOptions) *TCP { return &TCP{broker: b} }
 func (t *TCP) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
+	var logged time.Time
 	for {
 		c, err := l.Accept()
 		switch {
@@ -53,7 +69,11 @@ func (t *TCP) Serve(ctx context.Context, l net.Listener) error {
 			return err
 		default:
 			// Out of file descriptors, or the peer gave up: others go on.
-			time.Sleep(50 * time.Millisecond)
+			if now := time.Now(); now.Sub(logged) > acceptLogInterval {
+				logged = now
+				t.log.Warn("a connection could not be accepted; others go on", "listener", l.Addr().String(), "error", err)
+			}
+			time.Sleep(acceptPause)
 		}
 	}
 }

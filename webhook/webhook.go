@@ -46,6 +46,15 @@ type Options struct {
 	Logger      *slog.Logger
 }
 
+// WithDefaults returns o with the defaults in place of zeros.
+func (o Options) WithDefaults() Options {
+	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	o.Deadline = cmp.Or(o.Deadline, 20*time.Second)
+	o.MaxInFlight = cmp.Or(o.MaxInFlight, 100)
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	return o
+}
+
 // Stats count what became of requests. All but Open only grow.
 type Stats struct {
 	Answered, Failed int64
@@ -93,12 +102,7 @@ type Webhook struct {
 // New returns a webhook whose answers b carries out, or an error that says which option
 // is wrong.
 func New(b *broker.Broker, o Options) (*Webhook, error) {
-	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
-	o.Deadline = cmp.Or(o.Deadline, 20*time.Second)
-	o.MaxInFlight = cmp.Or(o.MaxInFlight, 100)
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
+	o = o.WithDefaults()
 	at, err := url.Parse(o.URL)
 	if err != nil || at.Host == "" || (at.Scheme != "http" && at.Scheme != "https") {
 		return nil, fmt.Errorf("webhook %q: the url is not an http or https URL", o.Name)

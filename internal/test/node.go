@@ -73,7 +73,7 @@ func Start(t testing.TB, o Options) *Node {
 	ws := gateway.NewWebSocket(n.Broker, o.WebSocket)
 	server := httptest.NewServer(ws)
 	n.WebSocket = "ws" + strings.TrimPrefix(server.URL, "http")
-	tcp := gateway.NewTCP(n.Broker, gateway.TCPOptions{})
+	tcp := gateway.NewTCP(n.Broker, gateway.TCPOptions{Logger: logger})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	n.TCP = l.Addr().String()
