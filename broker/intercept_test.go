@@ -140,18 +140,3 @@ func TestAnAppServerGoesOnWithAFreshToken(t *testing.T) {
 	server.Send(frames.SEND, "destination", "/session/token", token(auth.Grants{Send: []string{"/app/**"}}))
 	server.Error("no serve permission")
 }
-
-func TestARequestInATransactionIsSentAtItsCommit(t *testing.T) {
-	t.Parallel()
-	n := test.Start(t, test.Options{})
-	server, client := test.Dial(t, n).Connect(), test.Caller(t, n, "alice")
-	server.Subscribe("app", "/app/work")
-	client.Send(frames.BEGIN, "transaction", "t")
-	client.Send(frames.SEND, "destination", "/app/work", "transaction", "t", "receipt", "kept", "x")
-	client.Receipt("kept")
-	server.Quiet()
-	client.Send(frames.COMMIT, "transaction", "t", "receipt", "sent")
-	server.Message("x")
-	client.Receipt("sent")
-	client.Quiet()
-}

@@ -6,9 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
-	"github.com/stretchr/testify/require"
 )
 
 // lonely is a relay without other nodes, which remembers the interests.

@@ -2,11 +2,9 @@ package gateway_test
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -145,52 +143,6 @@ func TestIdleWebSocketsArePinged(t *testing.T) {
 	alive.Raw("BEGIN\ntransaction:t\nreceipt:r\n\n\x00")
 	require.NoError(t, <-received)
 	require.EqualValues(t, 1, n.Broker.Stats().Errors[broker.CodeIdle])
-}
-
-// TestASlowConsumerIsCutOffAndNobodyElseNotices has one subscriber that never reads.
-func TestASlowConsumerIsCutOffAndNobodyElseNotices(t *testing.T) {
-	t.Parallel()
-	n := test.Start(t, test.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxBytes: 1 << 20}}})
-	stalled, reader, sender := test.Dial(t, n).Connect(), test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
-	stalled.Subscribe("s", "/topic/a")
-	reader.Subscribe("s", "/topic/a")
-	body := strings.Repeat("x", 64<<10)
-	for i := range 400 {
-		sender.Send(frames.SEND, "destination", "/topic/a", "n", fmt.Sprint(i), body)
-		require.Equal(t, fmt.Sprint(i), reader.Message(body).Get("n"))
-	}
-	require.EqualValues(t, 1, n.Broker.Stats().Errors[broker.CodeSlowConsumer])
-	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 2 }, time.Minute, 10*time.Millisecond)
-}
-
-// TestAThousandSubscribersLoseNothing: one publisher, every subscriber gets
-// everything in order.
-func TestAThousandSubscribersLoseNothing(t *testing.T) {
-	t.Parallel()
-	const subscribers, messages = 1000, 100
-	n := test.Start(t, test.Options{})
-	var wait sync.WaitGroup
-	for i := range subscribers {
-		c := test.Dial(t, n).Connect()
-		c.Subscribe(fmt.Sprintf("sub-%d", i%3), "/topic/all")
-		wait.Go(func() {
-			for k := range messages {
-				f, err := c.Next()
-				if err != nil || f.Get("n") != fmt.Sprint(k) {
-					t.Errorf("subscriber %d: message %d: got %v, %v", i, k, f.Headers, err)
-					return
-				}
-			}
-		})
-	}
-	sender := test.Dial(t, n).Connect()
-	for k := range messages {
-		sender.Send(frames.SEND, "destination", "/topic/all", "n", fmt.Sprint(k), "hello")
-	}
-	sender.Quiet()
-	wait.Wait()
-	require.EqualValues(t, subscribers*messages, n.Broker.Stats().Delivered)
-	require.Zero(t, n.Broker.Stats().Dropped)
 }
 
 func TestShutdownTellsClientsToComeBack(t *testing.T) {

@@ -24,8 +24,8 @@ type QueueStore interface {
 	// where there is one.
 	Offer(m *Message) error
 	// OpenTransient takes part in a transient queue: deliver is called with some
-	// of what other nodes offer, until close was called.
-	OpenTransient(queue string, deliver func(*Message)) (close func(), err error)
+	// of what other nodes offer, until stop was called.
+	OpenTransient(queue string, deliver func(*Message)) (stop func(), err error)
 	// AckWait is how long the store waits for a node that holds messages and has died.
 	// A node extends what its sessions hold three times as often.
 	AckWait() time.Duration

@@ -20,6 +20,7 @@ type Client struct {
 	net     net.Conn
 	reader  *frames.Reader
 	version frames.Version
+	early   []*frames.Frame // came before a receipt that was waited for
 	// Connected is the CONNECTED frame, after Connect.
 	Connected *frames.Frame
 	// CloseCode is that of the WebSocket close frame, once Closed has seen it.
@@ -109,6 +110,15 @@ func (c *Client) TryRaw(p []byte) (int, error) { return c.conn.Write(p) }
 
 // Next returns the next frame.
 func (c *Client) Next() (*frames.Frame, error) {
+	if len(c.early) > 0 {
+		f := c.early[0]
+		c.early = c.early[1:]
+		return f, nil
+	}
+	return c.read()
+}
+
+func (c *Client) read() (*frames.Frame, error) {
 	_ = c.net.SetReadDeadline(time.Now().Add(Patience))
 	f := new(frames.Frame)
 	err := c.reader.Read(f)
@@ -144,11 +154,21 @@ func (c *Client) Receipt(id string) {
 	require.Equal(c.t, id, c.Expect(frames.RECEIPT).Get("receipt-id"))
 }
 
-// Subscribe subscribes and waits for the receipt.
+// Subscribe subscribes and waits for the receipt. Messages of a queue may come before it;
+// they are the next frames.
 func (c *Client) Subscribe(id, destination string, pairs ...string) {
 	c.t.Helper()
 	c.Send(frames.SUBSCRIBE, append([]string{"id", id, "destination", destination, "receipt", "subscribe-" + id}, pairs...)...)
-	c.Receipt("subscribe-" + id)
+	for {
+		f, err := c.read()
+		require.NoError(c.t, err)
+		if f.Command != frames.MESSAGE {
+			require.Equal(c.t, frames.RECEIPT, f.Command, "%v %s", f.Headers, f.Body)
+			require.Equal(c.t, "subscribe-"+id, f.Get("receipt-id"))
+			return
+		}
+		c.early = append(c.early, f)
+	}
 }
 
 // Error wants an ERROR whose message contains says, and then the end.

@@ -1,0 +1,107 @@
+package broker_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/test"
+)
+
+func TestConnectNegotiatesEachVersion(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	for accept, want := range map[string]string{"1.2,1.1,1.0": "1.2", "1.1": "1.1", "1.0,1.1": "1.1"} {
+		c := test.Dial(t, n).Connect("accept-version", accept)
+		require.Equal(t, want, c.Connected.Get("version"))
+		require.Equal(t, "10000,10000", c.Connected.Get("heart-beat"))
+		require.Equal(t, "guest", c.Connected.Get("user-name"))
+		require.NotEmpty(t, c.Connected.Get("session"))
+		require.Contains(t, c.Connected.Get("server"), "stompbox")
+	}
+	c := test.Dial(t, n)
+	c.Raw("CONNECT\nlogin:guest\npasscode:guest\n\n\x00")
+	f := c.Expect(frames.CONNECTED)
+	require.Empty(t, f.Get("version"), "1.0 has no version header")
+
+	c = test.Dial(t, n)
+	c.Send(frames.CONNECT, "accept-version", "2.0")
+	f = c.Error("no version in common")
+	require.Equal(t, "1.0,1.1,1.2", f.Get("version"))
+}
+
+func TestTheSessionEndsWhenItsTokenDoes(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	token := func(user string, ttl time.Duration, grants auth.Grants) string {
+		return test.Token(t, user, ttl, grants)
+	}
+	c := test.Dial(t, n).Connect("Authorization", "Bearer "+token("alice", 6*time.Second, auth.Grants{}))
+	refreshed := test.Dial(t, n).Connect("passcode", token("alice", 6*time.Second, auth.Grants{}), "login", "")
+	refreshed.Subscribe("s", "/topic/a")
+	refreshed.Send(frames.SEND, "destination", "/session/token", "receipt", "r", token("alice", time.Hour, auth.Grants{Subscribe: []string{"/topic/*"}}))
+	refreshed.Receipt("r")
+	c.Error("token has expired")
+	require.Contains(t, n.Log.String(), "code=token-expired")
+	refreshed.Quiet()
+	refreshed.Send(frames.SEND, "destination", "/topic/a", "x")
+	refreshed.Error("no send permission") // the fresh token's permissions count
+
+	c = test.Dial(t, n).Connect("Authorization", "Bearer "+token("alice", time.Hour, auth.Grants{}))
+	c.Send(frames.SEND, "destination", "/session/token", token("bob", time.Hour, auth.Grants{}))
+	c.Error("authentication failed")
+	c = test.Dial(t, n).Connect("Authorization", "Bearer "+token("alice", time.Hour, auth.Grants{}))
+	c.Subscribe("s", "/topic/a")
+	c.Send(frames.SEND, "destination", "/session/token", token("alice", time.Hour, auth.Grants{Subscribe: []string{"/topic/b"}}))
+	c.Error(`"/topic/a": no subscribe permission`)
+}
+
+func TestNoConnectInTime(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{ConnectTimeout: 200 * time.Millisecond}}})
+	for _, c := range []*test.Client{test.Dial(t, n), test.DialTCP(t, n)} {
+		c.Error("no CONNECT frame within 200ms")
+	}
+	dripping := test.DialTCP(t, n)
+	go func() {
+		for range 20 {
+			if _, err := fmt.Fprint(rawOf{dripping}, "\n"); err != nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
+	dripping.Error("no CONNECT frame")
+}
+
+func TestTooManyConnections(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{MaxConnections: 1}}})
+	first := test.Dial(t, n).Connect()
+	second := test.Dial(t, n)
+	second.Closed()
+	require.Equal(t, 1008, second.CloseCode)
+	test.DialTCP(t, n).Error("limit of 1 connections")
+	first.Quiet()
+}
+
+// TestTokensThatEndInAgesDoNotEndSessions: a count of nanoseconds ends in 2262, and
+// many a token is made to last longer.
+func TestTokensThatEndInAgesDoNotEndSessions(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, "alice", math.MaxInt64, auth.Grants{}))
+	refreshed := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, "alice", time.Hour, auth.Grants{}))
+	refreshed.Send(frames.SEND, "destination", "/session/token", "receipt", "r", test.Token(t, "alice", math.MaxInt64, auth.Grants{}))
+	refreshed.Receipt("r")
+	short := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, "alice", 2*time.Second, auth.Grants{}))
+	short.Error("token has expired") // so the others were looked at too
+	c.Quiet()
+	refreshed.Quiet()
+}
