@@ -12,7 +12,7 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// Outgoing is a message for [Broker.Send]. Its headers are those of a SEND.
+// Publication is a message for [Broker.Send]. Its headers are those of a SEND.
 type Publication struct {
 	Destination string
 	Headers     frames.Headers

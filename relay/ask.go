@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
@@ -15,12 +16,12 @@ const headerMore = "stompbox-more"
 // partBytes is how large a part of an answer is: any server takes that.
 const partBytes = 256 << 10
 
-// Tell hands octets to the other nodes. See [driver.Cluster].
+// Broadcast hands octets to the other nodes. See [driver.Cluster].
 func (r *Relay) Broadcast(subject string, body []byte) error {
 	return r.outgoing.push(&nats.Msg{Subject: r.nodeSubject("tell." + subject + "." + r.id), Data: body})
 }
 
-// Listen hears what other nodes tell.
+// OnBroadcast hears what other nodes tell.
 func (r *Relay) OnBroadcast(subject string, handle func(node string, body []byte)) error {
 	prefix := r.nodeSubject("tell." + subject + ".")
 	_, err := r.conn.Subscribe(prefix+"*", func(msg *nats.Msg) {
@@ -29,7 +30,7 @@ func (r *Relay) OnBroadcast(subject string, handle func(node string, body []byte
 	return err
 }
 
-// Answer answers what other nodes ask.
+// HandleRequest answers what other nodes ask.
 func (r *Relay) HandleRequest(subject string, handle func(query []byte) []byte) error {
 	_, err := r.conn.Subscribe(r.nodeSubject("ask."+subject), func(msg *nats.Msg) {
 		r.background.Go(func() { r.reply(msg.Reply, handle(msg.Data)) })
@@ -51,7 +52,7 @@ func (r *Relay) reply(inbox string, body []byte) {
 	}
 }
 
-// Ask asks all other nodes. See [driver.Cluster].
+// RequestNodes asks all other nodes. See [driver.Cluster].
 func (r *Relay) RequestNodes(ctx context.Context, subject string, query []byte) ([]driver.NodeReply, []string) {
 	waiting := r.nodes.all()
 	if len(waiting) == 0 {

@@ -5,9 +5,10 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
-	"github.com/stretchr/testify/require"
 )
 
 // TestAMessageOnItsWayIsNotTakenForOneThatWasSeen: one subscriber was given the past
