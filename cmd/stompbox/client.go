@@ -1,29 +1,64 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/url"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/go-stomp/stomp/v3"
 	"github.com/gorilla/websocket"
 	"github.com/spf13/pflag"
+	"github.com/stompbox/stompbox/internal/config"
 )
 
 // clientFlags say which broker to talk to, and as whom.
 type clientFlags struct {
-	url, token, login, passcode string
+	url, token, tokenFile, login, passcode, passcodeFile string
 }
 
 func newClientFlags(f *pflag.FlagSet) *clientFlags {
 	c := new(clientFlags)
 	f.StringVar(&c.url, "url", "ws://127.0.0.1:8080/ws", "broker: ws://host:port/path, wss://..., or tcp://host:port")
-	f.StringVar(&c.token, "token", "", "token to connect with, in place of login and passcode")
+	f.StringVar(&c.token, "token", "", "token to connect with, in place of login and passcode; other users of this machine can read it here, so rather use --token-file or STOMPBOX_TOKEN")
+	f.StringVar(&c.tokenFile, "token-file", "", "file with the token")
 	f.StringVar(&c.login, "login", "guest", "login")
-	f.StringVar(&c.passcode, "passcode", "guest", "passcode")
+	f.StringVar(&c.passcode, "passcode", "", "passcode; rather use --passcode-file or STOMPBOX_PASSCODE (default guest)")
+	f.StringVar(&c.passcodeFile, "passcode-file", "", "file with the passcode")
 	return c
+}
+
+// credentials reads what files and variables hold. A flag wins over its file, and that
+// over its variable.
+func (c *clientFlags) credentials() (token, login, passcode string, err error) {
+	if token, err = secretOf(c.token, c.tokenFile, "token-file", config.TokenVariable); err != nil {
+		return "", "", "", err
+	}
+	if passcode, err = secretOf(c.passcode, c.passcodeFile, "passcode-file", config.PasscodeVariable); err != nil {
+		return "", "", "", err
+	}
+	return token, c.login, cmp.Or(passcode, "guest"), nil
+}
+
+func secretOf(value, file, flag, variable string) (string, error) {
+	switch {
+	case value != "":
+		return value, nil
+	case file == "":
+		return os.Getenv(variable), nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("--%s: %w", flag, err)
+	}
+	if value = strings.TrimSpace(string(text)); value == "" {
+		return "", fmt.Errorf("--%s: %s is empty", flag, file)
+	}
+	return value, nil
 }
 
 // dial connects with the STOMP client, over whichever transport the URL names.
@@ -36,10 +71,14 @@ func (c *clientFlags) dial(ctx context.Context) (*stomp.Conn, error) {
 		stomp.ConnOpt.Host(u.Hostname()), stomp.ConnOpt.HeartBeat(10*time.Second, 10*time.Second), stomp.ConnOpt.HeartBeatGracePeriodMultiplier(2.5),
 		stomp.ConnOpt.Logger(quiet{}),
 	}
-	if c.token != "" {
-		options = append(options, stomp.ConnOpt.Header("Authorization", "Bearer "+c.token))
+	token, login, passcode, err := c.credentials()
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		options = append(options, stomp.ConnOpt.Header("Authorization", "Bearer "+token))
 	} else {
-		options = append(options, stomp.ConnOpt.Login(c.login, c.passcode))
+		options = append(options, stomp.ConnOpt.Login(login, passcode))
 	}
 	switch u.Scheme {
 	case "tcp":

@@ -62,7 +62,7 @@ func newQueueShow(client *clientFlags) *cobra.Command {
 			w := cmd.OutOrStdout()
 			fmt.Fprintf(w, "queue        %s\nmessages     %d\n  in memory  %d\n  held       %d by consumers, %d of them delivered before\n", q.Name, q.Messages, q.InMemory, q.Held, q.Redelivered)
 			if q.MaxMessages > 0 || q.MaxBytes > 0 {
-				fmt.Fprintf(w, "octets       %d\nlimits       %d messages, %d octets (0: none)\n", q.Bytes, q.MaxMessages, q.MaxBytes)
+				fmt.Fprintf(w, "bytes        %d\nlimits       %d messages, %d bytes (0: none)\n", q.Bytes, q.MaxMessages, q.MaxBytes)
 			}
 			return nil
 		},
@@ -75,7 +75,7 @@ func newQueuePurge(client *clientFlags) *cobra.Command {
 	cmd.Flags().BoolVar(&yes, "yes", false, "really do it")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !yes {
-			return errors.New("what is purged is gone; say --yes too")
+			return errors.New("this deletes every message of the queue for good; add --yes to confirm")
 		}
 		var answer struct{ Purged uint64 }
 		if err := client.ask(cmd.Context(), http.MethodPost, "/api/queues/purge", url.Values{"destination": args}, &answer); err != nil {
@@ -109,7 +109,7 @@ func newQueueMove(client *clientFlags) *cobra.Command {
 		moved, err := client.move(cmd.Context(), cmd.ErrOrStderr(), args[0], to, total)
 		fmt.Fprintf(cmd.OutOrStdout(), "moved %d of %d messages from %s\n", moved, total, args[0])
 		if err == nil && moved < total {
-			err = errors.New("the others stay: consumers took them, they are no dead letters (use --to), or you may not send to where they came from")
+			err = errors.New("the others stay in the queue: a consumer holds them, they are not dead letters (use --to), or you may not send to the queue that they came from")
 		}
 		return err
 	}
@@ -177,10 +177,14 @@ func (c *clientFlags) ask(ctx context.Context, method, path string, query url.Va
 	if err != nil {
 		return err
 	}
-	if c.token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.token)
+	token, login, passcode, err := c.credentials()
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	} else {
-		request.SetBasicAuth(c.login, c.passcode)
+		request.SetBasicAuth(login, passcode)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -15,7 +15,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServe(), newToken(), newSend(), newAsk(), newListen(), newQueue(), newConfig(), newBench())
+	root.AddCommand(newServe(), newToken(), newSend(), newRequest(), newSubscribe(), newQueue(), newConfig(), newBench())
 	root.AddCommand(newVersion())
 	return root
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -13,6 +14,16 @@ import (
 
 // envPrefix begins the variables that set keys: STOMPBOX_HTTP_LISTEN is http.listen.
 const envPrefix = "STOMPBOX"
+
+// TokenVariable and PasscodeVariable hold what the commands connect with that are
+// clients of a broker.
+const (
+	TokenVariable    = envPrefix + "_TOKEN"
+	PasscodeVariable = envPrefix + "_PASSCODE"
+)
+
+// clientVariables are those of clients, such as the examples. They set no key.
+var clientVariables = []string{TokenVariable, PasscodeVariable, envPrefix + "_HTTP", envPrefix + "_URL", envPrefix + "_TCP"}
 
 // Source says where to read from.
 type Source struct {
@@ -98,6 +109,9 @@ func readEnv(v *viper.Viper, environ, known []string) error {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, envPrefix+"_") {
+			continue
+		}
+		if slices.Contains(clientVariables, name) {
 			continue
 		}
 		key, ok := byName[name]

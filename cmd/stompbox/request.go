@@ -9,16 +9,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// askReplyTo is where the answer comes, as RabbitMQ's clients have it.
-const askReplyTo = "/temp-queue/answers"
+// requestReplyTo is where the answer comes, as RabbitMQ's clients have it.
+const requestReplyTo = "/temp-queue/answers"
 
-func newAsk() *cobra.Command {
+func newRequest() *cobra.Command {
 	var headers []string
 	var wait time.Duration
 	cmd := &cobra.Command{
-		Use:     "ask DESTINATION [BODY]",
+		Use:     "request DESTINATION [BODY]",
+		Aliases: []string{"ask"},
 		Short:   "Send a request to an app server, from standard input when there is no BODY, and print the answer",
-		Example: "  stompbox ask /app/chat.members lobby\n  stompbox ask --token \"$TOKEN\" -H room:lobby /app/chat.members ''",
+		Example: "  stompbox request /app/chat.members lobby\n  stompbox request --token-file token.txt -H room:lobby /app/chat.members ''",
 		Args:    cobra.RangeArgs(1, 2),
 	}
 	client := newClientFlags(cmd.Flags())
@@ -39,11 +40,11 @@ func newAsk() *cobra.Command {
 		}
 		defer func() { _ = conn.Disconnect() }()
 		// Not sent: it says where the client has the answer go.
-		answers, err := conn.Subscribe(askReplyTo, stomp.AckAuto, stomp.SubscribeOpt.Header(stomp.ReplyToHeader, askReplyTo))
+		answers, err := conn.Subscribe(requestReplyTo, stomp.AckAuto, stomp.SubscribeOpt.Header(stomp.ReplyToHeader, requestReplyTo))
 		if err != nil {
 			return err
 		}
-		options = append(options, stomp.SendOpt.Header(stomp.ReplyToHeader, askReplyTo))
+		options = append(options, stomp.SendOpt.Header(stomp.ReplyToHeader, requestReplyTo))
 		if err := conn.Send(args[0], "text/plain", body, options...); err != nil {
 			return err
 		}
