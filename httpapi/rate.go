@@ -18,10 +18,12 @@ type sendRates struct {
 	byUser map[string]*rate.Limiter
 }
 
-// allow reports whether a user may send n messages now. A limit of 0 allows all.
-func (s *sendRates) allow(user string, n, perSecond int) bool {
+// wait returns after how long a user may send n messages, and takes them from the rate
+// where that is at once. A batch that is larger than a second's messages may go when a
+// whole second's are free, and the user then waits for the rest. A limit of 0 allows all.
+func (s *sendRates) wait(user string, n, perSecond int) time.Duration {
 	if perSecond <= 0 {
-		return true
+		return 0
 	}
 	now := time.Now()
 	s.mu.Lock()
@@ -35,7 +37,15 @@ func (s *sendRates) allow(user string, n, perSecond int) bool {
 		}
 		s.byUser[user] = limiter
 	}
-	return limiter.AllowN(now, n)
+	first := limiter.ReserveN(now, min(n, perSecond))
+	if delay := first.DelayFrom(now); delay > 0 {
+		first.CancelAt(now)
+		return delay
+	}
+	for n -= perSecond; n > 0; n -= perSecond {
+		limiter.ReserveN(now, min(n, perSecond))
+	}
+	return 0
 }
 
 func (s *sendRates) forgetIdle(now time.Time) {

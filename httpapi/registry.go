@@ -26,14 +26,36 @@ func (a *api) users(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := a.broker.Users(ctx, r.URL.Query().Get("after"), limit)
-	list := userList{Users: []broker.UserInfo{}, Next: page.Next, Missing: page.Missing}
-	for _, u := range page.Items {
-		if r.maySee(u.Name) {
-			list.Users = append(list.Users, u)
+	users, next, missing := visible(ctx, r.URL.Query().Get("after"), limit,
+		func(after string) broker.Page[broker.UserInfo] { return a.broker.Users(ctx, after, maxListed) },
+		func(u broker.UserInfo) (string, bool) { return u.Name, r.maySee(u.Name) })
+	return userList{Users: users, Next: next, Missing: missing}, nil
+}
+
+// visible returns the entries after a name that the caller may see, at most limit of
+// them, and where to go on after. It reads on until there are so many, since where a
+// page ends must not name what the caller may not see.
+func visible[T any](ctx context.Context, after string, limit int, read func(after string) broker.Page[T], see func(T) (name string, ok bool)) (seen []T, next string, missing []string) {
+	seen = []T{}
+	for ctx.Err() == nil {
+		page := read(after)
+		missing = page.Missing
+		for _, item := range page.Items {
+			name, ok := see(item)
+			if !ok {
+				continue
+			}
+			if len(seen) == limit {
+				return seen, next, missing
+			}
+			seen, next = append(seen, item), name
 		}
+		if page.Next == "" {
+			return seen, "", missing
+		}
+		after = page.Next
 	}
-	return list, nil
+	return seen, next, missing
 }
 
 // maySee reports whether the principal may know of a user: it may if it can send
@@ -67,18 +89,16 @@ func (a *api) destinations(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := a.broker.Destinations(ctx, r.URL.Query().Get("after"), limit)
-	seen := make([]broker.DestinationInfo, 0, len(page.Items))
-	for _, d := range page.Items {
-		if r.mayKnow(d.Destination) {
-			seen = append(seen, d)
-		}
-	}
+	seen, next, missing := visible(ctx, r.URL.Query().Get("after"), limit,
+		func(after string) broker.Page[broker.DestinationInfo] {
+			return a.broker.Destinations(ctx, after, maxListed)
+		},
+		func(d broker.DestinationInfo) (string, bool) { return d.Destination, r.mayKnow(d.Destination) })
 	return struct {
 		Destinations []broker.DestinationInfo `json:"destinations"`
 		Next         string                   `json:"next,omitempty"`
 		Missing      []string                 `json:"missing,omitempty"`
-	}{seen, page.Next, page.Missing}, nil
+	}{seen, next, missing}, nil
 }
 
 // mayKnow reports whether the principal may know of a destination: those of users,

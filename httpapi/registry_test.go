@@ -114,3 +114,28 @@ func TestRegistryAnswersForAllNodes(t *testing.T) {
 		require.Contains(t, body, "the parameter")
 	}
 }
+
+// TestPagesNameOnlyWhatTheCallerMaySee: where a page ends, and what is not listed, tell
+// nothing of others.
+func TestPagesNameOnlyWhatTheCallerMaySee(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	for _, user := range []string{"adam", "bert", "carl", "dora"} {
+		c := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, auth.AllGrants()))
+		c.Subscribe("s", "/topic/secret."+user)
+		c.Subscribe("o", "/topic/open."+user)
+	}
+	get := api(t, n)
+	grants := auth.Grants{Send: []string{"/user/dora/**", "/user/bert/**"}, Subscribe: []string{"/topic/open.*"}}
+	status, body := get("eve", grants, "/api/users?limit=1")
+	require.Equal(t, 200, status)
+	require.JSONEq(t, `{"users":[{"name":"bert","sessions":1,"nodes":["`+n.Broker.Node()+`"]}],"next":"bert"}`, body)
+	_, body = get("eve", grants, "/api/users?limit=1&after=bert")
+	require.Contains(t, body, "dora")
+	require.NotContains(t, body, "next")
+	_, body = get("eve", auth.Grants{Send: []string{"/topic/**"}}, "/api/users?limit=1")
+	require.JSONEq(t, `{"users":[]}`, body)
+	_, body = get("eve", grants, "/api/destinations?limit=2")
+	require.NotContains(t, body, "secret")
+	require.Contains(t, body, `"next":"/topic/open.bert"`)
+}

@@ -16,7 +16,7 @@ import (
 // sendRequest is the body of POST /api/send: one message, or several.
 type sendRequest struct {
 	jsonmessage.Message
-	Messages []jsonmessage.Message `json:"messages"`
+	Messages jsonmessage.List `json:"messages"`
 }
 
 // sendAnswer says what became of messages that were all right.
@@ -36,13 +36,14 @@ func (a *api) send(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := parseSend(text)
+	all, err := parseSend(text, a.broker.Limits().MaxTransactionFrames)
 	if err != nil {
 		return nil, err
 	}
-	if limit := a.broker.Limits().MessageRate; !a.rates.allow(r.principal.Name, len(all), limit) {
-		p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("more than %d messages a second", limit))
-		p.Code = broker.CodeMessageRate
+	limit := a.broker.Limits().MessageRate
+	if wait := a.rates.wait(r.principal.Name, len(all), limit); wait > 0 {
+		p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("more than %d messages a second; nothing was sent", limit))
+		p.Code, p.RetryAfter = broker.CodeMessageRate, wait
 		return nil, p
 	}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
@@ -68,29 +69,46 @@ func (a *api) readJSON(r request) ([]byte, error) {
 	return text, nil
 }
 
-func parseSend(text []byte) ([]broker.Publication, error) {
+func parseSend(text []byte, limit int) ([]broker.Publication, error) {
 	var q sendRequest
 	if err := jsonmessage.DecodeStrictly(text, &q); err != nil {
 		return nil, problem.New(http.StatusBadRequest, err.Error()+"; see /api/openapi.json")
 	}
-	if q.Messages == nil {
-		q.Messages = []jsonmessage.Message{q.Message}
-	} else if q.Destination != "" || q.Headers != nil || q.Body != nil || q.Base64 != "" {
-		return nil, problem.New(http.StatusBadRequest, "messages is a batch, which has no destination, headers or body of its own")
+	messages, err := q.batch(limit)
+	if err != nil {
+		return nil, err
 	}
-	if len(q.Messages) == 0 {
-		return nil, problem.New(http.StatusBadRequest, "messages is empty; there is nothing to send")
-	}
-	all := make([]broker.Publication, len(q.Messages))
-	for i := range q.Messages {
-		var err error
-		if all[i], err = q.Messages[i].Outgoing(); err != nil {
+	all := make([]broker.Publication, len(messages))
+	for i := range messages {
+		if all[i], err = messages[i].Outgoing(); err != nil {
 			p := problem.New(http.StatusBadRequest, err.Error())
 			p.Index = &i
 			return nil, p
 		}
 	}
 	return all, nil
+}
+
+// batch returns the messages of a request, one where it is no batch.
+func (q *sendRequest) batch(limit int) ([]jsonmessage.Message, error) {
+	if !q.Messages.Given() {
+		return []jsonmessage.Message{q.Message}, nil
+	}
+	if q.Destination != "" || q.Headers != nil || q.Body != nil || q.Base64 != "" {
+		return nil, problem.New(http.StatusBadRequest, "messages is a batch, which has no destination, headers or body of its own")
+	}
+	messages, err := q.Messages.Decode(limit)
+	switch {
+	case errors.Is(err, jsonmessage.ErrTooMany):
+		p := problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("too many messages for one request: the limit is %d", limit))
+		p.Code = broker.CodeTransactionSize
+		return nil, p
+	case err != nil:
+		return nil, problem.New(http.StatusBadRequest, err.Error()+"; see /api/openapi.json")
+	case len(messages) == 0:
+		return nil, problem.New(http.StatusBadRequest, "messages is empty; there is nothing to send")
+	}
+	return messages, nil
 }
 
 // sendNow sends, and says what became of it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -260,4 +261,26 @@ func TestDisconnectEndsTheSessionsOfAUser(t *testing.T) {
 	third.Error("too loud")
 	require.Equal(t, answer{Status: 200}, admin.post("/api/users/nobody/disconnect", ""))
 	bob.Quiet()
+}
+
+// TestABatchLargerThanTheRateIsSent: it takes the messages of several seconds, and its
+// user waits for them afterwards.
+func TestABatchLargerThanTheRateIsSent(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{MessageRate: 2}}})
+	p := newPoster(t, n, "shop", auth.Grants{Send: []string{"/topic/**"}})
+	batch := `{"messages":[` + strings.Repeat(`{"destination":"/topic/a"},`, 99) + `{"destination":"/topic/a"}]}`
+	require.Equal(t, answer{Status: 200, Sent: 100}, p.send(batch))
+	r, err := http.NewRequest(http.MethodPost, p.url+"/api/send", strings.NewReader(`{"destination":"/topic/a"}`))
+	require.NoError(t, err)
+	r.Header.Set("Authorization", "Bearer "+p.token)
+	r.Header.Set("Content-Type", "application/json")
+	got, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer got.Body.Close()
+	require.Equal(t, http.StatusTooManyRequests, got.StatusCode)
+	wait, err := strconv.Atoi(got.Header.Get("Retry-After"))
+	require.NoError(t, err)
+	require.LessOrEqual(t, wait, 50, "98 messages at 2 a second")
+	require.Greater(t, wait, 10, "a slow machine may have taken some of it")
 }

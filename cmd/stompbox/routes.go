@@ -22,9 +22,9 @@ func (s *server) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", s.websocket)
 	for _, method := range []string{"GET", "POST", "OPTIONS"} {
-		mux.Handle(method+" /sockjs/", s.sockjs)
+		mux.Handle(method+" /sockjs/", withoutDeadlines(s.sockjs))
 	}
-	mux.Handle("GET /events", s.events)
+	mux.Handle("GET /events", withoutDeadlines(s.events))
 	mux.Handle("OPTIONS /events", s.events)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)

@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -202,30 +199,6 @@ func nextProtos(name string) []string {
 		return nil
 	}
 	return []string{"h2", "http/1.1"}
-}
-
-func (s *server) serveHTTP(h http.Handler) func(context.Context, net.Listener) error {
-	return func(ctx context.Context, l net.Listener) error {
-		hs := &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-			ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		}
-		stopped := make(chan struct{})
-		stop := context.AfterFunc(ctx, func() {
-			defer close(stopped)
-			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			_ = hs.Shutdown(late)
-		})
-		err := hs.Serve(l)
-		if !stop() {
-			<-stopped
-		}
-		if errors.Is(err, http.ErrServerClosed) {
-			return nil
-		}
-		return err
-	}
 }
 
 // run serves until ctx is done or a listener fails, and then drains.

@@ -19,12 +19,93 @@ import (
 // Message is a message as JSON has it, in requests to the API and in answers of
 // webhooks.
 type Message struct {
-	Destination string            `json:"destination"`
-	Headers     map[string]string `json:"headers"`
+	Destination string  `json:"destination"`
+	Headers     Headers `json:"headers"`
 	// Body is text, which is sent as it is, or any other value, which is sent as JSON.
 	Body json.RawMessage `json:"body"`
 	// Base64 is in place of Body for bytes that are no text.
 	Base64 string `json:"body_base64"`
+}
+
+// Headers are the headers of a message. They are read one by one, so that a body of
+// many small ones is refused before they take memory.
+type Headers map[string]string
+
+// maxHeaders bounds the headers of one message while it is read. The broker's own
+// limit, which is smaller, comes after it.
+const maxHeaders = 1000
+
+// UnmarshalJSON reads an object of strings.
+func (h *Headers) UnmarshalJSON(text []byte) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	switch first, err := d.Token(); {
+	case err != nil:
+		return err
+	case first == nil:
+		return nil
+	case first != json.Delim('{'):
+		return errors.New("headers has to be an object of strings")
+	}
+	all := make(Headers)
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		value, err := d.Token()
+		if err != nil {
+			return err
+		}
+		text, isText := value.(string)
+		if !isText {
+			return fmt.Errorf("headers: the value of %q has to be a string", name)
+		}
+		if all[name.(string)] = text; len(all) > maxHeaders {
+			return fmt.Errorf("headers: a message may have %d", maxHeaders)
+		}
+	}
+	*h = all
+	return nil
+}
+
+// List is the messages of a batch. They are read one by one, so that a batch that is
+// too long is refused before its messages take memory.
+type List struct{ text json.RawMessage }
+
+// UnmarshalJSON keeps the text. Decode reads it.
+func (l *List) UnmarshalJSON(text []byte) error {
+	if !bytes.Equal(text, []byte("null")) {
+		l.text = text
+	}
+	return nil
+}
+
+// Given reports whether there is a list, which may be empty.
+func (l *List) Given() bool { return l.text != nil }
+
+// ErrTooMany says that a list has more messages than a batch may have.
+var ErrTooMany = errors.New("too many messages")
+
+// Decode returns the messages, or an error that wraps [ErrTooMany] once there are more
+// than limit.
+func (l *List) Decode(limit int) ([]Message, error) {
+	d := json.NewDecoder(bytes.NewReader(l.text))
+	d.DisallowUnknownFields()
+	if first, err := d.Token(); err != nil || first != json.Delim('[') {
+		return nil, errors.New("the body is not as it has to be: messages has to be a list")
+	}
+	all := []Message{}
+	for d.More() {
+		if len(all) == limit {
+			return nil, ErrTooMany
+		}
+		var m Message
+		if err := d.Decode(&m); err != nil {
+			return nil, explain(err)
+		}
+		all = append(all, m)
+	}
+	return all, nil
 }
 
 // Content returns the headers and the body.
@@ -75,12 +156,17 @@ func DecodeStrictly(text []byte, into any) error {
 	if err == nil && d.More() {
 		err = errors.New("something follows the object")
 	}
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrong):
-		return fmt.Errorf("the body is not as it has to be: %s cannot be a JSON %s", wrong.Field, wrong.Value)
-	case err != nil:
-		return fmt.Errorf("the body is not as it has to be: %s", strings.TrimPrefix(err.Error(), "json: "))
+	if err != nil {
+		return explain(err)
 	}
 	return nil
+}
+
+// explain says what is wrong with a body in the words of those who sent it.
+func explain(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("the body is not as it has to be: %s cannot be a JSON %s", wrong.Field, wrong.Value)
+	}
+	return fmt.Errorf("the body is not as it has to be: %s", strings.TrimPrefix(err.Error(), "json: "))
 }

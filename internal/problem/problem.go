@@ -2,9 +2,12 @@
 package problem
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
@@ -18,6 +21,8 @@ type Details struct {
 	// Code is the broker's, where a message was refused, and Index which one of several.
 	Code  broker.Code `json:"code,omitempty"`
 	Index *int        `json:"index,omitempty"`
+	// RetryAfter is after how long trying again may do; 0 is the default of the status.
+	RetryAfter time.Duration `json:"-"`
 }
 
 func (d *Details) Error() string { return d.Detail }
@@ -33,8 +38,13 @@ func New(status int, detail string) *Details {
 // Of returns the problem that an error of the broker is, without its code.
 func Of(e *broker.Error) *Details { return New(statusOf(e.Code), e.Message) }
 
-// retryAfter is in how many seconds to try again what is not available.
-const retryAfter = "5"
+// retryAfter is after how long to try again what is not available.
+const retryAfter = 5 * time.Second
+
+// seconds is a time as Retry-After has it: whole seconds, at least one.
+func seconds(d, otherwise time.Duration) string {
+	return strconv.FormatInt(int64((cmp.Or(d, otherwise)+time.Second-1)/time.Second), 10)
+}
 
 // Write answers a request with an error. Of one that is no problem, clients read no more
 // than that something is not available.
@@ -47,9 +57,9 @@ func Write(w http.ResponseWriter, err error) {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", retryAfter)
+		w.Header().Set("Retry-After", seconds(d.RetryAfter, retryAfter))
 	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", seconds(d.RetryAfter, time.Second))
 	}
 	w.Header().Set("Content-Type", ContentType)
 	w.WriteHeader(d.Status)

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	// requestTimeout is how long a client may take to send one request, its body
+	// included, and answerTimeout how long the answer may take after that. Streams and
+	// WebSockets have no such bounds: they end by heart-beats.
+	requestTimeout = 30 * time.Second
+	answerTimeout  = time.Minute
+)
+
+func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout + answerTimeout,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *server) serveHTTP(h http.Handler) func(context.Context, net.Listener) error {
+	return func(ctx context.Context, l net.Listener) error {
+		hs := newHTTPServer(h, s.log)
+		stopped := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			defer close(stopped)
+			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			_ = hs.Shutdown(late)
+		})
+		err := hs.Serve(l)
+		if !stop() {
+			<-stopped
+		}
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return err
+	}
+}
+
+// withoutDeadlines serves what goes on for as long as its client stays.
+func withoutDeadlines(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		controller := http.NewResponseController(w)
+		_ = controller.SetReadDeadline(time.Time{}) // where there is none, there is nothing to clear
+		_ = controller.SetWriteDeadline(time.Time{})
+		h.ServeHTTP(w, r)
+	})
+}
