@@ -15,7 +15,7 @@ func (s *Session) connect(f *frames.Frame) error {
 	if f.Command != frames.CONNECT && f.Command != frames.STOMP {
 		return errorf(CodeNotConnected, "the first frame has to be CONNECT or STOMP, not %s", f.Command)
 	}
-	version, err := frames.NegotiateVersion(f.Get(frames.AcceptVersion))
+	version, err := frames.ConnectVersion(f)
 	if err != nil {
 		return err
 	}

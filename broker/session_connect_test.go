@@ -31,6 +31,20 @@ func TestConnectNegotiatesEachVersion(t *testing.T) {
 	require.Empty(t, f.Get("version"), "1.0 has no version header")
 
 	c = test.Dial(t, n)
+	c.Raw("CONNECT \nlogin: guest\npasscode: guest\n\n\n\x00SUBSCRIBE\ndestination: /topic/a\nreceipt: r\n\n\n\x00")
+	require.Equal(t, "guest", c.Expect(frames.CONNECTED).Get("user-name"), "1.0 pads its values, in CONNECT too")
+	require.Equal(t, "r", c.Expect(frames.RECEIPT).Get("receipt-id"))
+
+	c = test.Dial(t, n)
+	c.Raw("CONNECT\naccept-version:\nlogin:guest\npasscode:guest\n\n\x00")
+	f = c.Error("no version in common")
+	require.Equal(t, "1.0,1.1,1.2", f.Get("version"), "an empty list is not an absent one")
+
+	c = test.Dial(t, n).Connect()
+	c.Raw("SEND\nreceipt:a\\cb\ndestination:/topic/a\nbroken\n\n\x00")
+	require.Equal(t, "a:b", c.Error("no colon").Get("receipt-id"))
+
+	c = test.Dial(t, n)
 	c.Send(frames.CONNECT, "accept-version", "2.0")
 	f = c.Error("no version in common")
 	require.Equal(t, "1.0,1.1,1.2", f.Get("version"))

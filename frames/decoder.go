@@ -173,6 +173,9 @@ func (d *Decoder) scanBody(data []byte) (end int, err *Error) {
 	if nul >= 0 {
 		length = d.cur.scanned + nul - d.cur.body
 	}
+	if d.isPadding(data[d.cur.body : d.cur.body+length]) {
+		length = 0
+	}
 	if err := d.checkBody(length); err != nil {
 		return noFrame, err
 	}
@@ -181,6 +184,24 @@ func (d *Decoder) scanBody(data []byte) (end int, err *Error) {
 		return noFrame, nil
 	}
 	return d.cur.scanned + nul + 1, nil
+}
+
+// maxPadding bounds the ends of line between the headers of a frame without a body
+// and its NUL.
+const maxPadding = 16
+
+// isPadding reports whether what stands in place of a body is only the ends of line
+// that some clients write there, in every version, after the empty line.
+func (d *Decoder) isPadding(body []byte) bool {
+	if mayHaveBody(d.cur.command) || len(body) > maxPadding {
+		return false
+	}
+	for _, c := range body {
+		if c != '\n' && c != '\r' {
+			return false
+		}
+	}
+	return true
 }
 
 // checkOpenLine applies the limits to a line whose end has not arrived.
@@ -201,7 +222,7 @@ func (d *Decoder) checkOpenLine(line []byte) *Error {
 }
 
 func (d *Decoder) commandLine(line []byte) *Error {
-	if d.version == V10 {
+	if d.version <= V10 { // the first frame's version is not known yet
 		line = bytes.TrimSpace(line)
 	}
 	d.cur.command = command(line)
@@ -301,6 +322,9 @@ func (d *Decoder) finish(f *Frame, raw []byte) (bool, error) {
 		f.Headers = append(f.Headers, Header{text[s.name:s.nameEnd], text[s.value:s.valueEnd]})
 	}
 	bodyEnd := len(raw) - 1
+	if !mayHaveBody(f.Command) {
+		bodyEnd = d.cur.body
+	}
 	f.Body = raw[d.cur.body:bodyEnd:bodyEnd]
 	d.cur = progress{spans: d.cur.spans[:0], length: -1}
 	return true, nil
@@ -310,13 +334,25 @@ func (d *Decoder) finish(f *Frame, raw []byte) (bool, error) {
 func (d *Decoder) fail(data []byte, err *Error) error {
 	for _, s := range d.cur.spans {
 		if string(s.nameIn(data)) == Receipt {
-			err.Receipt = string(s.valueIn(data))
+			err.Receipt = d.receiptIn(s.valueIn(data))
 			break
 		}
 	}
 	d.err = err
 	d.in, d.acc = nil, nil
 	return err
+}
+
+// receiptIn returns what a receipt header of a broken frame means, as the encoder
+// escapes it again. A value whose escapes are wrong themselves is taken as it is.
+func (d *Decoder) receiptIn(value []byte) string {
+	if d.cur.escaped(d.version) {
+		plain := bytes.Clone(value)
+		if end, err := unescapeIn(plain, 0, int32(len(plain)), d.version); err == nil {
+			return string(plain[:end])
+		}
+	}
+	return string(value)
 }
 
 func (d *Decoder) lineTooLong() *Error {

@@ -54,6 +54,11 @@ func TestDecoderRefusesWhatTheSpecificationForbids(t *testing.T) {
 		{"content-length empty", frames.V12, "SEND\ncontent-length:\n\nabc\x00", frames.CodeContentLength, "empty", ""},
 		{"content-length padded in 1.2", frames.V12, "SEND\ncontent-length: 3\n\nabc\x00", frames.CodeContentLength, `" 3"`, ""},
 		{"body on SUBSCRIBE", frames.V12, "SUBSCRIBE\nid:1\nreceipt:r7\n\nbody\x00", frames.CodeBody, "SUBSCRIBE frame must not", "r7"},
+		{"body after line feeds", frames.V12, "SUBSCRIBE\nid:1\n\n\n\nbody\x00", frames.CodeBody, "SUBSCRIBE frame must not", ""},
+		{"line feeds without end", frames.V10, "BEGIN\ntransaction:t\n\n" + strings.Repeat("\n", 17), frames.CodeBody, "BEGIN frame must not", ""},
+		{"receipt with escapes", frames.V12, "SEND\nreceipt:a\\cb\\n\nkey:a\\tb\n\n\x00", frames.CodeEscape, "undefined escape", "a:b\n"},
+		{"receipt with escapes, in 1.0", frames.V10, "SEND\nreceipt:a\\cb\nkey\n\n\x00", frames.CodeHeader, "no colon", "a\\cb"},
+		{"receipt whose escapes are wrong", frames.V11, "SEND\nreceipt:a\\cb\\r\n\n\x00", frames.CodeEscape, "undefined escape", "a\\cb\\r"},
 		{"body on ACK by content-length", frames.V12, "ACK\nid:1\ncontent-length:4\n\nbody\x00", frames.CodeBody, "ACK frame must not", ""},
 	}
 	for _, tt := range tests {
@@ -161,4 +166,39 @@ func TestReaderReadsAStream(t *testing.T) {
 	broken := errors.New("broken")
 	r = frames.NewReader(iotest.ErrReader(broken), &frames.Limits{})
 	require.ErrorIs(t, r.Read(&f), broken)
+}
+
+func TestDecoderIgnoresLineEndsInPlaceOfABody(t *testing.T) {
+	t.Parallel()
+	for _, v := range []frames.Version{0, frames.V10, frames.V11, frames.V12} {
+		for _, padding := range []string{"\n", "\r\n", "\n\n\n"} {
+			raw := "CONNECT\nlogin:guest\n\n" + padding + "\x00BEGIN\ntransaction:t\n\n" + padding + "\x00SEND\ndestination:/topic/a\n\n" + padding + "\x00"
+			for _, size := range []int{1, 3, len(raw)} {
+				all, err := decodeInPieces([]byte(raw), size, v, &frames.Limits{})
+				require.NoError(t, err)
+				require.Len(t, all, 3)
+				require.Empty(t, all[0].Body)
+				require.Empty(t, all[1].Body)
+				require.Equal(t, padding, string(all[2].Body), "a SEND has a body")
+			}
+		}
+	}
+}
+
+func TestConnectVersion(t *testing.T) {
+	t.Parallel()
+	f := frames.New(frames.CONNECT, " login ", " guest\t", "passcode", " a b ")
+	v, err := frames.ConnectVersion(f)
+	require.NoError(t, err)
+	require.Equal(t, frames.V10, v)
+	require.Equal(t, frames.Headers{{Name: "login", Value: "guest"}, {Name: "passcode", Value: "a b"}}, f.Headers)
+
+	f = frames.New(frames.CONNECT, "accept-version", " 1.0, 1.2", "passcode", " a b ")
+	v, err = frames.ConnectVersion(f)
+	require.NoError(t, err)
+	require.Equal(t, frames.V12, v)
+	require.Equal(t, " a b ", f.Get("passcode"), "values are as they are since 1.1")
+
+	_, err = frames.ConnectVersion(frames.New(frames.CONNECT, "accept-version", ""))
+	require.ErrorIs(t, err, &frames.Error{Code: frames.CodeVersion})
 }

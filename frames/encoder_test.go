@@ -48,7 +48,7 @@ func TestNegotiateVersion(t *testing.T) {
 		accept string
 		want   frames.Version
 	}{
-		{"", frames.V10}, {"1.0", frames.V10}, {"1.1,1.0", frames.V11}, {"1.0,1.1,1.2", frames.V12},
+		{"1.0", frames.V10}, {"1.1,1.0", frames.V11}, {"1.0,1.1,1.2", frames.V12},
 		{"1.2, 1.1", frames.V12}, {"1.2,9.9", frames.V12}, {"2.0,1.1", frames.V11},
 	}
 	for _, tt := range tests {
@@ -56,7 +56,7 @@ func TestNegotiateVersion(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, tt.want, v, "accept-version %q", tt.accept)
 	}
-	for _, accept := range []string{"2.0", "1", "1.3,1.4", "\n", ",,"} {
+	for _, accept := range []string{"2.0", "1", "1.3,1.4", "\n", ",,", "", " "} {
 		_, err := frames.NegotiateVersion(accept)
 		require.ErrorIs(t, err, &frames.Error{Code: frames.CodeVersion}, "accept-version %q", accept)
 	}

@@ -9,8 +9,16 @@ func (p *progress) escaped(v Version) bool {
 }
 
 // unescape replaces the escapes of all headers in place: what an escape stands
-// for is never longer than the escape (STOMP 1.2, "Value Encoding").
+// for is never longer than the escape (STOMP 1.2, "Value Encoding"). It changes
+// nothing where one of them is not defined.
 func (p *progress) unescape(head []byte, v Version) *Error {
+	for _, s := range p.spans {
+		for _, part := range [][]byte{s.nameIn(head), s.valueIn(head)} {
+			if !escapesDefined(part, v) {
+				return undefinedEscape(part, v)
+			}
+		}
+	}
 	for i := range p.spans {
 		s := &p.spans[i]
 		nameEnd, err := unescapeIn(head, s.name, s.nameEnd, v)
@@ -24,6 +32,20 @@ func (p *progress) unescape(head []byte, v Version) *Error {
 		s.nameEnd, s.valueEnd = nameEnd, valueEnd
 	}
 	return nil
+}
+
+// escapesDefined reports whether all escapes in b are those of the version.
+func escapesDefined(b []byte, v Version) bool {
+	for i := 0; i < len(b); i++ {
+		if b[i] != '\\' {
+			continue
+		}
+		i++
+		if i == len(b) || b[i] != 'n' && b[i] != 'c' && b[i] != '\\' && (b[i] != 'r' || v < V12) {
+			return false
+		}
+	}
+	return true
 }
 
 // unescapeIn unescapes b[from:to] in place and returns the new end.

@@ -33,14 +33,11 @@ func (v Version) String() string {
 }
 
 // NegotiateVersion returns the highest version in accept, the value of an
-// accept-version header, that this package speaks. An empty accept means 1.0,
-// since clients of 1.0 do not send the header. It returns an [*Error] with
+// accept-version header, that this package speaks. It returns an [*Error] with
 // [CodeVersion] when there is no common version (STOMP 1.2, "Protocol
-// Negotiation").
+// Negotiation"), as in an empty list. Clients of 1.0 do not send the header; see
+// [ConnectVersion].
 func NegotiateVersion(accept string) (Version, error) {
-	if accept == "" {
-		return V10, nil
-	}
 	var best Version
 	for one := range strings.SplitSeq(accept, ",") {
 		var v Version
@@ -59,6 +56,28 @@ func NegotiateVersion(accept string) (Version, error) {
 	}
 	return best, nil
 }
+
+// ConnectVersion returns the version that a CONNECT asks for: 1.0 without an
+// accept-version header. With it the rules of that version apply to the frame
+// itself: the padding around names and values, which 1.0 clients write, is left out.
+func ConnectVersion(f *Frame) (Version, error) {
+	v := V10
+	if accept, ok := f.Headers.Lookup(AcceptVersion); ok {
+		var err error
+		if v, err = NegotiateVersion(accept); err != nil {
+			return 0, err
+		}
+	}
+	if v == V10 {
+		for i, h := range f.Headers {
+			f.Headers[i] = Header{strings.Trim(h.Name, padding), strings.Trim(h.Value, padding)}
+		}
+	}
+	return v, nil
+}
+
+// padding are the octets that 1.0 clients put around names and values.
+const padding = " \t"
 
 // allowsCR reports whether lines may end in CR LF. Before a version is
 // negotiated they may, since the client could turn out to speak 1.2.
