@@ -43,12 +43,17 @@ type Permissions struct {
 func NewPermissions(grants Grants, user string) (Permissions, error) {
 	var p Permissions
 	for _, kind := range []struct {
-		name string
-		from []string
-		to   *[]destination.Pattern
-	}{{"send", grants.Send, &p.send}, {"subscribe", grants.Subscribe, &p.subscribe}, {"serve", grants.Serve, &p.serve}} {
+		name  string
+		from  []string
+		to    *[]destination.Pattern
+		parse func(string) (destination.Pattern, error)
+	}{
+		{"send", grants.Send, &p.send, destination.ParsePattern},
+		{"subscribe", grants.Subscribe, &p.subscribe, destination.ParseOwnPattern},
+		{"serve", grants.Serve, &p.serve, destination.ParsePattern},
+	} {
 		for _, text := range kind.from {
-			pattern, err := destination.ParsePattern(strings.ReplaceAll(text, "{user}", destination.EscapeSegment(user)))
+			pattern, err := kind.parse(strings.ReplaceAll(text, "{user}", destination.EscapeSegment(user)))
 			if err != nil {
 				return Permissions{}, fmt.Errorf("%s pattern %q: %w", kind.name, text, err)
 			}
@@ -58,8 +63,9 @@ func NewPermissions(grants Grants, user string) (Permissions, error) {
 	return p, nil
 }
 
-// MaySend reports whether a SEND to destination is granted.
-func (p Permissions) MaySend(destination string) bool { return matchAny(p.send, destination) }
+// MaySend reports whether a SEND to a destination is granted, however the user in it
+// is encoded.
+func (p Permissions) MaySend(dest string) bool { return matchAny(p.send, destination.Canonical(dest)) }
 
 // MaySendSome reports whether a SEND to some destination of a pattern is granted.
 func (p Permissions) MaySendSome(of destination.Pattern) bool {
@@ -72,7 +78,8 @@ func (p Permissions) MaySendSome(of destination.Pattern) bool {
 }
 
 // MaySubscribe reports whether a SUBSCRIBE to the whole of pattern is granted.
-// One grant has to contain it all.
+// One grant has to contain it all. /user/<rest> in it is the principal's own; see
+// [destination.ParseOwnPattern].
 func (p Permissions) MaySubscribe(pattern destination.Pattern) bool {
 	return containAny(p.subscribe, pattern)
 }

@@ -144,7 +144,7 @@ var permissions = Interceptor{
 // maySubscribe says whether a principal has the permission for a SUBSCRIBE: to
 // subscribe, or for /app to serve or to ask.
 func (b *Broker) maySubscribe(p *auth.Principal, dest string) error {
-	asked, err := destination.ParsePattern(dest)
+	asked, err := destination.ParseOwnPattern(dest)
 	if err != nil {
 		return badDestination(dest, err.Error())
 	}

@@ -37,8 +37,8 @@ func TestRouterFindsWhatPatternsMatch(t *testing.T) {
 	t.Parallel()
 	relay := &lonely{interests: map[string]int{}}
 	r := newRouter(relay, func(*group, *driver.Message) {})
-	patterns := strings.Fields("/topic/a /topic/* /topic/** /topic/> /topic/a.* /topic/a/* /topic/a.** /topic/*.b /topic/*/b /topic/a.*.c /topic/a.> /user/x/** /**")
-	keys := strings.Fields("/topic/a /topic/b /topic/a.b /topic/a/b /topic/a.b.c /topic/a.b/c /topic/a/b/c /user/x/queue/y /topic/a. /topic/..")
+	patterns := strings.Fields("/topic/a /topic/* /topic/** /topic/> /topic/a.* /topic/a/* /topic/a.** /topic/*.b /topic/*/b /topic/a.*.c /topic/a.> /user/x/** /user/*/queue/* /user/*/* /user/b.ob/** /**")
+	keys := strings.Fields("/topic/a /topic/b /topic/a.b /topic/a/b /topic/a.b.c /topic/a.b/c /topic/a/b/c /user/x/queue/y /user/b.ob/queue/y /user/b.ob/a.b /topic/a. /topic/..")
 	var subs []*subscription
 	for _, p := range patterns {
 		for range 2 {

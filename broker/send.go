@@ -88,6 +88,7 @@ func (s *Session) run(todo step, receipt string) error {
 // admitSend checks where a SEND goes to, and asks the interceptors, who may change
 // that. The kind is 0 where they dropped it.
 func (b *Broker) admitSend(from origin, dest string, f *frames.Frame) (destination.Kind, string, error) {
+	dest = destination.Canonical(dest)
 	of, err := b.sendable(dest)
 	if err != nil {
 		return 0, "", err
@@ -97,6 +98,7 @@ func (b *Broker) admitSend(from origin, dest string, f *frames.Frame) (destinati
 	case err != nil || !passed:
 		return 0, "", err
 	case admitted != dest:
+		admitted = destination.Canonical(admitted)
 		if of, err = b.sendable(admitted); err != nil {
 			return 0, "", err
 		}

@@ -142,7 +142,7 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	if err != nil {
 		return nil, err
 	}
-	pattern, err := destination.ParsePattern(dest)
+	pattern, err := destination.ParseOwnPattern(dest)
 	if err != nil {
 		return nil, badDestination(dest, err.Error())
 	}

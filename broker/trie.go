@@ -70,7 +70,7 @@ func (t *trie) find(key string, yield func(*group)) {
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	t.root.find(key, yield)
+	t.root.find(destination.WordsOf(key), yield)
 }
 
 var (
@@ -79,7 +79,8 @@ var (
 	moreBy = map[byte]string{'/': "/>", '.': ".>"}
 )
 
-func (n *node) find(rest string, yield func(*group)) {
+func (n *node) find(words destination.Words, yield func(*group)) {
+	rest := words.Rest()
 	if rest == "" {
 		n.yield(yield)
 		n.children["/**"].yield(yield) // ** also stands for no words
@@ -91,15 +92,15 @@ func (n *node) find(rest string, yield func(*group)) {
 	}
 	n.children[manyBy[rest[0]]].yield(yield)
 	n.children[moreBy[rest[0]]].yield(yield)
-	word, rest2 := destination.NextWord(rest)
+	word := words.Next()
 	if destination.IsWildcard(word[1:]) {
 		return // a wildcard is no name
 	}
 	if child := n.children[word]; child != nil {
-		child.find(rest2, yield)
+		child.find(words, yield)
 	}
 	if child := n.children[starBy[rest[0]]]; child != nil {
-		child.find(rest2, yield)
+		child.find(words, yield)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 // or more trailing words. So /topic/chat.* matches /topic/chat.room1 and not
 // /topic/chat/room1; /topic/chat/** matches /topic/chat and /topic/chat/a.b.
 //
+// The user in /user/<user>/<rest> is one word, whatever dots it has.
+//
 // A name without wildcards is a Pattern that matches itself. Patterns are
 // immutable and safe for concurrent use.
 type Pattern struct {
@@ -21,13 +23,23 @@ type Pattern struct {
 }
 
 // ParsePattern checks text and returns its Pattern. It returns an error when
-// text does not begin with '/', or has "**" or ">" before its end.
+// text does not begin with '/', or has "**" or ">" before its end. The user in it
+// is spelled as [Canonical] spells it.
 func ParsePattern(text string) (Pattern, error) {
+	text = Canonical(text)
+	return parse(text, WordsOf(text))
+}
+
+// ParseOwnPattern is ParsePattern for what a SUBSCRIBE and its permission name, where
+// /user/<rest> is the subscriber's own and has no user in it.
+func ParseOwnPattern(text string) (Pattern, error) { return parse(text, Words{rest: text}) }
+
+func parse(text string, words Words) (Pattern, error) {
 	if !strings.HasPrefix(text, "/") {
 		return Pattern{}, errors.New("it does not begin with /")
 	}
 	p := Pattern{text: text}
-	for word, rest := NextWord(text); word != ""; word, rest = NextWord(rest) {
+	for word := words.Next(); word != ""; word = words.Next() {
 		if p.tail != "" {
 			return Pattern{}, fmt.Errorf("%s may only be its last word", p.tail)
 		}
@@ -37,20 +49,6 @@ func ParsePattern(text string) (Pattern, error) {
 		p.words = append(p.words, word)
 	}
 	return p, nil
-}
-
-// NextWord splits the first word off a destination: word has its separator in
-// front, and is empty at the end.
-func NextWord(destination string) (word, rest string) {
-	if destination == "" {
-		return "", ""
-	}
-	for i := 1; i < len(destination); i++ {
-		if c := destination[i]; c == '/' || c == '.' {
-			return destination[:i], destination[i:]
-		}
-	}
-	return destination, ""
 }
 
 // IsTail reports whether a word, without its separator, stands for any number
@@ -65,7 +63,8 @@ func HasWildcard(destination string) bool {
 	if !strings.ContainsAny(destination, "*>") {
 		return false
 	}
-	for word, rest := NextWord(destination); word != ""; word, rest = NextWord(rest) {
+	words := WordsOf(destination)
+	for word := words.Next(); word != ""; word = words.Next() {
 		if IsWildcard(word[1:]) {
 			return true
 		}
@@ -81,27 +80,26 @@ func (p Pattern) String() string { return p.text }
 func (p Pattern) Words() []string { return p.words }
 
 // Match reports whether the pattern matches a destination, which is taken as it
-// is, wildcards included. It does not allocate.
+// is, wildcards included; a user in it is spelled as [Canonical] spells it. It does not allocate.
 func (p Pattern) Match(destination string) bool {
 	words := p.words
 	if p.tail != "" {
 		words = words[:len(words)-1]
 	}
-	rest := destination
+	given := WordsOf(destination)
 	for _, want := range words {
-		var got string
-		got, rest = NextWord(rest)
+		got := given.Next()
 		if got == "" || got[0] != want[0] || (want[1:] != "*" && got != want) {
 			return false
 		}
 	}
 	switch {
-	case rest == "":
+	case given.rest == "":
 		return p.tail == "" || p.tail == "**"
 	case p.tail == "":
 		return false
 	}
-	return rest[0] == p.words[len(p.words)-1][0]
+	return given.rest[0] == p.words[len(p.words)-1][0]
 }
 
 // Contains reports whether p matches everything that q matches.

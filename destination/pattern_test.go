@@ -31,6 +31,11 @@ func TestPatternMatch(t *testing.T) {
 		{"/topic/>", "/topic/a /topic/a.b", "/topic /topic.a"},
 		{"/**", "/topic/a /queue/b /x", ""},
 		{"/topic/a*b", "/topic/a*b", "/topic/axb"},
+		{"/user/*/queue/x", "/user/bob/queue/x /user/bob@example.com/queue/x", "/user/bob.queue/x /user/bob/queue.x"},
+		{"/user/bob@example.com/**", "/user/bob@example.com/queue/a.b /user/bob@example.com", "/user/bob@example/com/x /user/bob@example.comx/q"},
+		{"/user/*/queue.*", "/user/b.o.b/queue.x", "/user/b/o/b/queue.x"},
+		{"/user/>", "/user/b.o.b/queue.x", "/user"},
+		{"/session/disconnect/*", "/session/disconnect/bob@example.com", "/session/disconnect/a/b"},
 	}
 	for _, tt := range tests {
 		p := pattern(t, tt.pattern)
@@ -69,6 +74,8 @@ func TestPatternContains(t *testing.T) {
 		{"/topic/*/**", "/topic/**", false},
 		{"/topic/**", "/topic.a", false},
 		{"/**", "/user/queue/x", true},
+		{"/user/*/queue/**", "/user/b.o.b/queue/x", true},
+		{"/user/b.*/queue/x", "/user/b.ob/queue/x", false},
 	}
 	for _, tt := range tests {
 		require.Equal(t, tt.want, pattern(t, tt.outer).Contains(pattern(t, tt.inner)), "%s contains %s", tt.outer, tt.inner)
@@ -106,12 +113,39 @@ func FuzzPattern(f *testing.F) {
 
 func TestEscapeSegment(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"alice", "a/b", "50%", "%2F", "*", ">", "zoë", "a.b@c"} {
+	for _, name := range []string{"alice", "a/b", "50%", "%2F", "*", ">", "zoë", "a.b@c", "%c3%b6", "a\nb", "日本 語", ":?#[]@!$&'()+,;="} {
 		escaped := destination.EscapeSegment(name)
 		require.NotContains(t, escaped, "/")
 		require.Equal(t, name, destination.UnescapeSegment(escaped))
 	}
-	require.Equal(t, "a%zz", destination.UnescapeSegment("a%zz"))
+	for segment, name := range map[string]string{
+		"a%zz": "a%zz", "a%4": "a%4", "bob%40example.com": "bob@example.com", "bob%40example%2Ecom": "bob@example.com",
+		"zo%c3%ab": "zoë", "a%2fb": "a/b", "a%20b+c": "a b+c", "%FF": "%FF", "%2525": "%25",
+	} {
+		require.Equal(t, name, destination.UnescapeSegment(segment))
+	}
+	for given, spelled := range map[string]string{
+		"/user/bob%40example.com/queue/%40": "/user/bob@example.com/queue/%40",
+		"/user/a%2fb/q":                     "/user/a%2Fb/q",
+		"/user/*/q":                         "/user/*/q",
+		"/user/a*/q":                        "/user/a%2A/q",
+		"/user/%2A/q":                       "/user/%2A/q",
+		"/topic/bob%40example.com":          "/topic/bob%40example.com",
+		"/session/disconnect/bob%40x":       "/session/disconnect/bob@x",
+		"/user/zo%c3%ab":                    "/user/zoë",
+	} {
+		require.Equal(t, spelled, destination.Canonical(given))
+		require.Equal(t, spelled, destination.Canonical(spelled))
+	}
+}
+
+func TestMatchingDoesNotAllocate(t *testing.T) {
+	p := pattern(t, "/user/*/queue/**")
+	require.Zero(t, testing.AllocsPerRun(10, func() {
+		if !p.Match(destination.Canonical("/user/bob@example.com/queue/x")) {
+			t.Fail()
+		}
+	}))
 }
 
 func TestPatternOverlaps(t *testing.T) {

@@ -133,7 +133,7 @@ func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
 
 // maySubscribe reports whether the principal may subscribe to a destination or pattern.
 func (r request) maySubscribe(name string) bool {
-	p, err := destination.ParsePattern(name)
+	p, err := destination.ParseOwnPattern(name)
 	return err == nil && r.principal.Permissions.MaySubscribe(p)
 }
 

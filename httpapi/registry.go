@@ -128,7 +128,7 @@ const maxReason = 200
 // disconnect ends the sessions of a user, or one of them.
 func (a *api) disconnect(ctx context.Context, r request) (any, error) {
 	name, query := r.PathValue("name"), r.URL.Query()
-	if permission := "/session/disconnect/" + destination.EscapeSegment(name); !r.principal.Permissions.MaySend(permission) {
+	if permission := destination.DisconnectPrefix + destination.EscapeSegment(name); !r.principal.Permissions.MaySend(permission) {
 		return nil, problem.New(http.StatusForbidden, "no send permission for "+permission)
 	}
 	reason := query.Get("reason")

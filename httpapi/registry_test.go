@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
+	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
@@ -138,4 +142,63 @@ func TestPagesNameOnlyWhatTheCallerMaySee(t *testing.T) {
 	_, body = get("eve", grants, "/api/destinations?limit=2")
 	require.NotContains(t, body, "secret")
 	require.Contains(t, body, `"next":"/topic/open.bert"`)
+}
+
+// TestAUserIsOneWord: the dots in a name, and how a sender encodes it, make no
+// difference to histories, permissions, other nodes and the API.
+func TestAUserIsOneWord(t *testing.T) {
+	t.Parallel()
+	notes := test.History(t, "notes", "/user/*/queue/notes", 10)
+	a := test.Start(t, test.Options{NATSPort: -1, Histories: []driver.HistoryPolicy{notes}})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: []driver.HistoryPolicy{notes}})
+	server := apiServer(t, a)
+	all := auth.Grants{Send: []string{"/user/*/queue/*", "/session/disconnect/*"}, Subscribe: []string{"/user/**"}}
+	as := func(n *test.Node, user string) *test.Client {
+		return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, all))
+	}
+	ask := func(method, path string) (int, string) {
+		r, err := http.NewRequest(method, server.URL+path, nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+test.Token(t, "ops", time.Hour, all))
+		answer, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		return answer.StatusCode, string(body)
+	}
+	sender := as(a, "ops")
+	for user, spellings := range map[string][]string{
+		"bob":             {"bob", "%62ob"},
+		"bob@example.com": {"bob@example.com", "bob%40example.com", "bob%40example%2ecom"},
+		"a.b/c%":          {"a.b%2Fc%25", "a%2eb%2fc%25"},
+	} {
+		own := as(b, user)
+		own.Subscribe("live", "/user/queue/live")
+		own.Subscribe("notes", "/user/queue/notes")
+		for _, spelling := range spellings {
+			sender.Send(frames.SEND, "destination", "/user/"+spelling+"/queue/live", "receipt", "live", spelling)
+			sender.Receipt("live")
+			f := own.Expect(frames.MESSAGE)
+			require.Equal(t, spelling, string(f.Body))
+			require.Equal(t, "/user/queue/live", f.Get("destination"))
+			sender.Send(frames.SEND, "destination", "/user/"+spelling+"/queue/notes", "receipt", "note", spelling)
+			sender.Receipt("note")
+			require.Equal(t, spelling, string(own.Expect(frames.MESSAGE).Body))
+		}
+		later := as(b, user)
+		later.Send(frames.SUBSCRIBE, "id", "1", "destination", "/user/queue/notes", "replay-last", "10")
+		for _, spelling := range spellings {
+			require.Equal(t, spelling, string(later.Expect(frames.MESSAGE).Body), "all spellings are one destination")
+		}
+		status, body := ask(http.MethodGet, "/api/users/"+url.PathEscape(user))
+		require.Equal(t, http.StatusOK, status, body)
+		status, body = ask(http.MethodGet, "/api/destinations")
+		require.Equal(t, http.StatusOK, status)
+		require.Contains(t, body, `"/user/`+destination.EscapeSegment(user)+`/queue/live"`)
+		status, body = ask(http.MethodPost, "/api/users/"+url.PathEscape(user)+"/disconnect")
+		require.Equal(t, http.StatusOK, status, body)
+		own.Error("")
+		later.Error("")
+	}
 }

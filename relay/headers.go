@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -85,7 +86,7 @@ func decode(prefix string, msg *nats.Msg, nextID func() string) (*driver.Message
 			return nil, false
 		}
 	}
-	m := &driver.Message{Key: key, Body: msg.Data}
+	m := &driver.Message{Key: destination.Canonical(key), Body: msg.Data}
 	if m.Destination, ok = d.take(frames.Destination); !ok {
 		m.Destination = shownDestination(key)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 	"github.com/stompbox/stompbox/relay"
@@ -30,6 +31,13 @@ func TestSubjectsAreOneToOne(t *testing.T) {
 		"/topic/a..b":         "stompbox.topic.a.%00.b",
 		"/topic/a//b":         "stompbox.topic.a././b",
 		"/topic/größe":        "stompbox.topic.größe",
+		"/topic/bob@x.org/a":  "stompbox.topic.bob@x.org./a",
+		"/user/bob@x.org/a.b": "stompbox.user.bob@x%2Eorg./a.b",
+		"/user/a%2Fb/q":       "stompbox.user.a%2Fb./q",
+		"/user/a%2525/q":      "stompbox.user.a%2525./q",
+		"/user/a b/q":         "stompbox.user.a%20b./q",
+		"/user/./q":           "stompbox.user.%2E./q",
+		"/user//q":            "stompbox.user.%00./q",
 	} {
 		require.Equal(t, subject, relay.Subject("stompbox", destination))
 		back, ok := relay.Destination("stompbox", subject)
@@ -39,6 +47,9 @@ func TestSubjectsAreOneToOne(t *testing.T) {
 	require.Equal(t, []string{"s.topic.chat", "s.topic.chat.>"}, relay.PatternSubjects("s", "/topic/chat.**"))
 	require.Equal(t, []string{"s.topic.>"}, relay.PatternSubjects("s", "/topic/**"))
 	require.Equal(t, []string{"s.topic.chat.>"}, relay.PatternSubjects("s", "/topic/chat/>"))
+	require.Equal(t, []string{"s.user.*./queue./x"}, relay.PatternSubjects("s", "/user/*/queue/x"))
+	require.Equal(t, []string{"s.user.*", "s.user.*.>"}, relay.PatternSubjects("s", "/user/*/**"))
+	require.Equal(t, []string{"s.user.bob@x%2Eorg./queue.*"}, relay.PatternSubjects("s", "/user/bob@x.org/queue.*"))
 	require.Equal(t, []string{"s.topic.*.news"}, relay.PatternSubjects("s", "/topic/*.news"))
 }
 
@@ -46,19 +57,24 @@ func TestSubjectsAreOneToOne(t *testing.T) {
 func FuzzSubject(f *testing.F) {
 	f.Add("/topic/a.b/c")
 	f.Add("/topic/../%00/ x*")
+	f.Add("bob@example.com/a%2fb")
 	f.Fuzz(func(t *testing.T, name string) {
 		if strings.ContainsRune(name, 0) {
 			return // no header has one
 		}
-		destination := "/topic/" + name
-		subject := relay.Subject("p", destination)
-		for _, word := range strings.Split(subject, ".") {
-			require.NotEmpty(t, word)
-			require.False(t, strings.ContainsAny(word, " \t\r\n*>"), "%q", subject)
+		for _, dest := range []string{"/topic/" + name, destination.Canonical("/user/" + name + "/q")} {
+			if destination.HasWildcard(dest) && strings.HasPrefix(dest, "/user/") {
+				continue // Canonical leaves it as it is, and no name has one
+			}
+			subject := relay.Subject("p", dest)
+			for _, word := range strings.Split(subject, ".") {
+				require.NotEmpty(t, word)
+				require.False(t, strings.ContainsAny(word, " \t\r\n*>"), "%q", subject)
+			}
+			back, ok := relay.Destination("p", subject)
+			require.True(t, ok)
+			require.Equal(t, dest, back)
 		}
-		back, ok := relay.Destination("p", subject)
-		require.True(t, ok)
-		require.Equal(t, destination, back)
 	})
 }
 

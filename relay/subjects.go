@@ -12,13 +12,13 @@ const DefaultPrefix = "stompbox"
 
 // Subject returns the NATS subject of a destination or routing key such as
 // /topic/chat.room1: '.' stays, each later '/' becomes "./", and what NATS does
-// not allow in a word is percent-encoded.
+// not allow in a word is percent-encoded. A user's name is one word of the subject,
+// in which dots and slashes are percent-encoded too.
 func Subject(prefix, dest string) string {
 	b := append(make([]byte, 0, len(prefix)+len(dest)+8), prefix...)
-	i := 0
-	for word, rest := destination.NextWord(dest); word != ""; word, rest = destination.NextWord(rest) {
-		b = append(b, '.')
-		b = appendWord(b, word, i)
+	i, words := 0, destination.WordsOf(dest)
+	for words.Rest() != "" {
+		b = appendNext(append(b, '.'), &words, i)
 		i++
 	}
 	return string(b)
@@ -29,27 +29,34 @@ func Subject(prefix, dest string) string {
 // pattern does, since to NATS the separators look alike; the router decides.
 func PatternSubjects(prefix, pattern string) []string {
 	b := append(make([]byte, 0, len(prefix)+len(pattern)+8), prefix...)
-	i := 0
-	for word, rest := destination.NextWord(pattern); word != ""; word, rest = destination.NextWord(rest) {
-		switch name := word[1:]; {
+	i, words := 0, destination.WordsOf(pattern)
+	for words.Rest() != "" {
+		next := words
+		switch name := next.Next()[1:]; {
 		case name == "**" && i > 1:
 			return []string{string(b), string(b) + ".>"}
 		case destination.IsTail(name):
 			return []string{string(b) + ".>"}
 		case name == "*":
 			b = append(b, ".*"...)
+			words = next
 		default:
-			b = appendWord(append(b, '.'), word, i)
+			b = appendNext(append(b, '.'), &words, i)
 		}
 		i++
 	}
 	return []string{string(b)}
 }
 
-// appendWord appends the i-th word of a destination, separator in front, as
-// NATS allows it. The first two words always follow a slash.
-func appendWord(b []byte, word string, i int) []byte {
+// appendNext appends the next word of a destination, its i-th, as NATS allows it. The
+// first two words always follow a slash.
+func appendNext(b []byte, words *destination.Words, i int) []byte {
+	isUser := words.AtUser()
+	word := words.Next()
 	slashed := i > 1 && word[0] == '/'
+	if isUser {
+		word = "/" + destination.UnescapeSegment(word[1:])
+	}
 	if word = word[1:]; slashed {
 		b = append(b, '/')
 	} else if word == "" {
@@ -57,7 +64,7 @@ func appendWord(b []byte, word string, i int) []byte {
 	}
 	for i := range len(word) {
 		c := word[i]
-		if c <= ' ' || c == 0x7f || c == '*' || c == '>' || c == '%' {
+		if c <= ' ' || c == 0x7f || c == '*' || c == '>' || c == '%' || isUser && (c == '.' || c == '/') {
 			b = fmt.Appendf(b, "%%%02X", c)
 			continue
 		}
@@ -83,7 +90,11 @@ func Destination(prefix, subject string) (string, bool) {
 		default:
 			b = append(b, '.')
 		}
-		if word != "%00" {
+		switch {
+		case word == "%00":
+		case i == 1 && string(b) == destination.UserPrefix:
+			b = append(b, destination.EscapeSegment(unescape(word))...)
+		default:
 			b = append(b, unescape(word)...)
 		}
 		i++
