@@ -38,6 +38,7 @@ type Broker struct {
 	clock    *clock
 	ids      atomic.Uint64
 	router   *router
+	usage    *usage
 	registry registry
 	queues   queues
 	counters counters
@@ -78,6 +79,7 @@ func New(o Options) (*Broker, error) {
 		b.name = b.node
 	}
 	b.router = newRouter(b.bus, b.arrived)
+	b.usage = newUsage(o.Quotas, b.clock)
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err := b.joinCluster(); err != nil {

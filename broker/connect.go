@@ -30,9 +30,13 @@ func (s *Session) connect(f *frames.Frame) error {
 	if s.broker.draining.Load() {
 		return errorf(CodeShutdown, "the server is shutting down; connect again")
 	}
+	usage, refused := s.broker.usage.join(principal.Name)
+	if refused != nil {
+		return refused
+	}
 	s.spoken.Store(uint32(version))
 	s.decoder.SetVersion(version)
-	s.user = principal.Name
+	s.usage, s.user = usage, principal.Name
 	s.setPrincipal(principal)
 	ours := frames.HeartBeat{Send: s.broker.heartBeat.Send, Receive: s.broker.heartBeat.Receive}
 	if version == frames.V10 {

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/stompbox/stompbox/frames"
 )
@@ -30,6 +31,7 @@ const (
 	CodeTransactionSize  Code = "transaction-too-large"
 	CodeMessageRate      Code = "message-rate"
 	CodeTooManySessions  Code = "too-many-connections"
+	CodeConnectRate      Code = "connect-rate"
 	CodeSlowConsumer     Code = "slow-consumer"
 	CodeHeartBeatMissing Code = "heart-beat-missing"
 	CodeIdle             Code = "connection-idle"
@@ -69,6 +71,17 @@ func (e *Error) Is(target error) bool {
 
 func errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Frame returns the ERROR frame of e, for a connection that no session was opened on.
+// It is in STOMP 1.0's encoding, which all versions read.
+func (e *Error) Frame() *frames.Frame {
+	f := frames.New(frames.ERROR, frames.MessageHeader, e.Message, frames.ContentType, "text/plain")
+	if e.retryAfter > 0 {
+		f.Headers = f.Headers.With(HeaderRetryAfter, strconv.Itoa(e.retryAfter))
+	}
+	f.Body = []byte(e.Message)
+	return f
 }
 
 // protocolError makes any error of handling a frame fit to be shown.

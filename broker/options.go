@@ -90,8 +90,9 @@ type Options struct {
 	Authenticator Authenticator
 	// Driver is the backend: [driver.Driver.Bus] is required, the rest is what it can do.
 	Driver driver.Driver
-	// Limits, HeartBeat and Outbox have defaults.
+	// Limits, Quotas, HeartBeat and Outbox have defaults.
 	Limits    Limits
+	Quotas    Quotas
 	HeartBeat HeartBeat
 	Outbox    OutboxOptions
 	// Queues has defaults. It matters where the Driver has Queues.
@@ -152,6 +153,7 @@ func (o *Options) setDefaults() error {
 	o.HeartBeat.Send = max(o.HeartBeat.Send, 0)
 	o.HeartBeat.Receive = max(o.HeartBeat.Receive, 0)
 	o.Queues.setDefaults()
+	o.Quotas.setDefaults()
 	setDefault(&o.Outbox.MaxBytes, 8<<20)
 	setDefault(&o.Outbox.MaxFrames, 16384)
 	setDefault(&o.Outbox.Policy, PolicyDisconnect)

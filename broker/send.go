@@ -25,6 +25,9 @@ func (s *Session) send(f *frames.Frame) error {
 	if !s.rate.allow(b.clock.now(), b.limits.MessageRate) {
 		return errorf(CodeMessageRate, "more than %d messages a second", b.limits.MessageRate)
 	}
+	if err := b.usage.send(s.usage, len(f.Body)); err != nil {
+		return err
+	}
 	dest := f.Get(frames.Destination)
 	if dest == destination.TokenDestination {
 		token := f.Body

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +50,8 @@ type Session struct {
 	stream      bool         // its framing carries events
 	pinged      int64        // of the sweeper alone
 
+	address      netip.Prefix    // as quotas count it
+	usage        *userUsage      // its user's; nil before CONNECT
 	user         string          // the principal's name, set before the state is connected
 	principal    *auth.Principal // set by CONNECT and token refreshes, by the reader alone
 	subs         map[string]*subscription
@@ -74,7 +77,13 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 		b.counters.countError(CodeTooManySessions)
 		return nil, errorf(CodeTooManySessions, "the server has its limit of %d connections", b.limits.MaxConnections)
 	}
-	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), opened: b.clock.now()}
+	address := addressOf(t.RemoteAddr())
+	if err := b.usage.open(address); err != nil {
+		b.counters.sessions.Add(-1)
+		b.counters.countError(err.Code)
+		return nil, err
+	}
+	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), opened: b.clock.now(), address: address}
 	s.id = b.node + "-" + strconv.FormatUint(s.number, 36)
 	_, s.stream = s.framing.(EventFraming)
 	s.decoder.Init(&b.limits.Frame)
@@ -203,7 +212,7 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	switch e.Code {
 	case CodeUnavailable, CodeQueueFull, CodeNotStored:
 		code = CloseRetry
-	case CodeUnauthenticated, CodeForbidden, CodeTooManySubs, CodeTransactionSize, CodeMessageRate,
+	case CodeUnauthenticated, CodeForbidden, CodeTooManySessions, CodeTooManySubs, CodeTransactionSize, CodeMessageRate,
 		frames.CodeBodySize, frames.CodeHeaderCount, frames.CodeHeaderLine:
 		code = ClosePolicy
 	}
@@ -298,6 +307,10 @@ func (s *Session) Detach(reason error) {
 		}
 	}
 	s.broker.counters.subscriptions.Add(-int64(len(s.subs)))
+	if s.usage != nil {
+		s.broker.usage.leave(s.user, s.usage, len(s.subs))
+	}
+	s.broker.usage.close(s.address)
 	s.mu.Lock()
 	s.subs, s.retired, s.transactions = nil, nil, nil
 	s.mu.Unlock()

@@ -31,6 +31,7 @@ type Stats struct {
 	Incomplete    int64 // times that something of the past was missing
 	Queues        int64 // queues with subscriptions on this node, now
 	Errors        map[Code]int64
+	Limited       map[string]int64 // times that a limit of an address or user was reached, by its name
 }
 
 type counters struct {
@@ -59,7 +60,7 @@ func (b *Broker) Stats() Stats {
 	return Stats{
 		Sessions: c.sessions.Load(), Subscriptions: c.subscriptions.Load(), Connected: c.connected.Load(),
 		Received: c.received.Load(), Delivered: c.delivered.Load(), Dropped: c.dropped.Load(),
-		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
+		Limited: b.usage.counts(), Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
 		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(),
 		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
 		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())),

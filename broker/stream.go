@@ -78,7 +78,12 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	if err != nil {
 		return nil, err
 	}
-	s.user = p.Name
+	usage, refused := b.usage.join(p.Name)
+	if refused != nil {
+		s.Detach(nil)
+		return nil, refused
+	}
+	s.usage, s.user = usage, p.Name
 	s.setPrincipal(p)
 	s.spoken.Store(uint32(frames.V12))
 	s.beatSend.Store(int64(o.HeartBeat))

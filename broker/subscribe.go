@@ -58,22 +58,13 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	if most := s.broker.limits.MaxSubscriptions; most > 0 && len(s.subs)+len(s.retired) >= most {
 		return nil, errorf(CodeTooManySubs, "a connection may have %d subscriptions", most)
 	}
-	var joined *group
-	if c := sub.consumer; c != nil {
-		c.queue = s.broker.queues.acquire(s.broker, sub.shown, c)
-		if err := c.queue.join(sub); err != nil {
-			s.broker.queues.release(c.queue)
-			return nil, &Error{Code: CodeUnavailable, Message: "destination \"" + sub.shown + "\": the queue cannot be consumed at the moment", Cause: err, retryAfter: retryAfter}
-		}
-		if old := s.retired[name]; old != nil {
-			delete(s.retired, name) // its id is taken again, so nobody can name its messages
-			s.detach(old)
-		}
-	} else {
-		var err error
-		if joined, err = s.broker.router.add(sub); err != nil {
-			return nil, &Error{Code: CodeUnavailable, Message: "the subscription could not be made known to the other nodes", Cause: err, retryAfter: retryAfter}
-		}
+	if err := s.broker.usage.subscribe(s.usage); err != nil {
+		return nil, err
+	}
+	joined, err := s.connectSubscription(name, sub)
+	if err != nil {
+		s.broker.usage.unsubscribe(s.usage)
+		return nil, err
 	}
 	s.mu.Lock()
 	if s.subs == nil {
@@ -83,6 +74,27 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	s.mu.Unlock()
 	s.broker.presence.joined(sub)
 	s.broker.counters.subscriptions.Add(1)
+	return joined, nil
+}
+
+// connectSubscription makes a subscription known to its queue or to the router.
+func (s *Session) connectSubscription(name string, sub *subscription) (*group, error) {
+	if c := sub.consumer; c != nil {
+		c.queue = s.broker.queues.acquire(s.broker, sub.shown, c)
+		if err := c.queue.join(sub); err != nil {
+			s.broker.queues.release(c.queue)
+			return nil, &Error{Code: CodeUnavailable, Message: "destination \"" + sub.shown + "\": the queue cannot be consumed at the moment", Cause: err, retryAfter: retryAfter}
+		}
+		if old := s.retired[name]; old != nil {
+			delete(s.retired, name) // its id is taken again, so no ACK can name its messages
+			s.detach(old)
+		}
+		return nil, nil
+	}
+	joined, err := s.broker.router.add(sub)
+	if err != nil {
+		return nil, &Error{Code: CodeUnavailable, Message: "the subscription could not be made known to the other nodes", Cause: err, retryAfter: retryAfter}
+	}
 	return joined, nil
 }
 
@@ -221,6 +233,7 @@ func (s *Session) unsubscribe(f *frames.Frame) error {
 	s.mu.Unlock()
 	s.outbox.closeSubscription(sub)
 	s.broker.counters.subscriptions.Add(-1)
+	s.broker.usage.unsubscribe(s.usage)
 	if sub.consumer == nil {
 		s.detach(sub)
 		return nil

@@ -1,22 +1,31 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
 )
 
 // conn is a broker.Transport over a network connection.
 type conn struct {
 	net.Conn
 	framing broker.Framing
+	remote  string // the client's address where it is another than the connection's
 }
 
 func (c *conn) Framing() broker.Framing { return c.framing }
 
-func (c *conn) RemoteAddr() string { return c.Conn.RemoteAddr().String() }
+func (c *conn) RemoteAddr() string { return cmp.Or(c.remote, c.Conn.RemoteAddr().String()) }
+
+// wrapper is a connection that reads something of its own first, such as the header of
+// the PROXY protocol. What is written goes to the connection below.
+type wrapper interface{ Raw() net.Conn }
 
 // tlsRecord is how much is written to TLS at a time: a record each.
 const tlsRecord = 16 << 10
@@ -28,11 +37,18 @@ func (c *conn) Write(buffers [][]byte) error {
 		_, err := c.Conn.Write(buffers[0])
 		return err
 	}
-	if _, ok := c.Conn.(*tls.Conn); ok {
-		return c.writeGathered(buffers)
-	}
 	vectors := net.Buffers(buffers)
-	_, err := vectors.WriteTo(c.Conn)
+	var err error
+	switch below := c.Conn.(type) {
+	case *net.TCPConn:
+		_, err = vectors.WriteTo(below)
+	case *tls.Conn:
+		err = c.writeGathered(buffers)
+	case wrapper:
+		_, err = vectors.WriteTo(below.Raw())
+	default:
+		_, err = vectors.WriteTo(below)
+	}
 	return err
 }
 
@@ -55,7 +71,34 @@ func (c *conn) writeGathered(buffers [][]byte) error {
 // before the reader closes the connection: closing at once could discard it.
 func (c *conn) Finish(linger time.Duration) {
 	_ = c.SetReadDeadline(time.Now().Add(linger))
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+	below := c.Conn
+	if w, ok := below.(wrapper); ok {
+		below = w.Raw()
+	}
+	if half, ok := below.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
 }
+
+// refuseConn writes why no session was opened, and closes the connection. It does not
+// wait for a peer that reads nothing: what is written is small.
+func refuseConn(c *conn, err error) {
+	_ = c.SetDeadline(time.Now().Add(refuseTimeout))
+	var e *broker.Error
+	if errors.As(err, &e) {
+		_, _ = c.Conn.Write(c.framing.Frame(nil, frames.Append(nil, e.Frame(), frames.V10), true))
+	}
+	if last := c.framing.Close(broker.CloseRetry, err.Error()); last != nil {
+		_, _ = c.Conn.Write(last)
+	}
+	c.Finish(refuseTimeout)
+	_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, maxRefused)) // closing on unread bytes could discard what was written
+	_ = c.Close()
+}
+
+const (
+	// refuseTimeout bounds the last words to a connection that is refused, and maxRefused
+	// the bytes that are read of it.
+	refuseTimeout = time.Second
+	maxRefused    = 64 << 10
+)

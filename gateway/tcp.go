@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -90,8 +89,7 @@ func (t *TCP) handle(nc net.Conn) {
 	c := &conn{Conn: nc, framing: plain{}}
 	s, err := t.broker.Open(c)
 	if err != nil {
-		_, _ = io.WriteString(nc, "ERROR\nmessage:"+err.Error()+"\n\n\x00")
-		_ = nc.Close()
+		refuseConn(c, err)
 		return
 	}
 	s.Detach(readTCP(nc, s))

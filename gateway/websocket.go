@@ -93,10 +93,12 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	ws.SetReadLimit(w.options.MaxMessage)
 	c := &conn{Conn: ws.NetConn(), framing: framing}
+	if r.RemoteAddr != c.RemoteAddr() {
+		c.remote = r.RemoteAddr // of a client behind a proxy
+	}
 	s, err := w.broker.Open(c)
 	if err != nil {
-		_, _ = c.Conn.Write(framing.Close(broker.ClosePolicy, err.Error()))
-		_ = c.Close()
+		refuseConn(c, err)
 		return
 	}
 	setControlHandlers(ws, s, framing)

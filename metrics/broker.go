@@ -15,6 +15,7 @@ var (
 	sessionsDesc      = desc("sessions", "Connections that are open.")
 	subscriptionsDesc = desc("subscriptions", "Subscriptions that are open.")
 	errorsDesc        = desc("session_errors_total", "Sessions that ended with an ERROR frame, by code.", "code")
+	limitedDesc       = desc("limits_reached_total", "Times that a limit of an address or of a user was reached, by the limit.", "limit")
 	connectedDesc     = desc("sessions_connected_total", "Sessions that were authenticated.")
 	receivedDesc      = desc("messages_received_total", "SEND frames that were taken.")
 	deliveredDesc     = desc("messages_delivered_total", "Messages queued for subscriptions.")
@@ -71,5 +72,8 @@ func (c brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	count(expiredDesc, s.Expired)
 	for code, n := range s.Errors {
 		count(errorsDesc, n, string(code))
+	}
+	for limit, n := range s.Limited {
+		count(limitedDesc, n, limit)
 	}
 }

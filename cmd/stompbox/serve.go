@@ -14,6 +14,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/internal/clientaddr"
 	"github.com/stompbox/stompbox/internal/config"
 	"github.com/stompbox/stompbox/relay"
 	"github.com/stompbox/stompbox/webhook"
@@ -163,22 +164,33 @@ func (s *server) listen() error {
 	sockJS.AllowedOrigins = origins
 	s.sockjs = gateway.NewSockJS(s.broker, sockJS)
 	s.tcp = gateway.NewTCP(s.broker, gateway.TCPOptions{})
-	if err := s.open("http", c.HTTP.Listen, c.HTTP.TLS, s.serveHTTP(s.mux())); err != nil {
+	proxies, stompProxies, err := c.Proxies()
+	if err != nil {
 		return err
 	}
-	if err := s.open("stomp", c.STOMP.Listen, c.STOMP.TLS, s.tcp.Serve); err != nil {
+	http := s.mux()
+	if !c.HTTP.ProxyProtocol {
+		http, proxies = proxies.Handler(http), nil
+	}
+	if err := s.open("http", c.HTTP.Listen, c.HTTP.TLS, proxies, s.serveHTTP(http)); err != nil {
 		return err
 	}
-	return s.open("metrics", c.Metrics.Listen, config.TLS{}, s.serveHTTP(s.metricsMux()))
+	if err := s.open("stomp", c.STOMP.Listen, c.STOMP.TLS, stompProxies, s.tcp.Serve); err != nil {
+		return err
+	}
+	return s.open("metrics", c.Metrics.Listen, config.TLS{}, nil, s.serveHTTP(s.metricsMux()))
 }
 
-func (s *server) open(name, address string, t config.TLS, serve func(context.Context, net.Listener) error) error {
+func (s *server) open(name, address string, t config.TLS, proxies clientaddr.Proxies, serve func(context.Context, net.Listener) error) error {
 	if address == "" {
 		return nil
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("%s.listen: %w; is another program using it?", name, err)
+	}
+	if len(proxies) > 0 {
+		l = proxies.Listener(l)
 	}
 	if t.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)

@@ -13,6 +13,7 @@ import (
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/internal/clientaddr"
 )
 
 // devSecret signs tokens in development mode. It is no secret: that mode listens
@@ -220,6 +221,11 @@ func (c *Config) Broker() broker.Options {
 			MessageRate: l.MessageRate, MaxConnections: l.Connections,
 			ConnectTimeout: l.ConnectTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
 		},
+		Quotas: broker.Quotas{
+			AddressConnections: off(l.AddressConnections), AddressConnectRate: off(l.AddressConnectRate),
+			UserConnections: off(l.UserConnections), UserSubscriptions: off(l.UserSubscriptions),
+			UserMessageRate: l.UserMessageRate, UserByteRate: l.UserByteRate,
+		},
 		HeartBeat: broker.HeartBeat{Send: off(c.HeartBeat.Send), Receive: off(c.HeartBeat.Receive), Grace: c.HeartBeat.Grace},
 		Queues:    queues, Presence: presence, Name: c.Cluster.Node,
 		DrainWindow: c.Drain.Window, AppTimeout: c.App.Timeout,
@@ -234,4 +240,22 @@ func off[T ~int | ~int64](d T) T {
 		return -1
 	}
 	return d
+}
+
+// Proxies are the proxies whose word on a client's address is taken: in headers or the
+// PROXY protocol over HTTP, and in the PROXY protocol over TCP.
+func (c *Config) Proxies() (http, stomp clientaddr.Proxies, err error) {
+	if http, err = clientaddr.ParseProxies(c.HTTP.TrustedProxies); err != nil {
+		return nil, nil, fmt.Errorf("http.trusted_proxies: %w", err)
+	}
+	if stomp, err = clientaddr.ParseProxies(c.STOMP.TrustedProxies); err != nil {
+		return nil, nil, fmt.Errorf("stomp.trusted_proxies: %w", err)
+	}
+	switch {
+	case c.HTTP.ProxyProtocol && len(http) == 0:
+		return nil, nil, errors.New("http.proxy_protocol needs http.trusted_proxies, the addresses that send it")
+	case c.STOMP.ProxyProtocol != (len(stomp) > 0):
+		return nil, nil, errors.New("stomp.proxy_protocol and stomp.trusted_proxies, the addresses that send it, go together")
+	}
+	return http, stomp, nil
 }

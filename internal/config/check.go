@@ -43,6 +43,9 @@ func (c *Config) check(client bool) error {
 			problem("%s needs both cert and key", key)
 		}
 	}
+	if _, _, err := c.Proxies(); err != nil {
+		problem("%w", err)
+	}
 	if c.NATS.URL != "" && c.NATS.Listen != "" {
 		problem("nats.listen is for the embedded server; it does not go with nats.url")
 	}

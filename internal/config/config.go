@@ -44,6 +44,8 @@ type HTTP struct {
 	Listen         string   `mapstructure:"listen"`
 	TLS            TLS      `mapstructure:"tls"`
 	AllowedOrigins []string `mapstructure:"allowed_origins"`
+	TrustedProxies []string `mapstructure:"trusted_proxies"`
+	ProxyProtocol  bool     `mapstructure:"proxy_protocol"`
 	Compression    bool     `mapstructure:"compression"`
 	MaxMessage     int64    `mapstructure:"max_message"`
 }
@@ -65,8 +67,10 @@ type SockJS struct {
 
 // STOMP is the listener of plain STOMP over TCP.
 type STOMP struct {
-	Listen string `mapstructure:"listen"`
-	TLS    TLS    `mapstructure:"tls"`
+	Listen         string   `mapstructure:"listen"`
+	TrustedProxies []string `mapstructure:"trusted_proxies"`
+	ProxyProtocol  bool     `mapstructure:"proxy_protocol"`
+	TLS            TLS      `mapstructure:"tls"`
 }
 
 // NATS says which server carries destinations between nodes.
@@ -224,19 +228,27 @@ type Login struct {
 
 // Limits bound what one connection may use.
 type Limits struct {
-	Headers           int           `mapstructure:"headers"`
-	HeaderLine        int           `mapstructure:"header_line"`
-	Body              int           `mapstructure:"body"`
-	Destination       int           `mapstructure:"destination"`
-	Subscriptions     int           `mapstructure:"subscriptions"`
-	Transactions      int           `mapstructure:"transactions"`
-	TransactionFrames int           `mapstructure:"transaction_frames"`
-	TransactionBytes  int           `mapstructure:"transaction_bytes"`
-	MessageRate       int           `mapstructure:"message_rate"`
-	Connections       int           `mapstructure:"connections"`
-	ConnectTimeout    time.Duration `mapstructure:"connect_timeout"`
-	IdleTimeout       time.Duration `mapstructure:"idle_timeout"`
-	WriteTimeout      time.Duration `mapstructure:"write_timeout"`
+	Headers           int `mapstructure:"headers"`
+	HeaderLine        int `mapstructure:"header_line"`
+	Body              int `mapstructure:"body"`
+	Destination       int `mapstructure:"destination"`
+	Subscriptions     int `mapstructure:"subscriptions"`
+	Transactions      int `mapstructure:"transactions"`
+	TransactionFrames int `mapstructure:"transaction_frames"`
+	TransactionBytes  int `mapstructure:"transaction_bytes"`
+	MessageRate       int `mapstructure:"message_rate"`
+	Connections       int `mapstructure:"connections"`
+
+	AddressConnections int `mapstructure:"address_connections"`
+	AddressConnectRate int `mapstructure:"address_connect_rate"`
+	UserConnections    int `mapstructure:"user_connections"`
+	UserSubscriptions  int `mapstructure:"user_subscriptions"`
+	UserMessageRate    int `mapstructure:"user_message_rate"`
+	UserByteRate       int `mapstructure:"user_byte_rate"`
+
+	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
+	IdleTimeout    time.Duration `mapstructure:"idle_timeout"`
+	WriteTimeout   time.Duration `mapstructure:"write_timeout"`
 }
 
 // HeartBeat is the broker's side of the negotiation.
@@ -273,52 +285,56 @@ type Drain struct {
 
 // defaults are the values of keys that nobody set.
 var defaults = map[string]any{
-	"data_dir":                   "stompbox-data",
-	"http.listen":                "127.0.0.1:8080",
-	"stomp.listen":               "",
-	"events.heartbeat":           "15s",
-	"events.max_lifetime":        "5m",
-	"events.retry":               "2s",
-	"sockjs.heartbeat":           "25s",
-	"sockjs.disconnect_delay":    "5s",
-	"nats.prefix":                "stompbox",
-	"cluster.name":               "stompbox",
-	"data.sync":                  "2m",
-	"queues.prefetch":            1000,
-	"queues.max_prefetch":        10000,
-	"queues.max_deliveries":      5,
-	"queues.ack_wait":            "30s",
-	"queues.dedup_window":        "2m",
-	"queues.replicas":            1,
-	"queues.unconfirmed":         1024,
-	"queues.transient":           broker.SpringQueues,
-	"history.replicas":           1,
-	"history.durable_idle":       "168h",
-	"app.timeout":                "30s",
-	"auth.jwt.leeway":            "5s",
-	"auth.jwt.jwks_refresh":      "1h",
-	"auth.jwt.principal_claim":   "sub",
-	"auth.jwt.permissions_claim": "stompbox",
-	"auth.jwt.roles_claim":       "roles",
-	"limits.headers":             64,
-	"limits.header_line":         16384,
-	"limits.body":                4 << 20,
-	"limits.destination":         512,
-	"limits.subscriptions":       1000,
-	"limits.transactions":        16,
-	"limits.transaction_frames":  1000,
-	"limits.transaction_bytes":   8 << 20,
-	"limits.connect_timeout":     "10s",
-	"limits.idle_timeout":        "2m",
-	"limits.write_timeout":       "20s",
-	"heartbeat.send":             "10s",
-	"heartbeat.receive":          "10s",
-	"heartbeat.grace":            2.5,
-	"outbox.max_bytes":           8 << 20,
-	"outbox.max_frames":          16384,
-	"outbox.policy":              "disconnect",
-	"log.level":                  "info",
-	"log.format":                 "text",
-	"drain.window":               "5s",
-	"drain.timeout":              "10s",
+	"data_dir":                    "stompbox-data",
+	"http.listen":                 "127.0.0.1:8080",
+	"stomp.listen":                "",
+	"events.heartbeat":            "15s",
+	"events.max_lifetime":         "5m",
+	"events.retry":                "2s",
+	"sockjs.heartbeat":            "25s",
+	"sockjs.disconnect_delay":     "5s",
+	"nats.prefix":                 "stompbox",
+	"cluster.name":                "stompbox",
+	"data.sync":                   "2m",
+	"queues.prefetch":             1000,
+	"queues.max_prefetch":         10000,
+	"queues.max_deliveries":       5,
+	"queues.ack_wait":             "30s",
+	"queues.dedup_window":         "2m",
+	"queues.replicas":             1,
+	"queues.unconfirmed":          1024,
+	"queues.transient":            broker.SpringQueues,
+	"history.replicas":            1,
+	"history.durable_idle":        "168h",
+	"app.timeout":                 "30s",
+	"auth.jwt.leeway":             "5s",
+	"auth.jwt.jwks_refresh":       "1h",
+	"auth.jwt.principal_claim":    "sub",
+	"auth.jwt.permissions_claim":  "stompbox",
+	"auth.jwt.roles_claim":        "roles",
+	"limits.headers":              64,
+	"limits.header_line":          16384,
+	"limits.body":                 4 << 20,
+	"limits.destination":          512,
+	"limits.subscriptions":        1000,
+	"limits.transactions":         16,
+	"limits.transaction_frames":   1000,
+	"limits.transaction_bytes":    8 << 20,
+	"limits.address_connections":  10_000,
+	"limits.address_connect_rate": 1000,
+	"limits.user_connections":     10_000,
+	"limits.user_subscriptions":   100_000,
+	"limits.connect_timeout":      "10s",
+	"limits.idle_timeout":         "2m",
+	"limits.write_timeout":        "20s",
+	"heartbeat.send":              "10s",
+	"heartbeat.receive":           "10s",
+	"heartbeat.grace":             2.5,
+	"outbox.max_bytes":            8 << 20,
+	"outbox.max_frames":           16384,
+	"outbox.policy":               "disconnect",
+	"log.level":                   "info",
+	"log.format":                  "text",
+	"drain.window":                "5s",
+	"drain.timeout":               "10s",
 }

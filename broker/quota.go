@@ -1,0 +1,265 @@
+package broker
+
+import (
+	"maps"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Quotas bound what all sessions of one address, or of one user, may use together on
+// this node. Addresses of IPv6 count by their /64, which is what one customer has. A
+// zero is the default; a negative value means no limit.
+type Quotas struct {
+	// AddressConnections is the most open sessions of one address. Default 10000.
+	AddressConnections int
+	// AddressConnectRate is how many sessions a second one address may open, with a burst
+	// of ten times as many. Default 1000.
+	AddressConnectRate int
+	// UserConnections is the most open sessions of one user. Default 10000.
+	UserConnections int
+	// UserSubscriptions is the most subscriptions of one user. Default 100000.
+	UserSubscriptions int
+	// UserMessageRate and UserByteRate are how many SEND frames, and bytes of their
+	// bodies, a user may send a second, with a burst of as many. Default none.
+	UserMessageRate, UserByteRate int
+}
+
+func (q *Quotas) setDefaults() {
+	setDefault(&q.AddressConnections, 10_000)
+	setDefault(&q.AddressConnectRate, 1000)
+	setDefault(&q.UserConnections, 10_000)
+	setDefault(&q.UserSubscriptions, 100_000)
+}
+
+// connectBurst is how many seconds of connections an address may open at once: all
+// clients behind it come back together after a restart.
+const connectBurst = 10
+
+// Names of the limits, as the metric of limits that were reached has them.
+const (
+	limitAddressConnections = "address_connections"
+	limitAddressConnectRate = "address_connect_rate"
+	limitUserConnections    = "user_connections"
+	limitUserSubscriptions  = "user_subscriptions"
+	limitUserMessageRate    = "user_message_rate"
+	limitUserByteRate       = "user_byte_rate"
+)
+
+// usage counts what addresses and users have open. Those that have nothing open, and
+// whose rate has recovered, are forgotten. It is safe for concurrent use.
+type usage struct {
+	quotas Quotas
+	clock  *clock
+
+	mu        sync.Mutex // guards the following
+	addresses map[netip.Prefix]*addressUsage
+	users     map[string]*userUsage
+	reached   map[string]int64 // how often each limit was reached, by name
+	swept     int64            // clock time at which idle addresses were last forgotten
+}
+
+type addressUsage struct {
+	sessions int
+	opened   bucket
+}
+
+// userUsage is one user's. Sessions keep a pointer to it; the mutex of usage guards
+// the counts, its own the rates.
+type userUsage struct {
+	sessions, subscriptions int
+
+	mu              sync.Mutex // guards the following
+	messages, bytes bucket
+}
+
+func newUsage(q Quotas, c *clock) *usage {
+	return &usage{quotas: q, clock: c, addresses: make(map[netip.Prefix]*addressUsage), users: make(map[string]*userUsage), reached: make(map[string]int64)}
+}
+
+// addressOf is what a remote address counts as. It is invalid for what has no address,
+// such as a pipe, which no quota bounds.
+func addressOf(remote string) netip.Prefix {
+	var ip netip.Addr
+	if at, err := netip.ParseAddrPort(remote); err == nil {
+		ip = at.Addr()
+	} else if ip, err = netip.ParseAddr(remote); err != nil {
+		return netip.Prefix{}
+	}
+	ip = ip.Unmap().WithZone("")
+	bits := ip.BitLen()
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.Prefix(bits) // the bits are the address's own
+	return p
+}
+
+// open counts a session of an address, or says which limit keeps it out.
+func (u *usage) open(address netip.Prefix) *Error {
+	if !address.IsValid() {
+		return nil
+	}
+	now := u.clock.now()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.forgetIdleLocked(now)
+	a := u.addresses[address]
+	if a == nil {
+		a = new(addressUsage)
+		u.addresses[address] = a
+	}
+	if limit := u.quotas.AddressConnections; limit > 0 && a.sessions >= limit {
+		return u.refuseLocked(limitAddressConnections, CodeTooManySessions, "your address has its limit of %d connections to this server", limit)
+	}
+	if limit := u.quotas.AddressConnectRate; limit > 0 && !a.opened.take(now, 1, limit, limit*connectBurst) {
+		return u.refuseLocked(limitAddressConnectRate, CodeConnectRate, "your address opens more than %d connections a second; wait before you connect again", limit)
+	}
+	a.sessions++
+	return nil
+}
+
+func (u *usage) close(address netip.Prefix) {
+	if !address.IsValid() {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if a := u.addresses[address]; a != nil {
+		a.sessions--
+	}
+}
+
+// forgetAfter is how often what is idle is looked for.
+const forgetAfter = int64(10 * time.Second)
+
+// forgetIdleLocked drops addresses without sessions whose rate has recovered.
+func (u *usage) forgetIdleLocked(now int64) {
+	if now-u.swept < forgetAfter {
+		return
+	}
+	u.swept = now
+	for address, a := range u.addresses {
+		if a.sessions == 0 && now-a.opened.last >= int64(connectBurst*time.Second) {
+			delete(u.addresses, address)
+		}
+	}
+}
+
+// join counts a session of a user, or says which limit keeps it out.
+func (u *usage) join(name string) (*userUsage, *Error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	user := u.users[name]
+	if limit := u.quotas.UserConnections; user != nil && limit > 0 && user.sessions >= limit {
+		return nil, u.refuseLocked(limitUserConnections, CodeTooManySessions, "user %q has the limit of %d connections", name, limit)
+	}
+	if user == nil {
+		user = new(userUsage)
+		u.users[name] = user
+	}
+	user.sessions++
+	return user, nil
+}
+
+// leave takes a session of a user back, with the subscriptions that it had.
+func (u *usage) leave(name string, user *userUsage, subscriptions int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	user.subscriptions -= subscriptions
+	if user.sessions--; user.sessions == 0 {
+		delete(u.users, name)
+	}
+}
+
+// subscribe counts a subscription of a user, or says which limit refuses it.
+func (u *usage) subscribe(user *userUsage) *Error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if limit := u.quotas.UserSubscriptions; limit > 0 && user.subscriptions >= limit {
+		return u.refuseLocked(limitUserSubscriptions, CodeTooManySubs, "you have the limit of %d subscriptions over all your connections", limit)
+	}
+	user.subscriptions++
+	return nil
+}
+
+func (u *usage) unsubscribe(user *userUsage) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	user.subscriptions--
+}
+
+// send holds a user to the rates of messages and of bytes.
+func (u *usage) send(user *userUsage, bytes int) *Error {
+	messages, rate := u.quotas.UserMessageRate, u.quotas.UserByteRate
+	if messages <= 0 && rate <= 0 {
+		return nil
+	}
+	now := u.clock.now()
+	user.mu.Lock()
+	many := messages > 0 && !user.messages.take(now, 1, messages, messages)
+	large := !many && rate > 0 && !user.bytes.owe(now, bytes, rate, rate)
+	user.mu.Unlock()
+	switch {
+	case many:
+		return u.refuse(limitUserMessageRate, CodeMessageRate, "you send more than %d messages a second over all your connections", messages)
+	case large:
+		return u.refuse(limitUserByteRate, CodeMessageRate, "you send more than %d bytes a second over all your connections", rate)
+	}
+	return nil
+}
+
+func (u *usage) refuse(limit string, code Code, format string, args ...any) *Error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.refuseLocked(limit, code, format, args...)
+}
+
+func (u *usage) refuseLocked(limit string, code Code, format string, args ...any) *Error {
+	u.reached[limit]++
+	e := errorf(code, format, args...)
+	e.retryAfter = retryAfter
+	return e
+}
+
+// bucket is a token bucket: perSecond tokens come, and burst of them can be there.
+type bucket struct {
+	tokens float64
+	last   int64 // clock time
+}
+
+// fill adds the tokens that have come since the last call.
+func (b *bucket) fill(now int64, perSecond, burst int) {
+	if b.last == 0 {
+		b.tokens = float64(burst)
+	} else {
+		b.tokens = min(float64(burst), b.tokens+float64(now-b.last)*float64(perSecond)/1e9)
+	}
+	b.last = now
+}
+
+// owe takes n tokens where there is one, and owes what is missing, so that what is
+// larger than the burst can pass.
+func (b *bucket) owe(now int64, n, perSecond, burst int) bool {
+	if b.fill(now, perSecond, burst); b.tokens < 1 {
+		return false
+	}
+	b.tokens -= float64(n)
+	return true
+}
+
+// take takes n tokens, and reports whether they were there.
+func (b *bucket) take(now int64, n, perSecond, burst int) bool {
+	if b.fill(now, perSecond, burst); b.tokens < float64(n) {
+		return false
+	}
+	b.tokens -= float64(n)
+	return true
+}
+
+// counts returns how often each limit was reached, by name.
+func (u *usage) counts() map[string]int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return maps.Clone(u.reached)
+}

@@ -1,0 +1,137 @@
+// Package clientaddr finds the address of a client behind proxies, which quotas and
+// logs are about. It believes the proxies that the operator trusts, and nothing else:
+// any client can send the headers that proxies do.
+package clientaddr
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+)
+
+// Proxies are the networks whose word on a client's address is taken.
+type Proxies []netip.Prefix
+
+// ParseProxies reads addresses and networks, such as 10.0.0.0/8 or ::1.
+func ParseProxies(texts []string) (Proxies, error) {
+	var all Proxies
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			var ip netip.Addr
+			if ip, err = netip.ParseAddr(text); err != nil {
+				return nil, fmt.Errorf("%q is neither an address nor a network such as 10.0.0.0/8", text)
+			}
+			p = netip.PrefixFrom(ip, ip.BitLen())
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}
+
+// trusts reports whether an address is a proxy's.
+func (p Proxies) trusts(ip netip.Addr) bool {
+	ip = ip.Unmap().WithZone("")
+	for _, network := range p {
+		if network.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxHops bounds how many entries of the headers are looked at.
+const maxHops = 32
+
+// Handler gives requests that come through trusted proxies the address of their client
+// as RemoteAddr, from Forwarded (RFC 7239) or X-Forwarded-For. The last address that is
+// not a proxy's counts, since what stands before it can be made up by the client.
+func (p Proxies) Handler(next http.Handler) http.Handler {
+	if len(p) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && p.trusts(peer.Addr()) {
+			if client, ok := p.client(r.Header); ok {
+				r.RemoteAddr = client
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// client returns the address that the headers give, as host:port.
+func (p Proxies) client(h http.Header) (string, bool) {
+	hops := forwardedFor(h["Forwarded"])
+	if hops == nil {
+		hops = split(h["X-Forwarded-For"])
+	}
+	found := ""
+	for i := len(hops) - 1; i >= max(len(hops)-maxHops, 0); i-- {
+		at, ok := parseHop(hops[i])
+		if !ok {
+			break // what a proxy does not know, such as "unknown", hides all before it
+		}
+		found = at.String()
+		if !p.trusts(at.Addr()) {
+			break
+		}
+	}
+	return found, found != ""
+}
+
+func split(lines []string) (hops []string) {
+	for _, line := range lines {
+		for hop := range strings.SplitSeq(line, ",") {
+			hops = append(hops, strings.TrimSpace(hop))
+		}
+	}
+	return hops
+}
+
+// forwardedFor returns the for parameters of Forwarded headers, "" where a hop has none.
+func forwardedFor(lines []string) (hops []string) {
+	for _, element := range split(lines) {
+		hop := ""
+		for pair := range strings.SplitSeq(element, ";") {
+			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			if strings.EqualFold(name, "for") {
+				hop = strings.Trim(value, `"`)
+			}
+		}
+		hops = append(hops, hop)
+	}
+	return hops
+}
+
+// parseHop reads an address with or without a port, in brackets or not.
+func parseHop(hop string) (netip.AddrPort, bool) {
+	if at, err := netip.ParseAddrPort(hop); err == nil {
+		return at, true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(hop, "[]"))
+	return netip.AddrPortFrom(ip, 0), err == nil
+}
+
+// headerTimeout is how long a proxy may take to send its PROXY header.
+const headerTimeout = 5 * time.Second
+
+// Listener returns l with connections whose RemoteAddr is the client's, from the header
+// of the PROXY protocol, versions 1 and 2, which each trusted proxy has to send. A
+// connection from elsewhere is served as it is, and a PROXY header in it is not believed.
+func (p Proxies) Listener(l net.Listener) net.Listener {
+	return &proxyproto.Listener{
+		Listener: l, ReadHeaderTimeout: headerTimeout,
+		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
+			if at, err := netip.ParseAddrPort(o.Upstream.String()); err == nil && p.trusts(at.Addr()) {
+				return proxyproto.REQUIRE, nil
+			}
+			return proxyproto.SKIP, nil
+		},
+	}
+}

@@ -1,0 +1,99 @@
+package clientaddr_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/internal/clientaddr"
+)
+
+func TestOnlyTrustedProxiesSayWhereAClientIs(t *testing.T) {
+	t.Parallel()
+	proxies, err := clientaddr.ParseProxies([]string{"10.0.0.0/8", "192.0.2.7", "2001:db8:1::/48"})
+	require.NoError(t, err)
+	for _, c := range []struct{ peer, forwarded, xff, want string }{
+		{"203.0.113.1:5", "", "198.51.100.1", "203.0.113.1:5"}, // is no proxy
+		{"10.1.2.3:5", "", "", "10.1.2.3:5"},
+		{"10.1.2.3:5", "", "198.51.100.1", "198.51.100.1:0"},
+		{"[::ffff:10.1.2.3]:5", "", "198.51.100.1", "198.51.100.1:0"},
+		{"10.1.2.3:5", "", "1.1.1.1, 198.51.100.1, 10.9.9.9", "198.51.100.1:0"}, // the client made up the first
+		{"10.1.2.3:5", "", "10.0.0.1, 10.0.0.2", "10.0.0.1:0"},
+		{"10.1.2.3:5", "", "1.1.1.1, unknown", "10.1.2.3:5"},
+		{"10.1.2.3:5", "", "198.51.100.1:777", "198.51.100.1:777"},
+		{"10.1.2.3:5", "", "2001:db8:2::1", "[2001:db8:2::1]:0"},
+		{"10.1.2.3:5", `for=198.51.100.2;proto=https`, "198.51.100.1", "198.51.100.2:0"},
+		{"10.1.2.3:5", `For="[2001:db8:2::1]:99", for=10.0.0.9`, "", "[2001:db8:2::1]:99"},
+		{"10.1.2.3:5", `for=_hidden`, "198.51.100.1", "10.1.2.3:5"},
+		{"[2001:db8:1::1]:5", "", "198.51.100.1", "198.51.100.1:0"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = c.peer
+		if c.forwarded != "" {
+			r.Header.Set("Forwarded", c.forwarded)
+		}
+		if c.xff != "" {
+			r.Header.Set("X-Forwarded-For", c.xff)
+		}
+		got := ""
+		proxies.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr })).ServeHTTP(httptest.NewRecorder(), r)
+		require.Equal(t, c.want, got, "%+v", c)
+	}
+	_, err = clientaddr.ParseProxies([]string{"lb.example"})
+	require.ErrorContains(t, err, "lb.example")
+}
+
+func TestThePROXYProtocolIsRequiredOfProxiesAndTakenFromNoOther(t *testing.T) {
+	t.Parallel()
+	v2 := "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc6\x33\x64\x01\x7f\x00\x00\x01\x03\x09\x00\x50"
+	for _, c := range []struct{ trusted, sent, want string }{
+		{"127.0.0.1", "PROXY TCP4 198.51.100.1 127.0.0.1 777 80\r\nhello\n", "198.51.100.1:777 hello\n"},
+		{"127.0.0.1", v2 + "hello\n", "198.51.100.1:777 hello\n"},
+		{"127.0.0.1", "hello, without a header that is required\n", ""},
+		{"192.0.2.1", "PROXY TCP4 198.51.100.1 127.0.0.1 777 80\r\n", "self PROXY TCP4 198.51.100.1 127.0.0.1 777 80\r\n"},
+	} {
+		proxies, err := clientaddr.ParseProxies([]string{c.trusted})
+		require.NoError(t, err)
+		inner, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		l := proxies.Listener(inner)
+		got := make(chan string, 1)
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				got <- err.Error()
+				return
+			}
+			defer conn.Close()
+			remote := conn.RemoteAddr().String()
+			line, err := bufio.NewReader(conn).ReadString('\n')
+			if err != nil {
+				got <- ""
+				return
+			}
+			got <- remote + " " + line
+		}()
+		conn, err := net.Dial("tcp", inner.Addr().String())
+		require.NoError(t, err)
+		_, err = io.WriteString(conn, c.sent)
+		require.NoError(t, err)
+		want := c.want
+		if len(want) > 5 && want[:5] == "self " {
+			want = conn.LocalAddr().String() + want[4:]
+		}
+		select {
+		case text := <-got:
+			require.Equal(t, want, text)
+		case <-time.After(time.Minute):
+			t.Fatal("no answer")
+		}
+		_ = conn.Close()
+		_ = l.Close()
+	}
+}
