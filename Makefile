@@ -36,6 +36,7 @@ fuzz: ## each fuzz target for 20 seconds
 	go test ./frames -run '^$$' -fuzz '^FuzzRoundTrip$$' -fuzztime 20s
 	go test ./destination -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 20s
 	go test ./relay -run '^$$' -fuzz '^FuzzSubject$$' -fuzztime 20s
+	go test ./relay -run '^$$' -fuzz '^FuzzHeaders$$' -fuzztime 20s
 
 bench: build ## the figures of docs/performance.md
 	go test ./frames -run '^$$' -bench .

@@ -39,7 +39,7 @@ var goodAck = []byte(`{"stream":`)
 
 // ackError returns what an answer says is wrong, or nil.
 func ackError(msg *nats.Msg) error {
-	if status := msg.Header.Get("Status"); status != "" {
+	if status := statusOf(msg); status != "" {
 		if status == "503" {
 			return fmt.Errorf("%w: no JetStream answers; is it enabled, and is there disk space?", driver.ErrUnavailable)
 		}

@@ -241,5 +241,5 @@ func (r *Relay) copyOf(queue string, p place, msg jetstream.Msg, target func(*dr
 	}
 	m.Key, m.Destination, m.Dead = name, name, nil
 	to := r.place(name, o)
-	return to, movedCopy{r.stored(m, to, driver.StoreOptions{Queue: o, DedupID: "moved " + id}), o}, true
+	return to, movedCopy{r.stored(m, to, driver.StoreOptions{Queue: o, DedupID: "moved " + id, Internal: true}), o}, true
 }

@@ -76,6 +76,9 @@ func (r *Relay) Request(m *driver.Message, done func(*driver.Message, error)) {
 func (r *Relay) sendRequest(q *appRequest) {
 	q.tries++
 	msg := encode(r.prefix, q.message)
+	if survives(q.message.Key) {
+		msg.Header[headerKey] = []string{q.message.Key} // else nodes of a former version take it for a native program's
+	}
 	var id uint64
 	msg.Reply, id = r.asking.expect(q)
 	if err := r.conn.PublishMsg(msg); err != nil {
@@ -93,7 +96,7 @@ func (r *Relay) appAnswered(id uint64, msg *nats.Msg) {
 	}
 	taken := msg.Header.Get(headerTaken)
 	switch {
-	case msg.Header.Get("Status") == "503":
+	case statusOf(msg) == "503":
 		q.done(nil, driver.ErrNoAppServer)
 	case taken == "true":
 		q.done(nil, nil)

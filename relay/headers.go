@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -13,27 +12,30 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// Headers that only nodes of stompbox set.
+// Headers that only nodes of stompbox set. No header of a client ever travels under
+// one of these names, or under one that means something to NATS: see packed.
 const (
-	headerKey       = "stompbox-key"     // the routing key
+	headerPacked    = "stompbox-headers" // the client's headers; only messages of nodes have it
 	headerToSession = "stompbox-session" // narrows a user message
 	headerNoEcho    = "stompbox-no-echo" // not to the sender's session
 	headerEncoded   = "stompbox-encoded" // names of headers whose values are percent-encoded
+
+	// headerKey is the routing key. Nodes before stompbox-headers set it on all
+	// messages, and know requests of nodes by it.
+	headerKey = "stompbox-key"
 )
 
-// encode makes the NATS message of m. STOMP headers travel under their names;
-// values that a NATS header cannot carry are percent-encoded, and named in
-// stompbox-encoded.
+// encode makes the NATS message of m. What the broker stamped travels under its own
+// names, the client's headers as stompbox-headers lists them.
 func encode(prefix string, m *driver.Message) *nats.Msg {
 	h := make(nats.Header, len(m.Headers)+8)
-	e := headerEncoder{header: h}
-	e.set(headerKey, m.Key)
+	e := stampEncoder{header: h}
 	e.set(frames.Destination, m.Destination)
 	e.set(frames.MessageID, m.ID)
 	h[driver.HeaderTimestamp] = []string{strconv.FormatInt(m.Timestamp, 10)}
-	e.set(driver.HeaderUser, m.User)
-	e.set(frames.Session, m.Session)
-	e.set(headerToSession, m.ToSession)
+	e.setSome(driver.HeaderUser, m.User)
+	e.setSome(frames.Session, m.Session)
+	e.setSome(headerToSession, m.ToSession)
 	if m.NoEcho {
 		h[headerNoEcho] = []string{"true"}
 	}
@@ -42,54 +44,62 @@ func encode(prefix string, m *driver.Message) *nats.Msg {
 		e.set(driver.HeaderDeadReason, m.Dead.Reason)
 		e.set(driver.HeaderDeadCount, strconv.Itoa(m.Dead.Count))
 	}
-	for _, one := range m.Headers {
-		e.set(escape(one.Name, isNameOctet), one.Value)
-	}
 	if len(e.encoded) > 0 {
 		h[headerEncoded] = []string{strings.Join(e.encoded, ",")}
 	}
+	h[headerPacked] = []string{pack(h, m.Headers)}
 	return &nats.Msg{Subject: Subject(prefix, m.Key), Header: h, Data: m.Body}
 }
 
-type headerEncoder struct {
+// stampEncoder sets what the broker stamps.
+type stampEncoder struct {
 	header  nats.Header
 	encoded []string
 }
 
-func (e *headerEncoder) set(name, value string) {
-	if _, twice := e.header[name]; twice || value == "" && isInternal(name) {
-		return // the first entry is the one that counts
-	}
-	if strings.TrimSpace(value) != value || strings.ContainsAny(value, "\r\n\x00") {
+func (e *stampEncoder) set(name, value string) {
+	if !survives(value) {
 		e.encoded = append(e.encoded, name)
-		value = escape(value, isValueOctet)
+		value = escape(value, isValueByte)
 	}
 	e.header[name] = []string{value}
 }
 
-func isInternal(name string) bool {
-	switch name {
-	case headerToSession, driver.HeaderUser, frames.Session:
-		return true
+func (e *stampEncoder) setSome(name, value string) {
+	if value != "" {
+		e.set(name, value)
 	}
-	return false
 }
 
-// decode makes the message of a NATS message, which may come from a node or
-// from any program. What is missing is made up: the destination from the
-// subject, an id from nextID, the time from the clock.
+// origin says whose word the headers of a NATS message are.
+type origin uint8
+
+const (
+	fromNative origin = iota // any program that may publish on the subject
+	fromNode                 // a node
+	fromFormer               // a node before stompbox-headers, or what it stored
+)
+
+func originOf(h nats.Header) origin {
+	switch {
+	case len(h[headerPacked]) > 0:
+		return fromNode
+	case len(h[headerKey]) > 0:
+		return fromFormer
+	}
+	return fromNative
+}
+
+// decode makes the message of a NATS message. Its routing key is that of the subject.
+// What is missing is made up: an id from nextID, the time from the clock. Of a native
+// program that is no node, it takes what docs/nats.md says and nothing else.
 func decode(prefix string, msg *nats.Msg, nextID func() string) (*driver.Message, bool) {
-	d := headerDecoder{header: msg.Header, encoded: msg.Header[headerEncoded]}
-	key, ok := d.take(headerKey)
+	key, ok := Destination(prefix, msg.Subject)
 	if !ok {
-		if key, ok = Destination(prefix, msg.Subject); !ok {
-			return nil, false
-		}
+		return nil, false
 	}
-	m := &driver.Message{Key: destination.Canonical(key), Body: msg.Data}
-	if m.Destination, ok = d.take(frames.Destination); !ok {
-		m.Destination = shownDestination(key)
-	}
+	m := &driver.Message{Key: destination.Canonical(key), Destination: shownDestination(key), Body: msg.Data}
+	d := stampDecoder{header: msg.Header, origin: originOf(msg.Header)}
 	if m.ID, ok = d.take(frames.MessageID); !ok {
 		m.ID = nextID()
 	}
@@ -99,22 +109,15 @@ func decode(prefix string, msg *nats.Msg, nextID func() string) (*driver.Message
 		m.Timestamp = time.Now().UnixMilli()
 	}
 	m.User, _ = d.take(driver.HeaderUser)
-	m.Session, _ = d.take(frames.Session)
-	m.ToSession, _ = d.take(headerToSession)
-	_, m.NoEcho = d.take(headerNoEcho)
-	if origin, ok := d.take(driver.HeaderDeadOrigin); ok {
-		m.Dead = &driver.DeadLetter{Origin: origin}
-		m.Dead.Reason, _ = d.take(driver.HeaderDeadReason)
-		count, _ := d.take(driver.HeaderDeadCount)
-		m.Dead.Count, _ = strconv.Atoi(count)
-	}
-	for name := range msg.Header {
-		plain := unescape(name)
-		if strings.HasPrefix(name, "stompbox-") || strings.HasPrefix(name, "Nats-") || driver.IsStamped(plain) {
-			continue
-		}
-		value, _ := d.take(name)
-		m.Headers = m.Headers.With(plain, value)
+	switch d.origin {
+	case fromNative:
+		m.Headers = nativeHeaders(msg.Header)
+	case fromFormer:
+		d.takeStamped(m)
+		m.Headers = formerHeaders(&d)
+	case fromNode:
+		d.takeStamped(m)
+		m.Headers = unpack(msg.Header)
 	}
 	return m, true
 }
@@ -129,66 +132,79 @@ func shownDestination(key string) string {
 	return "/user/" + own
 }
 
-type headerDecoder struct {
-	header  nats.Header
-	encoded []string
+// stampDecoder reads what the broker stamped.
+type stampDecoder struct {
+	header nats.Header
+	origin origin
 }
 
-func (d *headerDecoder) take(name string) (string, bool) {
+// takeStamped reads what nodes alone may say.
+func (d *stampDecoder) takeStamped(m *driver.Message) {
+	if shown, ok := d.take(frames.Destination); ok {
+		m.Destination = shown
+	}
+	m.Session, _ = d.take(frames.Session)
+	m.ToSession, _ = d.take(headerToSession)
+	_, m.NoEcho = d.take(headerNoEcho)
+	if from, ok := d.take(driver.HeaderDeadOrigin); ok {
+		m.Dead = &driver.DeadLetter{Origin: from}
+		m.Dead.Reason, _ = d.take(driver.HeaderDeadReason)
+		count, _ := d.take(driver.HeaderDeadCount)
+		m.Dead.Count, _ = strconv.Atoi(count)
+	}
+}
+
+func (d *stampDecoder) take(name string) (string, bool) {
 	values := d.header[name]
 	if len(values) == 0 {
 		return "", false
 	}
-	if len(d.encoded) > 0 {
-		for one := range strings.SplitSeq(d.encoded[0], ",") {
-			if one == name {
-				return unescape(values[0]), true
-			}
+	value := values[0]
+	if d.origin != fromNative && d.isEncoded(name) {
+		// In the former format a client could name a header here. What needs no
+		// encoding was not encoded by a node.
+		if plain := unescape(value); !survives(plain) || strings.TrimSpace(plain) != plain {
+			return plain, true
 		}
 	}
-	return values[0], true
+	return value, true
 }
 
-// isNameOctet reports whether an octet may stand in a NATS header's name.
-func isNameOctet(c byte) bool { return c > ' ' && c < 0x7f && c != ':' && c != '%' && c != ',' }
-
-// isValueOctet reports whether an octet survives in an encoded value.
-func isValueOctet(c byte) bool { return c > ' ' && c != 0x7f && c != '%' }
-
-func escape(s string, ok func(byte) bool) string {
-	plain := 0
-	for plain < len(s) && ok(s[plain]) {
-		plain++
+func (d *stampDecoder) isEncoded(name string) bool {
+	encoded := d.header[headerEncoded]
+	if len(encoded) == 0 {
+		return false
 	}
-	if plain == len(s) {
-		return s
-	}
-	b := append(make([]byte, 0, len(s)+8), s[:plain]...)
-	for i := plain; i < len(s); i++ {
-		if ok(s[i]) {
-			b = append(b, s[i])
-		} else {
-			b = fmt.Appendf(b, "%%%02X", s[i])
+	for listed := range strings.SplitSeq(encoded[0], ",") {
+		if listed == name {
+			return true
 		}
 	}
-	return string(b)
+	return false
 }
 
-// unescape reverses escape. A percent sign that begins no escape stays.
-func unescape(s string) string {
-	if !strings.Contains(s, "%") {
-		return s
-	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				b = append(b, byte(c))
-				i += 2
-				continue
-			}
+// nativeHeaders returns the headers of a native program that pass through.
+func nativeHeaders(h nats.Header) frames.Headers {
+	var all frames.Headers
+	for name, values := range h {
+		if !isControl(name) && !driver.IsStamped(name) && len(values) > 0 {
+			all = all.With(name, values[0])
 		}
-		b = append(b, s[i])
 	}
-	return string(b)
+	return all
+}
+
+// formerHeaders returns the client's headers of a message in the former format, where
+// each travelled under its own name, with what NATS does not allow percent-encoded.
+func formerHeaders(d *stampDecoder) frames.Headers {
+	var all frames.Headers
+	for name := range d.header {
+		plain := unescape(name)
+		if strings.HasPrefix(name, "stompbox-") || strings.HasPrefix(name, "Nats-") || driver.IsStamped(plain) {
+			continue
+		}
+		value, _ := d.take(name)
+		all = all.With(plain, value)
+	}
+	return all
 }

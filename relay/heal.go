@@ -103,7 +103,7 @@ func (r *Relay) heal(ctx context.Context, h *history, p *past, first uint64) boo
 	exact, wild := r.interestsByKind(h)
 	found, read := 0, 0
 	err := merge(ctx, []*past{p}, func(one *pastMessage) error {
-		m, _, ok := r.decodeLive(one.msg)
+		m, _, ok := r.decodeStored(one.msg)
 		if !ok {
 			return nil
 		}

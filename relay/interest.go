@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync"
 	"time"
 
@@ -146,7 +145,7 @@ func (i *interest) fill(next *driver.Message, last, before uint64) {
 	p := &past{relay: r, stream: stream, subject: Subject(h.prefix, next.Key), next: last + 1, upTo: before}
 	reached, n := last, 0
 	take := func(one *pastMessage) error {
-		if m, _, ok := r.decodeLive(one.msg); ok {
+		if m, _, ok := r.decodeStored(one.msg); ok {
 			m.Gap = n == 0 && p.relay.trimmedSince(ctx, h, stream, m, last)
 			i.pass(m)
 			reached = m.Position.Seq
@@ -203,33 +202,4 @@ func (r *Relay) historyOfEpoch(epoch string) (*history, string) {
 		}
 	}
 	return nil, ""
-}
-
-// decodeLive makes the message of a NATS message, and for one of a history tells
-// which sequence came before it on its destination.
-func (r *Relay) decodeLive(msg *nats.Msg) (m *driver.Message, before uint64, ok bool) {
-	stream := msg.Header["Nats-Stream"]
-	if len(stream) == 0 {
-		m, ok = decode(r.prefix, msg, r.nextID)
-		return m, 0, ok
-	}
-	h, epoch := r.epochOf(stream[0])
-	seq, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
-	if h == nil || err != nil {
-		m, ok = decode(r.prefix, msg, r.nextID)
-		return m, 0, ok
-	}
-	at := driver.StreamPosition{Epoch: epoch, Seq: seq}
-	live := &nats.Msg{Subject: r.liveSubject(h, msg.Header.Get("Nats-Subject")), Header: msg.Header, Data: msg.Data}
-	if m, ok = decode(r.prefix, live, at.String); !ok {
-		return nil, 0, false
-	}
-	m.Position, m.ID = at, at.String()
-	if _, stamped := msg.Header[driver.HeaderTimestamp]; !stamped {
-		if when, err := time.Parse(time.RFC3339Nano, msg.Header.Get("Nats-Time-Stamp")); err == nil {
-			m.Timestamp = when.UnixMilli()
-		}
-	}
-	before, _ = strconv.ParseUint(msg.Header.Get("Nats-Last-Sequence"), 10, 64)
-	return m, before, true
 }

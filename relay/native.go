@@ -35,7 +35,7 @@ type native struct {
 
 // isNative reports whether a request comes from a program that is no node, and waits
 // for an answer.
-func isNative(msg *nats.Msg) bool { return msg.Reply != "" && msg.Header.Get(headerKey) == "" }
+func isNative(msg *nats.Msg) bool { return msg.Reply != "" && originOf(msg.Header) == fromNative }
 
 // takeNative gives a native program's request to an app server of this node.
 func (r *Relay) takeNative(msg *nats.Msg, m *driver.Message, take func(*driver.Message) bool) {
@@ -110,7 +110,6 @@ func (r *Relay) answerNative(m *driver.Message) bool {
 		return false
 	}
 	msg := encode(r.prefix, m)
-	delete(msg.Header, headerKey)
 	msg.Subject = inbox
 	_ = r.outgoing.push(msg) // who asked gives up by itself
 	return true

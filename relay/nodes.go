@@ -66,7 +66,7 @@ func (r *Relay) hello() {
 	r.nodes.said++
 	said := r.nodes.said
 	r.nodes.mu.Unlock()
-	_ = r.conn.Publish(r.nodeSubject("hello"), []byte(r.id+" "+r.conn.ConnectedServerId()+" "+strconv.FormatUint(said, 10)+" "+escape(r.name, isNameOctet)))
+	_ = r.conn.Publish(r.nodeSubject("hello"), []byte(r.id+" "+r.conn.ConnectedServerId()+" "+strconv.FormatUint(said, 10)+" "+escape(r.name, isNameByte)))
 }
 
 // heardOf notes what a node says, and reports whether it is new. A word of it that

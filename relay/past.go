@@ -120,20 +120,22 @@ func (r *Relay) readPage(ctx context.Context, stream string, q pageRequest) (pag
 		if err != nil {
 			return nil, 0, unavailable(err)
 		}
-		switch status := msg.Header.Get("Status"); status {
-		case "":
+		if lastOf(msg.Header, headerStream) == stream { // a message, whatever other headers it was stored with
 			one := &pastMessage{msg: msg}
-			if one.seq, err = strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64); err != nil {
+			if one.seq, err = strconv.ParseUint(lastOf(msg.Header, headerSequence), 10, 64); err != nil {
 				return nil, 0, fmt.Errorf("relay: a stored message without its sequence: %w", err)
 			}
 			if page = append(page, one); len(page) == 1 {
-				matching, _ = strconv.Atoi(msg.Header.Get("Nats-Num-Pending"))
+				matching, _ = strconv.Atoi(lastOf(msg.Header, "Nats-Num-Pending"))
 				matching++
 			}
+			continue
+		}
+		switch status := statusOf(msg); status {
 		case "204", "404": // the end of the batch, or no message
 			return page, matching, nil
 		default:
-			return nil, 0, fmt.Errorf("%w: status %s %s", driver.ErrUnavailable, status, msg.Header.Get("Description"))
+			return nil, 0, fmt.Errorf("%w: status %q %s", driver.ErrUnavailable, status, lastOf(msg.Header, "Description"))
 		}
 	}
 }
@@ -178,9 +180,9 @@ func (r *Relay) askLeader(ctx context.Context, stream string, q pageRequest) (*p
 			return nil, fmt.Errorf("relay: the headers of a stored message cannot be read: %w", err)
 		}
 	}
-	m.Header["Nats-Stream"] = []string{stream}
-	m.Header["Nats-Subject"] = []string{got.Subject}
-	m.Header["Nats-Sequence"] = []string{strconv.FormatUint(got.Seq, 10)}
+	m.Header[headerStream] = []string{stream}
+	m.Header[headerSubject] = []string{got.Subject}
+	m.Header[headerSequence] = []string{strconv.FormatUint(got.Seq, 10)}
 	return &pastMessage{m, got.Seq}, nil
 }
 

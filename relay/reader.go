@@ -164,7 +164,7 @@ func (q *reader) lose() {
 
 // arrived takes a message, or what the server says of a pull request.
 func (q *reader) arrived(msg *nats.Msg) {
-	status := msg.Header.Get("Status")
+	status := statusOf(msg)
 	if status == "" || msg.Reply != "" {
 		q.message(msg)
 		return

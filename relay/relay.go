@@ -63,6 +63,7 @@ type Relay struct {
 	interests   map[string]*interest // those of histories, by pattern
 	suspected   atomic.Bool          // live messages may have been missed
 	filled      atomic.Int64         // messages that were fetched since they did not arrive
+	misplaced   atomic.Int64         // live messages that named a history and were not of its stream
 
 	asking   pending[*appRequest]
 	natives  natives

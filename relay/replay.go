@@ -93,7 +93,7 @@ func (p *pass) all(ctx context.Context, subjects []string, from, upTo uint64) er
 		sources[i] = &past{relay: p.relay, stream: p.stream, subject: subject, next: max(from, 1), upTo: upTo}
 	}
 	return merge(ctx, sources, func(one *pastMessage) error {
-		m, _, ok := p.relay.decodeLive(one.msg)
+		m, _, ok := p.relay.decodeStored(one.msg)
 		if !ok || !p.pattern.Match(m.Key) {
 			return nil
 		}

@@ -51,14 +51,24 @@ func (r *Relay) stored(m *driver.Message, p place, o driver.StoreOptions) *nats.
 	msg := encode(r.prefix, m)
 	msg.Subject = p.subject
 	if o.DedupID != "" {
-		// The window is the stream's, and the id the queue's.
-		msg.Header["Nats-Msg-Id"] = []string{escape(m.Key+" "+o.DedupID, isNameOctet)}
+		msg.Header["Nats-Msg-Id"] = []string{dedupID(m.Key, o)}
 	}
 	if o.Expires > 0 {
 		seconds := (o.Expires - time.Now().UnixMilli() + 999) / 1000
 		msg.Header["Nats-TTL"] = []string{strconv.FormatInt(max(seconds, 1), 10) + "s"}
 	}
 	return msg
+}
+
+// dedupID returns the id under which a stream knows a message. The stream's window is
+// that of all its queues, so the queue is part of it; and no id of a client is one of
+// the broker's own.
+func dedupID(key string, o driver.StoreOptions) string {
+	id := escape(escape(key, isNameByte)+" "+o.DedupID, isNameByte)
+	if o.Internal {
+		return "stompbox:" + id // escaped ones have no colon
+	}
+	return id
 }
 
 // write publishes a message to a stream; done has the stream's answer.

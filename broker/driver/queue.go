@@ -39,6 +39,9 @@ type StoreOptions struct {
 	// DedupID has the store drop a message that it took under the same id and for
 	// the same queue not long ago, and confirm it all the same.
 	DedupID string
+	// Internal says that DedupID is the broker's own. It is another one than that of
+	// any client, whatever its text.
+	Internal bool
 	// Expires is when the message may be thrown away, in milliseconds since 1970,
 	// or 0.
 	Expires int64

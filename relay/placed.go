@@ -1,0 +1,81 @@
+package relay
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// Headers that JetStream adds to a message of a stream that it publishes again or that
+// is read from it.
+const (
+	headerStream       = "Nats-Stream"
+	headerSubject      = "Nats-Subject"
+	headerSequence     = "Nats-Sequence"
+	headerLastSequence = "Nats-Last-Sequence"
+	headerStored       = "Nats-Time-Stamp"
+)
+
+// lastOf returns the last value of a header. JetStream adds its own after those that a
+// message was stored with, so it is JetStream's wherever JetStream adds one.
+func lastOf(h nats.Header, name string) string {
+	values := h[name]
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
+}
+
+// statusOf returns the status of an answer of NATS or JetStream, or "". An answer that
+// has a status has no body.
+func statusOf(msg *nats.Msg) string {
+	if len(msg.Data) > 0 {
+		return ""
+	}
+	return lastOf(msg.Header, "Status")
+}
+
+// decodeLive makes the message of a live NATS message, and for one of a history tells
+// which sequence came before it on its destination. One that names a history and cannot
+// be its stream's is refused.
+func (r *Relay) decodeLive(msg *nats.Msg) (m *driver.Message, before uint64, ok bool) {
+	h, _ := r.epochOf(lastOf(msg.Header, headerStream))
+	if h == nil {
+		m, ok = decode(r.prefix, msg, r.nextID)
+		return m, 0, ok
+	}
+	if r.liveSubject(h, lastOf(msg.Header, headerSubject)) == msg.Subject {
+		if m, before, ok = r.decodeStored(msg); ok {
+			return m, before, true
+		}
+	}
+	if r.misplaced.Add(1) == 1 {
+		r.log.Warn("a program published a message that names a history and is not of its stream; it was ignored, and so are the next ones", "subject", msg.Subject)
+	}
+	return nil, 0, false
+}
+
+// decodeStored makes the message of one of a history.
+func (r *Relay) decodeStored(msg *nats.Msg) (m *driver.Message, before uint64, ok bool) {
+	h, epoch := r.epochOf(lastOf(msg.Header, headerStream))
+	seq, err := strconv.ParseUint(lastOf(msg.Header, headerSequence), 10, 64)
+	if h == nil || err != nil || seq == 0 {
+		return nil, 0, false
+	}
+	at := driver.StreamPosition{Epoch: epoch, Seq: seq}
+	live := &nats.Msg{Subject: r.liveSubject(h, lastOf(msg.Header, headerSubject)), Header: msg.Header, Data: msg.Data}
+	if m, ok = decode(r.prefix, live, at.String); !ok {
+		return nil, 0, false
+	}
+	m.Position, m.ID = at, at.String()
+	if _, stamped := msg.Header[driver.HeaderTimestamp]; !stamped {
+		if when, err := time.Parse(time.RFC3339Nano, lastOf(msg.Header, headerStored)); err == nil {
+			m.Timestamp = when.UnixMilli()
+		}
+	}
+	before, _ = strconv.ParseUint(lastOf(msg.Header, headerLastSequence), 10, 64)
+	return m, before, true
+}
