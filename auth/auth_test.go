@@ -281,6 +281,22 @@ func TestStaticLogins(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "alice", p.Name)
 	}
+	for _, beside := range []string{"Bearer " + token, "Bearer of.somebody.else", "Basic abc"} {
+		p, err := a.Authenticate(t.Context(), auth.Credentials{Authorization: beside, Login: "spring", Passcode: "s3cret"})
+		require.NoError(t, err)
+		require.Equal(t, "spring", p.Name, "a relay forwards the Authorization of its clients")
+		for _, c := range []auth.Credentials{{Login: "spring", Passcode: "wrong"}, {Login: "nobody", Passcode: "s3cret"}} {
+			c.Authorization = beside
+			_, err = a.Authenticate(t.Context(), c)
+			require.ErrorIs(t, err, auth.ErrUnauthenticated)
+		}
+	}
+	p, err := (&auth.Authenticator{Tokens: a.Tokens}).Authenticate(t.Context(), auth.Credentials{Authorization: "Bearer " + token, Login: "x", Passcode: "y"})
+	require.NoError(t, err, "without static logins a token is all that counts")
+	require.Equal(t, "alice", p.Name)
+	p, err = a.Authenticate(t.Context(), auth.Credentials{Authorization: "Bearer " + token, Login: "spring"})
+	require.NoError(t, err)
+	require.Equal(t, "alice", p.Name)
 	for _, c := range []auth.Credentials{{}, {Authorization: token}, {Authorization: "Basic abc"}, {Authorization: "Bearer"}, {Login: "x"}} {
 		_, err := a.Authenticate(t.Context(), c)
 		require.ErrorIs(t, err, auth.ErrUnauthenticated)

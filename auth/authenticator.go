@@ -14,12 +14,15 @@ type Authenticator struct {
 	Logins *Logins
 }
 
-// Authenticate returns who the credentials belong to. An Authorization header
-// has to be a bearer token. Otherwise a login that is configured is checked
-// with its passcode, and any other passcode is taken for a token. Errors wrap
+// Authenticate returns who the credentials belong to. A login with a passcode counts
+// before an Authorization header beside them, which relays forward from their own
+// clients: a login that is configured is checked with its passcode, and any other
+// passcode is taken for a token. Without them an Authorization header has to be a
+// bearer token. Where there are no static logins only tokens count. Errors wrap
 // [ErrUnauthenticated].
 func (a *Authenticator) Authenticate(ctx context.Context, c Credentials) (*Principal, error) {
-	if c.Authorization != "" {
+	byLogin := c.Login != "" && c.Passcode != "" && (a.Logins != nil || looksLikeToken(c.Passcode))
+	if c.Authorization != "" && !byLogin {
 		token, ok := bearer(c.Authorization)
 		if !ok {
 			return nil, refuse(errors.New("the Authorization header is not Bearer and a token"))

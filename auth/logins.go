@@ -19,6 +19,8 @@ type Login struct {
 	PasscodeHash string
 	// Grants are what it may do.
 	Grants Grants
+	// Relay is for an application that relays the sessions of its own clients.
+	Relay bool
 }
 
 // Logins checks static logins. It is safe for concurrent use.
@@ -60,7 +62,7 @@ func NewLogins(all []Login) (*Logins, error) {
 		cost = max(cost, c)
 		l.byName[one.Name] = &login{
 			hash:      []byte(one.PasscodeHash),
-			principal: &Principal{Name: one.Name, Permissions: permissions, Method: "login"},
+			principal: &Principal{Name: one.Name, Permissions: permissions, Method: "login", Relay: one.Relay},
 		}
 	}
 	var err error

@@ -16,6 +16,9 @@ type Principal struct {
 	Expires time.Time
 	// Method is how it was authenticated, "jwt" or "login", for logs.
 	Method string
+	// Relay says that others speak through it, who are not to be taken for it:
+	// CONNECTED does not name it.
+	Relay bool
 }
 
 // Credentials are what a client showed in its CONNECT frame.

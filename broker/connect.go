@@ -54,8 +54,10 @@ func (s *Session) connect(f *frames.Frame) error {
 		connected.Headers = connected.Headers.With(frames.HeartBeatName, ours.String())
 	}
 	connected.Headers = connected.Headers.With(frames.Session, s.id).
-		With(frames.Server, s.broker.server).
-		With("user-name", principal.Name)
+		With(frames.Server, s.broker.server)
+	if !principal.Relay {
+		connected.Headers = connected.Headers.With("user-name", principal.Name)
+	}
 	if !s.state.CompareAndSwap(int32(stateConnecting), int32(stateConnected)) {
 		return ErrClosed
 	}
@@ -69,7 +71,7 @@ func credentials(f *frames.Frame) auth.Credentials {
 	c := auth.Credentials{Login: f.Get(frames.Login), Passcode: f.Get(frames.Passcode)}
 	for _, h := range f.Headers {
 		// STOMP's names are case-sensitive, HTTP's are not, and clients write both.
-		if strings.EqualFold(h.Name, "Authorization") {
+		if strings.EqualFold(h.Name, authorization) {
 			c.Authorization = h.Value
 			break
 		}

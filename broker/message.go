@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -33,8 +34,25 @@ func isControl(name string) bool {
 	case frames.Receipt, frames.Transaction, HeaderNoEcho:
 		return true
 	}
+	return isCredential(name)
+}
+
+// isCredential reports whether a header is one that relays forward from the frames of
+// their clients, and that is a secret of theirs. HTTP's names have no case.
+func isCredential(name string) bool {
+	switch len(name) {
+	case len(frames.Login):
+		return strings.EqualFold(name, frames.Login)
+	case len(frames.Passcode):
+		return strings.EqualFold(name, frames.Passcode)
+	case len(authorization):
+		return strings.EqualFold(name, authorization)
+	}
 	return false
 }
+
+// authorization is a header of CONNECT, in any case.
+const authorization = "Authorization"
 
 // passThrough returns the headers of a SEND that its subscribers see. It copies.
 func passThrough(all frames.Headers) frames.Headers {

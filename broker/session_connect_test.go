@@ -119,3 +119,44 @@ func TestTokensThatEndInAgesDoNotEndSessions(t *testing.T) {
 	c.Quiet()
 	refreshed.Quiet()
 }
+
+// TestHeadersThatARelayForwards: Spring's relay sends all headers of its clients'
+// frames beside its own.
+func TestHeadersThatARelayForwards(t *testing.T) {
+	t.Parallel()
+	hash, err := auth.HashPasscode("pw")
+	require.NoError(t, err)
+	logins, err := auth.NewLogins([]auth.Login{{Name: "spring", PasscodeHash: hash, Relay: true, Grants: auth.AllGrants()}, {Name: "direct", PasscodeHash: hash, Grants: auth.AllGrants()}})
+	require.NoError(t, err)
+	authenticator := test.Authenticator(t)
+	authenticator.Logins = logins
+	n := test.Start(t, test.Options{Broker: broker.Options{Authenticator: authenticator}})
+	connect := func(login string) *test.Client {
+		return test.DialTCP(t, n).Connect("authorization", "Bearer "+test.Token(t, "alice", time.Hour, auth.Grants{}), "login", login, "passcode", "pw")
+	}
+	relay, direct := connect("spring"), connect("direct")
+	_, named := relay.Connected.Headers.Lookup("user-name")
+	require.False(t, named, "whoever is behind the relay is not its login")
+	require.Equal(t, "direct", direct.Connected.Get("user-name"))
+
+	credentials := []string{"Authorization", "Bearer secret", "AUTHORIZATION", "secret", "Login", "alice", "passcode", "secret", "x-authorization", "kept"}
+	direct.Subscribe("serve", "/app/**")
+	direct.Subscribe("s", "/topic/**")
+	direct.Subscribe("q", "/queue/forwarded")
+	for _, dest := range []string{"/topic/forwarded", "/queue/forwarded", "/app/forwarded"} {
+		relay.Send(frames.SEND, append([]string{"destination", dest}, credentials...)...)
+		f := direct.Expect(frames.MESSAGE)
+		require.Equal(t, dest, f.Get("destination"))
+		require.Equal(t, "kept", f.Get("x-authorization"))
+		for _, name := range []string{"Authorization", "AUTHORIZATION", "Login", "passcode"} {
+			_, ok := f.Headers.Lookup(name)
+			require.False(t, ok, "%s of a SEND to %s", name, dest)
+		}
+	}
+	asker := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, "alice", time.Hour, auth.Grants{Send: []string{"/app/**"}}))
+	asker.Send(frames.SUBSCRIBE, append([]string{"id", "1", "destination", "/app/forwarded"}, credentials...)...)
+	f := direct.Expect(frames.MESSAGE)
+	require.Equal(t, "alice", f.Get("user"))
+	require.Equal(t, "kept", f.Get("x-authorization"))
+	require.Empty(t, f.Get("Authorization")+f.Get("AUTHORIZATION")+f.Get("Login")+f.Get("passcode"))
+}

@@ -92,7 +92,7 @@ func (c *Config) logins() (*auth.Logins, error) {
 			grants.Subscribe = append(grants.Subscribe, role.Subscribe...)
 			grants.Serve = append(grants.Serve, role.Serve...)
 		}
-		all = append(all, auth.Login{Name: l.Login, PasscodeHash: l.PasscodeHash, Grants: grants})
+		all = append(all, auth.Login{Name: l.Login, PasscodeHash: l.PasscodeHash, Grants: grants, Relay: l.Relay})
 	}
 	if c.Dev {
 		hash, err := auth.HashPasscode("guest")

@@ -224,6 +224,7 @@ type Login struct {
 	PasscodeHash string      `mapstructure:"passcode_hash"`
 	Role         string      `mapstructure:"role"`
 	Permissions  auth.Grants `mapstructure:"permissions"`
+	Relay        bool        `mapstructure:"relay"`
 }
 
 // Limits bound what one connection may use.
