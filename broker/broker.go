@@ -42,6 +42,7 @@ type Broker struct {
 	registry registry
 	queues   queues
 	counters counters
+	liveness liveness
 
 	ctx      context.Context // ends with the broker
 	cancel   context.CancelFunc
@@ -87,6 +88,7 @@ func New(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b.sweepEvery = b.sweepInterval()
+	b.liveness.swept.Store(b.clock.now())
 	b.sweeper.Go(b.sweep)
 	return b, nil
 }

@@ -27,6 +27,7 @@ func (b *Broker) sweep() {
 					q.extend(now, hold/2)
 				}
 			}
+			b.liveness.swept.Store(b.clock.now())
 		}
 	}
 }
