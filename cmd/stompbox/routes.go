@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -26,7 +27,7 @@ func (s *server) mux() http.Handler {
 	}
 	mux.Handle("GET /events", withoutDeadlines(s.events))
 	mux.Handle("OPTIONS /events", s.events)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
 	api := httpapi.New(s.broker, httpapi.Options{Admin: s.relay, Records: s.relay, Logger: s.log})
 	mux.Handle("GET /api/", api)
@@ -38,6 +39,20 @@ func (s *server) mux() http.Handler {
 	mux.HandleFunc("GET /dev/token", s.devToken)
 	mux.Handle("GET /", console.Chat())
 	return loopbackHosts(mux)
+}
+
+// healthPatience is how long the locks of the broker may take to come free.
+const healthPatience = 5 * time.Second
+
+// healthy answers supervisors: 503 when the broker hangs, so that a restart mends it.
+func (s *server) healthy(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), healthPatience)
+	defer cancel()
+	if err := s.broker.Alive(ctx); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
 }
 
 // ready answers load balancers: 503 while draining or without NATS.

@@ -56,6 +56,7 @@ type server struct {
 	webhooks  []*webhook.Webhook
 	listeners []listener
 	cancel    context.CancelFunc // ends the refresh of key sets
+	systemd   *systemd
 }
 
 // listener is one open port and what serves it until ctx is done.
@@ -69,6 +70,7 @@ type listener struct {
 // served.
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s := &server{config: c, log: c.Logger(os.Stderr)}
+	s.systemd = newSystemd(s.log)
 	if err := s.setUp(ctx); err != nil {
 		s.close()
 		return nil, err
@@ -222,6 +224,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, l := range s.listeners {
 		go func() { failed <- l.serve(serving, l.l) }()
 	}
+	s.systemd.ready(s.broker.Alive)
 	var failure error
 	select {
 	case <-ctx.Done():
@@ -229,6 +232,7 @@ func (s *server) run(ctx context.Context) error {
 	case failure = <-failed:
 		failed <- nil
 	}
+	s.systemd.stopping(s.config.Drain.Window + s.config.Drain.Timeout)
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Drain.Window+s.config.Drain.Timeout)
 	defer cancel()
 	// New connections are refused from here on; those that are open are told.
@@ -288,4 +292,5 @@ func (s *server) close() {
 		s.relay.Close()
 	}
 	s.cancel()
+	s.systemd.close()
 }

@@ -43,11 +43,6 @@ func (n *Notifier) Enabled() bool { return n.socket != "" }
 // Ready says that the service has started, or has finished a reload.
 func (n *Notifier) Ready(status string) error { return n.send("READY=1", "STATUS="+status) }
 
-// Starting asks systemd to wait so much longer from now for Ready.
-func (n *Notifier) Starting(status string, extend time.Duration) error {
-	return n.send(extension(extend), "STATUS="+status)
-}
-
 // Reloading says that a reload has begun. Ready has to follow, also when the reload failed.
 func (n *Notifier) Reloading() error {
 	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(monotonic().Microseconds(), 10))

@@ -45,8 +45,6 @@ func TestNotifierSpeaksTheProtocol(t *testing.T) {
 		require.True(t, n.Enabled())
 		require.Empty(t, os.Getenv("NOTIFY_SOCKET"), "children must not inherit it")
 
-		require.NoError(t, n.Starting("opening", time.Minute))
-		require.Equal(t, "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=opening", heard())
 		require.NoError(t, n.Ready("serving\nWATCHDOG=trigger"))
 		require.Equal(t, "READY=1\nSTATUS=serving", heard(), "a status adds no field")
 		require.NoError(t, n.Stopping("draining", 90*time.Second))

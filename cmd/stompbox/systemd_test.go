@@ -1,0 +1,48 @@
+//go:build linux
+
+package main
+
+import (
+	"net"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/internal/test"
+)
+
+// TestServeAsAServiceOfSystemd hears what a unit of Type=notify with WatchdogSec hears.
+func TestServeAsAServiceOfSystemd(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	require.NoError(t, err)
+	defer l.Close()
+	heard := func() string {
+		t.Helper()
+		require.NoError(t, l.SetReadDeadline(time.Now().Add(test.Patience)))
+		buf := make([]byte, 4096)
+		n, err := l.Read(buf)
+		require.NoError(t, err)
+		return string(buf[:n])
+	}
+	env := []string{"NOTIFY_SOCKET=" + socket, "WATCHDOG_USEC=20000", "STOMPBOX_DRAIN_WINDOW=3s", "STOMPBOX_DRAIN_TIMEOUT=4s"}
+	p := serve(t, env, "--dev")
+	require.Equal(t, "READY=1\nSTATUS=serving", heard())
+	for range 3 {
+		require.Equal(t, "WATCHDOG=1", heard())
+	}
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	for {
+		message := heard()
+		if message == "WATCHDOG=1" {
+			continue
+		}
+		require.Equal(t, "STOPPING=1\nEXTEND_TIMEOUT_USEC=37000000\nSTATUS=draining", message)
+		break
+	}
+	require.NoError(t, p.cmd.Wait(), p.stderr)
+}
