@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run cluster-demo test lint fuzz bench interop interop-setup interop-spring
+.PHONY: help setup build man run cluster-demo test lint fuzz bench interop interop-setup interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -10,6 +10,9 @@ setup: ## fetch the Go modules
 
 build: ## build bin/stompbox
 	go build -o bin/stompbox ./cmd/stompbox
+
+man: build ## manual pages, in bin/man
+	bin/stompbox man bin/man
 
 run: ## run the broker in development mode
 	go run ./cmd/stompbox serve --dev

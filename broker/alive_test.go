@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 func newLonely(t *testing.T) *Broker {
 	t.Helper()
-	b, err := New(Options{Relay: &lonely{interests: map[string]int{}}, Authenticator: noAuthenticator{}})
+	b, err := New(Options{Driver: driver.Driver{Bus: &lonely{interests: map[string]int{}}}, Authenticator: noAuthenticator{}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Shutdown(context.Background())) })
 	return b
@@ -54,7 +56,7 @@ func TestAliveReportsASweepThatHangs(t *testing.T) {
 
 func TestAliveAfterShutdown(t *testing.T) {
 	t.Parallel()
-	b, err := New(Options{Relay: &lonely{interests: map[string]int{}}, Authenticator: noAuthenticator{}})
+	b, err := New(Options{Driver: driver.Driver{Bus: &lonely{interests: map[string]int{}}}, Authenticator: noAuthenticator{}})
 	require.NoError(t, err)
 	require.NoError(t, b.Shutdown(context.Background()))
 	b.liveness.swept.Store(b.clock.now() - int64(time.Hour))

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stompbox/stompbox/internal/config"
+)
+
+// maxHealthAnswer is how many bytes of an answer are shown.
+const maxHealthAnswer = 1024
+
+// healthProbe is one question to a broker.
+type healthProbe struct {
+	ready   bool
+	ca      string
+	timeout time.Duration
+}
+
+func newHealth() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "health [URL]",
+		Short: "Ask a broker whether it is well; exit code 1 if not",
+		Long: `Ask a broker whether it is well. The exit code is 0 if it is, and 1 if not.
+
+Without a URL, the broker of this machine is asked, at the http.listen of the
+configuration. Its certificate is not verified then, as it names another host. A URL
+without a path gets /healthz, or /readyz with --ready.`,
+		Example: "  stompbox health\n  stompbox health --ready https://stomp.example",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	probe := new(healthProbe)
+	cmd.Flags().BoolVar(&probe.ready, "ready", false, "ask whether it takes clients now, not just whether it lives")
+	cmd.Flags().StringVar(&probe.ca, "ca", "", "PEM file of certificate authorities to trust, in place of the system's")
+	cmd.Flags().DurationVar(&probe.timeout, "timeout", 5*time.Second, "how long an answer may take")
+	flags := newConfigFlags(cmd.Flags())
+	flags.add("http.listen", "http", "address of the broker, such as 127.0.0.1:8080")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		target, own, err := healthTarget(flags, args)
+		if err != nil {
+			return err
+		}
+		answer, err := probe.ask(cmd.Context(), target, own)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), answer)
+		return nil
+	}
+	return cmd
+}
+
+// healthTarget is the URL of the arguments, or that of the configured broker, which is
+// this machine's own.
+func healthTarget(flags *configFlags, args []string) (target *url.URL, own bool, err error) {
+	if len(args) == 0 {
+		c, err := flags.loadForClient()
+		if err != nil {
+			return nil, false, err
+		}
+		target, err = localURL(c.HTTP)
+		return target, true, err
+	}
+	target, err = url.Parse(args[0])
+	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
+		return nil, false, fmt.Errorf("%q is not a URL such as http://127.0.0.1:8080", args[0])
+	}
+	return target, false, nil
+}
+
+// localURL is where this machine reaches its own listener.
+func localURL(c config.HTTP) (*url.URL, error) {
+	if c.Listen == "" {
+		return nil, errors.New("http.listen is empty, so that there is nothing to ask")
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("http.listen: %w", err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip != nil && ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	target := &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
+	if c.TLS.Cert != "" {
+		target.Scheme = "https"
+	}
+	return target, nil
+}
+
+// ask returns the answer of a broker that is well.
+func (p *healthProbe) ask(ctx context.Context, target *url.URL, own bool) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	if target.Path == "" || target.Path == "/" {
+		target = target.JoinPath("/healthz")
+		if p.ready {
+			target.Path = "/readyz"
+		}
+	}
+	client, err := p.client(own)
+	if err != nil {
+		return "", err
+	}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return "", err
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("no answer: %w", err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxHealthAnswer))
+	if err != nil {
+		return "", fmt.Errorf("no answer: %w", err)
+	}
+	text := strings.TrimSpace(string(body))
+	if answer.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s answers %d: %s", target.Redacted(), answer.StatusCode, text)
+	}
+	return text, nil
+}
+
+func (p *healthProbe) client(own bool) (*http.Client, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: own}
+	if p.ca != "" {
+		text, err := os.ReadFile(p.ca)
+		if err != nil {
+			return nil, fmt.Errorf("--ca: %w", err)
+		}
+		t.RootCAs, t.InsecureSkipVerify = x509.NewCertPool(), false
+		if !t.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("--ca: %s has no PEM certificate", p.ca)
+		}
+	}
+	// A proxy of the environment is for other hosts than one's own.
+	transport := &http.Transport{TLSClientConfig: t, DisableKeepAlives: true}
+	if !own {
+		transport.Proxy = http.ProxyFromEnvironment
+	}
+	// A redirect is no answer of a broker.
+	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{Transport: transport, CheckRedirect: noRedirect}, nil
+}
