@@ -15,23 +15,23 @@ import (
 // Broker routes messages between the sessions of this node and, through its
 // relay, of others. All its methods are safe for concurrent use.
 type Broker struct {
-	auth      Authenticator
-	bus       driver.Bus
-	limits    Limits
-	heartBeat HeartBeat
-	outbox    OutboxOptions
-	log       *slog.Logger
-	server    string
-	defaults  QueueDefaults
-	store     driver.QueueStore   // nil: no queues
-	history   driver.HistoryStore // nil: no histories
-	histories histories
-	cluster   driver.Cluster // nil: this node is alone
-	presence  *presence
-	apps      driver.RequestRouter // nil: app servers of this node alone
-	handlers  handlers
-	requests  requests
-	gates     gates
+	auth            Authenticator
+	bus             driver.Bus
+	limits          Limits
+	heartBeat       HeartBeat
+	outbox          OutboxOptions
+	log             *slog.Logger
+	server          string
+	defaults        QueueDefaults
+	store           driver.QueueStore   // nil: no queues
+	history         driver.HistoryStore // nil: no histories
+	histories       histories
+	cluster         driver.Cluster // nil: this node is alone
+	presence        *presence
+	requestRouter   driver.RequestRouter // nil: app servers of this node alone
+	handlers        handlers
+	pendingRequests pendingRequests
+	interceptors    interceptorChain
 
 	node     string // begins the ids that this node makes
 	name     string // what people call it
@@ -67,15 +67,15 @@ func New(o Options) (*Broker, error) {
 		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(), drainWindow: o.DrainWindow, appTimeout: o.AppTimeout,
 	}
 	b.defaults = o.Queues
-	b.store, b.history, b.apps, b.cluster = o.Driver.Queues, o.Driver.Histories, o.Driver.Requests, o.Driver.Cluster
+	b.store, b.history, b.requestRouter, b.cluster = o.Driver.Queues, o.Driver.Histories, o.Driver.Requests, o.Driver.Cluster
 	if b.store != nil {
 		b.ackWait = b.store.AckWait()
 	}
 	if b.history != nil {
 		b.histories = b.history.Policies()
 	}
-	b.handlers.slots = make(chan struct{}, mostHandling)
-	b.gates = newGates(o.Interceptors)
+	b.handlers.slots = make(chan struct{}, maxHandlers)
+	b.interceptors = newInterceptorChain(o.Interceptors)
 	if b.name = o.Name; b.name == "" {
 		b.name = b.node
 	}

@@ -77,11 +77,11 @@ func (r *rejection) Error() string { return r.why }
 const CodeRejected Code = "rejected"
 
 // gates are the interceptors as they stand before what the broker does.
-type gates struct{ send, subscribe ActionFunc }
+type interceptorChain struct{ send, subscribe ActionFunc }
 
 // newGates puts the interceptors in their order, and the permissions after them.
-func newGates(all []Interceptor) gates {
-	g := gates{pass, pass}
+func newInterceptorChain(all []Interceptor) interceptorChain {
+	g := interceptorChain{terminal, terminal}
 	for i := len(all); i >= 0; i-- {
 		one := permissions
 		if i < len(all) {
@@ -95,18 +95,18 @@ func newGates(all []Interceptor) gates {
 		}
 	}
 	if len(all) > 0 {
-		g.send, g.subscribe = contained(g.send), contained(g.subscribe)
+		g.send, g.subscribe = recoverPanics(g.send), recoverPanics(g.subscribe)
 	}
 	return g
 }
 
-func pass(_ context.Context, a *Action) error {
+func terminal(_ context.Context, a *Action) error {
 	a.passed = true
 	return nil
 }
 
 // contained turns a panic into an error.
-func contained(next ActionFunc) ActionFunc {
+func recoverPanics(next ActionFunc) ActionFunc {
 	return func(ctx context.Context, a *Action) (err error) {
 		defer func() {
 			if p := recover(); p != nil {
@@ -160,7 +160,7 @@ func (b *Broker) maySubscribe(p *auth.Principal, dest string) error {
 		}
 		return nil
 	case destination.IsReserved(dest):
-		if asked, err = b.presence.subject(dest); err != nil {
+		if asked, err = b.presence.parseTopic(dest); err != nil {
 			return err
 		}
 	}
@@ -174,7 +174,7 @@ var actions = sync.Pool{New: func() any { return new(Action) }}
 
 // admit asks the interceptors about a frame, and puts what they made of it back into
 // the frame. It returns the destination that it is for, and whether it goes on.
-func (b *Broker) admit(gate ActionFunc, from origin, destination string, f *frames.Frame) (string, bool, error) {
+func (b *Broker) authorize(gate ActionFunc, from origin, destination string, f *frames.Frame) (string, bool, error) {
 	a := actions.Get().(*Action)
 	defer func() {
 		*a = Action{}
@@ -190,11 +190,11 @@ func (b *Broker) admit(gate ActionFunc, from origin, destination string, f *fram
 
 // admitSubscribe asks the interceptors about a SUBSCRIBE, who may change where it
 // goes to.
-func (s *Session) admitSubscribe(asked string, of destination.Kind, f *frames.Frame) (string, destination.Kind, error) {
+func (s *Session) authorizeSubscribe(asked string, of destination.Kind, f *frames.Frame) (string, destination.Kind, error) {
 	if err := subscribable(of, asked); err != nil {
 		return "", 0, err
 	}
-	admitted, passed, err := s.broker.admit(s.broker.gates.subscribe, s.origin(), asked, f)
+	admitted, passed, err := s.broker.authorize(s.broker.interceptors.subscribe, s.origin(), asked, f)
 	var told *rejection
 	switch {
 	case errors.As(err, &told):
@@ -214,16 +214,16 @@ func (s *Session) admitSubscribe(asked string, of destination.Kind, f *frames.Fr
 }
 
 // readmit asks again about a subscription that there is, for a fresh principal.
-func (b *Broker) readmit(p *auth.Principal, s *Session, sub *subscription) error {
-	a := &Action{Principal: p, Session: s.id, Destination: sub.asked, Renewed: true, broker: b}
-	if err := b.gates.subscribe(b.ctx, a); err != nil {
+func (b *Broker) reauthorize(p *auth.Principal, s *Session, sub *subscription) error {
+	a := &Action{Principal: p, Session: s.id, Destination: sub.requestedDestination, Renewed: true, broker: b}
+	if err := b.interceptors.subscribe(b.ctx, a); err != nil {
 		return refusal(err)
 	}
-	if !a.passed || a.Destination != sub.shown {
-		return forbidden(sub.asked, "subscribe")
+	if !a.passed || a.Destination != sub.destination {
+		return forbidden(sub.requestedDestination, "subscribe")
 	}
 	if c := sub.consumer; c != nil && c.app && !p.Permissions.MayServe(sub.pattern) {
-		return forbidden(sub.shown, "serve") // it could now only ask
+		return forbidden(sub.destination, "serve") // it could now only ask
 	}
 	return nil
 }

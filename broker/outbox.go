@@ -13,18 +13,18 @@ import (
 // writes to it. It has no goroutine while it is empty: the push that finds it
 // idle starts one, which ends when nothing is left.
 type outbox struct {
-	transport Transport
-	options   *OutboxOptions
-	clock     *clock
-	run       func() // o.flush, kept so that starting it does not allocate
-	full      func() // called once, without the lock, when a consumer is too slow
-	done      func(error)
+	transport  Transport
+	options    *OutboxOptions
+	clock      *clock
+	startFlush func() // o.flush, kept so that starting it does not allocate
+	onFull     func() // called once, without the lock, when a consumer is too slow
+	onError    func(error)
 
 	mu       sync.Mutex
 	queue    []item
 	frames   int // queued and being written
 	bytes    int
-	flying   struct{ frames, bytes int } // of these, being written
+	inFlight struct{ frames, bytes int } // of these, being written
 	running  bool
 	state    outboxState
 	linger   time.Duration
@@ -34,14 +34,14 @@ type outbox struct {
 	lastWrite atomic.Int64 // clock time of the last completed write
 	writing   atomic.Int64 // clock time since which a write is under way, or 0
 	dropped   *atomic.Int64
-	written   func([]*delivery)
+	onWritten func([]*delivery)
 
-	waiters []waiter // who found no room, under mu
-	marks   *marks   // of a stream with several destinations; what is in it is under mu
+	waiters  []waiter  // who found no room, under mu
+	eventIDs *eventIDs // of a stream with several destinations; what is in it is under mu
 }
 
 // waiter is told, without a lock, that an outbox has room again.
-type waiter interface{ roomAgain() }
+type waiter interface{ spaceFreed() }
 
 type outboxState uint8
 
@@ -71,7 +71,7 @@ var (
 )
 
 // mostPooled bounds the slices that are kept for reuse.
-const mostPooled = 4096
+const maxPooled = 4096
 
 // push queues a frame that no policy may drop, such as a RECEIPT or a pong. A
 // peer that asks for more of them than it reads is too slow under every policy.
@@ -82,23 +82,23 @@ func (o *outbox) push(data []byte) {
 	switch {
 	case o.state != outboxOpen:
 		o.mu.Unlock()
-	case o.fits(len(data)) || o.makeRoom(it):
-		o.add(it)
+	case o.fitsLocked(len(data)) || o.makeRoomLocked(it):
+		o.addLocked(it)
 		o.mu.Unlock()
 	default:
-		o.overflow()
+		o.overflowAndUnlock()
 	}
 }
 
 // overflow reports a full outbox, once. The caller holds the lock, which
 // overflow releases.
-func (o *outbox) overflow() {
+func (o *outbox) overflowAndUnlock() {
 	first := !o.overfull
 	o.overfull = true
 	o.mu.Unlock()
 	o.dropped.Add(1)
 	if first {
-		o.full()
+		o.onFull()
 	}
 }
 
@@ -110,7 +110,7 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message) bo
 		return false
 	}
 	if r := s.replay; r != nil {
-		if !r.passes(o.options, data, m) {
+		if !r.admitLocked(o.options, data, m) {
 			o.mu.Unlock()
 			return false
 		}
@@ -119,8 +119,8 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message) bo
 			data = encodeFor(s, m.AfterGap())
 		}
 	}
-	it := o.message(data, s, m)
-	if o.fits(len(data)) || o.makeRoom(it) {
+	it := o.messageItemLocked(data, s, m)
+	if o.fitsLocked(len(data)) || o.makeRoomLocked(it) {
 		if at, ok := o.newest[conflateKey{s, m.Destination}]; ok {
 			o.bytes += len(it.data) - len(o.queue[at].data)
 			o.queue[at] = it
@@ -129,12 +129,12 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message) bo
 			if o.newest != nil {
 				o.newest[conflateKey{s, m.Destination}] = len(o.queue)
 			}
-			o.add(it)
+			o.addLocked(it)
 		}
 		o.mu.Unlock()
 		return true
 	}
-	o.overflow()
+	o.overflowAndUnlock()
 	return false
 }
 
@@ -146,26 +146,26 @@ func (o *outbox) pushDelivery(data []byte, d *delivery) pushResult {
 	if o.state != outboxOpen || d.sub.closed {
 		return pushClosed
 	}
-	if o.halfFull(len(data)) {
+	if o.halfFullLocked(len(data)) {
 		o.waiters = append(o.waiters, d.sub.consumer)
 		return pushFull
 	}
-	o.add(item{data: data, delivery: d})
+	o.addLocked(item{data: data, delivery: d})
 	return pushed
 }
 
 // pushPast queues a message of the past, unless half of the room is taken.
-func (o *outbox) pushPast(data []byte, s *subscription, m *driver.Message) pushResult {
+func (o *outbox) pushReplayed(data []byte, s *subscription, m *driver.Message) pushResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.state != outboxOpen || s.closed:
 		return pushClosed
-	case o.halfFull(len(data)):
+	case o.halfFullLocked(len(data)):
 		o.waiters = append(o.waiters, s.replay)
 		return pushFull
 	}
-	o.add(o.message(data, s, m))
+	o.addLocked(o.messageItemLocked(data, s, m))
 	return pushed
 }
 
@@ -175,48 +175,48 @@ func (o *outbox) goLive(s *subscription, upTo driver.StreamPosition) (result pus
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r := s.replay
-	r.floor = upTo
+	r.deliveredUpTo = upTo
 	switch {
 	case o.state != outboxOpen || s.closed:
 		return pushClosed, 0
-	case r.over:
-		r.over = false
-		return pushHeld, 0
-	case len(r.held) > 0 && o.halfFull(r.bytes):
+	case r.overflowed:
+		r.overflowed = false
+		return pushSkipped, 0
+	case len(r.buffered) > 0 && o.halfFullLocked(r.bufferedBytes):
 		o.waiters = append(o.waiters, r)
 		return pushFull, 0
 	}
-	o.tellPlace(s, upTo)
-	for _, h := range r.held {
-		if !r.fresh(h.message) {
+	o.pushEventIDLocked(s, upTo)
+	for _, h := range r.buffered {
+		if !r.isNewLocked(h.message) {
 			continue
 		}
 		if r.gap {
 			r.gap = false
 			h.data = encodeFor(s, h.message.AfterGap())
 		}
-		o.add(o.message(h.data, s, h.message))
+		o.addLocked(o.messageItemLocked(h.data, s, h.message))
 		queued++
 	}
-	r.live, r.held, r.bytes = true, nil, 0
+	r.live, r.buffered, r.bufferedBytes = true, nil, 0
 	return pushed, queued
 }
 
 // halfFull reports whether half of the room is taken, which leaves the other
 // half to what cannot wait.
-func (o *outbox) halfFull(size int) bool {
+func (o *outbox) halfFullLocked(size int) bool {
 	return o.frames > 0 && (o.frames >= o.options.MaxFrames/2 || o.bytes+size > o.options.MaxBytes/2)
 }
 
 // fits reports whether the limits leave room. A frame of any size fits into an
 // empty outbox.
-func (o *outbox) fits(size int) bool {
+func (o *outbox) fitsLocked(size int) bool {
 	return o.frames == 0 || (o.frames < o.options.MaxFrames && o.bytes+size <= o.options.MaxBytes)
 }
 
 // add queues an item, and starts the flush when none is running. The caller
 // holds the lock.
-func (o *outbox) add(it item) {
+func (o *outbox) addLocked(it item) {
 	if o.queue == nil {
 		o.queue = *itemPool.Get().(*[]item)
 	}
@@ -225,7 +225,7 @@ func (o *outbox) add(it item) {
 	o.bytes += len(it.data)
 	if !o.running {
 		o.running = true
-		go o.run()
+		go o.startFlush()
 	}
 }
 
@@ -249,12 +249,12 @@ func (o *outbox) end(drop bool, linger time.Duration, last ...[]byte) {
 	o.state, o.linger = outboxEnding, linger
 	for _, data := range last {
 		if data != nil {
-			o.add(item{data: data})
+			o.addLocked(item{data: data})
 		}
 	}
 	if !o.running {
 		o.running = true
-		go o.run()
+		go o.startFlush()
 	}
 }
 
@@ -293,11 +293,11 @@ func (o *outbox) flush() {
 		}
 		queue := o.queue
 		o.queue, o.newest = nil, nil
-		o.flying.frames, o.flying.bytes = o.frames, o.bytes
+		o.inFlight.frames, o.inFlight.bytes = o.frames, o.bytes
 		o.mu.Unlock()
 		if err := o.write(queue); err != nil {
 			o.abandon()
-			o.done(err)
+			o.onError(err)
 			return
 		}
 	}
@@ -322,26 +322,26 @@ func (o *outbox) write(queue []item) error {
 	o.mu.Lock()
 	o.frames -= len(queue)
 	o.bytes -= bytes
-	o.flying.frames, o.flying.bytes = 0, 0
+	o.inFlight.frames, o.inFlight.bytes = 0, 0
 	var waiters []waiter
 	if o.frames <= o.options.MaxFrames/4 && o.bytes <= o.options.MaxBytes/4 {
 		waiters, o.waiters = o.waiters, nil
 	}
 	o.mu.Unlock()
 	if err == nil && len(deliveries) > 0 {
-		o.written(deliveries)
+		o.onWritten(deliveries)
 	}
 	for _, w := range waiters {
-		w.roomAgain()
+		w.spaceFreed()
 	}
 	clear(*batch)
 	*batch = (*batch)[:0]
-	if cap(*batch) <= mostPooled {
+	if cap(*batch) <= maxPooled {
 		batches.Put(batch)
 	}
 	clear(queue)
 	queue = queue[:0]
-	if cap(queue) <= mostPooled {
+	if cap(queue) <= maxPooled {
 		itemPool.Put(&queue)
 	}
 	return err

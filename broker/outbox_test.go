@@ -67,8 +67,8 @@ func (g *gate) text() string {
 
 func newTestOutbox(g *gate, o OutboxOptions) (*outbox, *atomic.Int64) {
 	tooSlow := new(atomic.Int64)
-	box := &outbox{transport: g, options: &o, clock: newClock(), dropped: new(atomic.Int64), done: func(error) {}, full: func() { tooSlow.Add(1) }}
-	box.run = box.flush
+	box := &outbox{transport: g, options: &o, clock: newClock(), dropped: new(atomic.Int64), onError: func(error) {}, onFull: func() { tooSlow.Add(1) }}
+	box.startFlush = box.flush
 	return box, tooSlow
 }
 
@@ -173,7 +173,7 @@ func subscribers(t testing.TB, b *Broker, n int) {
 		g := newGate(true)
 		s, err := b.Open(g)
 		require.NoError(t, err)
-		s.spoken.Store(uint32(frames.V12))
+		s.negotiated.Store(uint32(frames.V12))
 		s.state.Store(int32(stateConnected))
 		sub := testSubscription(t, "/topic/a")
 		sub.session, sub.id, sub.named = s, "sub-0", true
@@ -196,7 +196,7 @@ func TestFanoutAllocatesNothingPerSubscriber(t *testing.T) {
 		for range n {
 			s, err := b.Open(shut)
 			require.NoError(t, err)
-			s.spoken.Store(uint32(frames.V12))
+			s.negotiated.Store(uint32(frames.V12))
 			sub := testSubscription(t, "/topic/a")
 			sub.session, sub.id, sub.named = s, "sub-0", true
 			s.outbox.running = true // nobody writes: the queues only grow

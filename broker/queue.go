@@ -20,33 +20,33 @@ type queue struct {
 	durable   *driver.DurableSubscription // the queue is a durable subscription
 	app       bool                        // the queue is of requests to app servers
 	pattern   destination.Pattern
-	uses      int // under the lock of queues
+	refs      int // under the lock of queues
 
 	opening sync.Mutex // held while the readers are being opened
-	closeIt []func()
+	closers []func()
 
-	mu       sync.Mutex
-	sources  []*source
-	subs     []*subscription
-	turn     int // whose turn it is in subs
-	ready    []*delivery
-	capacity int // the sum of all prefetches, as of the last pull
-	returned int // credit given back since then
+	mu             sync.Mutex
+	sources        []*source
+	subs           []*subscription
+	turn           int // whose turn it is in subs
+	ready          []*delivery
+	capacity       int // the sum of all prefetches, as of the last pull
+	returnedCredit int // credit given back since then
 }
 
 // source is one of the stores that a queue draws from.
 type source struct {
-	reader driver.QueueReader
-	most   int // the largest pull under way
-	asked  int // pulled and not here yet, under the queue's lock
+	reader    driver.QueueReader
+	maxPull   int // the largest pull under way
+	requested int // pulled and not here yet, under the queue's lock
 }
 
 const (
 	// mostPulled bounds one pull; mostMemory what is pulled ahead from memory.
-	mostPulled = 2048
-	mostMemory = 32
+	maxPull       = 2048
+	maxMemoryPull = 32
 	// mostReady bounds what waits in a transient queue for its consumers.
-	mostReady = 10000
+	maxReady = 10000
 	// openTimeout bounds how long a SUBSCRIBE waits for the store.
 	openTimeout = 10 * time.Second
 )
@@ -59,17 +59,17 @@ type consumer struct {
 	transient bool
 	durable   *driver.DurableSubscription
 	app       bool
-	used      int  // messages held by the client, or on their way to it
+	inFlight  int  // messages held by the client, or on their way to it
 	blocked   bool // its outbox was full
-	gone      bool // takes no more: UNSUBSCRIBE, or its session is ending
+	closed    bool // takes no more: UNSUBSCRIBE, or its session is ending
 }
 
 // room is how many messages the consumer would take now.
-func (c *consumer) room() int {
-	if c.blocked || c.gone {
+func (c *consumer) creditLocked() int {
+	if c.blocked || c.closed {
 		return 0
 	}
-	return max(c.prefetch-c.used, 0)
+	return max(c.prefetch-c.inFlight, 0)
 }
 
 // join gives the queue one more consumer, and connects it to its store with the
@@ -82,15 +82,15 @@ func (q *queue) join(sub *subscription) error {
 	}
 	q.mu.Lock()
 	q.subs = append(q.subs, sub)
-	q.returned = q.capacity // count anew
-	q.dispatch()
+	q.returnedCredit = q.capacity // count anew
+	q.dispatchLocked()
 	q.pullAndUnlock()
 	return nil
 }
 
 // open connects the queue to its store, once. The caller holds opening.
 func (q *queue) open() error {
-	if q.closeIt != nil {
+	if q.closers != nil {
 		return nil
 	}
 	if q.app {
@@ -99,7 +99,7 @@ func (q *queue) open() error {
 	if q.transient {
 		stop, err := q.broker.store.OpenTransient(q.name, func(m *driver.Message) { q.offer(newDelivery(m, 1)) })
 		if err == nil {
-			q.closeIt = append(q.closeIt, stop)
+			q.closers = append(q.closers, stop)
 		}
 		return err
 	}
@@ -110,12 +110,12 @@ func (q *queue) open() error {
 	}
 	var sources []*source
 	for _, memory := range []bool{false, true} {
-		from := &source{most: mostPulled}
+		from := &source{maxPull: maxPull}
 		o := q.policy.options()
 		if memory {
-			from.most, o = mostMemory, driver.QueueOptions{Memory: true}
+			from.maxPull, o = maxMemoryPull, driver.QueueOptions{Memory: true}
 		}
-		reader, err := q.broker.store.OpenQueue(ctx, q.name, o, func(d driver.Delivery) { q.deliver(from, d) })
+		reader, err := q.broker.store.OpenQueue(ctx, q.name, o, func(d driver.Delivery) { q.received(from, d) })
 		if err != nil {
 			for _, one := range sources {
 				one.reader.Close()
@@ -125,17 +125,17 @@ func (q *queue) open() error {
 		from.reader = reader
 		sources = append(sources, from)
 	}
-	q.draw(sources...)
+	q.setSources(sources...)
 	return nil
 }
 
 // draw has the queue take its messages from sources until it is closed.
-func (q *queue) draw(sources ...*source) {
+func (q *queue) setSources(sources ...*source) {
 	q.mu.Lock()
 	q.sources = sources
 	q.mu.Unlock()
 	for _, one := range sources {
-		q.closeIt = append(q.closeIt, one.reader.Close)
+		q.closers = append(q.closers, one.reader.Close)
 	}
 }
 
@@ -145,38 +145,38 @@ func (q *queue) close() {
 	q.opening.Lock()
 	defer q.opening.Unlock()
 	q.mu.Lock()
-	active := q.active()
+	active := q.activeLocked()
 	q.mu.Unlock()
 	if active {
 		return
 	}
-	for _, one := range q.closeIt {
+	for _, one := range q.closers {
 		one()
 	}
-	q.closeIt = nil
+	q.closers = nil
 	q.mu.Lock()
 	left := q.ready
 	q.ready, q.sources = nil, nil
 	q.mu.Unlock()
 	for _, d := range left {
-		q.giveBack(d)
+		q.requeue(d)
 	}
 }
 
 // deliver takes a message that a source pulled.
-func (q *queue) deliver(from *source, lent driver.Delivery) {
-	d := &delivery{Delivery: lent, reader: from.reader, since: q.broker.clock.now()}
+func (q *queue) received(from *source, lent driver.Delivery) {
+	d := &delivery{Delivery: lent, reader: from.reader, extendedAt: q.broker.clock.now()}
 	q.mu.Lock()
-	if from.asked > 0 {
-		from.asked--
+	if from.requested > 0 {
+		from.requested--
 	}
-	if !q.active() {
+	if !q.activeLocked() {
 		q.mu.Unlock()
-		q.giveBack(d) // the last one left a moment ago
+		q.requeue(d) // the last one left a moment ago
 		return
 	}
 	q.ready = append(q.ready, d)
-	q.dispatch()
+	q.dispatchLocked()
 	q.pullAndUnlock()
 }
 
@@ -184,43 +184,43 @@ func (q *queue) deliver(from *source, lent driver.Delivery) {
 func (q *queue) offer(d *delivery) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.ready) >= mostReady {
+	if len(q.ready) >= maxReady {
 		return false
 	}
 	q.ready = append(q.ready, d)
-	q.dispatch()
+	q.dispatchLocked()
 	return true
 }
 
 // dispatch hands what is ready to whose turn it is. The caller holds the lock.
-func (q *queue) dispatch() {
+func (q *queue) dispatchLocked() {
 	taken := 0
 	for taken < len(q.ready) {
-		sub := q.next()
+		sub := q.nextLocked()
 		if sub == nil {
 			break
 		}
 		d := q.ready[taken]
 		if d.expired() {
-			q.drop(d)
+			q.dropExpired(d)
 			taken++
 			continue
 		}
-		if q.worn(d) {
-			go q.bury(d)
+		if q.overDelivered(d) {
+			go q.deadLetter(d)
 			taken++
 			continue
 		}
 		switch c := sub.consumer; sub.session.pushDelivery(sub, d) {
 		case pushed:
-			c.used++
+			c.inFlight++
 			taken++
-		case pushHeld:
+		case pushSkipped:
 			taken++
 		case pushFull:
 			c.blocked = true
 		case pushClosed:
-			c.gone = true
+			c.closed = true
 		}
 	}
 	clear(q.ready[:taken])
@@ -230,13 +230,13 @@ func (q *queue) dispatch() {
 }
 
 // next returns the consumer whose turn it is, or nil when all have enough.
-func (q *queue) next() *subscription {
+func (q *queue) nextLocked() *subscription {
 	for range q.subs {
 		q.turn++
 		if q.turn >= len(q.subs) {
 			q.turn = 0
 		}
-		if sub := q.subs[q.turn]; sub.consumer.room() > 0 {
+		if sub := q.subs[q.turn]; sub.consumer.creditLocked() > 0 {
 			return sub
 		}
 	}
@@ -248,20 +248,20 @@ func (q *queue) next() *subscription {
 func (q *queue) pullAndUnlock() {
 	var pulls [2]int
 	room := 0
-	if q.mayPull() {
-		q.capacity, q.returned = 0, 0
+	if q.mayPullLocked() {
+		q.capacity, q.returnedCredit = 0, 0
 		for _, sub := range q.subs {
-			room += sub.consumer.room()
-			if !sub.consumer.gone {
+			room += sub.consumer.creditLocked()
+			if !sub.consumer.closed {
 				q.capacity += sub.consumer.prefetch
 			}
 		}
 		room -= len(q.ready)
 	}
 	for i, one := range q.sources {
-		n := min(room, one.most) - one.asked
-		if n > 0 && (one.asked == 0 || n >= min(q.capacity, one.most)/4) {
-			one.asked += n
+		n := min(room, one.maxPull) - one.requested
+		if n > 0 && (one.requested == 0 || n >= min(q.capacity, one.maxPull)/4) {
+			one.requested += n
 			pulls[i] = n
 		}
 	}
@@ -276,37 +276,37 @@ func (q *queue) pullAndUnlock() {
 
 // mayPull reports whether it is worth counting the room of all consumers: a
 // source is idle, or a good part of the credit came back since it was last done.
-func (q *queue) mayPull() bool {
+func (q *queue) mayPullLocked() bool {
 	for _, one := range q.sources {
-		if one.asked == 0 {
+		if one.requested == 0 {
 			return true
 		}
 	}
-	return q.returned*4 >= q.capacity
+	return q.returnedCredit*4 >= q.capacity
 }
 
 // settled notes that a client holds n messages less.
-func (q *queue) settled(c *consumer, n int) {
+func (q *queue) returnCredit(c *consumer, n int) {
 	q.mu.Lock()
-	c.used -= n
-	q.returned += n
-	q.dispatch()
+	c.inFlight -= n
+	q.returnedCredit += n
+	q.dispatchLocked()
 	q.pullAndUnlock()
 }
 
 // roomAgain notes that the consumer's outbox has room again.
-func (c *consumer) roomAgain() {
+func (c *consumer) spaceFreed() {
 	q := c.queue
 	q.mu.Lock()
 	c.blocked = false
-	q.dispatch()
+	q.dispatchLocked()
 	q.pullAndUnlock()
 }
 
 // active reports whether somebody takes messages. The caller holds the lock.
-func (q *queue) active() bool {
+func (q *queue) activeLocked() bool {
 	for _, sub := range q.subs {
-		if !sub.consumer.gone {
+		if !sub.consumer.closed {
 			return true
 		}
 	}
@@ -323,8 +323,8 @@ func (q *queue) consumers() int {
 // retire has the consumer get no more. It keeps what it holds.
 func (q *queue) retire(c *consumer) {
 	q.mu.Lock()
-	c.gone = true
-	active := q.active()
+	c.closed = true
+	active := q.activeLocked()
 	q.mu.Unlock()
 	if !active {
 		q.close()
@@ -341,32 +341,32 @@ func (q *queue) remove(sub *subscription, held []*delivery) {
 			break
 		}
 	}
-	active := q.active()
+	active := q.activeLocked()
 	q.mu.Unlock()
 	if !active {
 		q.close()
 	}
 	for _, d := range held {
-		q.giveBack(d)
+		q.requeue(d)
 	}
 	q.mu.Lock()
-	q.dispatch()
+	q.dispatchLocked()
 	q.pullAndUnlock()
 	q.broker.queues.release(q)
 }
 
 // giveBack returns one message to the queue, or moves it to the dead letters
 // when it was delivered too often.
-func (q *queue) giveBack(d *delivery) {
+func (q *queue) requeue(d *delivery) {
 	switch {
 	case q.app:
-		q.again(d)
-	case q.spent(d):
-		q.bury(d)
+		q.requeueRequest(d)
+	case q.exhausted(d):
+		q.deadLetter(d)
 	case d.reader != nil:
 		d.reader.Requeue(d.Delivery)
 	default:
-		q.putBack(newDelivery(d.Message, d.Count+1))
+		q.requeueTransient(newDelivery(d.Message, d.Count+1))
 	}
 }
 
@@ -377,8 +377,8 @@ func (q *queue) extend(now, since int64) {
 	subs := append([]*subscription(nil), q.subs...)
 	var waiting []*delivery
 	for _, d := range q.ready {
-		if d.reader != nil && now-d.since >= since {
-			d.since = now
+		if d.reader != nil && now-d.extendedAt >= since {
+			d.extendedAt = now
 			waiting = append(waiting, d)
 		}
 	}
@@ -387,7 +387,7 @@ func (q *queue) extend(now, since int64) {
 		d.reader.Extend(d.Delivery)
 	}
 	for _, sub := range subs {
-		for _, d := range sub.session.heldLonger(sub, now, since) {
+		for _, d := range sub.session.dueForExtension(sub, now, since) {
 			d.reader.Extend(d.Delivery)
 		}
 	}

@@ -1,9 +1,10 @@
 package broker
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
-	"time"
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
@@ -11,189 +12,169 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// origin is on whose behalf something is sent. Over HTTP there is no session.
-type origin struct {
-	principal *auth.Principal
-	session   string
+// Publication is a message for [Broker.Send]. Its headers are those of a SEND.
+type Publication struct {
+	Destination string
+	Headers     frames.Headers
+	Body        []byte
 }
 
-func (s *Session) origin() origin { return origin{s.principal, s.id} }
+// SendError says which message of several has a fault, for which none was sent.
+type SendError struct {
+	Index int // in the order in which they were given, from 0
+	Err   *Error
+}
 
-// send handles a SEND: checks first, then at once or at COMMIT.
-func (s *Session) send(f *frames.Frame) error {
-	b := s.broker
-	if !s.rate.allow(b.clock.now(), b.limits.MessageRate) {
-		return errorf(CodeMessageRate, "more than %d messages a second", b.limits.MessageRate)
+func (e *SendError) Error() string { return fmt.Sprintf("message %d: %v", e.Index, e.Err) }
+
+func (e *SendError) Unwrap() error { return e.Err }
+
+// Send sends messages for a principal that has no session, as a transaction would:
+// all are checked, by the interceptors and the limits of transactions too, then those
+// that are stored are stored together, and then all others are sent in their order.
+// It returns when they are stored and app servers have taken requests.
+//
+// A [*SendError] or an [*Error] says that nothing was sent, but for an Error with
+// [CodeUnavailable] or [CodeNotStored], after which that is not known; a dedup-id makes
+// trying again safe for what is stored. The slice has the [*Error] of each request to
+// /app that no app server took, by index, and is nil where there is none.
+//
+// The principal is taken at its word: an embedding program makes one with what it may
+// do. It is safe for concurrent use.
+func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication) ([]error, error) {
+	steps, err := b.newOperations(origin{principal: p}, all)
+	if err != nil {
+		return nil, err
 	}
-	if err := b.usage.send(s.usage, len(f.Body)); err != nil {
-		return err
+	if b.draining.Load() {
+		return nil, errorf(CodeShutdown, "the server is shutting down; send it to another node")
 	}
-	dest := f.Get(frames.Destination)
-	if dest == destination.TokenDestination {
-		token := f.Body
-		return s.do(f, step{now: func() error { return s.refresh(token) }})
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := b.executeStores(ctx, steps); err != nil {
+		return nil, protocolError(err)
 	}
-	kind, dest, err := b.admitSend(s.origin(), dest, f)
+	outcomes := make([]chan error, len(steps))
+	for i, one := range steps {
+		if one.store != nil || (one.run == nil && one.runAsync == nil) {
+			continue // stored, or dropped by an interceptor
+		}
+		outcome := make(chan error, 1)
+		outcomes[i] = outcome
+		if one.run != nil {
+			outcome <- one.run()
+		} else {
+			one.runAsync(func(err error) { outcome <- err })
+		}
+	}
+	return b.awaitAll(ctx, outcomes), nil
+}
+
+// prepareAll checks messages. A step of nothing is one that an interceptor dropped.
+func (b *Broker) newOperations(from origin, all []Publication) ([]operation, error) {
+	if most := b.limits.MaxTransactionFrames; len(all) > most {
+		return nil, errorf(CodeTransactionSize, "%d messages are too many: the limit is %d", len(all), most)
+	}
+	size, steps := 0, make([]operation, len(all))
+	for i := range all {
+		if size += len(all[i].Body); size > b.limits.MaxTransactionBytes {
+			return nil, errorf(CodeTransactionSize, "the bodies are too large: the limit is %d octets together", b.limits.MaxTransactionBytes)
+		}
+		var err error
+		if steps[i], err = b.newPublicationOperation(from, &all[i]); err != nil {
+			return nil, &SendError{Index: i, Err: protocolError(err)}
+		}
+	}
+	return steps, nil
+}
+
+func (b *Broker) newPublicationOperation(from origin, o *Publication) (operation, error) {
+	f := &frames.Frame{Command: frames.SEND, Headers: o.Headers, Body: o.Body}
+	if err := b.checkPublication(f); err != nil {
+		return operation{}, err
+	}
+	of, dest, err := b.authorizeSend(from, o.Destination, f)
 	var told *rejection
-	if errors.As(err, &told) {
-		b.tellRejected(s.origin(), f, told.why)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if kind == 0 {
+	switch {
+	case errors.As(err, &told):
 		b.counters.rejected.Add(1)
-		return nil
+		return operation{}, errorf(CodeRejected, "%s", told.why)
+	case err != nil:
+		return operation{}, err
+	case of == 0:
+		b.counters.rejected.Add(1)
+		return operation{}, nil
 	}
-	if err := s.replyTo(f); err != nil {
-		return err
+	if reply, ok := f.Headers.Lookup(HeaderReplyTo); ok && (of == destination.App || strings.HasPrefix(reply, destination.TempQueuePrefix)) {
+		return operation{}, errorf(CodeBadHeader, "reply-to %q: an answer needs a session to come to, and there is none", reply)
 	}
-	todo, err := b.prepare(s.origin(), kind, dest, f)
-	if err != nil {
-		return err
+	todo, err := b.newOperation(from, of, dest, f)
+	if err == nil {
+		b.counters.received.Add(1)
 	}
-	b.counters.received.Add(1)
-	return s.do(f, todo)
+	return todo, err
 }
 
-// step is a frame that was checked, and is carried out now or at COMMIT.
-type step struct {
-	// now carries it out.
-	now func() error
-	// later is in place of now where the outcome comes later: done is called with it
-	// once, maybe before later returns.
-	later func(done func(error))
-	// store is set where later would write to a queue: a transaction writes all of
-	// its queue messages together instead.
-	store *driver.StoreRequest
-	size  int // of the body, in octets
-}
-
-// do carries out a frame's step, or keeps it for the COMMIT.
-func (s *Session) do(f *frames.Frame, todo step) error {
-	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
-		return s.inTransaction(name, todo)
-	}
-	return s.run(todo, f.Get(frames.Receipt))
-}
-
-// run carries out a step. It returns errLater where the receipt is sent later.
-func (s *Session) run(todo step, receipt string) error {
-	if todo.now != nil {
-		return todo.now()
-	}
-	a := s.line.expect(receipt, todo.size)
-	todo.later(a.resolve)
-	return errLater
-}
-
-// admitSend checks where a SEND goes to, and asks the interceptors, who may change
-// that. The kind is 0 where they dropped it.
-func (b *Broker) admitSend(from origin, dest string, f *frames.Frame) (destination.Kind, string, error) {
-	dest = destination.Canonical(dest)
-	of, err := b.sendable(dest)
-	if err != nil {
-		return 0, "", err
-	}
-	admitted, passed, err := b.admit(b.gates.send, from, dest, f)
+// checkOutgoing holds what did not come as a frame to the limits of frames.
+func (b *Broker) checkPublication(f *frames.Frame) error {
+	l := &b.limits.Frame
 	switch {
-	case err != nil || !passed:
-		return 0, "", err
-	case admitted != dest:
-		admitted = destination.Canonical(admitted)
-		if of, err = b.sendable(admitted); err != nil {
-			return 0, "", err
+	case len(f.Body) > l.MaxBody:
+		return errorf(frames.CodeBodySize, "the body is larger than the limit of %d octets", l.MaxBody)
+	case len(f.Headers) > l.MaxHeaders:
+		return errorf(frames.CodeHeaderCount, "too many headers: a message may have %d", l.MaxHeaders)
+	}
+	for _, h := range f.Headers {
+		if h.Name == "" {
+			return errorf(frames.CodeHeader, "a header has an empty name")
+		}
+		if len(h.Name)+len(h.Value)+1 > l.MaxHeaderLine {
+			return errorf(frames.CodeHeaderLine, "the header %.40q is longer than the limit of %d octets", h.Name, l.MaxHeaderLine)
 		}
 	}
-	if of == destination.App {
-		err = checkReplyTo(f)
-	}
-	return of, admitted, err
+	return nil
 }
 
-// sendable returns the kind of a destination that clients can send to.
-func (b *Broker) sendable(dest string) (destination.Kind, error) {
-	of, bad := b.classify(dest)
-	switch {
-	case bad != nil:
-		return 0, bad
-	case of == destination.TempQueue || of == destination.Token:
-		return 0, badDestination(dest, "clients cannot send to it")
-	case destination.HasWildcard(dest):
-		return 0, badDestination(dest, "a SEND needs a name without wildcards")
-	case destination.IsReserved(dest):
-		return 0, badDestination(dest, "names that begin with $ are the broker's own")
-	}
-	return of, nil
-}
-
-// tellRejected tells a sender that an interceptor took its message for wrong.
-func (b *Broker) tellRejected(from origin, f *frames.Frame, why string) {
-	b.counters.rejected.Add(1)
-	id, _ := f.Headers.Lookup(HeaderCorrelationID)
-	b.tellFailure(from, f.Get(frames.Destination), id, CodeRejected, why)
-}
-
-// prepare checks a SEND that was admitted, and returns what carries it out.
-func (b *Broker) prepare(from origin, of destination.Kind, dest string, f *frames.Frame) (step, error) {
-	switch of {
-	case destination.User:
-		user, own, ok := destination.SplitUser(dest)
-		if !ok {
-			return step{}, badDestination(dest, "a SEND to a user needs /user/<user>/<name>")
+// storeSteps stores what is to be stored, and waits for that.
+func (b *Broker) executeStores(ctx context.Context, steps []operation) error {
+	var stores []driver.StoreRequest
+	var only operation
+	for _, one := range steps {
+		if one.store != nil {
+			stores, only = append(stores, *one.store), one
 		}
-		m := b.message(from, f, own, destination.UserKey(destination.UnescapeSegment(user), own))
-		m.ToSession = strings.Clone(f.Get(frames.Session))
-		return b.publication(f, m)
-	case destination.Queue:
-		return b.enqueue(f, b.message(from, f, dest, dest))
-	case destination.App:
-		m := b.message(from, f, dest, dest)
-		return step{size: len(m.Body), later: func(done func(error)) { b.route(m, done) }}, nil
 	}
-	return b.publication(f, b.message(from, f, dest, dest))
-}
-
-// publication returns what carries out a SEND to subscribers: at once, or by way
-// of a history, which brings it back.
-func (b *Broker) publication(f *frames.Frame, m *driver.Message) (step, error) {
-	if h := b.histories.of(m.Key); h != nil {
-		return b.storing(f, m, driver.StoreOptions{History: h.Name}, 0, &b.counters.kept)
+	if len(stores) != 1 {
+		return b.storeAll(stores)
 	}
-	return step{size: len(m.Body), now: func() error { return b.publish(m) }}, nil
-}
-
-// message makes the one immutable Message of a SEND.
-func (b *Broker) message(from origin, f *frames.Frame, destination, key string) *driver.Message {
-	noEcho, _ := f.Headers.Lookup(HeaderNoEcho)
-	return &driver.Message{
-		ID: b.nextID(), Destination: destination, Key: key,
-		User: from.principal.Name, Session: from.session, NoEcho: strings.EqualFold(noEcho, "true"),
-		Timestamp: time.Now().UnixMilli(), Headers: passThrough(f.Headers), Body: f.Body,
+	stored := make(chan error, 1)
+	only.runAsync(func(err error) { stored <- err })
+	select {
+	case err := <-stored:
+		return err
+	case <-ctx.Done():
+		return storeError("destination \""+stores[0].Message.Key+"\"", fmt.Errorf("%w: %w", driver.ErrUnavailable, ctx.Err()))
 	}
 }
 
-// rateLimit is a token bucket that holds as much as a second gives.
-type rateLimit struct {
-	tokens float64
-	last   int64
-}
-
-func (r *rateLimit) allow(now int64, perSecond int) bool {
-	if perSecond <= 0 {
-		return true
+// outcomes waits for what becomes of requests.
+func (b *Broker) awaitAll(ctx context.Context, all []chan error) (failed []error) {
+	for i, outcome := range all {
+		if outcome == nil {
+			continue
+		}
+		var err error
+		select {
+		case err = <-outcome:
+		case <-ctx.Done():
+			err = &Error{Code: CodeUnavailable, Message: "it is not known whether an app server has the request", Cause: ctx.Err()}
+		}
+		if err != nil {
+			if failed == nil {
+				failed = make([]error, len(all))
+			}
+			failed[i] = protocolError(err)
+		}
 	}
-	most := float64(perSecond)
-	if r.last == 0 {
-		r.tokens = most
-	} else {
-		r.tokens = min(most, r.tokens+float64(now-r.last)*most/1e9)
-	}
-	r.last = now
-	if r.tokens < 1 {
-		return false
-	}
-	r.tokens--
-	return true
+	return failed
 }

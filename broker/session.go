@@ -24,29 +24,29 @@ const (
 )
 
 // lingering is how long a client may take to read the last frames.
-const lingering = 3 * time.Second
+const lingerTimeout = 3 * time.Second
 
 // Session is one STOMP session over one connection. Receive and Detach are
 // called by the goroutine that reads the connection; all else is internal.
 type Session struct {
-	broker    *Broker
-	transport Transport
-	framing   Framing
-	outbox    outbox
-	decoder   frames.Decoder
-	id        string
-	number    uint64
-	place     int           // in its registry shard, under the shard's lock
-	spoken    atomic.Uint32 // the negotiated frames.Version
-	detached  atomic.Bool
-	state     atomic.Int32
+	broker     *Broker
+	transport  Transport
+	framing    Framing
+	outbox     outbox
+	decoder    frames.Decoder
+	id         string
+	number     uint64
+	index      int           // in its registry shard, under the shard's lock
+	negotiated atomic.Uint32 // the negotiated frames.Version
+	detached   atomic.Bool
+	state      atomic.Int32
 
-	opened      int64 // clock time
+	openedAt    int64 // clock time
 	lastRead    atomic.Int64
 	beatSend    atomic.Int64 // agreed intervals in nanoseconds
 	beatReceive atomic.Int64
-	expires     atomic.Int64 // milliseconds since 1970; 0 is never
-	until       atomic.Int64 // clock time at which a stream ends; 0 is never
+	expiresAt   atomic.Int64 // milliseconds since 1970; 0 is never
+	endsAt      atomic.Int64 // clock time at which a stream ends; 0 is never
 	stream      bool         // its framing carries events
 	pinged      int64        // of the sweeper alone
 
@@ -58,9 +58,9 @@ type Session struct {
 	transactions map[string]*transaction
 	rate         rateLimit
 
-	retired map[string]*subscription // unsubscribed, with messages to acknowledge
-	line    line
-	failed  bool // an ERROR is to come; what arrives is ignored
+	retired  map[string]*subscription // unsubscribed, with messages to acknowledge
+	receipts receiptQueue
+	failed   bool // an ERROR is to come; what arrives is ignored
 
 	mu sync.Mutex // the unacked of all subs; and subs, where others than the reader read it
 }
@@ -83,19 +83,19 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 		b.counters.countError(err.Code)
 		return nil, err
 	}
-	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), opened: b.clock.now(), address: address}
+	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), openedAt: b.clock.now(), address: address}
 	s.id = b.node + "-" + strconv.FormatUint(s.number, 36)
 	_, s.stream = s.framing.(EventFraming)
 	s.decoder.Init(&b.limits.Frame)
-	s.lastRead.Store(s.opened)
-	s.line.session = s
+	s.lastRead.Store(s.openedAt)
+	s.receipts.session = s
 	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &b.outbox, b.clock
 	s.outbox.dropped = &b.counters.dropped
-	s.outbox.run = s.outbox.flush
-	s.outbox.full = s.tooSlow
-	s.outbox.done = s.writeFailed
-	s.outbox.written = s.written
-	s.outbox.lastWrite.Store(s.opened)
+	s.outbox.startFlush = s.outbox.flush
+	s.outbox.onFull = s.tooSlow
+	s.outbox.onError = s.writeFailed
+	s.outbox.onWritten = s.written
+	s.outbox.lastWrite.Store(s.openedAt)
 	b.registry.add(s)
 	return s, nil
 }
@@ -104,7 +104,7 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 func (s *Session) ID() string { return s.id }
 
 // version is what was negotiated, or 0 before CONNECT.
-func (s *Session) version() frames.Version { return frames.Version(s.spoken.Load()) }
+func (s *Session) version() frames.Version { return frames.Version(s.negotiated.Load()) }
 
 // Touch notes that the peer is alive, for octets that are not STOMP's, such as
 // answers to a ping. It is safe for concurrent use.
@@ -192,7 +192,7 @@ func (s *Session) disconnect(f *frames.Frame) {
 	if id, ok := f.Headers.Lookup(frames.Receipt); ok {
 		receipt = s.encode(frames.New(frames.RECEIPT, frames.ReceiptID, id))
 	}
-	s.line.whenDone(func() { s.finish(false, receipt, s.framing.Close(CloseNormal, "")) })
+	s.receipts.afterPending(func() { s.finish(false, receipt, s.framing.Close(CloseNormal, "")) })
 }
 
 // pushFrame queues one of the broker's own frames.
@@ -218,7 +218,7 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	}
 	s.failed = true
 	// The RECEIPTs of what was accepted before come first.
-	s.line.whenDone(func() { s.endWith(&e, code) })
+	s.receipts.afterPending(func() { s.endWith(&e, code) })
 }
 
 // endWith ends the session with an ERROR frame, a log line and a count.
@@ -259,7 +259,7 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 	if e != nil {
 		s.report(e) // before the peer can know
 	}
-	s.outbox.end(e != nil && e.Code == CodeSlowConsumer, lingering, frame, s.framing.Close(code, reason))
+	s.outbox.end(e != nil && e.Code == CodeSlowConsumer, lingerTimeout, frame, s.framing.Close(code, reason))
 }
 
 // report counts and logs why a session ends.
@@ -275,7 +275,7 @@ func (s *Session) report(e *Error) {
 // finish ends the session with last frames, unless it was ended before.
 func (s *Session) finish(drop bool, last ...[]byte) {
 	if state(s.state.Swap(int32(stateEnding))) != stateEnding {
-		s.outbox.end(drop, lingering, last...)
+		s.outbox.end(drop, lingerTimeout, last...)
 	}
 }
 

@@ -34,12 +34,12 @@ func (eventStream) Ping() []byte { return nil }
 
 func (eventStream) Close(broker.CloseCode, string) []byte { return nil }
 
-func (eventStream) Mark(dst []byte, id string) []byte {
+func (eventStream) EventID(dst []byte, id string) []byte {
 	dst = append(append(dst, "id: "...), id...)
 	return append(dst, "\n\n"...)
 }
 
-func (eventStream) Told(dst []byte, event string, data []byte) []byte {
+func (eventStream) Notice(dst []byte, event string, data []byte) []byte {
 	dst = append(append(dst, "event: "...), event...)
 	dst = appendData(append(dst, '\n'), data)
 	return append(dst, '\n')

@@ -18,7 +18,7 @@ type registryShard struct {
 func (r *registry) add(s *Session) {
 	shard := &r.shards[s.number%registryShards]
 	shard.mu.Lock()
-	s.place = len(shard.sessions)
+	s.index = len(shard.sessions)
 	shard.sessions = append(shard.sessions, s)
 	shard.mu.Unlock()
 }
@@ -28,11 +28,11 @@ func (r *registry) remove(s *Session) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	last := len(shard.sessions) - 1
-	if s.place > last || shard.sessions[s.place] != s {
+	if s.index > last || shard.sessions[s.index] != s {
 		return
 	}
-	shard.sessions[s.place] = shard.sessions[last]
-	shard.sessions[s.place].place = s.place
+	shard.sessions[s.index] = shard.sessions[last]
+	shard.sessions[s.index].index = s.index
 	shard.sessions[last] = nil
 	shard.sessions = shard.sessions[:last]
 }

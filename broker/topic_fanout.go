@@ -11,13 +11,13 @@ import (
 // subscription id, framing and version, and shares the octets: subscribers cost
 // no allocation.
 type fanout struct {
-	message *driver.Message
-	text    bool
-	rest    [3][]byte // by version, what all encodings end in
-	scratch []byte
-	made    []encoded
-	byKey   map[encoding][]byte // beyond a few, instead of made
-	count   int
+	message   *driver.Message
+	text      bool
+	tails     [3][]byte // by version, what all encodings end in
+	scratch   []byte
+	encodings []encoded
+	byKey     map[encoding][]byte // beyond a few, instead of made
+	count     int
 }
 
 type encoded struct {
@@ -38,17 +38,17 @@ func newFanout(m *driver.Message) *fanout {
 
 func (f *fanout) release() {
 	f.message = nil
-	for i := range f.rest {
-		f.rest[i] = f.rest[i][:0]
-		if cap(f.rest[i]) > 64<<10 {
-			f.rest[i] = nil
+	for i := range f.tails {
+		f.tails[i] = f.tails[i][:0]
+		if cap(f.tails[i]) > 64<<10 {
+			f.tails[i] = nil
 		}
 	}
 	if cap(f.scratch) > 64<<10 {
 		f.scratch = nil
 	}
-	clear(f.made)
-	f.made, f.byKey = f.made[:0], nil
+	clear(f.encodings)
+	f.encodings, f.byKey = f.encodings[:0], nil
 	fanouts.Put(f)
 }
 
@@ -60,10 +60,10 @@ func (f *fanout) group(g *group) {
 			continue
 		}
 		if s.ack != ackAuto {
-			s.session.remember(s, m.ID)
+			s.session.trackUnacked(s, m.ID)
 		}
-		if s.temp {
-			s.session.broker.requests.answered(m)
+		if s.isReply {
+			s.session.broker.pendingRequests.answered(m)
 		}
 		if s.session.outbox.pushMessage(f.encode(s), s, m) {
 			f.count++
@@ -76,21 +76,21 @@ func (f *fanout) encode(s *subscription) []byte {
 	version := s.session.version()
 	key := encoding{framing: s.session.framing, id: s.id, version: version, named: s.named, ack: s.ack != ackAuto && version == frames.V12}
 	if s.session.stream {
-		key = encoding{framing: s.session.framing, unmarked: s.session.outbox.marks != nil}
+		key = encoding{framing: s.session.framing, withoutEventID: s.session.outbox.eventIDs != nil}
 	}
 	if f.byKey != nil {
 		if data, ok := f.byKey[key]; ok {
 			return data
 		}
 	}
-	for i := range f.made {
-		if f.made[i].key == key {
-			return f.made[i].data
+	for i := range f.encodings {
+		if f.encodings[i].key == key {
+			return f.encodings[i].data
 		}
 	}
 	data := f.make(key)
-	if len(f.made) < fewEncodings {
-		f.made = append(f.made, encoded{key, data})
+	if len(f.encodings) < fewEncodings {
+		f.encodings = append(f.encodings, encoded{key, data})
 		return data
 	}
 	if f.byKey == nil {
@@ -102,10 +102,10 @@ func (f *fanout) encode(s *subscription) []byte {
 
 func (f *fanout) make(key encoding) []byte {
 	if framing, ok := key.framing.(EventFraming); ok {
-		return f.event(framing, !key.unmarked)
+		return f.event(framing, !key.withoutEventID)
 	}
 	v := key.version
-	rest := &f.rest[v-frames.V10]
+	rest := &f.tails[v-frames.V10]
 	if len(*rest) == 0 {
 		*rest = appendRest(*rest, f.message, v)
 	}

@@ -245,12 +245,12 @@ func firstNames(counts map[string]int, limit int) []string {
 func (s *Session) info() SessionInfo {
 	i := SessionInfo{
 		ID: s.id, Node: s.broker.name, Remote: s.transport.RemoteAddr(), Version: s.version().String(),
-		Connected: s.broker.clock.at(s.opened), Subscriptions: []SubscriptionInfo{},
+		Connected: s.broker.clock.at(s.openedAt), Subscriptions: []SubscriptionInfo{},
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, sub := range s.subs {
-		i.Subscriptions = append(i.Subscriptions, SubscriptionInfo{ID: sub.id, Destination: sub.shown, Ack: sub.ack.String()})
+		i.Subscriptions = append(i.Subscriptions, SubscriptionInfo{ID: sub.id, Destination: sub.destination, Ack: sub.ack.String()})
 	}
 	slices.SortFunc(i.Subscriptions, func(a, b SubscriptionInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return i

@@ -22,7 +22,7 @@ const (
 
 	presenceSubject = "presence"
 	// mostPresent is how many users the list has that a new subscriber gets.
-	mostPresent = 1000
+	maxPresent = 1000
 )
 
 // presence knows who is subscribed to the destinations that a policy asks it for,
@@ -33,11 +33,11 @@ type presence struct {
 	broker   *Broker
 	patterns []destination.Pattern
 
-	mu    sync.Mutex
-	own   map[string]map[string]int // sessions of this node, by destination and user
-	told  uint64                    // how many changes of this node were told
-	nodes map[string]*nodePresence  // what other nodes told
-	here  map[string]map[string]int // on how many nodes, by destination and user
+	mu      sync.Mutex
+	local   map[string]map[string]int // sessions of this node, by destination and user
+	sentSeq uint64                    // how many changes of this node were told
+	nodes   map[string]*nodePresence  // what other nodes told
+	global  map[string]map[string]int // on how many nodes, by destination and user
 }
 
 // PresenceEvent is the body of a message on a presence topic, whose event header
@@ -55,8 +55,8 @@ type PresenceEvent struct {
 
 func newPresence(b *Broker, patterns []destination.Pattern) *presence {
 	return &presence{
-		broker: b, patterns: patterns, own: make(map[string]map[string]int),
-		nodes: make(map[string]*nodePresence), here: make(map[string]map[string]int),
+		broker: b, patterns: patterns, local: make(map[string]map[string]int),
+		nodes: make(map[string]*nodePresence), global: make(map[string]map[string]int),
 	}
 }
 
@@ -72,7 +72,7 @@ func (p *presence) watches(destination string) bool {
 
 // subject returns the destinations whose presence a topic tells. Who may read
 // them may see who else does.
-func (p *presence) subject(topic string) (destination.Pattern, error) {
+func (p *presence) parseTopic(topic string) (destination.Pattern, error) {
 	rest, ok := strings.CutPrefix(topic, presencePrefix)
 	if !ok || rest == "" {
 		return destination.Pattern{}, badDestination(topic, "there is no such topic of the broker's")
@@ -91,10 +91,10 @@ func (p *presence) subject(topic string) (destination.Pattern, error) {
 
 // watched returns the destination of a subscription whose presence is told.
 func (p *presence) watched(sub *subscription) (string, bool) {
-	if len(p.patterns) == 0 || sub.consumer != nil || sub.pattern.String() != sub.shown || destination.HasWildcard(sub.shown) {
+	if len(p.patterns) == 0 || sub.consumer != nil || sub.pattern.String() != sub.destination || destination.HasWildcard(sub.destination) {
 		return "", false
 	}
-	return sub.shown, p.watches(sub.shown) && !destination.IsReserved(sub.shown)
+	return sub.destination, p.watches(sub.destination) && !destination.IsReserved(sub.destination)
 }
 
 // joined notes a subscription of this node.
@@ -114,27 +114,27 @@ func (p *presence) left(sub *subscription) {
 func (p *presence) count(destination, user string, by int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	users := p.own[destination]
+	users := p.local[destination]
 	if users == nil {
 		users = make(map[string]int)
-		p.own[destination] = users
+		p.local[destination] = users
 	}
 	before := users[user]
 	if users[user] += by; users[user] <= 0 {
 		delete(users, user)
 	}
 	if len(users) == 0 {
-		delete(p.own, destination)
+		delete(p.local, destination)
 	}
 	if (before > 0) == (before+by > 0) {
 		return
 	}
-	p.change(destination, user, before == 0)
+	p.changeLocked(destination, user, before == 0)
 	if p.broker.cluster == nil {
 		return
 	}
-	p.told++
-	body, err := json.Marshal(presenceChange{p.told, before == 0, destination, user})
+	p.sentSeq++
+	body, err := json.Marshal(presenceChange{p.sentSeq, before == 0, destination, user})
 	if err == nil {
 		_ = p.broker.cluster.Broadcast(presenceSubject, body) // the next one shows that it is missing
 	}
@@ -142,11 +142,11 @@ func (p *presence) count(destination, user string, by int) {
 
 // change notes that a user is at a destination on one node more or less, and
 // tells subscribers where that makes a difference. The caller holds the lock.
-func (p *presence) change(destination, user string, join bool) {
-	users := p.here[destination]
+func (p *presence) changeLocked(destination, user string, join bool) {
+	users := p.global[destination]
 	if users == nil {
 		users = make(map[string]int)
-		p.here[destination] = users
+		p.global[destination] = users
 	}
 	event := PresenceEvent{Type: "leave", Destination: destination, User: user}
 	before := users[user]
@@ -158,16 +158,16 @@ func (p *presence) change(destination, user string, join bool) {
 	}
 	event.Count = len(users)
 	if len(users) == 0 {
-		delete(p.here, destination)
+		delete(p.global, destination)
 	}
 	if (before > 0) != (users[user] > 0) {
-		p.broker.tellPresence(event)
+		p.broker.deliverPresence(event)
 	}
 }
 
 // tellPresence delivers an event to the subscribers of this node. The others have
 // theirs from their own nodes.
-func (b *Broker) tellPresence(e PresenceEvent) {
+func (b *Broker) deliverPresence(e PresenceEvent) {
 	m := b.presenceMessage(e)
 	f := newFanout(m)
 	b.router.find(m.Key, f.group)
@@ -188,25 +188,25 @@ func (b *Broker) presenceMessage(e PresenceEvent) *driver.Message {
 
 // greet gives a new subscriber of a presence topic the list of who is there.
 // What changes from then on follows it.
-func (p *presence) greet(sub *subscription) {
-	rest, ok := strings.CutPrefix(sub.shown, presencePrefix)
-	if !ok || destination.HasWildcard(sub.shown) {
+func (p *presence) sendSnapshot(sub *subscription) {
+	rest, ok := strings.CutPrefix(sub.destination, presencePrefix)
+	if !ok || destination.HasWildcard(sub.destination) {
 		return
 	}
 	e := PresenceEvent{Type: "present", Destination: destination.TopicPrefix + rest, Users: []string{}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	users := p.here[e.Destination]
+	users := p.global[e.Destination]
 	e.Count = len(users)
 	for name := range users {
-		if e.Users = append(e.Users, name); len(e.Users) == mostPresent {
+		if e.Users = append(e.Users, name); len(e.Users) == maxPresent {
 			break
 		}
 	}
 	slices.Sort(e.Users)
 	m := p.broker.presenceMessage(e)
 	if sub.ack != ackAuto {
-		sub.session.remember(sub, m.ID)
+		sub.session.trackUnacked(sub, m.ID)
 	}
 	sub.session.outbox.pushMessage(encodeFor(sub, m), sub, m)
 }

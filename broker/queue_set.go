@@ -12,9 +12,9 @@ import (
 type delivery struct {
 	driver.Delivery
 
-	reader driver.QueueReader // nil in a transient queue
-	sub    *subscription
-	since  int64 // clock time of the delivery, or of the last Extend
+	reader     driver.QueueReader // nil in a transient queue
+	sub        *subscription
+	extendedAt int64 // clock time of the delivery, or of the last Extend
 }
 
 // newDelivery makes the delivery of a message that no store holds.
@@ -52,15 +52,15 @@ func (q *queues) acquire(b *Broker, name string, c *consumer) *queue {
 			q.apps = append(slices.Clone(q.apps), one)
 		}
 	}
-	one.uses++
+	one.refs++
 	return one
 }
 
 // release gives a use back. The last one closes the queue.
 func (q *queues) release(one *queue) {
 	q.mu.Lock()
-	one.uses--
-	last := one.uses == 0
+	one.refs--
+	last := one.refs == 0
 	if last {
 		delete(q.open, one.key())
 		if one.app {
@@ -74,7 +74,7 @@ func (q *queues) release(one *queue) {
 }
 
 // transient returns an open transient queue, or nil.
-func (q *queues) transient(name string) *queue {
+func (q *queues) findTransient(name string) *queue {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.open[transientMark+name]
@@ -82,13 +82,13 @@ func (q *queues) transient(name string) *queue {
 
 // serving returns a queue whose app servers take requests to a destination, or nil.
 // Several patterns that match take turns.
-func (q *queues) serving(key string) *queue {
+func (q *queues) findApp(key string) *queue {
 	q.mu.Lock()
 	all, begin := q.apps, q.turn
 	q.turn++
 	q.mu.Unlock()
 	for i := range all {
-		if one := all[(begin+i)%len(all)]; one.pattern.Match(key) && one.serves() {
+		if one := all[(begin+i)%len(all)]; one.pattern.Match(key) && one.hasConsumers() {
 			return one
 		}
 	}

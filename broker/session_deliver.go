@@ -13,31 +13,31 @@ import (
 type pushResult uint8
 
 const (
-	pushed     pushResult = iota
-	pushHeld              // the session has it already, or gave it back meanwhile
-	pushFull              // there is no room in the outbox; it tells when there is
-	pushClosed            // the session takes no more
+	pushed      pushResult = iota
+	pushSkipped            // the session has it already, or gave it back meanwhile
+	pushFull               // there is no room in the outbox; it tells when there is
+	pushClosed             // the session takes no more
 )
 
 // pushDelivery queues a queue's message for the session. It is the session's
 // from then on, until it is acknowledged or the session ends.
 func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
-	d.sub, d.since = sub, s.broker.clock.now()
+	d.sub, d.extendedAt = sub, s.broker.clock.now()
 	s.mu.Lock()
-	again := sub.unacked.hold(d)
+	again := sub.unacked.addDelivery(d)
 	s.mu.Unlock()
 	if again {
 		// The store gave up on the first delivery while it was out of reach. The
 		// client knows the message; its acknowledgement is for this delivery now.
-		return pushHeld
+		return pushSkipped
 	}
 	result := s.outbox.pushDelivery(encodeDelivery(sub, d), d)
 	if result == pushed {
 		s.broker.counters.delivered.Add(1)
 		return pushed
 	}
-	if !s.release(sub, d.Message.ID) {
-		return pushHeld // the session ended meanwhile, and gave it back
+	if !s.releaseDelivery(sub, d.Message.ID) {
+		return pushSkipped // the session ended meanwhile, and gave it back
 	}
 	return result
 }
@@ -76,7 +76,7 @@ func (s *Session) written(deliveries []*delivery) {
 		sub, n := deliveries[i].sub, 0
 		for ; i < len(deliveries) && deliveries[i].sub == sub; i++ {
 			d := deliveries[i]
-			if sub == nil || sub.ack != ackAuto || !s.release(sub, d.Message.ID) {
+			if sub == nil || sub.ack != ackAuto || !s.releaseDelivery(sub, d.Message.ID) {
 				continue // the session has ended, and the message went back
 			}
 			n++
@@ -86,14 +86,14 @@ func (s *Session) written(deliveries []*delivery) {
 		}
 		if n > 0 {
 			s.broker.counters.acked.Add(int64(n))
-			sub.consumer.queue.settled(sub.consumer, n)
+			sub.consumer.queue.returnCredit(sub.consumer, n)
 		}
 	}
 }
 
 // release takes a delivery from those that the session holds, and reports
 // whether it was there.
-func (s *Session) release(sub *subscription, id string) bool {
+func (s *Session) releaseDelivery(sub *subscription, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, ok := sub.unacked.take(id)
@@ -102,13 +102,13 @@ func (s *Session) release(sub *subscription, id string) bool {
 
 // heldLonger returns what the subscription holds since before now-since, and
 // begins their time anew.
-func (s *Session) heldLonger(sub *subscription, now, since int64) []*delivery {
+func (s *Session) dueForExtension(sub *subscription, now, since int64) []*delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var held []*delivery
 	for _, d := range sub.unacked.open {
-		if d.reader != nil && now-d.since >= since {
-			d.since = now
+		if d.reader != nil && now-d.extendedAt >= since {
+			d.extendedAt = now
 			held = append(held, d)
 		}
 	}
@@ -122,8 +122,8 @@ func (s *Session) detach(sub *subscription) {
 			r.cancel()
 		}
 		s.broker.router.remove(sub)
-		if sub.temp {
-			s.broker.requests.forget(sub.pattern.String())
+		if sub.isReply {
+			s.broker.pendingRequests.forget(sub.pattern.String())
 		}
 		s.broker.presence.left(sub)
 		return
@@ -145,7 +145,7 @@ func (d *delivery) expired() bool {
 }
 
 // drop removes an expired message.
-func (q *queue) drop(d *delivery) {
+func (q *queue) dropExpired(d *delivery) {
 	q.broker.counters.expired.Add(1)
 	if d.reader != nil {
 		d.reader.Ack(d.Delivery, nil)

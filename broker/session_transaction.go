@@ -12,8 +12,8 @@ import (
 // when they arrived. At COMMIT those that write to queues take effect first,
 // together, and then all others in order.
 type transaction struct {
-	steps []step
-	bytes int
+	operations []operation
+	bytes      int
 }
 
 func (s *Session) begin(f *frames.Frame) error {
@@ -35,17 +35,17 @@ func (s *Session) begin(f *frames.Frame) error {
 }
 
 // inTransaction keeps a step for the COMMIT.
-func (s *Session) inTransaction(name string, todo step) error {
+func (s *Session) buffer(name string, todo operation) error {
 	t := s.transactions[name]
 	if t == nil {
 		return errorf(CodeTransaction, "there is no open transaction %q", name)
 	}
 	t.bytes += todo.size
 	l := &s.broker.limits
-	if len(t.steps) >= l.MaxTransactionFrames || t.bytes > l.MaxTransactionBytes {
+	if len(t.operations) >= l.MaxTransactionFrames || t.bytes > l.MaxTransactionBytes {
 		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d octets", name, l.MaxTransactionFrames, l.MaxTransactionBytes)
 	}
-	t.steps = append(t.steps, todo)
+	t.operations = append(t.operations, todo)
 	return nil
 }
 
@@ -55,7 +55,7 @@ func (s *Session) commit(f *frames.Frame) error {
 		return err
 	}
 	var stores []driver.StoreRequest
-	for _, one := range t.steps {
+	for _, one := range t.operations {
 		if one.store != nil {
 			stores = append(stores, *one.store)
 		}
@@ -64,11 +64,11 @@ func (s *Session) commit(f *frames.Frame) error {
 	if err := s.broker.storeAll(stores); err != nil {
 		return err
 	}
-	for _, one := range t.steps {
+	for _, one := range t.operations {
 		if one.store != nil {
 			continue
 		}
-		if err := s.run(one, ""); err != nil && !errors.Is(err, errLater) {
+		if err := s.execute(one, ""); err != nil && !errors.Is(err, errLater) {
 			return err
 		}
 	}

@@ -1,17 +1,17 @@
 package broker
 
 // makeRoom applies the policy and reports whether the item can be queued.
-func (o *outbox) makeRoom(it item) bool {
+func (o *outbox) makeRoomLocked(it item) bool {
 	switch o.options.Policy {
 	case PolicyDropOldest:
-		o.dropOldest(len(it.data))
-		return o.fitsQueue(it)
+		o.dropOldestLocked(len(it.data))
+		return o.fitsQueueLocked(it)
 	case PolicyConflate:
 		if o.newest == nil {
-			o.conflate()
+			o.conflateLocked()
 		}
 		_, replaces := o.newest[conflateKey{it.sub, it.destination}]
-		return replaces || o.fitsQueue(it)
+		return replaces || o.fitsQueueLocked(it)
 	}
 	return false
 }
@@ -19,19 +19,19 @@ func (o *outbox) makeRoom(it item) bool {
 // fitsQueue is fits where a policy has dropped what it may: messages may take the
 // room again that is being written, which is no more than was queued once. Frames
 // that no policy drops may not.
-func (o *outbox) fitsQueue(it item) bool {
+func (o *outbox) fitsQueueLocked(it item) bool {
 	if it.sub == nil {
-		return o.fits(len(it.data))
+		return o.fitsLocked(len(it.data))
 	}
-	frames, bytes := o.frames-o.flying.frames, o.bytes-o.flying.bytes
+	frames, bytes := o.frames-o.inFlight.frames, o.bytes-o.inFlight.bytes
 	return frames == 0 || (frames < o.options.MaxFrames && bytes+len(it.data) <= o.options.MaxBytes)
 }
 
 // dropOldest drops messages from the front, a quarter of the limits at a time,
 // so that its cost is shared by many pushes.
-func (o *outbox) dropOldest(size int) {
-	wantFrames := o.options.MaxFrames*3/4 + o.flying.frames
-	wantBytes := o.options.MaxBytes*3/4 - size + o.flying.bytes
+func (o *outbox) dropOldestLocked(size int) {
+	wantFrames := o.options.MaxFrames*3/4 + o.inFlight.frames
+	wantBytes := o.options.MaxBytes*3/4 - size + o.inFlight.bytes
 	kept := o.queue[:0]
 	for _, it := range o.queue {
 		if it.sub != nil && (o.frames > wantFrames || o.bytes > wantBytes) {
@@ -48,7 +48,7 @@ func (o *outbox) dropOldest(size int) {
 
 // conflate keeps the newest message per subscription and destination, at the
 // place of the oldest, and indexes the queue so that the next ones replace theirs.
-func (o *outbox) conflate() {
+func (o *outbox) conflateLocked() {
 	o.newest = make(map[conflateKey]int)
 	kept := o.queue[:0]
 	for _, it := range o.queue {

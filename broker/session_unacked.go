@@ -21,19 +21,19 @@ func (a ackMode) String() string {
 // subscription is one SUBSCRIBE of a session. What is small is together, since there
 // are many of them.
 type subscription struct {
-	session *Session
-	id      string // as the client named it; "" in 1.0 without id
-	asked   string // the destination as the client wrote it
-	shown   string // the same, or what an interceptor made of it
-	pattern destination.Pattern
+	session              *Session
+	id                   string // as the client named it; "" in 1.0 without id
+	requestedDestination string // the destination as the client wrote it
+	destination          string // the same, or what an interceptor made of it
+	pattern              destination.Pattern
 
-	mark   int     // which of a stream's destinations it is
-	place  int     // in its group, under the group's lock
-	named  bool    // the client gave an id, so MESSAGE carries it
-	ack    ackMode // as the client wants to acknowledge
-	temp   bool    // made by a reply-to header, or by a request
-	ask    bool    // a SUBSCRIBE that is one request
-	closed bool    // under the outbox's lock: nothing is pushed any more
+	eventIDIndex int     // which of a stream's destinations it is
+	index        int     // in its group, under the group's lock
+	named        bool    // the client gave an id, so MESSAGE carries it
+	ack          ackMode // as the client wants to acknowledge
+	isReply      bool    // made by a reply-to header, or by a request
+	isRequest    bool    // a SUBSCRIBE that is one request
+	closed       bool    // under the outbox's lock: nothing is pushed any more
 
 	consumer *consumer // of queues and durable subscriptions alone
 	replay   *replay   // where the SUBSCRIBE asked for the past
@@ -49,7 +49,7 @@ type encoding struct {
 	named   bool
 	ack     bool
 	// unmarked leaves a stream's mark out, which differs between its clients.
-	unmarked bool
+	withoutEventID bool
 }
 
 // unacked remembers which messages of a subscription were not acknowledged, in
@@ -57,9 +57,9 @@ type encoding struct {
 // and forgets the oldest beyond a limit, since nothing is lost with them: a
 // topic does not deliver again.
 type unacked struct {
-	order  []string
-	open   map[string]*delivery // nil for topics' messages
-	forgot bool
+	order     []string
+	open      map[string]*delivery // nil for topics' messages
+	forgotten bool
 }
 
 // add notes a topic's message.
@@ -68,12 +68,12 @@ func (u *unacked) add(id string, limit int) {
 	for len(u.open) > limit {
 		delete(u.open, u.order[0])
 		u.order = u.order[1:]
-		u.forgot = true
+		u.forgotten = true
 	}
 }
 
 // hold notes a queue's message, and reports whether it was there already.
-func (u *unacked) hold(d *delivery) (again bool) {
+func (u *unacked) addDelivery(d *delivery) (again bool) {
 	if _, again = u.open[d.Message.ID]; again {
 		u.open[d.Message.ID] = d
 		return true

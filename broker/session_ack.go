@@ -8,7 +8,7 @@ import (
 )
 
 // remember notes that a message of a client-acknowledged subscription goes out.
-func (s *Session) remember(sub *subscription, messageID string) {
+func (s *Session) trackUnacked(sub *subscription, messageID string) {
 	s.mu.Lock()
 	sub.unacked.add(messageID, s.broker.limits.MaxUnacked)
 	s.mu.Unlock()
@@ -20,11 +20,11 @@ func (s *Session) acknowledge(f *frames.Frame) error {
 	if f.Command == frames.NACK && s.version() == frames.V10 {
 		return errorf(CodeUnexpected, "NACK exists since STOMP 1.1")
 	}
-	id, sub, err := s.acknowledged(f)
+	id, sub, err := s.parseAckHeaders(f)
 	if err != nil {
 		return err
 	}
-	one, err := s.holder(f.Command, id, sub)
+	one, err := s.findUnacked(f.Command, id, sub)
 	if err != nil || one == nil {
 		return err
 	}
@@ -34,10 +34,10 @@ func (s *Session) acknowledge(f *frames.Frame) error {
 	}
 	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
 		id := strings.Clone(id)
-		return s.inTransaction(name, step{now: func() error { settle(id); return nil }})
+		return s.buffer(name, operation{run: func() error { settle(id); return nil }})
 	}
 	if receipt, ok := f.Headers.Lookup(frames.Receipt); ok && f.Command == frames.ACK && one.consumer != nil {
-		s.ack(one, id, s.line.expect(receipt, 0))
+		s.ack(one, id, s.receipts.reserve(receipt, 0))
 		return errLater
 	}
 	settle(id)
@@ -46,7 +46,7 @@ func (s *Session) acknowledge(f *frames.Frame) error {
 
 // acknowledged returns the id that the frame names, in the way of its version.
 // Where the version names the subscription too, sub is it.
-func (s *Session) acknowledged(f *frames.Frame) (id string, sub *subscription, err error) {
+func (s *Session) parseAckHeaders(f *frames.Frame) (id string, sub *subscription, err error) {
 	header := frames.ID
 	if s.version() < frames.V12 {
 		header = frames.MessageID
@@ -73,7 +73,7 @@ func (s *Session) acknowledged(f *frames.Frame) (id string, sub *subscription, e
 
 // holder returns the subscription that waits for an acknowledgement of id. It
 // returns nil without an error where the message may be one that was forgotten.
-func (s *Session) holder(command, id string, sub *subscription) (*subscription, error) {
+func (s *Session) findUnacked(command, id string, sub *subscription) (*subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	forgot := false
@@ -85,7 +85,7 @@ func (s *Session) holder(command, id string, sub *subscription) (*subscription, 
 			if _, ok := one.unacked.open[id]; ok {
 				return one, nil
 			}
-			forgot = forgot || one.unacked.forgot
+			forgot = forgot || one.unacked.forgotten
 		}
 	}
 	if forgot {
@@ -96,7 +96,7 @@ func (s *Session) holder(command, id string, sub *subscription) (*subscription, 
 
 // ack removes what was acknowledged from its queue. With an answer it resolves
 // that once the store has confirmed all of it.
-func (s *Session) ack(sub *subscription, id string, a *answer) {
+func (s *Session) ack(sub *subscription, id string, a *pendingReceipt) {
 	var one [1]*delivery
 	var taken []*delivery
 	s.mu.Lock()
@@ -107,7 +107,7 @@ func (s *Session) ack(sub *subscription, id string, a *answer) {
 		taken = one[:]
 	}
 	s.mu.Unlock()
-	done := a.onceAll(len(taken))
+	done := a.completeAfter(len(taken))
 	for _, d := range taken {
 		if d.reader != nil {
 			d.reader.Ack(d.Delivery, done)
@@ -115,18 +115,18 @@ func (s *Session) ack(sub *subscription, id string, a *answer) {
 			done(nil)
 		}
 	}
-	s.settled(sub, len(taken))
+	s.settle(sub, len(taken))
 	s.broker.counters.acked.Add(int64(len(taken)))
 }
 
 // onceAll returns what to call n times, after which the answer is resolved with
 // the first error. Without an answer it is nil.
-func (a *answer) onceAll(n int) func(error) {
+func (a *pendingReceipt) completeAfter(n int) func(error) {
 	if a == nil {
 		return nil
 	}
 	if n == 0 {
-		a.resolve(nil)
+		a.complete(nil)
 		return nil
 	}
 	var mu sync.Mutex
@@ -145,7 +145,7 @@ func (a *answer) onceAll(n int) func(error) {
 		if failed != nil {
 			failed = &Error{Code: CodeUnavailable, Message: "the acknowledgement could not be confirmed; the message may come again", Cause: failed, retryAfter: retryAfter}
 		}
-		a.resolve(failed)
+		a.complete(failed)
 	}
 }
 
@@ -158,18 +158,18 @@ func (s *Session) nack(sub *subscription, id string) {
 		return // a topic's, or acknowledged earlier in the transaction
 	}
 	s.broker.counters.nacked.Add(1)
-	sub.consumer.queue.giveBack(d)
-	s.settled(sub, 1)
+	sub.consumer.queue.requeue(d)
+	s.settle(sub, 1)
 }
 
 // settled tells the queue that the client holds n messages less, and forgets a
 // subscription that was only kept for them.
-func (s *Session) settled(sub *subscription, n int) {
+func (s *Session) settle(sub *subscription, n int) {
 	if sub.consumer == nil || n == 0 {
 		return
 	}
-	sub.consumer.queue.settled(sub.consumer, n)
-	name := subscriptionName(sub.id, sub.named, sub.shown)
+	sub.consumer.queue.returnCredit(sub.consumer, n)
+	name := subscriptionName(sub.id, sub.named, sub.destination)
 	if s.retired[name] != sub {
 		return
 	}

@@ -48,7 +48,7 @@ func (s *Session) sweep(now int64, wall time.Time) {
 	l := &s.broker.limits
 	most := l.WriteTimeout
 	if state(s.state.Load()) == stateEnding {
-		most = min(most, lingering)
+		most = min(most, lingerTimeout)
 	}
 	if since := s.outbox.writing.Load(); since != 0 && most > 0 && now-since > int64(most) {
 		s.endWith(errorf(CodeSlowConsumer, "a write took longer than %s", l.WriteTimeout), ClosePolicy)
@@ -57,15 +57,15 @@ func (s *Session) sweep(now int64, wall time.Time) {
 	}
 	switch state(s.state.Load()) {
 	case stateConnecting:
-		if now-s.opened > int64(l.ConnectTimeout) {
+		if now-s.openedAt > int64(l.ConnectTimeout) {
 			s.endWith(errorf(CodeConnectTimeout, "no CONNECT frame within %s", l.ConnectTimeout), ClosePolicy)
 		}
 	case stateConnected:
-		if expires := s.expires.Load(); expires != 0 && wall.UnixMilli() >= expires {
+		if expires := s.expiresAt.Load(); expires != 0 && wall.UnixMilli() >= expires {
 			s.endWith(errorf(CodeTokenExpired, "the token has expired; connect with a fresh one, or send one to %s in time", destination.TokenDestination), ClosePolicy)
 			return
 		}
-		if until := s.until.Load(); until != 0 && now >= until {
+		if until := s.endsAt.Load(); until != 0 && now >= until {
 			s.end(nil, CloseNormal, "")
 			return
 		}

@@ -28,14 +28,14 @@ func (s *Session) replyTo(f *frames.Frame) error {
 		if err != nil {
 			return err
 		}
-		sub = &subscription{session: s, id: value, named: true, shown: value, pattern: pattern, temp: true}
+		sub = &subscription{session: s, id: value, named: true, destination: value, pattern: pattern, isReply: true}
 		group, err := s.attach(name, sub)
 		if err != nil {
 			return err
 		}
 		s.flushInterest(group)
 	}
-	if !sub.temp {
+	if !sub.isReply {
 		return errorf(CodeSubscription, "reply-to %q is the id of another subscription", value)
 	}
 	for i := range f.Headers {

@@ -11,7 +11,7 @@ import (
 
 const (
 	// mostReplayLast is the largest replay-last.
-	mostReplayLast = 10_000
+	maxReplayLast = 10_000
 	// replayRetry is after how long a replay is tried again that failed.
 	replayRetry = time.Second
 )
@@ -22,23 +22,23 @@ const (
 type replay struct {
 	request driver.ReplayRequest
 	cancel  context.CancelFunc
-	room    chan struct{} // the outbox has room again
+	space   chan struct{} // the outbox has room again
 
-	live  bool                  // nothing is held any more
-	floor driver.StreamPosition // all up to it was delivered
-	gap   bool                  // the next message comes after others that are missing
-	held  []heldMessage
-	bytes int
-	over  bool // more came than could be held; they are read from the history
+	live          bool                  // nothing is held any more
+	deliveredUpTo driver.StreamPosition // all up to it was delivered
+	gap           bool                  // the next message comes after others that are missing
+	buffered      []bufferedMessage
+	bufferedBytes int
+	overflowed    bool // more came than could be held; they are read from the history
 }
 
-type heldMessage struct {
+type bufferedMessage struct {
 	data    []byte
 	message *driver.Message
 }
 
 // askedReplay reads what a SUBSCRIBE wants of the past, or nil.
-func (s *Session) askedReplay(sub *subscription, f *frames.Frame) (*replay, error) {
+func (s *Session) parseReplay(sub *subscription, f *frames.Frame) (*replay, error) {
 	id, after := f.Headers.Lookup(HeaderLastEventID)
 	count, last := f.Headers.Lookup(HeaderReplayLast)
 	switch {
@@ -47,15 +47,15 @@ func (s *Session) askedReplay(sub *subscription, f *frames.Frame) (*replay, erro
 	case after && last:
 		return nil, errorf(CodeBadHeader, "%s and %s do not go together", HeaderLastEventID, HeaderReplayLast)
 	}
-	history, bad := s.broker.histories.only(sub.pattern)
+	history, bad := s.broker.histories.single(sub.pattern)
 	if bad != nil {
 		return nil, bad
 	}
-	r := &replay{room: make(chan struct{}, 1), request: driver.ReplayRequest{Pattern: sub.pattern}}
+	r := &replay{space: make(chan struct{}, 1), request: driver.ReplayRequest{Pattern: sub.pattern}}
 	if last {
 		n, err := strconv.Atoi(count)
-		if err != nil || n < 1 || n > mostReplayLast {
-			return nil, errorf(CodeBadHeader, "%s %q is not a number from 1 to %d", HeaderReplayLast, count, mostReplayLast)
+		if err != nil || n < 1 || n > maxReplayLast {
+			return nil, errorf(CodeBadHeader, "%s %q is not a number from 1 to %d", HeaderReplayLast, count, maxReplayLast)
 		}
 		r.request.Last = n
 	} else {
@@ -84,12 +84,12 @@ func (s *Session) replay(ctx context.Context, sub *subscription, g *group) {
 	s.broker.counters.replays.Add(1)
 	s.flushInterest(g) // from here on nothing live is missed
 	for {
-		done, err := s.broker.history.Replay(ctx, r.request, func(m *driver.Message) error { return s.pushPast(ctx, sub, m) })
+		done, err := s.broker.history.Replay(ctx, r.request, func(m *driver.Message) error { return s.pushReplayed(ctx, sub, m) })
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			s.broker.log.Warn("a replay is tried again", "session", s.id, "destination", sub.shown, "error", err)
+			s.broker.log.Warn("a replay is tried again", "session", s.id, "destination", sub.destination, "error", err)
 			select {
 			case <-ctx.Done():
 				return
@@ -98,7 +98,7 @@ func (s *Session) replay(ctx context.Context, sub *subscription, g *group) {
 			continue
 		}
 		if done.Incomplete {
-			r.missing(&s.outbox)
+			r.markGap(&s.outbox)
 		}
 		r.request.After, r.request.Last = done.UpTo, 0
 		if live, err := s.goLive(ctx, sub, done.UpTo); live || err != nil {
@@ -108,19 +108,19 @@ func (s *Session) replay(ctx context.Context, sub *subscription, g *group) {
 }
 
 // missing notes that the next message comes after a gap.
-func (r *replay) missing(o *outbox) {
+func (r *replay) markGap(o *outbox) {
 	o.mu.Lock()
 	r.gap = true
 	o.mu.Unlock()
 }
 
 // pushPast queues one message of the past, and waits for room.
-func (s *Session) pushPast(ctx context.Context, sub *subscription, m *driver.Message) error {
+func (s *Session) pushReplayed(ctx context.Context, sub *subscription, m *driver.Message) error {
 	if m.ToSession != "" && m.ToSession != s.id || m.NoEcho && m.Session == s.id {
 		return nil
 	}
 	if sub.ack != ackAuto {
-		s.remember(sub, m.ID)
+		s.trackUnacked(sub, m.ID)
 	}
 	r := sub.replay
 	if r.takeGap(&s.outbox) || m.Gap {
@@ -129,7 +129,7 @@ func (s *Session) pushPast(ctx context.Context, sub *subscription, m *driver.Mes
 	}
 	data := encodeFor(sub, m)
 	for {
-		switch s.outbox.pushPast(data, sub, m) {
+		switch s.outbox.pushReplayed(data, sub, m) {
 		case pushed:
 			s.broker.counters.delivered.Add(1)
 			s.broker.counters.replayed.Add(1)
@@ -153,16 +153,16 @@ func (r *replay) takeGap(o *outbox) bool {
 }
 
 // roomAgain is called by the outbox, see waiter.
-func (r *replay) roomAgain() {
+func (r *replay) spaceFreed() {
 	select {
-	case r.room <- struct{}{}:
+	case r.space <- struct{}{}:
 	default:
 	}
 }
 
 func (r *replay) wait(ctx context.Context) error {
 	select {
-	case <-r.room:
+	case <-r.space:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -177,7 +177,7 @@ func (s *Session) goLive(ctx context.Context, sub *subscription, upTo driver.Str
 		case pushed:
 			s.broker.counters.delivered.Add(int64(queued))
 			return true, nil
-		case pushHeld:
+		case pushSkipped:
 			return false, nil
 		case pushClosed:
 			return false, ErrClosed
@@ -191,21 +191,21 @@ func (s *Session) goLive(ctx context.Context, sub *subscription, upTo driver.Str
 // passes reports whether a live message is for the subscriber now: it is not
 // while the past is being delivered, nor where it was part of that. The caller
 // holds the outbox's lock.
-func (r *replay) passes(o *OutboxOptions, data []byte, m *driver.Message) bool {
+func (r *replay) admitLocked(o *OutboxOptions, data []byte, m *driver.Message) bool {
 	if r.live {
-		return r.fresh(m)
+		return r.isNewLocked(m)
 	}
-	if r.over || len(r.held) >= o.MaxFrames/4 || r.bytes+len(data) > o.MaxBytes/4 {
-		r.over, r.held, r.bytes = true, nil, 0
+	if r.overflowed || len(r.buffered) >= o.MaxFrames/4 || r.bufferedBytes+len(data) > o.MaxBytes/4 {
+		r.overflowed, r.buffered, r.bufferedBytes = true, nil, 0
 		return false
 	}
-	r.held = append(r.held, heldMessage{data, m})
-	r.bytes += len(data)
+	r.buffered = append(r.buffered, bufferedMessage{data, m})
+	r.bufferedBytes += len(data)
 	return false
 }
 
-func (r *replay) fresh(m *driver.Message) bool {
-	return m.Position.Seq == 0 || m.Position.Seq > r.floor.Seq || m.Position.Epoch != r.floor.Epoch
+func (r *replay) isNewLocked(m *driver.Message) bool {
+	return m.Position.Seq == 0 || m.Position.Seq > r.deliveredUpTo.Seq || m.Position.Epoch != r.deliveredUpTo.Epoch
 }
 
 // encodeFor makes the MESSAGE frame of one subscription, shared with no other.

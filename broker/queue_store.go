@@ -20,35 +20,35 @@ const (
 )
 
 // enqueue checks a SEND to a queue and returns what carries it out.
-func (b *Broker) enqueue(f *frames.Frame, m *driver.Message) (step, error) {
+func (b *Broker) queueOperation(f *frames.Frame, m *driver.Message) (operation, error) {
 	if b.store == nil {
-		return step{}, noStore(m.Key)
+		return operation{}, noStore(m.Key)
 	}
 	if b.defaults.transient(m.Key) || isTrue(f, HeaderAutoDelete) {
-		return step{size: len(m.Body), now: func() error { return b.sendTransient(m) }}, nil
+		return operation{size: len(m.Body), run: func() error { return b.sendTransient(m) }}, nil
 	}
 	policy := b.defaults.policy(m.Key)
 	o := driver.StoreOptions{Queue: policy.options()}
 	if value, ok := f.Headers.Lookup(HeaderPersistent); ok && strings.EqualFold(value, "false") {
 		o.Queue = driver.QueueOptions{Memory: true}
 	}
-	return b.storing(f, m, o, policy.MaxAge, &b.counters.stored)
+	return b.storeOperation(f, m, o, policy.MaxAge, &b.counters.stored)
 }
 
 // storing returns what writes a SEND to the store, which has the last word. The
 // message expires when its sender says, and after maxAge where that is not 0.
-func (b *Broker) storing(f *frames.Frame, m *driver.Message, o driver.StoreOptions, maxAge time.Duration, count *atomic.Int64) (step, error) {
+func (b *Broker) storeOperation(f *frames.Frame, m *driver.Message, o driver.StoreOptions, maxAge time.Duration, count *atomic.Int64) (operation, error) {
 	asked, bad := expiry(f)
 	if bad != nil {
-		return step{}, bad
+		return operation{}, bad
 	}
 	now := time.Now()
 	if o.Expires = expires(asked, maxAge, now); o.Expires > 0 && o.Expires <= now.UnixMilli() {
-		return step{now: func() error { b.counters.expired.Add(1); return nil }}, nil
+		return operation{run: func() error { b.counters.expired.Add(1); return nil }}, nil
 	}
 	o.DedupID = strings.Clone(f.Get(HeaderDedupID))
-	return step{
-		later: func(done func(error)) {
+	return operation{
+		runAsync: func(done func(error)) {
 			b.store.Store(m, o, func(err error) { done(b.stored(m, err, count)) })
 		},
 		store: &driver.StoreRequest{Message: m, Options: o},

@@ -40,7 +40,7 @@ type Reply struct {
 type Handler func(ctx context.Context, r Request) (*Reply, error)
 
 // mostHandling is how many requests handlers answer at a time.
-const mostHandling = 1024
+const maxHandlers = 1024
 
 type handlers struct {
 	mu    sync.RWMutex
@@ -73,10 +73,10 @@ func (b *Broker) Handle(pattern string, h Handler) error {
 	b.handlers.mu.Lock()
 	b.handlers.all = append(b.handlers.all, one)
 	b.handlers.mu.Unlock()
-	if b.apps == nil {
+	if b.requestRouter == nil {
 		return nil
 	}
-	stop, err := b.apps.Serve(pattern, one.take)
+	stop, err := b.requestRouter.Serve(pattern, one.take)
 	if err != nil {
 		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
 	}
@@ -135,7 +135,7 @@ func (h *handler) take(m *driver.Message) bool {
 	b := h.broker
 	begun, busy := b.handlers.begin()
 	if busy {
-		b.fail(m, CodeAppBusy, "too many requests at a time; try again")
+		b.failOrLog(m, CodeAppBusy, "too many requests at a time; try again")
 		return true
 	}
 	if !begun {
@@ -147,7 +147,7 @@ func (h *handler) take(m *driver.Message) bool {
 		switch {
 		case err != nil:
 			e := handlerError(err)
-			b.fail(m, e.Code, e.Message)
+			b.failOrLog(m, e.Code, e.Message)
 		case reply != nil:
 			b.answer(m, reply.Headers, reply.Body)
 		}
@@ -193,7 +193,7 @@ func (h *handler) call(m *driver.Message) (reply *Reply, err error) {
 
 // sweepRequests fails the requests that nobody answered in time.
 func (b *Broker) sweepRequests(now int64) {
-	for _, m := range b.requests.late(now) {
-		b.fail(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.appTimeout.Round(time.Millisecond)))
+	for _, m := range b.pendingRequests.takeExpired(now) {
+		b.failOrLog(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.appTimeout.Round(time.Millisecond)))
 	}
 }

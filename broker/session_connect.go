@@ -34,7 +34,7 @@ func (s *Session) connect(f *frames.Frame) error {
 	if refused != nil {
 		return refused
 	}
-	s.spoken.Store(uint32(version))
+	s.negotiated.Store(uint32(version))
 	s.decoder.SetVersion(version)
 	s.usage, s.user = usage, principal.Name
 	s.setPrincipal(principal)
@@ -89,7 +89,7 @@ func unauthenticated(err error) error {
 
 func (s *Session) setPrincipal(p *auth.Principal) {
 	s.principal = p
-	s.expires.Store(expiryMillis(p.Expires))
+	s.expiresAt.Store(expiryMillis(p.Expires))
 }
 
 // expiryMillis returns an end of credentials in milliseconds since 1970, or 0 for
@@ -118,10 +118,10 @@ func (s *Session) refresh(token []byte) error {
 		return &Error{Code: CodeUnauthenticated, Message: auth.ErrUnauthenticated.Error(), Cause: errors.New("the fresh token has expired")}
 	}
 	for _, sub := range s.subs {
-		if sub.temp {
+		if sub.isReply {
 			continue // whose reply it is was decided by a SEND
 		}
-		if err := s.broker.readmit(fresh, s, sub); err != nil {
+		if err := s.broker.reauthorize(fresh, s, sub); err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,7 @@ func (s *Session) consumeDurable(sub *subscription, f *frames.Frame) error {
 	}
 	history := s.broker.histories.containing(sub.pattern)
 	if history == nil || s.broker.history == nil {
-		return badDestination(sub.shown, "a durable subscription needs a history that keeps all of it; see history.policies")
+		return badDestination(sub.destination, "a durable subscription needs a history that keeps all of it; see history.policies")
 	}
 	prefetch, err := prefetchOf(f, &s.broker.defaults)
 	if err != nil {
@@ -39,13 +39,13 @@ func (s *Session) consumeDurable(sub *subscription, f *frames.Frame) error {
 
 // openDurable connects the queue to the history. The caller holds opening.
 func (q *queue) openDurable(ctx context.Context) error {
-	from := &source{most: mostPulled}
-	reader, err := q.broker.history.OpenDurable(ctx, *q.durable, func(d driver.Delivery) { q.deliver(from, d) })
+	from := &source{maxPull: maxPull}
+	reader, err := q.broker.history.OpenDurable(ctx, *q.durable, func(d driver.Delivery) { q.received(from, d) })
 	if err != nil {
 		return err
 	}
 	from.reader = reader
-	q.draw(from)
+	q.setSources(from)
 	return nil
 }
 

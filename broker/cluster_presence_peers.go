@@ -4,8 +4,8 @@ import "encoding/json"
 
 // nodePresence is what another node told.
 type nodePresence struct {
-	heard uint64 // the number of the last change
-	users map[string]map[string]bool
+	lastSeq uint64 // the number of the last change
+	users   map[string]map[string]bool
 }
 
 // presenceChange is what a node tells the others.
@@ -31,7 +31,7 @@ func (p *presence) join() error {
 	if err := c.HandleRequest(presenceSubject, func([]byte) []byte { return p.state() }); err != nil {
 		return err
 	}
-	if err := c.OnBroadcast(presenceSubject, p.heard); err != nil {
+	if err := c.OnBroadcast(presenceSubject, p.onChange); err != nil {
 		return err
 	}
 	c.WatchNodes(p.nodeChanged)
@@ -43,8 +43,8 @@ func (p *presence) join() error {
 func (p *presence) state() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := presenceState{Number: p.told, Users: make(map[string][]string, len(p.own))}
-	for destination, users := range p.own {
+	s := presenceState{Number: p.sentSeq, Users: make(map[string][]string, len(p.local))}
+	for destination, users := range p.local {
 		for user := range users {
 			s.Users[destination] = append(s.Users[destination], user)
 		}
@@ -57,17 +57,17 @@ func (p *presence) state() []byte {
 }
 
 // heard takes a change that another node tells.
-func (p *presence) heard(id string, body []byte) {
+func (p *presence) onChange(id string, body []byte) {
 	var c presenceChange
 	if json.Unmarshal(body, &c) != nil {
 		return
 	}
 	p.mu.Lock()
 	n := p.nodes[id]
-	missed := n == nil || c.Number > n.heard+1
-	if n != nil && c.Number == n.heard+1 {
-		n.heard = c.Number
-		p.apply(n, c.Destination, c.User, c.Join)
+	missed := n == nil || c.Number > n.lastSeq+1
+	if n != nil && c.Number == n.lastSeq+1 {
+		n.lastSeq = c.Number
+		p.applyLocked(n, c.Destination, c.User, c.Join)
 	}
 	p.mu.Unlock()
 	if missed {
@@ -76,7 +76,7 @@ func (p *presence) heard(id string, body []byte) {
 }
 
 // apply notes what is true of one node now. The caller holds the lock.
-func (p *presence) apply(n *nodePresence, destination, user string, join bool) {
+func (p *presence) applyLocked(n *nodePresence, destination, user string, join bool) {
 	users := n.users[destination]
 	if users[user] == join {
 		return
@@ -90,7 +90,7 @@ func (p *presence) apply(n *nodePresence, destination, user string, join bool) {
 	} else if delete(users, user); len(users) == 0 {
 		delete(n.users, destination)
 	}
-	p.change(destination, user, join)
+	p.changeLocked(destination, user, join)
 }
 
 // catchUp asks all nodes for all they have to tell.
@@ -112,22 +112,22 @@ func (p *presence) replace(id string, s presenceState) {
 	if n == nil {
 		n = &nodePresence{users: make(map[string]map[string]bool)}
 		p.nodes[id] = n
-	} else if s.Number < n.heard {
+	} else if s.Number < n.lastSeq {
 		return // older than what is known
 	}
-	n.heard = s.Number
+	n.lastSeq = s.Number
 	now := make(map[string]map[string]bool, len(s.Users))
 	for destination, users := range s.Users {
 		now[destination] = make(map[string]bool, len(users))
 		for _, user := range users {
 			now[destination][user] = true
-			p.apply(n, destination, user, true)
+			p.applyLocked(n, destination, user, true)
 		}
 	}
 	for destination, users := range n.users {
 		for user := range users {
 			if !now[destination][user] {
-				p.apply(n, destination, user, false)
+				p.applyLocked(n, destination, user, false)
 			}
 		}
 	}
@@ -147,7 +147,7 @@ func (p *presence) nodeChanged(id string, here bool) {
 	}
 	for destination, users := range n.users {
 		for user := range users {
-			p.apply(n, destination, user, false)
+			p.applyLocked(n, destination, user, false)
 		}
 	}
 	delete(p.nodes, id)

@@ -33,7 +33,7 @@ const (
 )
 
 // mostAttempts is how often a request is given to app servers that die with it.
-const mostAttempts = 5
+const maxAppAttempts = 5
 
 // checkReplyTo refuses a reply-to of a request that is not the session's own: an app
 // server would answer there with what it may and the client may not.
@@ -49,7 +49,7 @@ func checkReplyTo(f *frames.Frame) error {
 // has it or its sender's session was told why not, else with the reason.
 func (b *Broker) route(m *driver.Message, taken func(error)) {
 	b.counters.requests.Add(1)
-	if !b.requests.expect(m, b.clock.now()+int64(b.appTimeout)) {
+	if !b.pendingRequests.add(m, b.clock.now()+int64(b.appTimeout)) {
 		taken(b.failRequest(m, CodeAppBusy, "too many requests wait for an answer"))
 		return
 	}
@@ -57,7 +57,7 @@ func (b *Broker) route(m *driver.Message, taken func(error)) {
 		taken(nil)
 		return
 	}
-	q := b.queues.serving(m.Key)
+	q := b.queues.findApp(m.Key)
 	if q != nil && q.offer(newDelivery(m, 1)) {
 		taken(nil)
 		return
@@ -74,11 +74,11 @@ func (b *Broker) routeElsewhere(m *driver.Message, busy bool, taken func(error))
 		}
 		return b.failRequest(m, CodeNoAppServer, "no app server serves "+m.Key)
 	}
-	if b.apps == nil {
+	if b.requestRouter == nil {
 		taken(none())
 		return
 	}
-	b.apps.Request(m, func(answer *driver.Message, err error) {
+	b.requestRouter.Request(m, func(answer *driver.Message, err error) {
 		switch {
 		case errors.Is(err, driver.ErrNoAppServer):
 			taken(none())
@@ -119,13 +119,13 @@ func (b *Broker) failRequest(m *driver.Message, code Code, why string) error {
 	if m.Session == "" {
 		return errorf(code, "%s", why)
 	}
-	b.tellFailure(origin{&auth.Principal{Name: m.User}, m.Session}, m.Key, correlationOf(m), code, why)
+	b.sendFailure(origin{&auth.Principal{Name: m.User}, m.Session}, m.Key, correlationOf(m), code, why)
 	return nil
 }
 
 // fail is failRequest for a request that somebody had already: where there is nobody
 // to tell, the log has it.
-func (b *Broker) fail(m *driver.Message, code Code, why string) {
+func (b *Broker) failOrLog(m *driver.Message, code Code, why string) {
 	if err := b.failRequest(m, code, why); err != nil {
 		b.log.Warn("a request failed, and there is no session to tell", "destination", m.Key, "user", m.User, "code", string(code), "error", why)
 	}
@@ -133,7 +133,7 @@ func (b *Broker) fail(m *driver.Message, code Code, why string) {
 
 // tellFailure tells a session on its /user/queue/errors that something failed which
 // it had sent. The correlation id is the message's, or "".
-func (b *Broker) tellFailure(to origin, failed, correlation string, code Code, why string) {
+func (b *Broker) sendFailure(to origin, failed, correlation string, code Code, why string) {
 	headers := failureHeaders(failed, code, why)
 	if correlation != "" {
 		headers = headers.With(HeaderCorrelationID, correlation)
@@ -154,7 +154,7 @@ func failureHeaders(failed string, code Code, why string) frames.Headers {
 // serveOrAsk makes a SUBSCRIBE to /app what it is: of who may serve it an app
 // server, of anybody else one request, whose answer comes on the subscription
 // (Spring's @SubscribeMapping). It was admitted.
-func (s *Session) serveOrAsk(sub *subscription, f *frames.Frame) error {
+func (s *Session) serveOrRequest(sub *subscription, f *frames.Frame) error {
 	switch {
 	case s.principal.Permissions.MayServe(sub.pattern):
 		prefetch, err := prefetchOf(f, &s.broker.defaults)
@@ -163,72 +163,72 @@ func (s *Session) serveOrAsk(sub *subscription, f *frames.Frame) error {
 		}
 		sub.consumer = &consumer{prefetch: prefetch, app: true}
 		return nil
-	case destination.HasWildcard(sub.shown):
-		return forbidden(sub.shown, "serve")
+	case destination.HasWildcard(sub.destination):
+		return forbidden(sub.destination, "serve")
 	case !sub.named:
-		return errorf(CodeMissingHeader, "a SUBSCRIBE to %s needs an id header, on which its answer comes", sub.shown)
+		return errorf(CodeMissingHeader, "a SUBSCRIBE to %s needs an id header, on which its answer comes", sub.destination)
 	}
 	reply, err := newReply()
 	if err != nil {
 		return err
 	}
-	sub.pattern, sub.temp, sub.ask = reply, true, true
+	sub.pattern, sub.isReply, sub.isRequest = reply, true, true
 	return nil
 }
 
 // ask sends the request of a SUBSCRIBE, whose headers go with it.
-func (s *Session) ask(sub *subscription, f *frames.Frame) {
-	m := s.broker.message(s.origin(), f, sub.shown, sub.shown)
+func (s *Session) sendRequest(sub *subscription, f *frames.Frame) {
+	m := s.broker.message(s.origin(), f, sub.destination, sub.destination)
 	m.Headers = m.Headers.Without(frames.ID, HeaderReplyTo).With(HeaderReplyTo, sub.pattern.String())
 	s.broker.route(m, func(error) {})
 }
 
 // openApp has requests of other nodes come here. The caller holds opening.
 func (q *queue) openApp() error {
-	q.closeIt = append(q.closeIt, func() {})
-	if q.broker.apps == nil {
+	q.closers = append(q.closers, func() {})
+	if q.broker.requestRouter == nil {
 		return nil
 	}
-	stop, err := q.broker.apps.Serve(q.name, func(m *driver.Message) bool {
-		return q.pattern.Match(m.Key) && q.serves() && q.offer(newDelivery(m, 1))
+	stop, err := q.broker.requestRouter.Serve(q.name, func(m *driver.Message) bool {
+		return q.pattern.Match(m.Key) && q.hasConsumers() && q.offer(newDelivery(m, 1))
 	})
 	if err != nil {
-		q.closeIt = nil
+		q.closers = nil
 		return err
 	}
-	q.closeIt = append(q.closeIt, stop)
+	q.closers = append(q.closers, stop)
 	return nil
 }
 
-func (q *queue) serves() bool {
+func (q *queue) hasConsumers() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.active()
+	return q.activeLocked()
 }
 
 // again gives a request to another app server, whose first one ended with it.
-func (q *queue) again(d *delivery) {
+func (q *queue) requeueRequest(d *delivery) {
 	b, next := q.broker, newDelivery(d.Message, d.Count+1)
-	if d.Count >= mostAttempts {
-		b.fail(d.Message, CodeAppFailed, "app servers ended while they had the request")
+	if d.Count >= maxAppAttempts {
+		b.failOrLog(d.Message, CodeAppFailed, "app servers ended while they had the request")
 		return
 	}
-	if q.offerFirst(next) {
+	if q.offerFront(next) {
 		return
 	}
-	if other := b.queues.serving(d.Message.Key); other == nil || !other.offer(next) {
+	if other := b.queues.findApp(d.Message.Key); other == nil || !other.offer(next) {
 		b.routeElsewhere(d.Message, other != nil, func(error) {})
 	}
 }
 
 // offerFirst puts a request in front of the others, where somebody takes them.
-func (q *queue) offerFirst(d *delivery) bool {
+func (q *queue) offerFront(d *delivery) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.active() {
+	if !q.activeLocked() {
 		return false
 	}
 	q.ready = append([]*delivery{d}, q.ready...)
-	q.dispatch()
+	q.dispatchLocked()
 	return true
 }

@@ -16,22 +16,22 @@ func asking(reply, correlation string) *driver.Message {
 
 func TestRequestsThatWaitAreBoundedAndEnd(t *testing.T) {
 	t.Parallel()
-	var r requests
-	require.True(t, r.expect(&driver.Message{}, 1), "who wants no answer waits for none")
-	for i := range mostRequests {
-		require.True(t, r.expect(asking("/reply/a", strconv.Itoa(i)), int64(i)))
+	var r pendingRequests
+	require.True(t, r.add(&driver.Message{}, 1), "who wants no answer waits for none")
+	for i := range maxPendingRequests {
+		require.True(t, r.add(asking("/reply/a", strconv.Itoa(i)), int64(i)))
 	}
-	require.False(t, r.expect(asking("/reply/a", "one more"), 1))
-	require.True(t, r.expect(asking("/reply/b", "x"), 5), "others have their own bound")
+	require.False(t, r.add(asking("/reply/a", "one more"), 1))
+	require.True(t, r.add(asking("/reply/b", "x"), 5), "others have their own bound")
 
 	answer := asking("", "7")
 	answer.Key = "/reply/a"
 	r.answered(answer)
 	r.answered(answer) // a second answer is of no request
-	late := r.late(9)
+	late := r.takeExpired(9)
 	require.Len(t, late, 9+1, "0 to 9 without 7, and the other's")
-	require.Empty(t, r.late(9))
+	require.Empty(t, r.takeExpired(9))
 	r.forget("/reply/a")
-	require.Empty(t, r.late(1<<40))
+	require.Empty(t, r.takeExpired(1<<40))
 	require.Empty(t, r.waiting)
 }

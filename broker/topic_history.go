@@ -9,7 +9,7 @@ import (
 type histories []driver.HistoryPolicy
 
 // of returns the policy of a routing key, or nil.
-func (h histories) of(key string) *driver.HistoryPolicy {
+func (h histories) policyOf(key string) *driver.HistoryPolicy {
 	for i := range h {
 		if h[i].Match.Match(key) && !destination.IsReserved(key) {
 			return &h[i]
@@ -35,16 +35,16 @@ func (h histories) containing(p destination.Pattern) *driver.HistoryPolicy {
 		return all[0]
 	}
 	if !destination.HasWildcard(p.String()) {
-		return h.of(p.String())
+		return h.policyOf(p.String())
 	}
 	return nil
 }
 
 // only returns the policy that keeps something of a pattern where there is just
 // one. More than one is an error: a position is of one history.
-func (h histories) only(p destination.Pattern) (*driver.HistoryPolicy, *Error) {
+func (h histories) single(p destination.Pattern) (*driver.HistoryPolicy, *Error) {
 	if !destination.HasWildcard(p.String()) {
-		return h.of(p.String()), nil
+		return h.policyOf(p.String()), nil
 	}
 	switch all := h.overlapping(p); len(all) {
 	case 0:

@@ -11,20 +11,20 @@ import (
 const deadMaxDeliveries = "max-deliveries"
 
 // spent reports whether the message was delivered as often as it may be.
-func (q *queue) spent(d *delivery) bool {
+func (q *queue) exhausted(d *delivery) bool {
 	return d.reader != nil && q.policy.MaxDeliveries > 0 && d.Count >= q.policy.MaxDeliveries && !strings.HasPrefix(q.name, destination.DeadLetterPrefix)
 }
 
 // worn reports whether the message was delivered more often than that, as
 // happens when nodes die that hold it.
-func (q *queue) worn(d *delivery) bool {
-	return q.spent(d) && d.Count > q.policy.MaxDeliveries
+func (q *queue) overDelivered(d *delivery) bool {
+	return q.exhausted(d) && d.Count > q.policy.MaxDeliveries
 }
 
 // bury moves a message to the dead letters of its queue: it is stored there
 // first, and only then removed. It does not wait. A node that dies in between
 // does it again, and the store drops the second copy.
-func (q *queue) bury(d *delivery) {
+func (q *queue) deadLetter(d *delivery) {
 	b, m := q.broker, *d.Message
 	m.Dead = &driver.DeadLetter{Origin: q.name, Reason: deadMaxDeliveries, Count: d.Count}
 	m.Key = destination.DeadLetterPrefix + strings.TrimPrefix(q.name, "/queue/")

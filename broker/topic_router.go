@@ -74,7 +74,7 @@ func (r *router) add(s *subscription) (*group, error) {
 	}
 	unsubscribe, err := r.bus.Subscribe(key, func(m *driver.Message) { r.arrived(g, m) })
 	if err != nil {
-		r.drop(shard, g)
+		r.dropLocked(shard, g)
 		return nil, err
 	}
 	g.unsubscribe = unsubscribe
@@ -91,12 +91,12 @@ func (r *router) remove(s *subscription) {
 	if g == nil || !g.remove(s) {
 		return
 	}
-	r.drop(shard, g)
+	r.dropLocked(shard, g)
 	g.unsubscribe()
 }
 
 // drop forgets a group. The caller holds the shard's change.
-func (r *router) drop(shard *routerShard, g *group) {
+func (r *router) dropLocked(shard *routerShard, g *group) {
 	key := g.pattern.String()
 	shard.set(key, nil)
 	if destination.HasWildcard(key) {
@@ -167,7 +167,7 @@ func (r *router) usersAt(key string) map[string]int {
 func (g *group) add(s *subscription) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s.place = len(g.subs)
+	s.index = len(g.subs)
 	g.subs = append(g.subs, s)
 	g.snapshot.Store(nil)
 }
@@ -177,11 +177,11 @@ func (g *group) remove(s *subscription) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	last := len(g.subs) - 1
-	if s.place > last || g.subs[s.place] != s {
+	if s.index > last || g.subs[s.index] != s {
 		return false
 	}
-	g.subs[s.place] = g.subs[last]
-	g.subs[s.place].place = s.place
+	g.subs[s.index] = g.subs[last]
+	g.subs[s.index].index = s.index
 	g.subs[last] = nil
 	g.subs = g.subs[:last]
 	g.snapshot.Store(nil)

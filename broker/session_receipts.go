@@ -12,21 +12,21 @@ import (
 var errLater = errors.New("broker: the answer comes later")
 
 // mostUnconfirmedBytes bounds the bodies that wait for the store, per session.
-const mostUnconfirmedBytes = 8 << 20
+const maxUnconfirmedBytes = 8 << 20
 
 // line keeps answers in the order of their frames, while some of them wait for
 // the store. RECEIPTs are so many in flight, and still in order.
-type line struct {
+type receiptQueue struct {
 	session *Session
 	mu      sync.Mutex
-	waiting []*answer
+	pending []*pendingReceipt
 	bytes   int
-	room    *sync.Cond // where the reader waits for others' answers
+	notFull *sync.Cond // where the reader waits for others' answers
 }
 
 // answer is what becomes of one frame.
-type answer struct {
-	line    *line
+type pendingReceipt struct {
+	queue   *receiptQueue
 	receipt string // "" wants none
 	bytes   int
 	then    func() // instead of a RECEIPT
@@ -40,13 +40,13 @@ func (s *Session) confirm(f *frames.Frame) {
 	if !ok {
 		return
 	}
-	s.line.mu.Lock()
-	defer s.line.mu.Unlock()
-	if len(s.line.waiting) == 0 {
+	s.receipts.mu.Lock()
+	defer s.receipts.mu.Unlock()
+	if len(s.receipts.pending) == 0 {
 		s.pushReceipt(receipt)
 		return
 	}
-	s.line.waiting = append(s.line.waiting, &answer{receipt: strings.Clone(receipt), done: true})
+	s.receipts.pending = append(s.receipts.pending, &pendingReceipt{receipt: strings.Clone(receipt), done: true})
 }
 
 func (s *Session) pushReceipt(id string) {
@@ -55,43 +55,43 @@ func (s *Session) pushReceipt(id string) {
 
 // expect takes a place in the line for a frame whose outcome is not known yet.
 // It waits while too many are open, which keeps the session from being read.
-func (l *line) expect(receipt string, bytes int) *answer {
-	a := &answer{line: l, receipt: strings.Clone(receipt), bytes: bytes}
+func (l *receiptQueue) reserve(receipt string, bytes int) *pendingReceipt {
+	a := &pendingReceipt{queue: l, receipt: strings.Clone(receipt), bytes: bytes}
 	most := l.session.broker.defaults.MaxUnconfirmed
 	l.mu.Lock()
-	for len(l.waiting) > 0 && (len(l.waiting) >= most || l.bytes+bytes > mostUnconfirmedBytes) {
-		if l.room == nil {
-			l.room = sync.NewCond(&l.mu)
+	for len(l.pending) > 0 && (len(l.pending) >= most || l.bytes+bytes > maxUnconfirmedBytes) {
+		if l.notFull == nil {
+			l.notFull = sync.NewCond(&l.mu)
 		}
-		l.room.Wait()
+		l.notFull.Wait()
 	}
-	l.waiting = append(l.waiting, a)
+	l.pending = append(l.pending, a)
 	l.bytes += bytes
 	l.mu.Unlock()
 	return a
 }
 
 // resolve notes how the frame went. It is safe for concurrent use.
-func (a *answer) resolve(err error) {
-	l := a.line
+func (a *pendingReceipt) complete(err error) {
+	l := a.queue
 	l.mu.Lock()
 	a.done, a.err = true, err
-	failed := l.advance()
-	if l.room != nil {
-		l.room.Broadcast()
+	failed := l.advanceLocked()
+	if l.notFull != nil {
+		l.notFull.Broadcast()
 	}
 	l.mu.Unlock()
 	if failed != nil {
-		l.session.failLater(failed)
+		l.session.failPending(failed)
 	}
 }
 
 // advance answers what is done at the head of the line. It returns the first
 // that failed, which ends the session. The caller holds the lock.
-func (l *line) advance() (failed *answer) {
+func (l *receiptQueue) advanceLocked() (failed *pendingReceipt) {
 	n := 0
-	for n < len(l.waiting) && l.waiting[n].done && failed == nil {
-		a := l.waiting[n]
+	for n < len(l.pending) && l.pending[n].done && failed == nil {
+		a := l.pending[n]
 		n++
 		l.bytes -= a.bytes
 		switch {
@@ -103,26 +103,26 @@ func (l *line) advance() (failed *answer) {
 			l.session.pushReceipt(a.receipt)
 		}
 	}
-	clear(l.waiting[:n])
-	if l.waiting = l.waiting[n:]; len(l.waiting) == 0 {
-		l.waiting = nil
+	clear(l.pending[:n])
+	if l.pending = l.pending[n:]; len(l.pending) == 0 {
+		l.pending = nil
 	}
 	return failed
 }
 
 // whenDone does something when all frames before have their answers.
-func (l *line) whenDone(then func()) {
+func (l *receiptQueue) afterPending(then func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiting) == 0 {
+	if len(l.pending) == 0 {
 		then()
 		return
 	}
-	l.waiting = append(l.waiting, &answer{line: l, then: then, done: true})
+	l.pending = append(l.pending, &pendingReceipt{queue: l, then: then, done: true})
 }
 
 // failLater ends the session for a frame that failed after it was read.
-func (s *Session) failLater(a *answer) {
+func (s *Session) failPending(a *pendingReceipt) {
 	e := *protocolError(a.err)
 	e.receipt = a.receipt
 	s.endWith(&e, CloseRetry)

@@ -22,9 +22,9 @@ type EventFraming interface {
 	Event(dst []byte, m *driver.Message) []byte
 	// Mark appends the end of an event, which has the client remember id. Alone it
 	// is an event that nobody sees.
-	Mark(dst []byte, id string) []byte
+	EventID(dst []byte, id string) []byte
 	// Told appends a whole event of the broker's own.
-	Told(dst []byte, event string, data []byte) []byte
+	Notice(dst []byte, event string, data []byte) []byte
 }
 
 // Events that the broker tells streams.
@@ -53,7 +53,7 @@ type StreamOptions struct {
 
 // marks are the places of a stream's destinations, where it has several: each event
 // has them all in its mark. They are under the outbox's lock.
-type marks struct {
+type eventIDs struct {
 	framing EventFraming
 	ids     []string
 }
@@ -62,11 +62,11 @@ type marks struct {
 const nowTimeout = 3 * time.Second
 
 const (
-	noMark  = "-"
-	markSep = ","
+	noEventID  = "-"
+	eventIDSep = ","
 )
 
-func (m *marks) String() string { return strings.Join(m.ids, markSep) }
+func (m *eventIDs) String() string { return strings.Join(m.ids, eventIDSep) }
 
 // OpenStream begins a session that only receives, on a connection whose Framing is
 // an [EventFraming]. What is wrong with a destination, or not permitted, is an
@@ -85,17 +85,17 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	}
 	s.usage, s.user = usage, p.Name
 	s.setPrincipal(p)
-	s.spoken.Store(uint32(frames.V12))
+	s.negotiated.Store(uint32(frames.V12))
 	s.beatSend.Store(int64(o.HeartBeat))
 	if o.MaxLifetime > 0 {
-		s.until.Store(s.opened + int64(o.MaxLifetime) - rand.Int64N(int64(o.MaxLifetime)/10+1))
+		s.endsAt.Store(s.openedAt + int64(o.MaxLifetime) - rand.Int64N(int64(o.MaxLifetime)/10+1))
 	}
 	if len(o.Destinations) > 1 {
-		s.outbox.marks = &marks{framing: t.Framing().(EventFraming), ids: make([]string, len(o.Destinations))}
+		s.outbox.eventIDs = &eventIDs{framing: t.Framing().(EventFraming), ids: make([]string, len(o.Destinations))}
 	}
 	s.state.Store(int32(stateConnected))
 	b.counters.connected.Add(1)
-	for i, last := range lastMarks(o.LastEventID, len(o.Destinations)) {
+	for i, last := range splitEventIDs(o.LastEventID, len(o.Destinations)) {
 		if err := s.subscribeStream(i, o.Destinations[i], last); err != nil {
 			s.Detach(nil)
 			return nil, protocolError(err)
@@ -106,17 +106,17 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 
 // lastMarks splits what a client remembers into one mark for each destination. One
 // that is not of as many destinations tells nothing, but that something was missed.
-func lastMarks(id string, n int) []string {
+func splitEventIDs(id string, n int) []string {
 	last := make([]string, n)
 	if id == "" {
 		return last
 	}
-	parts := strings.Split(id, markSep)
+	parts := strings.Split(id, eventIDSep)
 	for i := range last {
 		switch {
 		case len(parts) != n:
 			last[i] = "none"
-		case parts[i] != noMark:
+		case parts[i] != noEventID:
 			last[i] = parts[i]
 		}
 	}
@@ -135,11 +135,11 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 	if err != nil {
 		return err
 	}
-	if v := s.outbox.marks; v != nil {
+	if v := s.outbox.eventIDs; v != nil {
 		s.outbox.mu.Lock()
-		v.ids[i] = noMark
+		v.ids[i] = noEventID
 		s.outbox.mu.Unlock()
-		sub.mark = i
+		sub.eventIDIndex = i
 	}
 	fromNow := false
 	if sub.replay == nil {
@@ -148,14 +148,14 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 		}
 		fromNow = sub.replay != nil
 	}
-	group, err := s.attach(subscriptionName(sub.id, sub.named, sub.shown), sub)
+	group, err := s.attach(subscriptionName(sub.id, sub.named, sub.destination), sub)
 	if err != nil {
 		return err
 	}
 	s.flushInterest(group)
 	switch {
-	case destination.IsReserved(sub.shown):
-		s.broker.presence.greet(sub)
+	case destination.IsReserved(sub.destination):
+		s.broker.presence.sendSnapshot(sub)
 	case fromNow:
 		s.beginNow(sub, group)
 	case sub.replay != nil && !sub.replay.live:
@@ -167,14 +167,14 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 // replayFromNow has the client know where it began, so that it misses nothing when
 // it comes back before the first message.
 func (s *Session) replayFromNow(sub *subscription) (*replay, error) {
-	history, bad := s.broker.histories.only(sub.pattern)
+	history, bad := s.broker.histories.single(sub.pattern)
 	if bad != nil {
 		return nil, bad
 	}
 	if history == nil {
 		return nil, nil
 	}
-	return &replay{room: make(chan struct{}, 1), request: driver.ReplayRequest{History: history.Name, Pattern: sub.pattern}}, nil
+	return &replay{space: make(chan struct{}, 1), request: driver.ReplayRequest{History: history.Name, Pattern: sub.pattern}}, nil
 }
 
 // beginNow finds out where the history is, before the client knows that it is
@@ -184,9 +184,9 @@ func (s *Session) beginNow(sub *subscription, g *group) {
 	defer cancel()
 	now, err := s.broker.history.Replay(ctx, sub.replay.request, func(*driver.Message) error { return nil })
 	if err != nil {
-		s.broker.log.Warn("a stream begins without knowing where its history is", "session", s.id, "destination", sub.shown, "error", err)
+		s.broker.log.Warn("a stream begins without knowing where its history is", "session", s.id, "destination", sub.destination, "error", err)
 	}
-	if result, _ := s.outbox.goLive(sub, now.UpTo); result == pushHeld || result == pushFull {
+	if result, _ := s.outbox.goLive(sub, now.UpTo); result == pushSkipped || result == pushFull {
 		sub.replay.request.After = now.UpTo // a flood meanwhile; take it from the history
 		s.startReplay(sub, g)
 	}
@@ -195,31 +195,31 @@ func (s *Session) beginNow(sub *subscription, g *group) {
 // message is the item of a message for a subscription. Where a stream has several
 // destinations, its mark is put to the octets that are shared. The caller holds
 // the lock.
-func (o *outbox) message(data []byte, s *subscription, m *driver.Message) item {
-	if v := o.marks; v != nil {
-		v.ids[s.mark] = m.ID
-		data = v.framing.Mark(data[:len(data):len(data)], v.String())
+func (o *outbox) messageItemLocked(data []byte, s *subscription, m *driver.Message) item {
+	if v := o.eventIDs; v != nil {
+		v.ids[s.eventIDIndex] = m.ID
+		data = v.framing.EventID(data[:len(data):len(data)], v.String())
 	}
 	return item{data: data, sub: s, destination: m.Destination}
 }
 
 // tellPlace has the client of a stream remember up to where it has everything, and
 // tells it of a gap. The caller holds the lock.
-func (o *outbox) tellPlace(s *subscription, upTo driver.StreamPosition) {
+func (o *outbox) pushEventIDLocked(s *subscription, upTo driver.StreamPosition) {
 	framing, ok := s.session.framing.(EventFraming)
 	if !ok || upTo.Epoch == "" {
 		return
 	}
 	if r := s.replay; r.gap {
 		r.gap = false
-		o.add(item{data: framing.Told(nil, EventReplayIncomplete, []byte(s.shown))})
+		o.addLocked(item{data: framing.Notice(nil, EventReplayIncomplete, []byte(s.destination))})
 	}
 	id := upTo.String()
-	if v := o.marks; v != nil {
-		v.ids[s.mark] = id
+	if v := o.eventIDs; v != nil {
+		v.ids[s.eventIDIndex] = id
 		id = v.String()
 	}
-	o.add(item{data: framing.Mark(nil, id)})
+	o.addLocked(item{data: framing.EventID(nil, id)})
 }
 
 // problem is an ERROR as a stream has it.
@@ -231,7 +231,7 @@ func problem(framing EventFraming, e *Error) []byte {
 	if err != nil {
 		return nil
 	}
-	return framing.Told(nil, EventProblem, data)
+	return framing.Notice(nil, EventProblem, data)
 }
 
 // event makes the octets of a message for streams.
@@ -239,11 +239,11 @@ func (f *fanout) event(framing EventFraming, marked bool) []byte {
 	m := f.message
 	b := f.scratch[:0]
 	if m.Gap {
-		b = framing.Told(b, EventReplayIncomplete, []byte(m.Destination))
+		b = framing.Notice(b, EventReplayIncomplete, []byte(m.Destination))
 	}
 	b = framing.Event(b, m)
 	if marked {
-		b = framing.Mark(b, m.ID)
+		b = framing.EventID(b, m.ID)
 	}
 	f.scratch = b
 	return append(make([]byte, 0, len(b)), b...)

@@ -19,7 +19,7 @@ func (s *Session) subscribe(f *frames.Frame) error {
 	if err != nil {
 		return err
 	}
-	group, err := s.attach(subscriptionName(sub.id, sub.named, sub.shown), sub)
+	group, err := s.attach(subscriptionName(sub.id, sub.named, sub.destination), sub)
 	if err != nil {
 		return err
 	}
@@ -27,18 +27,18 @@ func (s *Session) subscribe(f *frames.Frame) error {
 		if group != nil {
 			s.flushInterest(group)
 		} else if sub.consumer.app {
-			s.broker.flush(sub.shown)
+			s.broker.flush(sub.destination)
 		}
 	}
-	if sub.ask {
+	if sub.isRequest {
 		s.flushInterest(group)
 		s.confirm(f) // before the answer
-		s.ask(sub, f)
+		s.sendRequest(sub, f)
 		return errLater
 	}
-	if destination.IsReserved(sub.shown) {
+	if destination.IsReserved(sub.destination) {
 		s.confirm(f) // before the list
-		s.broker.presence.greet(sub)
+		s.broker.presence.sendSnapshot(sub)
 		return errLater
 	}
 	if sub.replay == nil || sub.replay.live {
@@ -80,10 +80,10 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 // connectSubscription makes a subscription known to its queue or to the router.
 func (s *Session) connectSubscription(name string, sub *subscription) (*group, error) {
 	if c := sub.consumer; c != nil {
-		c.queue = s.broker.queues.acquire(s.broker, sub.shown, c)
+		c.queue = s.broker.queues.acquire(s.broker, sub.destination, c)
 		if err := c.queue.join(sub); err != nil {
 			s.broker.queues.release(c.queue)
-			return nil, &Error{Code: CodeUnavailable, Message: "destination \"" + sub.shown + "\": the queue cannot be consumed at the moment", Cause: err, retryAfter: retryAfter}
+			return nil, &Error{Code: CodeUnavailable, Message: "destination \"" + sub.destination + "\": the queue cannot be consumed at the moment", Cause: err, retryAfter: retryAfter}
 		}
 		if old := s.retired[name]; old != nil {
 			delete(s.retired, name) // its id is taken again, so no ACK can name its messages
@@ -150,7 +150,7 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 		return nil, errorf(CodeBadHeader, "selectors are not supported; subscribe to a narrower destination or pattern")
 	}
 	asked := dest
-	dest, kind, err := s.admitSubscribe(asked, kind, f)
+	dest, kind, err := s.authorizeSubscribe(asked, kind, f)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	if err != nil {
 		return nil, badDestination(dest, err.Error())
 	}
-	sub := &subscription{session: s, id: strings.Clone(id), named: named, asked: asked, shown: dest, pattern: pattern, ack: ack}
+	sub := &subscription{session: s, id: strings.Clone(id), named: named, requestedDestination: asked, destination: dest, pattern: pattern, ack: ack}
 	switch kind {
 	case destination.Topic, destination.User:
 	case destination.Queue:
@@ -169,7 +169,7 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 			return nil, badDestination(dest, "a queue cannot be subscribed to by a pattern; name one queue")
 		}
 	case destination.App:
-		return sub, s.serveOrAsk(sub, f)
+		return sub, s.serveOrRequest(sub, f)
 	}
 	if kind == destination.Queue {
 		return sub, s.consume(sub, f)
@@ -182,7 +182,7 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	if isTrue(f, HeaderDurable) {
 		return sub, s.consumeDurable(sub, f)
 	}
-	sub.replay, err = s.askedReplay(sub, f)
+	sub.replay, err = s.parseReplay(sub, f)
 	return sub, err
 }
 
@@ -273,7 +273,7 @@ func (s *Session) consume(sub *subscription, f *frames.Frame) error {
 	if err != nil {
 		return err
 	}
-	sub.consumer = &consumer{prefetch: prefetch, transient: defaults.transient(sub.shown) || isTrue(f, HeaderAutoDelete)}
+	sub.consumer = &consumer{prefetch: prefetch, transient: defaults.transient(sub.destination) || isTrue(f, HeaderAutoDelete)}
 	return nil
 }
 

@@ -81,7 +81,7 @@ func TestUnackedForgetsBeyondItsLimit(t *testing.T) {
 	for _, id := range []string{"a", "b", "c", "d"} {
 		u.add(id, 3)
 	}
-	require.True(t, u.forgot)
+	require.True(t, u.forgotten)
 	took := func(id string) bool { _, ok := u.take(id); return ok }
 	require.False(t, took("a"))
 	_, ok := u.takeUpTo("c")
