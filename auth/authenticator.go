@@ -19,7 +19,7 @@ type Authenticator struct {
 // clients: a login that is configured is checked with its passcode, and any other
 // passcode is taken for a token. Without them an Authorization header has to be a
 // bearer token. Where there are no static logins only tokens count. Errors wrap
-// [ErrUnauthenticated].
+// [ErrUnauthenticated], but for a [*BusyError] and that of a context that is done.
 func (a *Authenticator) Authenticate(ctx context.Context, c Credentials) (*Principal, error) {
 	byLogin := c.Login != "" && c.Passcode != "" && (a.Logins != nil || looksLikeToken(c.Passcode))
 	if c.Authorization != "" && !byLogin {
@@ -38,18 +38,19 @@ func (a *Authenticator) Authenticate(ctx context.Context, c Credentials) (*Princ
 	if a.Logins == nil {
 		return nil, refuse(errors.New("static logins are not configured, and the passcode is not a token"))
 	}
-	return a.Logins.Authenticate(c.Login, c.Passcode)
+	return a.Logins.Authenticate(ctx, c)
 }
 
 // Stats are counts of an Authenticator.
 type Stats struct {
-	// Keys are counts of published keys.
-	Keys KeyStats
+	// Keys are counts of published keys, and Logins of static logins.
+	Keys   KeyStats
+	Logins LoginStats
 }
 
 // Stats returns the counts as they are now. It is safe for concurrent use.
 func (a *Authenticator) Stats() Stats {
-	var s Stats
+	s := Stats{Logins: a.Logins.Stats()}
 	if a.Tokens != nil {
 		s.Keys = a.Tokens.KeyStats()
 	}

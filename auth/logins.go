@@ -1,12 +1,17 @@
 package auth
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -23,12 +28,34 @@ type Login struct {
 	Relay bool
 }
 
+const (
+	// maxWait is how long a passcode waits for its turn to be checked.
+	maxWait = 5 * time.Second
+	// retryAfter is what a peer is told whose passcode waited for so long.
+	retryAfter = 5 * time.Second
+	// recognizedFor is how long after its last use a right passcode is recognized
+	// without bcrypt.
+	recognizedFor = time.Hour
+)
+
 // Logins checks static logins. It is safe for concurrent use.
+//
+// bcrypt is slow on purpose, so whoever guesses takes time from all others. A quarter
+// of the processors check passcodes; the rest wait, within bounds and by turns, and a
+// passcode that was right before does not wait at all.
 type Logins struct {
-	byName map[string]*login
-	unseen []byte // a hash to compare with when the login is unknown
-	macKey [32]byte
-	slots  chan struct{}
+	byName  map[string]*login
+	unseen  []byte // a hash to compare with when the login is unknown
+	macKey  [32]byte
+	compare func(hash, passcode []byte) error
+
+	accepted, refused, busy atomic.Int64
+
+	mu         sync.Mutex // guards the following
+	queue      checkQueue
+	pending    map[passcodeMAC]*check // queued and running
+	running    int
+	maxRunning int
 }
 
 type login struct {
@@ -36,33 +63,51 @@ type login struct {
 	principal *Principal
 
 	mu       sync.Mutex
-	verified []byte // MAC of the passcode that matched the hash, once one did
+	verified *passcodeMAC // of the passcode that matched the hash, once one did
+	usedAt   time.Time    // when it was shown last
+}
+
+// passcodeMAC stands for a login and a passcode. Its key is the process's own and
+// random, so that what is kept of a passcode is of no use to anybody else.
+type passcodeMAC [sha256.Size]byte
+
+// BusyError says that there was no time to check credentials, which may be right.
+type BusyError struct {
+	// RetryAfter is when trying again may do.
+	RetryAfter time.Duration
+}
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("too many logins are being checked; try again in %s", e.RetryAfter)
 }
 
 // NewLogins checks the hashes and the patterns of the logins. Errors name the
 // login that is wrong.
 func NewLogins(all []Login) (*Logins, error) {
-	l := &Logins{byName: make(map[string]*login), slots: make(chan struct{}, 2)}
+	l := &Logins{
+		byName: make(map[string]*login), compare: bcrypt.CompareHashAndPassword,
+		pending: make(map[passcodeMAC]*check), maxRunning: max(1, runtime.GOMAXPROCS(0)/4),
+	}
 	if _, err := rand.Read(l.macKey[:]); err != nil {
 		return nil, err
 	}
 	cost := bcrypt.MinCost
-	for _, one := range all {
-		c, err := bcrypt.Cost([]byte(one.PasscodeHash))
+	for _, configured := range all {
+		c, err := bcrypt.Cost([]byte(configured.PasscodeHash))
 		if err != nil {
-			return nil, fmt.Errorf("login %q: its passcode hash is not a bcrypt hash: %w", one.Name, err)
+			return nil, fmt.Errorf("login %q: its passcode hash is not a bcrypt hash: %w", configured.Name, err)
 		}
-		if _, twice := l.byName[one.Name]; twice || one.Name == "" {
-			return nil, fmt.Errorf("login %q: names have to be unique and not empty", one.Name)
+		if _, twice := l.byName[configured.Name]; twice || configured.Name == "" {
+			return nil, fmt.Errorf("login %q: names have to be unique and not empty", configured.Name)
 		}
-		permissions, err := NewPermissions(one.Grants, one.Name)
+		permissions, err := NewPermissions(configured.Grants, configured.Name)
 		if err != nil {
-			return nil, fmt.Errorf("login %q: %w", one.Name, err)
+			return nil, fmt.Errorf("login %q: %w", configured.Name, err)
 		}
 		cost = max(cost, c)
-		l.byName[one.Name] = &login{
-			hash:      []byte(one.PasscodeHash),
-			principal: &Principal{Name: one.Name, Permissions: permissions, Method: "login", Relay: one.Relay},
+		l.byName[configured.Name] = &login{
+			hash:      []byte(configured.PasscodeHash),
+			principal: &Principal{Name: configured.Name, Permissions: permissions, Method: "login", Relay: configured.Relay},
 		}
 	}
 	var err error
@@ -75,44 +120,81 @@ func (l *Logins) Has(name string) bool {
 	return l != nil && l.byName[name] != nil
 }
 
-// Authenticate returns the principal of a login. Passcodes are compared in
-// constant time, an unknown login takes as long as a wrong passcode, and few
-// comparisons run at a time, since bcrypt is slow on purpose. A passcode that
-// was right before is recognized by a keyed MAC instead, as Spring's relay logs
-// in once for each of its users.
-func (l *Logins) Authenticate(name, passcode string) (*Principal, error) {
-	known := l.byName[name]
-	if known == nil {
-		l.slots <- struct{}{}
-		defer func() { <-l.slots }()
-		_ = bcrypt.CompareHashAndPassword(l.unseen, []byte(passcode))
-		return nil, refuse(fmt.Errorf("there is no login %q", name))
-	}
-	mac := hmac.New(sha256.New, l.macKey[:])
-	mac.Write([]byte(passcode))
-	sum := mac.Sum(nil)
-	if known.recognizes(sum) {
+// Authenticate returns the principal of a login and its passcode. Passcodes are compared
+// in constant time, and an unknown login takes as long as a wrong passcode. A passcode
+// that was right before is recognized by a keyed MAC, as Spring's relay logs in once for
+// each of its users. It returns a [*BusyError] when there was no time to check.
+func (l *Logins) Authenticate(ctx context.Context, c Credentials) (*Principal, error) {
+	known := l.byName[c.Login]
+	mac := l.mac(c.Login, c.Passcode)
+	if known != nil && known.recognizes(&mac) {
+		l.accepted.Add(1)
 		return known.principal, nil
 	}
-	l.slots <- struct{}{}
-	defer func() { <-l.slots }()
-	if known.recognizes(sum) {
-		return known.principal, nil // many came at once, and one of them was first
+	outcome, err := l.check(ctx, c, mac)
+	switch {
+	case err != nil:
+		return nil, err
+	case outcome == dropped:
+		l.busy.Add(1)
+		return nil, &BusyError{RetryAfter: retryAfter}
+	case outcome == matched && known != nil:
+		l.accepted.Add(1)
+		return known.principal, nil
 	}
-	if bcrypt.CompareHashAndPassword(known.hash, []byte(passcode)) != nil {
-		return nil, refuse(fmt.Errorf("wrong passcode for login %q", name))
+	l.refused.Add(1)
+	if known == nil {
+		// The name is left out: some clients send their token as the login.
+		return nil, refuse(errors.New("there is no login of that name"))
 	}
-	known.mu.Lock()
-	known.verified = sum
-	known.mu.Unlock()
-	return known.principal, nil
+	return nil, refuse(fmt.Errorf("wrong passcode for login %q", c.Login))
+}
+
+// mac tells the end of the name from the start of the passcode by the name's length.
+func (l *Logins) mac(name, passcode string) (sum passcodeMAC) {
+	h := hmac.New(sha256.New, l.macKey[:])
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(name))))
+	h.Write([]byte(name))
+	h.Write([]byte(passcode))
+	h.Sum(sum[:0])
+	return sum
 }
 
 // recognizes reports whether the MAC is that of a passcode that was right before.
-func (l *login) recognizes(sum []byte) bool {
+func (l *login) recognizes(mac *passcodeMAC) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.verified != nil && hmac.Equal(l.verified, sum)
+	now := time.Now()
+	if l.verified != nil && now.Sub(l.usedAt) > recognizedFor {
+		l.verified = nil
+	}
+	if l.verified == nil || !hmac.Equal(l.verified[:], mac[:]) {
+		return false
+	}
+	l.usedAt = now
+	return true
+}
+
+func (l *login) remember(mac passcodeMAC) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.verified, l.usedAt = &mac, time.Now()
+}
+
+// LoginStats are counts of static logins: how many were accepted and refused since the
+// start, for how many there was no time, and how many wait now.
+type LoginStats struct{ Accepted, Refused, Busy, Waiting int64 }
+
+// Stats returns the counts as they are now. It is safe for concurrent use. A nil Logins
+// has none.
+func (l *Logins) Stats() LoginStats {
+	if l == nil {
+		return LoginStats{}
+	}
+	l.mu.Lock()
+	waiting := l.queue.size
+	l.mu.Unlock()
+	return LoginStats{Accepted: l.accepted.Load(), Refused: l.refused.Load(), Busy: l.busy.Load(), Waiting: int64(waiting)}
 }
 
 // HashPasscode returns the bcrypt hash of a passcode, for a configuration.

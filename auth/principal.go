@@ -27,6 +27,9 @@ type Credentials struct {
 	Authorization string
 	// Login and Passcode are STOMP's own headers. The passcode may be a token.
 	Login, Passcode string
+	// Remote is the address of the peer, with or without a port. Peers take turns in
+	// having passcodes checked; all without an address are one.
+	Remote string
 }
 
 // ErrUnauthenticated is what every refusal of credentials wraps, so that a
