@@ -18,6 +18,7 @@ const (
 	CodeConnectedTwice   Code = "connected-twice"
 	CodeConnectTimeout   Code = "connect-timeout"
 	CodeUnauthenticated  Code = "unauthenticated"
+	CodeLoginBusy        Code = "login-busy"
 	CodeTokenExpired     Code = "token-expired"
 	CodeForbidden        Code = "forbidden"
 	CodeDestination      Code = "bad-destination"

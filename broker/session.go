@@ -210,7 +210,7 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	}
 	code := CloseProtocol
 	switch e.Code {
-	case CodeUnavailable, CodeQueueFull, CodeNotStored:
+	case CodeUnavailable, CodeLoginBusy, CodeQueueFull, CodeNotStored:
 		code = CloseRetry
 	case CodeUnauthenticated, CodeForbidden, CodeTooManySessions, CodeTooManySubs, CodeTransactionSize, CodeMessageRate,
 		frames.CodeBodySize, frames.CodeHeaderCount, frames.CodeHeaderLine:

@@ -23,7 +23,9 @@ func (s *Session) connect(f *frames.Frame) error {
 	if err != nil {
 		return err
 	}
-	principal, err := s.broker.auth.Authenticate(s.broker.ctx, credentials(f))
+	shown := credentials(f)
+	shown.Remote = s.transport.RemoteAddr()
+	principal, err := s.broker.auth.Authenticate(s.broker.ctx, shown)
 	if err != nil {
 		return unauthenticated(err)
 	}
@@ -83,6 +85,10 @@ func credentials(f *frames.Frame) auth.Credentials {
 func unauthenticated(err error) error {
 	if errors.Is(err, auth.ErrUnauthenticated) {
 		return &Error{Code: CodeUnauthenticated, Message: auth.ErrUnauthenticated.Error(), Cause: err}
+	}
+	var busy *auth.BusyError
+	if errors.As(err, &busy) {
+		return &Error{Code: CodeLoginBusy, Message: busy.Error(), retryAfter: int((busy.RetryAfter + time.Second - 1) / time.Second)}
 	}
 	return &Error{Code: CodeUnavailable, Message: "authentication is not available at the moment", Cause: err}
 }

@@ -160,3 +160,19 @@ func TestHeadersThatARelayForwards(t *testing.T) {
 	require.Equal(t, "kept", f.Get("x-authorization"))
 	require.Empty(t, f.Get("Authorization")+f.Get("AUTHORIZATION")+f.Get("Login")+f.Get("passcode"))
 }
+
+// TestLoginsThatAreBusyMayTryAgain: who is sent away may well have the right passcode.
+func TestLoginsThatAreBusyMayTryAgain(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Authenticator: test.NewBusyLogins(t)}})
+	for _, c := range []*test.Client{test.Dial(t, n), test.DialTCP(t, n)} {
+		c.Send(frames.CONNECT, "accept-version", "1.2", "login", "guest", "passcode", "guest")
+		f := c.Error("too many logins are being checked; try again in 6.5s")
+		require.Equal(t, "7", f.Get("retry-after"))
+	}
+	c := test.Dial(t, n)
+	c.Send(frames.CONNECT, "accept-version", "1.2", "login", "guest", "passcode", "guest")
+	c.Error("too many logins")
+	require.Equal(t, int(broker.CloseRetry), c.CloseCode)
+	require.EqualValues(t, 3, n.Broker.Stats().Errors[broker.CodeLoginBusy])
+}

@@ -151,11 +151,9 @@ func (e *Events) authenticate(r *http.Request) (*auth.Principal, error) {
 		}
 		c.Authorization = "Bearer " + cookie.Value
 	}
+	c.Remote = r.RemoteAddr
 	p, err := e.broker.Authenticator().Authenticate(r.Context(), c)
-	if errors.Is(err, auth.ErrUnauthenticated) {
-		return nil, problem.New(http.StatusUnauthorized, "send a valid token as Authorization: Bearer, in the cookie, or as access_token")
-	}
-	return p, err
+	return p, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, in the cookie, or as access_token")
 }
 
 // mayUseCookie reports whether the page that asks is one that may: browsers add

@@ -103,12 +103,11 @@ func (a *api) authenticated(handle apiHandler) http.HandlerFunc {
 }
 
 func (a *api) serve(r *http.Request, handle apiHandler) (any, error) {
-	p, err := a.authenticator.Authenticate(r.Context(), credentials.FromHeader(r))
-	if errors.Is(err, auth.ErrUnauthenticated) {
-		return nil, problem.New(http.StatusUnauthorized, "send a valid token as Authorization: Bearer, or a login and passcode")
-	}
+	shown := credentials.FromHeader(r)
+	shown.Remote = r.RemoteAddr
+	p, err := a.authenticator.Authenticate(r.Context(), shown)
 	if err != nil {
-		return nil, err
+		return nil, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
 	return handle(r.Context(), request{r, p})
 }
@@ -116,6 +115,8 @@ func (a *api) serve(r *http.Request, handle apiHandler) (any, error) {
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem.Details
 	switch {
+	case r.Context().Err() != nil:
+		return // there is no client any more to read it
 	case errors.As(err, &p):
 	case errors.Is(err, driver.ErrNoQueue):
 		p = problem.New(http.StatusNotFound, "the queue has neither messages nor consumers")

@@ -9,6 +9,8 @@ import (
 var (
 	jwksKeysDesc    = desc("jwks_keys", "Keys of the JSON Web Key Set that are used.")
 	jwksSkippedDesc = desc("jwks_keys_skipped", "Keys of the JSON Web Key Set that are not understood; the log names them.")
+	loginsDesc      = desc("logins_total", "Static logins, by what became of them: accepted, refused, or busy when there was no time to check.", "outcome")
+	waitingDesc     = desc("logins_waiting", "Static logins whose passcodes wait to be checked.")
 	jwksErrorsDesc  = desc("jwks_fetch_errors_total", "Fetches of the JSON Web Key Set that failed.")
 )
 
@@ -20,11 +22,15 @@ func Auth(a *auth.Authenticator) prometheus.Collector { return authCollector{a} 
 func (c authCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
 
 func (c authCollector) Collect(ch chan<- prometheus.Metric) {
-	send := func(d *prometheus.Desc, kind prometheus.ValueType, n int64) {
-		ch <- prometheus.MustNewConstMetric(d, kind, float64(n))
+	send := func(d *prometheus.Desc, kind prometheus.ValueType, n int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, kind, float64(n), labels...)
 	}
 	s := c.authenticator.Stats()
 	send(jwksKeysDesc, prometheus.GaugeValue, s.Keys.Keys)
 	send(jwksSkippedDesc, prometheus.GaugeValue, s.Keys.Skipped)
 	send(jwksErrorsDesc, prometheus.CounterValue, s.Keys.FetchErrors)
+	send(loginsDesc, prometheus.CounterValue, s.Logins.Accepted, "accepted")
+	send(loginsDesc, prometheus.CounterValue, s.Logins.Refused, "refused")
+	send(loginsDesc, prometheus.CounterValue, s.Logins.Busy, "busy")
+	send(waitingDesc, prometheus.GaugeValue, s.Logins.Waiting)
 }

@@ -45,6 +45,7 @@ func TestAuthShowsWhatBecameOfPublishedKeys(t *testing.T) {
 	verifier, err := auth.NewVerifier(auth.VerifierOptions{Keys: auth.MultiKeys{good, away}})
 	require.NoError(t, err)
 	require.Equal(t, map[string]float64{
+		"stompbox_logins_total": 0, "stompbox_logins_waiting": 0,
 		"stompbox_jwks_keys": 1, "stompbox_jwks_keys_skipped": 2, "stompbox_jwks_fetch_errors_total": 1,
 	}, gather(t, metrics.Auth(&auth.Authenticator{Tokens: verifier})))
 }

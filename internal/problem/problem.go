@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
 )
@@ -37,6 +38,21 @@ func New(status int, detail string) *Details {
 
 // Of returns the problem that an error of the broker is, without its code.
 func Of(e *broker.Error) *Details { return New(statusOf(e.Code), e.Message) }
+
+// Unauthenticated returns the problem of a request whose credentials were not taken, with
+// a hint of what to send, or an error that is none as it is.
+func Unauthenticated(err error, hint string) error {
+	var busy *auth.BusyError
+	switch {
+	case errors.Is(err, auth.ErrUnauthenticated):
+		return New(http.StatusUnauthorized, hint)
+	case errors.As(err, &busy):
+		d := New(http.StatusServiceUnavailable, busy.Error())
+		d.Code, d.RetryAfter = broker.CodeLoginBusy, busy.RetryAfter
+		return d
+	}
+	return err
+}
 
 // retryAfter is after how long to try again what is not available.
 const retryAfter = 5 * time.Second
