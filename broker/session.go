@@ -75,7 +75,9 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	if n := b.counters.sessions.Add(1); b.limits.MaxConnections > 0 && n > int64(b.limits.MaxConnections) {
 		b.counters.sessions.Add(-1)
 		b.counters.countError(CodeTooManySessions)
-		return nil, errorf(CodeTooManySessions, "the server has its limit of %d connections", b.limits.MaxConnections)
+		e := errorf(CodeTooManySessions, "the server has its limit of %d connections", b.limits.MaxConnections)
+		e.retryAfter = retryAfter
+		return nil, e
 	}
 	address := addressOf(t.RemoteAddr())
 	if err := b.usage.open(address); err != nil {

@@ -99,8 +99,9 @@ func TestTooManyConnections(t *testing.T) {
 	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{MaxConnections: 1}}})
 	first := test.Dial(t, n).Connect()
 	second := test.Dial(t, n)
+	require.Equal(t, "5", second.Expect(frames.ERROR).Get("retry-after"))
 	second.Closed()
-	require.Equal(t, 1008, second.CloseCode)
+	require.Equal(t, 1013, second.CloseCode)
 	test.DialTCP(t, n).Error("limit of 1 connections")
 	first.Quiet()
 }
