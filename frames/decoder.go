@@ -244,7 +244,7 @@ func (d *Decoder) headerLine(data, line []byte) *Error {
 	}
 	colon := bytes.IndexByte(line, ':')
 	if colon < 0 {
-		return errorf(CodeHeader, "header line %s has no colon; a header is name:value, and an empty line ends the headers", quote(line))
+		return errorf(CodeHeader, "header line %d has no colon; a header is name:value, and an empty line ends the headers", len(d.cur.spans)+1)
 	}
 	start := int32(d.cur.line)
 	s := span{name: start, nameEnd: start + int32(colon), value: start + int32(colon) + 1, valueEnd: start + int32(len(line))}
@@ -252,7 +252,7 @@ func (d *Decoder) headerLine(data, line []byte) *Error {
 		s.trim(data)
 	}
 	if s.name == s.nameEnd {
-		return errorf(CodeHeader, "header line %s has an empty name", quote(line))
+		return errorf(CodeHeader, "header line %d has an empty name", len(d.cur.spans)+1)
 	}
 	d.cur.spans = append(d.cur.spans, s)
 	return nil
@@ -346,11 +346,9 @@ func (d *Decoder) fail(data []byte, err *Error) error {
 // receiptIn returns what a receipt header of a broken frame means, as the encoder
 // escapes it again. A value whose escapes are wrong themselves is taken as it is.
 func (d *Decoder) receiptIn(value []byte) string {
-	if d.cur.escaped(d.version) {
+	if d.cur.escaped(d.version) && escapesDefined(value, d.version) {
 		plain := bytes.Clone(value)
-		if end, err := unescapeIn(plain, 0, int32(len(plain)), d.version); err == nil {
-			return string(plain[:end])
-		}
+		return string(plain[:unescapeIn(plain, 0, int32(len(plain)))])
 	}
 	return string(value)
 }
@@ -359,9 +357,25 @@ func (d *Decoder) lineTooLong() *Error {
 	return errorf(CodeHeaderLine, "a header line is longer than the limit of %d octets", d.limits.MaxHeaderLine)
 }
 
+// unknownCommand shows the line's first word where it is like a command. The rest may be
+// anything, such as an HTTP path with a token in it.
 func unknownCommand(line []byte) *Error {
-	return errorf(CodeCommand, "%s is not a STOMP command", quote(line))
+	letters := 0
+	for letters < len(line) && letters < longestCommand && isLetter(line[letters]) {
+		letters++
+	}
+	word := line[:letters]
+	whole := letters == len(line) || line[letters] <= ' '
+	if upper := bytes.ToUpper(word); letters == 0 || !whole || !bytes.Equal(word, upper) && command(upper) == "" {
+		return errorf(CodeCommand, "the first line is not a STOMP command, such as SEND")
+	}
+	if letters < len(line) && line[letters] < ' ' {
+		letters++ // a CR may be what is wrong with it
+	}
+	return errorf(CodeCommand, "%s is not a STOMP command", quote(line[:letters]))
 }
+
+func isLetter(c byte) bool { return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' }
 
 func nulInHeaders() *Error {
 	return errorf(CodeHeader, "NUL octet in the headers; an empty line ends the headers, also of a frame without a body")

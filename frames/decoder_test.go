@@ -26,7 +26,7 @@ func TestDecoderRefusesWhatTheSpecificationForbids(t *testing.T) {
 		says    string
 		receipt string
 	}{
-		{"junk", 0, "GET / HTTP/1.1\r\n", frames.CodeCommand, `"GET / HTTP/1.`, ""},
+		{"junk", 0, "GET / HTTP/1.1\r\n", frames.CodeCommand, `"GET" is not a STOMP command`, ""},
 		{"junk without a line end", 0, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", frames.CodeCommand, "not a STOMP command", ""},
 		{"lower case command", frames.V12, "send\n\n\x00", frames.CodeCommand, `"send"`, ""},
 		{"unknown command", frames.V12, "SENT\n\n\x00", frames.CodeCommand, `"SENT"`, ""},

@@ -12,24 +12,15 @@ func (p *progress) escaped(v Version) bool {
 // for is never longer than the escape (STOMP 1.2, "Value Encoding"). It changes
 // nothing where one of them is not defined.
 func (p *progress) unescape(head []byte, v Version) *Error {
-	for _, s := range p.spans {
-		for _, part := range [][]byte{s.nameIn(head), s.valueIn(head)} {
-			if !escapesDefined(part, v) {
-				return undefinedEscape(part, v)
-			}
+	for i, s := range p.spans {
+		if !escapesDefined(s.nameIn(head), v) || !escapesDefined(s.valueIn(head), v) {
+			return undefinedEscape(i+1, v)
 		}
 	}
 	for i := range p.spans {
 		s := &p.spans[i]
-		nameEnd, err := unescapeIn(head, s.name, s.nameEnd, v)
-		if err != nil {
-			return err
-		}
-		valueEnd, err := unescapeIn(head, s.value, s.valueEnd, v)
-		if err != nil {
-			return err
-		}
-		s.nameEnd, s.valueEnd = nameEnd, valueEnd
+		s.nameEnd = unescapeIn(head, s.name, s.nameEnd)
+		s.valueEnd = unescapeIn(head, s.value, s.valueEnd)
 	}
 	return nil
 }
@@ -48,42 +39,36 @@ func escapesDefined(b []byte, v Version) bool {
 	return true
 }
 
-// unescapeIn unescapes b[from:to] in place and returns the new end.
-func unescapeIn(b []byte, from, to int32, v Version) (int32, *Error) {
+// unescapeIn unescapes b[from:to], whose escapes are defined, in place and returns the
+// new end.
+func unescapeIn(b []byte, from, to int32) int32 {
 	w := from
 	for r := from; r < to; r++ {
 		c := b[r]
 		if c == '\\' {
 			r++
-			var next byte
-			if r < to {
-				next = b[r]
-			}
-			switch {
-			case next == 'n':
+			switch b[r] {
+			case 'n':
 				c = '\n'
-			case next == 'c':
+			case 'c':
 				c = ':'
-			case next == '\\':
-				c = '\\'
-			case next == 'r' && v >= V12:
+			case 'r':
 				c = '\r'
-			default:
-				return 0, undefinedEscape(b[from:to], v)
 			}
 		}
 		b[w] = c
 		w++
 	}
-	return w, nil
+	return w
 }
 
-func undefinedEscape(in []byte, v Version) *Error {
+// undefinedEscape does not show the header: it may be a credential.
+func undefinedEscape(line int, v Version) *Error {
 	defined := `\n, \c and \\`
 	if v >= V12 {
 		defined = `\r, \n, \c and \\`
 	}
-	return errorf(CodeEscape, "undefined escape in header %s: STOMP %s defines %s", quote(in), v, defined)
+	return errorf(CodeEscape, "undefined escape in header line %d: STOMP %s defines %s", line, v, defined)
 }
 
 // appendEscaped appends s as a header name or value of the given version.
