@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/stompbox/stompbox/frames"
 )
@@ -70,8 +71,29 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
+// errorf makes an Error. Text of a peer in it is cut where it is long.
 func errorf(code Code, format string, args ...any) *Error {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = truncate(text, maxQuoted)
+		}
+	}
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+const (
+	// maxQuoted is how many bytes of a peer's text an ERROR repeats.
+	maxQuoted = 256
+	// maxLogged is how many bytes of an error the log has.
+	maxLogged = 1024
+)
+
+// truncate cuts text at a character where it is longer than limit.
+func truncate(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "") + "..."
 }
 
 // Frame returns the ERROR frame of e, for a connection that no session was opened on.

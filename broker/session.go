@@ -271,7 +271,7 @@ func (s *Session) report(e *Error) {
 	if e.Code == CodeTokenExpired {
 		level = slog.LevelInfo
 	}
-	s.broker.log.Log(s.broker.ctx, level, "session ended by an error", "code", string(e.Code), "error", e.Error(), "session", s.id, "remote", s.transport.RemoteAddr())
+	s.broker.log.Log(s.broker.ctx, level, "session ended by an error", "code", string(e.Code), "error", truncate(e.Error(), maxLogged), "session", s.id, "remote", s.transport.RemoteAddr())
 }
 
 // finish ends the session with last frames, unless it was ended before.

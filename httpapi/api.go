@@ -129,7 +129,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // unknown answers what the API does not have.
 func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
-	problem.Write(w, problem.New(http.StatusNotFound, r.Method+" "+problem.Truncate(r.URL.Path)+" is not part of the API; see /api/openapi.json"))
+	problem.Write(w, problem.New(http.StatusNotFound, problem.Truncate(r.Method)+" "+problem.Truncate(r.URL.Path)+" is not part of the API; see /api/openapi.json"))
 }
 
 // maySubscribe reports whether the principal may subscribe to a destination or pattern.

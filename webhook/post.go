@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -113,7 +114,7 @@ func (w *Webhook) post(ctx context.Context, id string, text []byte) (*answerBody
 	sign(q.Header, w.secrets(), id, time.Now(), text)
 	answer, err := w.client.Do(q)
 	if err != nil {
-		return nil, &failure{cause: err}
+		return nil, &failure{cause: withoutURL(err)}
 	}
 	defer answer.Body.Close()
 	limit := 2 * int64(w.broker.Limits().MaxTransactionBytes)
@@ -133,12 +134,24 @@ func (w *Webhook) post(ctx context.Context, id string, text []byte) (*answerBody
 	return parseAnswer(body)
 }
 
+// withoutURL is an error of a request without its URL, which may hold secrets.
+func withoutURL(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
+
+// maxRetryAfter bounds the word of an app server on when to try again.
+const maxRetryAfter = time.Hour
+
 func retryAfterOf(answer *http.Response) time.Duration {
 	seconds, err := strconv.Atoi(answer.Header.Get("Retry-After"))
 	if err != nil || seconds < 0 {
 		return 0 // a date, or nothing
 	}
-	return time.Duration(seconds) * time.Second
+	return time.Duration(min(int64(seconds), int64(maxRetryAfter/time.Second))) * time.Second
 }
 
 // refusal is what the client reads: a problem document's detail is for it.

@@ -58,7 +58,7 @@ func (h *Headers) UnmarshalJSON(text []byte) error {
 		}
 		text, isText := value.(string)
 		if !isText {
-			return fmt.Errorf("headers: the value of %q has to be a string", name)
+			return fmt.Errorf("headers: the value of %q has to be a string", truncate(fmt.Sprint(name)))
 		}
 		if all[name.(string)] = text; len(all) > maxHeaders {
 			return fmt.Errorf("headers: a message may have %d", maxHeaders)
@@ -166,7 +166,17 @@ func DecodeStrictly(text []byte, into any) error {
 func explain(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return fmt.Errorf("the body is not as it has to be: %s cannot be a JSON %s", wrong.Field, wrong.Value)
+		return fmt.Errorf("the body is not as it has to be: %s cannot be a JSON %s", truncate(wrong.Field), truncate(wrong.Value))
 	}
-	return fmt.Errorf("the body is not as it has to be: %s", strings.TrimPrefix(err.Error(), "json: "))
+	return fmt.Errorf("the body is not as it has to be: %s", truncate(strings.TrimPrefix(err.Error(), "json: ")))
+}
+
+// maxRepeated is how many bytes of a body an error repeats.
+const maxRepeated = 200
+
+func truncate(text string) string {
+	if len(text) <= maxRepeated {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxRepeated], "") + "..."
 }

@@ -52,3 +52,13 @@ func decode(t *testing.T, text string, limit int) ([]jsonmessage.Message, error)
 	require.NoError(t, json.Unmarshal([]byte(text), &l))
 	return l.Decode(limit)
 }
+
+// TestErrorsRepeatLittleOfABody: they go to the sender and into logs.
+func TestErrorsRepeatLittleOfABody(t *testing.T) {
+	long := strings.Repeat("x", 100_000)
+	for _, body := range []string{`{"` + long + `":1}`, `{"headers":{"` + long + `":1}}`, `{"destination":` + strings.Repeat("9", 100_000) + `}`} {
+		err := jsonmessage.DecodeStrictly([]byte(body), new(jsonmessage.Message))
+		require.ErrorContains(t, err, "the body is not as it has to be")
+		require.Less(t, len(err.Error()), 600)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
@@ -103,4 +104,4 @@ func statusOf(code broker.Code) int {
 const maxQuoted = 64
 
 // Truncate shortens what a peer sent, for an error that repeats it.
-func Truncate(text string) string { return text[:min(len(text), maxQuoted)] }
+func Truncate(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxQuoted)], "") }
