@@ -355,6 +355,13 @@ func (q *queue) remove(sub *subscription, held []*delivery) {
 	q.broker.queues.release(q)
 }
 
+// requeueAll returns messages to the queue, so that they come again in their order.
+func (q *queue) requeueAll(all []*delivery) {
+	for _, d := range all {
+		q.requeue(d)
+	}
+}
+
 // giveBack returns one message to the queue, or moves it to the dead letters
 // when it was delivered too often.
 func (q *queue) requeue(d *delivery) {

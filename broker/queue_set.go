@@ -14,7 +14,8 @@ type delivery struct {
 
 	reader     driver.QueueReader // nil in a transient queue
 	sub        *subscription
-	extendedAt int64 // clock time of the delivery, or of the last Extend
+	number     uint64 // of the delivery in its session; see unacked
+	extendedAt int64  // clock time of the delivery, or of the last Extend
 }
 
 // newDelivery makes the delivery of a message that no store holds.

@@ -62,7 +62,10 @@ type Session struct {
 	receipts receiptQueue
 	failed   bool // an ERROR is to come; what arrives is ignored
 
-	mu sync.Mutex // the unacked of all subs; and subs, where others than the reader read it
+	serials uint64 // subscriptions so far
+
+	mu         sync.Mutex // the unacked of all subs; and subs, where others than the reader read it
+	deliveries uint64     // to client-acknowledged subscriptions and of queues so far, under mu
 }
 
 // Open begins a session on a connection. The caller then reads the connection

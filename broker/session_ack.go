@@ -1,113 +1,184 @@
 package broker
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
-// remember notes that a message of a client-acknowledged subscription goes out.
+// trackUnacked notes that a message of a client-acknowledged subscription goes out.
 func (s *Session) trackUnacked(sub *subscription, messageID string) {
 	s.mu.Lock()
-	sub.unacked.add(messageID, s.broker.limits.MaxUnacked)
+	s.deliveries++
+	sub.unacked.add(s.deliveries, messageID, s.broker.limits.MaxUnacked)
 	s.mu.Unlock()
 }
 
 // acknowledge handles ACK and NACK. A queue loses the message or gets it back.
-// Topics take them and do not deliver again; an unknown id is an error all the same.
+// Topics take them and do not deliver again. What is gone already needs no
+// acknowledgement: a client may not know yet that its subscription or its session
+// before this one has ended.
 func (s *Session) acknowledge(f *frames.Frame) error {
 	if f.Command == frames.NACK && s.version() == frames.V10 {
 		return errorf(CodeUnexpected, "NACK exists since STOMP 1.1")
 	}
-	id, sub, err := s.parseAckHeaders(f)
+	sub, number, err := s.parseAckHeaders(f)
 	if err != nil {
 		return err
 	}
-	one, err := s.findUnacked(f.Command, id, sub)
-	if err != nil || one == nil {
-		return err
+	if sub == nil {
+		s.countStale(f)
 	}
-	settle := func(id string) { s.ack(one, id, nil) }
-	if f.Command == frames.NACK {
-		settle = func(id string) { s.nack(one, id) }
+	todo := operation{run: func() error { return nil }}
+	switch {
+	case sub == nil:
+	case f.Command == frames.NACK:
+		todo.run = func() error { s.nack(sub, number); return nil }
+	default:
+		todo.run = func() error { s.ack(sub, number, nil); return nil }
+		if sub.consumer != nil {
+			todo.runConfirmed = func(done func(error)) { s.ack(sub, number, done) }
+		}
 	}
 	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
-		id := strings.Clone(id)
-		return s.buffer(name, operation{run: func() error { settle(id); return nil }})
+		return s.buffer(name, todo)
 	}
-	if receipt, ok := f.Headers.Lookup(frames.Receipt); ok && f.Command == frames.ACK && one.consumer != nil {
-		s.ack(one, id, s.receipts.reserve(receipt, 0))
+	if receipt, ok := f.Headers.Lookup(frames.Receipt); ok && todo.runConfirmed != nil {
+		todo.runConfirmed(s.receipts.reserve(receipt, 0).complete)
 		return errLater
 	}
-	settle(id)
-	return nil
+	return todo.run()
 }
 
-// acknowledged returns the id that the frame names, in the way of its version.
-// Where the version names the subscription too, sub is it.
-func (s *Session) parseAckHeaders(f *frames.Frame) (id string, sub *subscription, err error) {
+// countStale counts a frame for what is gone already.
+func (s *Session) countStale(f *frames.Frame) {
+	s.broker.counters.stale.Add(1)
+	s.broker.log.Debug("a frame for what is gone already was confirmed", "command", f.Command, "id", f.Get(frames.ID),
+		"message", f.Get(frames.MessageID), "subscription", f.Get(frames.Subscription), "session", s.id)
+}
+
+// parseAckHeaders returns the delivery that the frame names, in the way of its version.
+// The subscription is nil where the delivery is gone.
+func (s *Session) parseAckHeaders(f *frames.Frame) (*subscription, uint64, error) {
 	header := frames.ID
 	if s.version() < frames.V12 {
 		header = frames.MessageID
 	}
 	id, ok := f.Headers.Lookup(header)
 	if !ok {
-		return "", nil, errorf(CodeMissingHeader, "%s needs the header %s in STOMP %s", f.Command, header, s.version())
+		return nil, 0, errorf(CodeMissingHeader, "%s needs the header %s in STOMP %s", f.Command, header, s.version())
 	}
-	if s.version() != frames.V11 {
-		return id, nil, nil
+	switch s.version() {
+	case frames.V12:
+		sub, number := s.findByAck(id)
+		if sub == nil && !strings.ContainsAny(id, "/-") {
+			return nil, 0, errorf(CodeAck, "%s: no message with id %q waits for an acknowledgement; id is the ack header of a MESSAGE", f.Command, id)
+		}
+		return sub, number, nil
+	case frames.V11:
+		name, ok := f.Headers.Lookup(frames.Subscription)
+		if !ok {
+			return nil, 0, errorf(CodeMissingHeader, "%s needs the header subscription in STOMP 1.1", f.Command)
+		}
+		sub, number := s.findLatest(id, func(sub *subscription) bool { return sub.named && sub.id == name })
+		return sub, number, nil
 	}
-	name, ok := f.Headers.Lookup(frames.Subscription)
-	if !ok {
-		return "", nil, errorf(CodeMissingHeader, "%s needs the header subscription in STOMP 1.1", f.Command)
-	}
-	if sub = s.subs[subscriptionName(name, true, "")]; sub == nil {
-		sub = s.retired[subscriptionName(name, true, "")]
-	}
-	if sub == nil {
-		return "", nil, errorf(CodeAck, "%s: there is no subscription with id %q", f.Command, name)
-	}
-	return id, sub, nil
+	sub, number := s.findLatest(id, func(*subscription) bool { return true })
+	return sub, number, nil
 }
 
-// holder returns the subscription that waits for an acknowledgement of id. It
-// returns nil without an error where the message may be one that was forgotten.
-func (s *Session) findUnacked(command, id string, sub *subscription) (*subscription, error) {
+// appendAck appends the value by which a 1.2 client acknowledges one delivery of a
+// queue: the session is in it, so that it is not taken for one of a later session.
+func (d *delivery) appendAck(b []byte) []byte {
+	b = append(append(b, d.sub.session.id...), '/')
+	return strconv.AppendUint(b, d.number, 36)
+}
+
+// topicAck is the same for a topic's message, which a subscription gets once. All
+// sessions with like subscriptions share it, as they share the octets of the frame.
+func topicAck(m *driver.Message, serial uint64) string {
+	return m.ID + "/" + strconv.FormatUint(serial, 36)
+}
+
+// findByAck returns the delivery with an ack header.
+func (s *Session) findByAck(ack string) (*subscription, uint64) {
+	at := strings.LastIndexByte(ack, '/')
+	number, err := strconv.ParseUint(ack[at+1:], 36, 64)
+	if at < 0 || err != nil {
+		return s.findOnlyHolder(ack)
+	}
+	if ack[:at] != s.id {
+		return s.findLatest(ack[:at], func(sub *subscription) bool { return sub.serial == number })
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	forgot := false
 	for _, subs := range []map[string]*subscription{s.subs, s.retired} {
-		for _, one := range subs {
-			if (sub != nil && one != sub) || one.ack == ackAuto {
-				continue
+		for _, sub := range subs {
+			if _, ok := sub.unacked.open[number]; ok && sub.ack != ackAuto {
+				return sub, number
 			}
-			if _, ok := one.unacked.open[id]; ok {
-				return one, nil
-			}
-			forgot = forgot || one.unacked.forgotten
 		}
 	}
-	if forgot {
-		return nil, nil
-	}
-	return nil, errorf(CodeAck, "%s: no message with id %q waits for an acknowledgement", command, id)
+	return nil, 0
 }
 
-// ack removes what was acknowledged from its queue. With an answer it resolves
-// that once the store has confirmed all of it.
-func (s *Session) ack(sub *subscription, id string, a *pendingReceipt) {
-	var one [1]*delivery
-	var taken []*delivery
+// findOnlyHolder serves 1.2 clients that name the message-id: where one subscription
+// alone holds the message, it is clear what they mean.
+func (s *Session) findOnlyHolder(messageID string) (holder *subscription, number uint64) {
 	s.mu.Lock()
-	if sub.ack == ackClient {
-		taken, _ = sub.unacked.takeUpTo(id)
-	} else if d, _ := sub.unacked.take(id); d != nil {
-		one[0] = d
-		taken = one[:]
+	defer s.mu.Unlock()
+	for _, subs := range []map[string]*subscription{s.subs, s.retired} {
+		for _, sub := range subs {
+			last, ok := sub.unacked.latest[messageID]
+			switch {
+			case !ok || sub.ack == ackAuto:
+			case holder != nil:
+				return nil, 0
+			default:
+				holder, number = sub, last
+			}
+		}
 	}
-	s.mu.Unlock()
-	done := a.completeAfter(len(taken))
+	return holder, number
+}
+
+// findLatest returns the last delivery of a message that the session holds, of the
+// subscriptions that are meant.
+func (s *Session) findLatest(messageID string, meant func(*subscription) bool) (holder *subscription, number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, subs := range []map[string]*subscription{s.subs, s.retired} {
+		for _, sub := range subs {
+			if last, ok := sub.unacked.latest[messageID]; ok && last > number && sub.ack != ackAuto && meant(sub) {
+				holder, number = sub, last
+			}
+		}
+	}
+	return holder, number
+}
+
+// takeUnacked removes a delivery from what the session holds, and in client mode all before
+// it on the subscription, and returns those of queues.
+func (s *Session) takeUnacked(sub *subscription, number uint64) []*delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sub.ack == ackClient {
+		return sub.unacked.takeUpTo(number)
+	}
+	if d, _ := sub.unacked.take(number); d != nil {
+		return []*delivery{d}
+	}
+	return nil
+}
+
+// ack removes what was acknowledged from its queue. Where done is not nil it is called
+// once the store has confirmed all of it.
+func (s *Session) ack(sub *subscription, number uint64, done func(error)) {
+	taken := s.takeUnacked(sub, number)
+	done = completeAfter(len(taken), done)
 	for _, d := range taken {
 		if d.reader != nil {
 			d.reader.Ack(d.Delivery, done)
@@ -119,14 +190,14 @@ func (s *Session) ack(sub *subscription, id string, a *pendingReceipt) {
 	s.broker.counters.acked.Add(int64(len(taken)))
 }
 
-// onceAll returns what to call n times, after which the answer is resolved with
-// the first error. Without an answer it is nil.
-func (a *pendingReceipt) completeAfter(n int) func(error) {
-	if a == nil {
+// completeAfter returns what to call n times, after which done is called with the first
+// error. Without done it is nil.
+func completeAfter(n int, done func(error)) func(error) {
+	if done == nil {
 		return nil
 	}
 	if n == 0 {
-		a.complete(nil)
+		done(nil)
 		return nil
 	}
 	var mu sync.Mutex
@@ -145,24 +216,22 @@ func (a *pendingReceipt) completeAfter(n int) func(error) {
 		if failed != nil {
 			failed = &Error{Code: CodeUnavailable, Message: "the acknowledgement could not be confirmed; the message may come again", Cause: failed, retryAfter: retryAfter}
 		}
-		a.complete(failed)
+		done(failed)
 	}
 }
 
-// nack returns a message to its queue at once.
-func (s *Session) nack(sub *subscription, id string) {
-	s.mu.Lock()
-	d, _ := sub.unacked.take(id)
-	s.mu.Unlock()
-	if d == nil {
+// nack returns messages to their queue at once, in their order.
+func (s *Session) nack(sub *subscription, number uint64) {
+	taken := s.takeUnacked(sub, number)
+	if len(taken) == 0 {
 		return // a topic's, or acknowledged earlier in the transaction
 	}
-	s.broker.counters.nacked.Add(1)
-	sub.consumer.queue.requeue(d)
-	s.settle(sub, 1)
+	s.broker.counters.nacked.Add(int64(len(taken)))
+	sub.consumer.queue.requeueAll(taken)
+	s.settle(sub, len(taken))
 }
 
-// settled tells the queue that the client holds n messages less, and forgets a
+// settle tells the queue that the client holds n messages less, and forgets a
 // subscription that was only kept for them.
 func (s *Session) settle(sub *subscription, n int) {
 	if sub.consumer == nil || n == 0 {
@@ -175,9 +244,11 @@ func (s *Session) settle(sub *subscription, n int) {
 	}
 	s.mu.Lock()
 	left := len(sub.unacked.open)
-	s.mu.Unlock()
 	if left == 0 {
 		delete(s.retired, name)
+	}
+	s.mu.Unlock()
+	if left == 0 {
 		s.detach(sub)
 	}
 }

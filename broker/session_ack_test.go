@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 	"github.com/stompbox/stompbox/relay"
@@ -40,12 +41,16 @@ func TestAcknowledgementsOnTopics(t *testing.T) {
 	c12.Send(frames.NACK, "id", ids12[0], "receipt", "b")
 	c12.Receipt("b")
 	c12.Send(frames.ACK, "id", ids12[2], "receipt", "twice")
-	require.Equal(t, "twice", c12.Error("no message with id").Get("receipt-id"))
+	c12.Receipt("twice") // what is gone needs no acknowledgement
+	require.EqualValues(t, 1, n.Broker.Stats().Stale)
+	c12.Send(frames.ACK, "id", "never", "receipt", "wrong")
+	require.Equal(t, "wrong", c12.Error("no message with id").Get("receipt-id"), "it is no ack header of any MESSAGE")
 
 	c11.Send(frames.ACK, "message-id", ids11[1], "subscription", "s", "receipt", "a")
 	c11.Receipt("a")
-	c11.Send(frames.ACK, "message-id", ids11[0], "subscription", "s")
-	c11.Error("no message with id") // acknowledged with the one after it
+	c11.Send(frames.ACK, "message-id", ids11[0], "subscription", "s", "receipt", "b")
+	c11.Receipt("b") // acknowledged with the one after it
+	require.EqualValues(t, 2, n.Broker.Stats().Stale)
 
 	c10.Send(frames.ACK, "message-id", ids10[2], "receipt", "a")
 	c10.Receipt("a")
@@ -127,4 +132,154 @@ func TestHeldMessagesStayWithTheirSession(t *testing.T) {
 	for range 20 {
 		require.Equal(t, "true", other.Expect(frames.MESSAGE).Get("redelivered"))
 	}
+}
+
+// messages returns the next MESSAGEs, whatever their order.
+func messages(c *test.Client, n int) (all []*frames.Frame, bodies []string) {
+	for range n {
+		f := c.Expect(frames.MESSAGE)
+		all, bodies = append(all, f), append(bodies, string(f.Body))
+	}
+	return all, bodies
+}
+
+// ackHeaders are what ACK and NACK of a version name a delivery by.
+func ackHeaders(version string, f *frames.Frame) []string {
+	if version == "1.2" {
+		return []string{"id", f.Get("ack")}
+	}
+	return []string{"message-id", f.Get("message-id"), "subscription", "q"}
+}
+
+// TestNackIsCumulativeInClientMode, on each kind of queue.
+func TestNackIsCumulativeInClientMode(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Histories: []driver.HistoryPolicy{test.History(t, "kept", "/topic/kept", 100)}})
+	for _, version := range []string{"1.1", "1.2"} {
+		for _, kind := range []struct {
+			dest    string
+			headers []string
+		}{
+			{"/queue/nack." + version, nil},
+			{"/queue/nack.transient." + version, []string{"auto-delete", "true"}},
+			{"/topic/kept", []string{"durable", "true", "auto-delete", "false"}},
+		} {
+			c := test.Dial(t, n).Connect("accept-version", version)
+			c.Subscribe("q", kind.dest, append(kind.headers, "ack", "client")...)
+			for _, body := range numbered(4) {
+				c.Send(frames.SEND, append([]string{"destination", kind.dest}, append(kind.headers, body)...)...)
+			}
+			first, bodies := messages(c, 4)
+			require.Equal(t, numbered(4), bodies)
+			c.Send(frames.NACK, ackHeaders(version, first[2])...)
+			again, bodies := messages(c, 3)
+			require.Equal(t, numbered(3), bodies, "%s: with all before it, in their order", kind.dest)
+			require.Equal(t, "true", again[0].Get("redelivered"))
+
+			// The ACK of what went out before does not take along what came again.
+			c.Send(frames.ACK, append(ackHeaders(version, first[3]), "receipt", "a")...)
+			c.Receipt("a")
+			c.Send(frames.NACK, ackHeaders(version, again[2])...)
+			again, bodies = messages(c, 3)
+			require.Equal(t, numbered(3), bodies)
+			c.Send(frames.ACK, append(ackHeaders(version, again[2]), "receipt", "all")...)
+			c.Receipt("all")
+			c.Send(frames.UNSUBSCRIBE, append([]string{"id", "q", "receipt", "u"}, kind.headers...)...)
+			c.Receipt("u")
+			require.Zero(t, n.Broker.Stats().Stale)
+			c.Close()
+			rest := test.Dial(t, n).Connect()
+			rest.Subscribe("q", kind.dest, kind.headers...)
+			rest.Quiet()
+			rest.Close()
+		}
+	}
+}
+
+// TestAnAckNamesOneDelivery: two subscriptions that hold one message, a message that
+// came again, and what an earlier session was given.
+func TestAnAckNamesOneDelivery(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Histories: []driver.HistoryPolicy{test.History(t, "kept", "/topic/kept.**", 100)}})
+	durable := []string{"durable", "true", "auto-delete", "false", "ack", "client-individual"}
+	c := test.Dial(t, n).Connect()
+	c.Subscribe("exact", "/topic/kept.a", durable...)
+	c.Subscribe("pattern", "/topic/kept.*", durable...)
+	c.Subscribe("live1", "/topic/kept.a", "ack", "client")
+	c.Subscribe("live2", "/topic/kept.>", "ack", "client")
+	sender := test.Dial(t, n).Connect()
+	sender.Send(frames.SEND, "destination", "/topic/kept.a", "x")
+	all, _ := messages(c, 4)
+	acks := map[string]string{}
+	for _, f := range all {
+		require.NotEqual(t, f.Get("message-id"), f.Get("ack"))
+		for _, other := range acks {
+			require.NotEqual(t, other, f.Get("ack"))
+		}
+		acks[f.Get("subscription")] = f.Get("ack")
+	}
+	c.Send(frames.ACK, "id", acks["pattern"], "receipt", "pattern")
+	c.Receipt("pattern")
+	c.Send(frames.ACK, "id", all[0].Get("message-id"), "receipt", "unclear")
+	c.Receipt("unclear") // several subscriptions hold it
+	require.EqualValues(t, 1, n.Broker.Stats().Stale)
+	c.Send(frames.ACK, "id", acks["live1"], "receipt", "live1")
+	c.Receipt("live1")
+	c.Send(frames.NACK, "id", acks["live2"], "receipt", "live2")
+	c.Receipt("live2")
+	require.EqualValues(t, 1, n.Broker.Stats().Stale)
+	c.Close()
+
+	c = test.Dial(t, n).Connect()
+	c.Subscribe("pattern", "/topic/kept.*", durable...)
+	c.Subscribe("exact", "/topic/kept.a", durable...)
+	f := c.Message("x")
+	require.Equal(t, "exact", f.Get("subscription"))
+	c.Send(frames.ACK, "id", acks["exact"], "receipt", "earlier")
+	c.Receipt("earlier") // of the session before, which names no delivery of this one
+	require.EqualValues(t, 2, n.Broker.Stats().Stale)
+	c.Send(frames.ACK, "id", f.Get("message-id"), "receipt", "by message")
+	c.Receipt("by message") // clients before 1.2 name the message, where that is clear
+	require.EqualValues(t, 2, n.Broker.Stats().Stale)
+	c.Close()
+	c = test.Dial(t, n).Connect()
+	c.Subscribe("exact", "/topic/kept.a", durable...)
+	c.Quiet()
+}
+
+// TestFramesForWhatIsGoneAreHarmless: they are confirmed and counted, in every
+// version, and transactions carry them.
+func TestFramesForWhatIsGoneAreHarmless(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	enqueue(t, test.Dial(t, n).Connect(), "/queue/gone", "x")
+	stale := int64(0)
+	for _, version := range []string{"1.2", "1.1", "1.0"} {
+		c := test.Dial(t, n).Connect("accept-version", version)
+		c.Subscribe("q", "/queue/gone", "ack", "client")
+		f := c.Message("x")
+		ended := test.Dial(t, n).Connect("accept-version", version)
+		confirmed := func(command string, headers ...string) {
+			t.Helper()
+			ended.Send(command, append(headers, "receipt", "r")...)
+			ended.Receipt("r")
+			stale++
+			require.Equal(t, stale, n.Broker.Stats().Stale)
+		}
+		confirmed(frames.UNSUBSCRIBE, "id", "9")
+		confirmed(frames.ACK, ackHeaders(version, f)...)
+		if version != "1.0" {
+			confirmed(frames.NACK, ackHeaders(version, f)...)
+		} else {
+			confirmed(frames.UNSUBSCRIBE, "destination", "/topic/never")
+		}
+		ended.Send(frames.BEGIN, "transaction", "t")
+		confirmed(frames.ACK, append(ackHeaders(version, f), "transaction", "t")...)
+		ended.Send(frames.COMMIT, "transaction", "t", "receipt", "t")
+		ended.Receipt("t")
+		c.Close()
+	}
+	c := test.Dial(t, n).Connect()
+	c.Subscribe("q", "/queue/gone")
+	c.Message("x") // nobody took it
 }

@@ -24,7 +24,8 @@ const (
 func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
 	d.sub, d.extendedAt = sub, s.broker.clock.now()
 	s.mu.Lock()
-	again := sub.unacked.addDelivery(d)
+	s.deliveries++
+	again := sub.unacked.addDelivery(s.deliveries, d)
 	s.mu.Unlock()
 	if again {
 		// The store gave up on the first delivery while it was out of reach. The
@@ -36,7 +37,7 @@ func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
 		s.broker.counters.delivered.Add(1)
 		return pushed
 	}
-	if !s.releaseDelivery(sub, d.Message.ID) {
+	if !s.releaseDelivery(sub, d.number) {
 		return pushSkipped // the session ended meanwhile, and gave it back
 	}
 	return result
@@ -53,7 +54,8 @@ func encodeDelivery(sub *subscription, d *delivery) []byte {
 		b = frames.AppendHeader(b, frames.Subscription, sub.id, v)
 	}
 	if sub.ack != ackAuto && v == frames.V12 {
-		b = frames.AppendHeader(b, frames.Ack, m.ID, v)
+		b = append(b, frames.Ack+":"...)
+		b = append(d.appendAck(b), '\n')
 	}
 	if d.Redelivered || d.Count > 1 {
 		b = append(b, driver.HeaderRedelivered+":true\n"...)
@@ -76,7 +78,7 @@ func (s *Session) written(deliveries []*delivery) {
 		sub, n := deliveries[i].sub, 0
 		for ; i < len(deliveries) && deliveries[i].sub == sub; i++ {
 			d := deliveries[i]
-			if sub == nil || sub.ack != ackAuto || !s.releaseDelivery(sub, d.Message.ID) {
+			if sub == nil || sub.ack != ackAuto || !s.releaseDelivery(sub, d.number) {
 				continue // the session has ended, and the message went back
 			}
 			n++
@@ -93,10 +95,10 @@ func (s *Session) written(deliveries []*delivery) {
 
 // release takes a delivery from those that the session holds, and reports
 // whether it was there.
-func (s *Session) releaseDelivery(sub *subscription, id string) bool {
+func (s *Session) releaseDelivery(sub *subscription, number uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, ok := sub.unacked.take(id)
+	_, ok := sub.unacked.take(number)
 	return ok
 }
 
@@ -106,7 +108,8 @@ func (s *Session) dueForExtension(sub *subscription, now, since int64) []*delive
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var held []*delivery
-	for _, d := range sub.unacked.open {
+	for _, open := range sub.unacked.open {
+		d := open.delivery
 		if d.reader != nil && now-d.extendedAt >= since {
 			d.extendedAt = now
 			held = append(held, d)

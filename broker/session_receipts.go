@@ -28,6 +28,7 @@ type receiptQueue struct {
 type pendingReceipt struct {
 	queue   *receiptQueue
 	receipt string // "" wants none
+	about   string // the receipt that an ERROR names where there is none of its own
 	bytes   int
 	then    func() // instead of a RECEIPT
 	done    bool
@@ -124,6 +125,8 @@ func (l *receiptQueue) afterPending(then func()) {
 // failLater ends the session for a frame that failed after it was read.
 func (s *Session) failPending(a *pendingReceipt) {
 	e := *protocolError(a.err)
-	e.receipt = a.receipt
+	if e.receipt = a.receipt; e.receipt == "" {
+		e.receipt = a.about
+	}
 	s.endWith(&e, CloseRetry)
 }

@@ -64,6 +64,9 @@ type operation struct {
 	// later is in place of now where the outcome comes later: done is called with it
 	// once, maybe before later returns.
 	runAsync func(done func(error))
+	// runConfirmed is for an ACK, beside run: the same, with done called once the store
+	// has confirmed it.
+	runConfirmed func(done func(error))
 	// store is set where later would write to a queue: a transaction writes all of
 	// its queue messages together instead.
 	store *driver.StoreRequest

@@ -61,6 +61,8 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	if err := s.broker.usage.subscribe(s.usage); err != nil {
 		return nil, err
 	}
+	s.serials++
+	sub.serial = s.serials // before anything is delivered
 	joined, err := s.connectSubscription(name, sub)
 	if err != nil {
 		s.broker.usage.unsubscribe(s.usage)
@@ -223,10 +225,9 @@ func (s *Session) unsubscribe(f *frames.Frame) error {
 	name := subscriptionName(id, named, destination)
 	sub := s.subs[name]
 	if sub == nil {
-		if named {
-			return errorf(CodeSubscription, "there is no subscription with id %q", id)
-		}
-		return errorf(CodeSubscription, "there is no subscription without id to %q", destination)
+		// It ended already, or is one that a relay kept to itself.
+		s.countStale(f)
+		return nil
 	}
 	s.mu.Lock()
 	delete(s.subs, name)

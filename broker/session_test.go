@@ -58,7 +58,7 @@ func TestWrongInputGetsAnErrorAndHarmsNobody(t *testing.T) {
 		{"id twice", connect + "SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\x00SUBSCRIBE\nid:1\ndestination:/topic/b\nreceipt:r\n\n\x00", "bad-subscription", "already"},
 		{"wrong ack mode", connect + "SUBSCRIBE\nid:1\nack:maybe\ndestination:/topic/a\nreceipt:r\n\n\x00", "bad-header", `ack mode "maybe"`},
 		{"too many subscriptions", connect + "SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\x00SUBSCRIBE\nid:2\ndestination:/topic/a\n\n\x00SUBSCRIBE\nid:3\ndestination:/topic/a\nreceipt:r\n\n\x00", "too-many-subscriptions", "may have 2"},
-		{"unknown UNSUBSCRIBE", connect + "UNSUBSCRIBE\nid:9\nreceipt:r\n\n\x00", "bad-subscription", `no subscription with id "9"`},
+		{"UNSUBSCRIBE without id", connect + "UNSUBSCRIBE\ndestination:/topic/a\nreceipt:r\n\n\x00", "missing-header", "needs an id header"},
 		{"unknown ACK", connect + "ACK\nid:9\nreceipt:r\n\n\x00", "bad-ack", `no message with id "9"`},
 		{"too many transactions", connect + "BEGIN\ntransaction:1\n\n\x00BEGIN\ntransaction:2\nreceipt:r\n\n\x00", "transaction-too-large", "may have 1"},
 		{"long header", connect + "SEND\nreceipt:r\nx:" + strings.Repeat("x", 700) + "\n\n\x00", "header-line-too-long", "600 octets"},

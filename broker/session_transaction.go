@@ -64,8 +64,15 @@ func (s *Session) commit(f *frames.Frame) error {
 	if err := s.broker.storeAll(stores); err != nil {
 		return err
 	}
+	receipt, wanted := f.Headers.Lookup(frames.Receipt)
 	for _, one := range t.operations {
 		if one.store != nil {
+			continue
+		}
+		if one.runConfirmed != nil && wanted {
+			a := s.receipts.reserve("", 0) // the COMMIT's RECEIPT comes after it
+			a.about = strings.Clone(receipt)
+			one.runConfirmed(a.complete)
 			continue
 		}
 		if err := s.execute(one, ""); err != nil && !errors.Is(err, errLater) {

@@ -1,12 +1,15 @@
 package broker_test
 
 import (
+	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 )
@@ -172,4 +175,55 @@ func TestARequestInATransactionIsSentAtItsCommit(t *testing.T) {
 	server.Message("x")
 	client.Receipt("sent")
 	client.Quiet()
+}
+
+// failingAcks is a store whose readers cannot confirm an acknowledgement while fail is
+// set.
+type failingAcks struct {
+	driver.QueueStore
+	fail atomic.Bool
+}
+
+type failingReader struct {
+	driver.QueueReader
+	store *failingAcks
+}
+
+func (s *failingAcks) OpenQueue(ctx context.Context, queue string, o driver.QueueOptions, deliver func(driver.Delivery)) (driver.QueueReader, error) {
+	r, err := s.QueueStore.OpenQueue(ctx, queue, o, deliver)
+	return &failingReader{r, s}, err
+}
+
+func (r *failingReader) Ack(d driver.Delivery, done func(error)) {
+	if done != nil && r.store.fail.Load() {
+		go done(driver.ErrUnavailable)
+		return
+	}
+	r.QueueReader.Ack(d, done)
+}
+
+// TestReceiptOfACommitCoversItsAcks: it comes once the store has removed the messages,
+// and where the store cannot say so an ERROR names it.
+func TestReceiptOfACommitCoversItsAcks(t *testing.T) {
+	t.Parallel()
+	store := new(failingAcks)
+	n := test.Start(t, test.Options{Wrap: func(d driver.Driver) driver.Driver {
+		store.QueueStore = d.Queues
+		d.Queues = store
+		return d
+	}})
+	enqueue(t, test.Dial(t, n).Connect(), "/queue/acks", numbered(4)...)
+	c := test.Dial(t, n).Connect()
+	c.Subscribe("q", "/queue/acks", "ack", "client")
+	all, _ := messages(c, 4)
+	commit := func(ack *frames.Frame) {
+		c.Send(frames.BEGIN, "transaction", "t")
+		c.Send(frames.ACK, "id", ack.Get("ack"), "transaction", "t")
+		c.Send(frames.COMMIT, "transaction", "t", "receipt", "commit")
+	}
+	commit(all[1])
+	c.Receipt("commit")
+	store.fail.Store(true)
+	commit(all[3])
+	require.Equal(t, "commit", c.Error("could not be confirmed").Get("receipt-id"))
 }

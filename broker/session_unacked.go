@@ -27,6 +27,7 @@ type subscription struct {
 	destination          string // the same, or what an interceptor made of it
 	pattern              destination.Pattern
 
+	serial       uint64  // its number in the session, for the ack header of topics' messages
 	eventIDIndex int     // which of a stream's destinations it is
 	index        int     // in its group, under the group's lock
 	named        bool    // the client gave an id, so MESSAGE carries it
@@ -47,47 +48,57 @@ type encoding struct {
 	id      string
 	version frames.Version
 	named   bool
-	ack     bool
+	ack     uint64 // the subscription's serial, where MESSAGE has an ack header
 	// unmarked leaves a stream's mark out, which differs between its clients.
 	withoutEventID bool
 }
 
-// unacked remembers which messages of a subscription were not acknowledged, in
-// the order in which they went out. Of topics' messages it knows the id alone,
-// and forgets the oldest beyond a limit, since nothing is lost with them: a
-// topic does not deliver again.
+// unacked remembers which deliveries of a subscription were not acknowledged, in the
+// order in which they went out. Each has a number, which no other delivery of the
+// session has, so that a message that comes again is not taken for its first delivery.
+// Of topics' messages it knows the id alone, and forgets the oldest beyond a limit,
+// since nothing is lost with them: a topic does not deliver again.
 type unacked struct {
-	order     []string
-	open      map[string]*delivery // nil for topics' messages
-	forgotten bool
+	order  []uint64
+	open   map[uint64]openDelivery
+	latest map[string]uint64 // by message id: the last delivery of it that is open
+}
+
+type openDelivery struct {
+	messageID string
+	delivery  *delivery // nil for topics' messages
 }
 
 // add notes a topic's message.
-func (u *unacked) add(id string, limit int) {
-	u.put(id, nil)
+func (u *unacked) add(number uint64, messageID string, limit int) {
+	u.put(number, openDelivery{messageID: messageID})
 	for len(u.open) > limit {
-		delete(u.open, u.order[0])
+		u.take(u.order[0])
 		u.order = u.order[1:]
-		u.forgotten = true
 	}
 }
 
-// hold notes a queue's message, and reports whether it was there already.
-func (u *unacked) addDelivery(d *delivery) (again bool) {
-	if _, again = u.open[d.Message.ID]; again {
-		u.open[d.Message.ID] = d
+// addDelivery notes a queue's message, and reports whether it was there already: the store
+// gave up on it and delivers it again, and its number stays what it was.
+func (u *unacked) addDelivery(number uint64, d *delivery) (again bool) {
+	if open, ok := u.latest[d.Message.ID]; ok && u.open[open].delivery.Count < d.Count {
+		d.number = open
+		u.open[open] = openDelivery{d.Message.ID, d}
 		return true
 	}
-	u.put(d.Message.ID, d)
+	d.number = number
+	u.put(number, openDelivery{d.Message.ID, d})
 	return false
 }
 
-func (u *unacked) put(id string, d *delivery) {
+func (u *unacked) put(number uint64, d openDelivery) {
 	if u.open == nil {
-		u.open = make(map[string]*delivery)
+		u.open = make(map[uint64]openDelivery)
+		u.latest = make(map[string]uint64)
 	}
-	u.order = append(u.order, id)
-	u.open[id] = d
+	u.order = append(u.order, number)
+	u.open[number] = d
+	u.latest[d.messageID] = number
 	if len(u.order) > 2*len(u.open)+16 {
 		u.compact()
 	}
@@ -96,46 +107,50 @@ func (u *unacked) put(id string, d *delivery) {
 // compact drops what was acknowledged from the order.
 func (u *unacked) compact() {
 	kept := u.order[:0]
-	for _, id := range u.order {
-		if _, ok := u.open[id]; ok {
-			kept = append(kept, id)
+	for _, number := range u.order {
+		if _, ok := u.open[number]; ok {
+			kept = append(kept, number)
 		}
 	}
 	clear(u.order[len(kept):])
 	u.order = kept
 }
 
-// take removes one message, and reports whether it was there.
-func (u *unacked) take(id string) (*delivery, bool) {
-	d, ok := u.open[id]
-	delete(u.open, id)
-	return d, ok
-}
-
-// takeUpTo removes the message and all before it, and returns those of queues,
-// or reports that it is not there.
-func (u *unacked) takeUpTo(id string) ([]*delivery, bool) {
-	if _, ok := u.open[id]; !ok {
+// take removes one delivery, and reports whether it was there.
+func (u *unacked) take(number uint64) (*delivery, bool) {
+	d, ok := u.open[number]
+	if !ok {
 		return nil, false
 	}
-	var taken []*delivery
-	for i, one := range u.order {
-		if d, _ := u.take(one); d != nil {
+	delete(u.open, number)
+	if u.latest[d.messageID] == number {
+		delete(u.latest, d.messageID)
+	}
+	return d.delivery, true
+}
+
+// takeUpTo removes a delivery and all before it, and returns those of queues. It
+// removes nothing where the delivery is not there.
+func (u *unacked) takeUpTo(number uint64) (taken []*delivery) {
+	if _, ok := u.open[number]; !ok {
+		return nil
+	}
+	for i, earlier := range u.order {
+		if d, _ := u.take(earlier); d != nil {
 			taken = append(taken, d)
 		}
-		if one == id {
+		if earlier == number {
 			u.order = u.order[i+1:]
 			break
 		}
 	}
-	return taken, true
+	return taken
 }
 
-// takeAll removes all messages, and returns those of queues.
-func (u *unacked) takeAll() []*delivery {
-	var taken []*delivery
-	for _, id := range u.order {
-		if d, _ := u.take(id); d != nil {
+// takeAll removes all deliveries, and returns those of queues.
+func (u *unacked) takeAll() (taken []*delivery) {
+	for _, number := range u.order {
+		if d, _ := u.take(number); d != nil {
 			taken = append(taken, d)
 		}
 	}

@@ -20,6 +20,7 @@ type Stats struct {
 	Refused       int64 // queue messages that were not stored
 	Acked         int64 // queue messages removed
 	Nacked        int64 // queue messages given back by NACK
+	Stale         int64 // ACK, NACK and UNSUBSCRIBE frames for what was gone already
 	Dead          int64 // queue messages moved to dead letters
 	Expired       int64 // queue messages thrown away after their time
 	Requests      int64 // to app servers
@@ -36,7 +37,7 @@ type Stats struct {
 
 type counters struct {
 	sessions, subscriptions, connected, received, delivered, dropped, relayed, relayErrors,
-	stored, refused, acked, nacked, dead, expired, kept, replays, replayed, incomplete, requests, requestsFailed, rejected atomic.Int64
+	stored, refused, acked, nacked, stale, dead, expired, kept, replays, replayed, incomplete, requests, requestsFailed, rejected atomic.Int64
 
 	mu     sync.Mutex
 	errors map[Code]int64
@@ -61,7 +62,7 @@ func (b *Broker) Stats() Stats {
 		Sessions: c.sessions.Load(), Subscriptions: c.subscriptions.Load(), Connected: c.connected.Load(),
 		Received: c.received.Load(), Delivered: c.delivered.Load(), Dropped: c.dropped.Load(),
 		Limited: b.usage.counts(), Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
-		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(),
+		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(), Stale: c.stale.Load(),
 		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
 		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())),
 	}

@@ -74,7 +74,10 @@ func (f *fanout) group(g *group) {
 // encode returns the octets for a subscription, shared with all like it.
 func (f *fanout) encode(s *subscription) []byte {
 	version := s.session.version()
-	key := encoding{framing: s.session.framing, id: s.id, version: version, named: s.named, ack: s.ack != ackAuto && version == frames.V12}
+	key := encoding{framing: s.session.framing, id: s.id, version: version, named: s.named}
+	if s.ack != ackAuto && version == frames.V12 {
+		key.ack = s.serial
+	}
 	if s.session.stream {
 		key = encoding{framing: s.session.framing, withoutEventID: s.session.outbox.eventIDs != nil}
 	}
@@ -113,8 +116,8 @@ func (f *fanout) make(key encoding) []byte {
 	if key.named {
 		b = frames.AppendHeader(b, frames.Subscription, key.id, v)
 	}
-	if key.ack {
-		b = frames.AppendHeader(b, frames.Ack, f.message.ID, v)
+	if key.ack != 0 {
+		b = frames.AppendHeader(b, frames.Ack, topicAck(f.message, key.ack), v)
 	}
 	b = append(b, *rest...)
 	f.scratch = b

@@ -74,25 +74,3 @@ func TestRouterFindsWhatPatternsMatch(t *testing.T) {
 	require.Empty(t, relay.interests)
 	require.Empty(t, r.wild.root.children, "the trie is pruned")
 }
-
-func TestUnackedForgetsBeyondItsLimit(t *testing.T) {
-	t.Parallel()
-	var u unacked
-	for _, id := range []string{"a", "b", "c", "d"} {
-		u.add(id, 3)
-	}
-	require.True(t, u.forgotten)
-	took := func(id string) bool { _, ok := u.take(id); return ok }
-	require.False(t, took("a"))
-	_, ok := u.takeUpTo("c")
-	require.True(t, ok)
-	require.False(t, took("b"), "acknowledged with c")
-	require.True(t, took("d"))
-	require.False(t, took("d"))
-	for i := range 1000 {
-		id := string(rune('A' + i%26))
-		u.add(id, 3)
-		took(id)
-	}
-	require.LessOrEqual(t, len(u.order), 20, "what was acknowledged is not kept")
-}

@@ -26,6 +26,7 @@ var (
 	refusedDesc       = desc("queue_messages_refused_total", "Queue messages that could not be stored; their senders got an ERROR.")
 	ackedDesc         = desc("queue_messages_acked_total", "Queue messages that were acknowledged.")
 	nackedDesc        = desc("queue_messages_nacked_total", "Queue messages that consumers refused with NACK.")
+	staleDesc         = desc("stale_frames_total", "ACK, NACK and UNSUBSCRIBE frames for what was gone already; they were confirmed.")
 	deadDesc          = desc("queue_messages_dead_total", "Queue messages that moved to a dead-letter queue.")
 	expiredDesc       = desc("queue_messages_expired_total", "Queue messages that nobody took in time.")
 	requestsDesc      = desc("app_requests_total", "Requests to app servers.")
@@ -68,6 +69,7 @@ func (c brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	count(refusedDesc, s.Refused)
 	count(ackedDesc, s.Acked)
 	count(nackedDesc, s.Nacked)
+	count(staleDesc, s.Stale)
 	count(deadDesc, s.Dead)
 	count(expiredDesc, s.Expired)
 	for code, n := range s.Errors {

@@ -35,6 +35,8 @@ type Options struct {
 	Queues    relay.QueueSettings
 	Histories []driver.HistoryPolicy
 	Name      string
+	// Wrap changes the backend, such as to have it fail.
+	Wrap func(driver.Driver) driver.Driver
 }
 
 // Node is one running broker.
@@ -66,6 +68,9 @@ func Start(t testing.TB, o Options) *Node {
 		o.Broker.Authenticator = Authenticator(t)
 	}
 	o.Broker.Driver, o.Broker.Logger = n.Relay.Driver(), logger
+	if o.Wrap != nil {
+		o.Broker.Driver = o.Wrap(o.Broker.Driver)
+	}
 	o.Broker.Name = o.Name
 	n.Broker, err = broker.New(o.Broker)
 	require.NoError(t, err)
