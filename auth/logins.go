@@ -100,6 +100,9 @@ func NewLogins(all []Login) (*Logins, error) {
 		if _, twice := l.byName[configured.Name]; twice || configured.Name == "" {
 			return nil, fmt.Errorf("login %q: names have to be unique and not empty", configured.Name)
 		}
+		if err := checkName(configured.Name); err != nil {
+			return nil, fmt.Errorf("login %.40q: %w", configured.Name, err)
+		}
 		permissions, err := NewPermissions(configured.Grants, configured.Name)
 		if err != nil {
 			return nil, fmt.Errorf("login %q: %w", configured.Name, err)

@@ -2,7 +2,10 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/stompbox/stompbox/destination"
 )
 
 // Principal is somebody who was authenticated. It is immutable.
@@ -36,3 +39,18 @@ type Credentials struct {
 // caller can tell it from a failure. Its text is all that a client may read;
 // the wrapping error has the precise reason, for the log.
 var ErrUnauthenticated = errors.New("authentication failed")
+
+// MaxName is how long a user's name may be, as [destination.EncodedLen] counts: it
+// becomes a word of destinations.
+const MaxName = 1024
+
+// ErrNameTooLong is what the refusal of a name over [MaxName] wraps beside
+// ErrUnauthenticated. Its text is for the client: the credentials were right.
+var ErrNameTooLong = fmt.Errorf("the user's name takes more than %d bytes when it is encoded in a destination", MaxName)
+
+func checkName(name string) error {
+	if err := destination.CheckEncoded(destination.EscapeSegment(name), MaxName); err != nil {
+		return fmt.Errorf("%w: %w", ErrNameTooLong, err)
+	}
+	return nil
+}

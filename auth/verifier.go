@@ -145,6 +145,9 @@ func (v *Verifier) principal(claims *claims) (*Principal, error) {
 	if name == "" {
 		return nil, fmt.Errorf("the token's claim %q, which names the principal, is missing or not text", v.o.PrincipalClaim)
 	}
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
 	expires, err := claims.GetExpirationTime()
 	if err != nil {
 		return nil, err

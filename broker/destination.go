@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/stompbox/stompbox/destination"
+import (
+	"strings"
+
+	"github.com/stompbox/stompbox/destination"
+)
 
 // classify returns the kind of a destination, or an error that says what is
 // wrong with it.
@@ -11,11 +15,39 @@ func (b *Broker) classify(name string) (destination.Kind, *Error) {
 	if len(name) > b.limits.MaxDestination {
 		return 0, errorf(CodeDestination, "the destination has %d octets; the limit is %d", len(name), b.limits.MaxDestination)
 	}
+	if err := checkLength(name); err != nil {
+		return 0, err
+	}
 	kind, err := destination.KindOf(name)
 	if err != nil {
 		return 0, badDestination(name, err.Error())
 	}
 	return kind, nil
+}
+
+// reservedLen is kept of [destination.MaxEncoded] for what the broker adds to names:
+// that of a dead-letter queue, or of a topic's presence.
+const reservedLen = 256
+
+// checkLength refuses a destination or routing key that a backend could not carry, and
+// one with a NUL, which no frame can have.
+func checkLength(name string) *Error {
+	if err := destination.CheckEncoded(name, destination.MaxEncoded-reservedLen); err != nil {
+		return errorf(CodeDestination, "destination %.40q: %s", name, err)
+	}
+	if strings.IndexByte(name, 0) >= 0 {
+		return errorf(CodeDestination, "destination %.40q: it has a NUL", name)
+	}
+	return nil
+}
+
+// CheckDestination returns an error where a name is no destination that the broker
+// takes, or is too long.
+func (b *Broker) CheckDestination(name string) error {
+	if _, err := b.classify(name); err != nil {
+		return err
+	}
+	return nil
 }
 
 func badDestination(name, why string) *Error {

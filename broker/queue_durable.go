@@ -12,6 +12,9 @@ import (
 // cannot handle comes again, as neither has dead letters.
 var neverDead = QueuePolicy{MaxDeliveries: -1}
 
+// maxDurableID is the longest id of a durable subscription: the store keeps it.
+const maxDurableID = 512
+
 // consumeDurable makes a subscription to a topic one that the store remembers
 // under the user and the id: it gets what comes while the client is away. Clients
 // of one user that share an id share the messages.
@@ -23,6 +26,9 @@ func (s *Session) consumeDurable(sub *subscription, f *frames.Frame) error {
 	}
 	if !sub.named || sub.id == "" {
 		return errorf(CodeMissingHeader, "a durable subscription needs an id header, by which it is known again")
+	}
+	if len(sub.id) > maxDurableID {
+		return errorf(CodeBadHeader, "the id of a durable subscription has %d bytes; the limit is %d", len(sub.id), maxDurableID)
 	}
 	history := s.broker.histories.containing(sub.pattern)
 	if history == nil || s.broker.history == nil {

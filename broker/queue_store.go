@@ -75,6 +75,8 @@ func storeError(what string, err error) error {
 	switch {
 	case errors.Is(err, driver.ErrQueueFull):
 		return &Error{Code: CodeQueueFull, Message: what + ": the queue is full; nothing was stored", Cause: err, retryAfter: retryAfter}
+	case errors.Is(err, driver.ErrKeyTooLong):
+		return &Error{Code: CodeDestination, Message: what + ": the name is too long; nothing was stored", Cause: err}
 	case errors.Is(err, driver.ErrUnavailable):
 		return &Error{Code: CodeUnavailable, Message: what + ": the message store is not available; the message may not have been stored, send it again", Cause: err, retryAfter: retryAfter}
 	}

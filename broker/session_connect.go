@@ -83,6 +83,9 @@ func credentials(f *frames.Frame) auth.Credentials {
 
 // unauthenticated hides why: a client that guesses learns nothing.
 func unauthenticated(err error) error {
+	if errors.Is(err, auth.ErrNameTooLong) {
+		return &Error{Code: CodeUnauthenticated, Message: auth.ErrNameTooLong.Error(), Cause: err}
+	}
 	if errors.Is(err, auth.ErrUnauthenticated) {
 		return &Error{Code: CodeUnauthenticated, Message: auth.ErrUnauthenticated.Error(), Cause: err}
 	}

@@ -146,7 +146,11 @@ func (b *Broker) newOperation(from origin, of destination.Kind, dest string, f *
 		if !ok {
 			return operation{}, badDestination(dest, "a SEND to a user needs /user/<user>/<name>")
 		}
-		m := b.message(from, f, own, destination.UserKey(destination.UnescapeSegment(user), own))
+		key := destination.UserKey(destination.UnescapeSegment(user), own)
+		if err := checkLength(key); err != nil {
+			return operation{}, err
+		}
+		m := b.message(from, f, own, key)
 		m.ToSession = strings.Clone(f.Get(frames.Session))
 		return b.topicOperation(f, m)
 	case destination.Queue:

@@ -177,7 +177,11 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 		return sub, s.consume(sub, f)
 	}
 	if kind == destination.User {
-		if sub.pattern, err = destination.ParsePattern(destination.UserKey(s.principal.Name, dest)); err != nil {
+		key := destination.UserKey(s.principal.Name, dest)
+		if err := checkLength(key); err != nil {
+			return nil, err
+		}
+		if sub.pattern, err = destination.ParsePattern(key); err != nil {
 			return nil, badDestination(dest, err.Error())
 		}
 	}

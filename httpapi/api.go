@@ -83,6 +83,7 @@ type apiHandler func(ctx context.Context, r request) (any, error)
 type request struct {
 	*http.Request
 	principal *auth.Principal
+	broker    *broker.Broker
 }
 
 func (a *api) authenticated(handle apiHandler) http.HandlerFunc {
@@ -109,7 +110,7 @@ func (a *api) serve(r *http.Request, handle apiHandler) (any, error) {
 	if err != nil {
 		return nil, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
-	return handle(r.Context(), request{r, p})
+	return handle(r.Context(), request{r, p, a.broker})
 }
 
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {

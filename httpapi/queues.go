@@ -16,10 +16,24 @@ func (r request) queue() (string, error) {
 	if !isQueue(name) {
 		return "", problem.New(http.StatusBadRequest, "the parameter destination has to name one queue, such as /queue/orders")
 	}
+	if err := r.checkLength("destination", name); err != nil {
+		return "", err
+	}
 	if !r.maySubscribe(name) {
 		return "", problem.New(http.StatusForbidden, "no subscribe permission for "+name)
 	}
 	return name, nil
+}
+
+// checkLength refuses the name of a queue that is too long for the broker.
+func (r request) checkLength(parameter, name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := r.broker.CheckDestination(name); err != nil {
+		return problem.New(http.StatusBadRequest, "the parameter "+parameter+": "+err.Error())
+	}
+	return nil
 }
 
 func isQueue(name string) bool {
@@ -72,6 +86,9 @@ func (a *api) move(ctx context.Context, r request) (any, error) {
 	if to != "" && (!isQueue(to) || to == name) {
 		return nil, problem.New(http.StatusBadRequest, "the parameter to has to name another queue")
 	}
+	if err := r.checkLength("to", to); err != nil {
+		return nil, err
+	}
 	if to != "" && !r.principal.Permissions.MaySend(to) {
 		return nil, problem.New(http.StatusForbidden, "no send permission for "+to)
 	}
@@ -85,7 +102,7 @@ func (a *api) move(ctx context.Context, r request) (any, error) {
 		if target == "" && m.Dead != nil {
 			target = m.Dead.Origin
 		}
-		if !isQueue(target) || !r.principal.Permissions.MaySend(target) {
+		if !isQueue(target) || a.broker.CheckDestination(target) != nil || !r.principal.Permissions.MaySend(target) {
 			left++
 			return "", driver.QueueOptions{}
 		}

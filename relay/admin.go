@@ -111,6 +111,9 @@ func (r *Relay) collect(ctx context.Context, s jetstream.Stream, info *jetstream
 
 // places returns where messages of a queue are.
 func (r *Relay) places(ctx context.Context, queue string) ([]place, error) {
+	if err := checkKey(queue); err != nil {
+		return nil, err
+	}
 	var found []place
 	for _, p := range []place{r.place(queue, driver.QueueOptions{}), r.place(queue, driver.QueueOptions{Memory: true}), r.place(queue, driver.QueueOptions{MaxMessages: 1})} {
 		_, err := r.js.Stream(ctx, p.stream)
@@ -236,7 +239,7 @@ func (r *Relay) copyOf(queue string, p place, msg jetstream.Msg, target func(*dr
 		return place{}, movedCopy{}, false
 	}
 	name, o := target(m)
-	if name == "" || name == queue {
+	if name == "" || name == queue || checkKey(name) != nil {
 		return place{}, movedCopy{}, false
 	}
 	m.Key, m.Destination, m.Dead = name, name, nil

@@ -33,6 +33,9 @@ type appRequest struct {
 
 // Serve takes part in answering requests. See [driver.RequestRouter].
 func (r *Relay) Serve(pattern string, take func(*driver.Message) bool) (func(), error) {
+	if err := checkKey(pattern); err != nil {
+		return nil, err
+	}
 	var subs []*nats.Subscription
 	stop := sync.OnceFunc(func() {
 		for _, sub := range subs {
@@ -66,6 +69,10 @@ func (r *Relay) Serve(pattern string, take func(*driver.Message) bool) (func(), 
 
 // Request hands a request to one app server elsewhere. See [driver.RequestRouter].
 func (r *Relay) Request(m *driver.Message, done func(*driver.Message, error)) {
+	if err := checkKey(m.Key); err != nil {
+		done(nil, err)
+		return
+	}
 	if r.server != nil && r.server.private {
 		done(nil, driver.ErrNoAppServer) // nobody but this node can reach the server
 		return

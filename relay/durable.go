@@ -13,6 +13,9 @@ import (
 
 // OpenDurable consumes a durable subscription. See [driver.HistoryStore].
 func (r *Relay) OpenDurable(ctx context.Context, d driver.DurableSubscription, deliver func(driver.Delivery)) (driver.QueueReader, error) {
+	if err := checkKey(d.Pattern.String()); err != nil {
+		return nil, err
+	}
 	h, err := r.historyNamed(d.History)
 	if err != nil {
 		return nil, err

@@ -105,6 +105,10 @@ type Server struct {
 	unclean   bool // the last process that had the data did not end well
 }
 
+// maxControlLine is the longest line that a client of the server may send: subjects of
+// [destination.MaxEncoded] have room in it many times over.
+const maxControlLine = 32 << 10
+
 // Embed starts a NATS server in this process and connects to it.
 func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 	if e.DataDir == "" {
@@ -118,7 +122,7 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 		ServerName: "stompbox", DontListen: e.Port == 0, Host: e.Host, Port: e.Port,
 		JetStream: true, StoreDir: filepath.Join(e.DataDir, "nats"),
 		NoSigs: true, NoLog: true, MaxPayload: e.MaxPayload, MaxPending: 64 << 20,
-		Username: e.User, Password: e.Password,
+		Username: e.User, Password: e.Password, MaxControlLine: maxControlLine,
 		SyncAlways: e.SyncAlways, SyncInterval: e.SyncInterval, JetStreamMaxStore: e.MaxBytes,
 	}
 	if e.Cluster != nil {

@@ -33,6 +33,9 @@ type interest struct {
 
 // Subscribe declares interest in a routing pattern.
 func (r *Relay) Subscribe(pattern string, deliver func(*driver.Message)) (func(), error) {
+	if err := checkKey(pattern); err != nil {
+		return nil, err
+	}
 	parsed, err := destination.ParsePattern(pattern)
 	if err != nil {
 		return nil, err

@@ -46,6 +46,9 @@ type reader struct {
 
 // OpenQueue begins to consume a queue. See [driver.QueueStore].
 func (r *Relay) OpenQueue(ctx context.Context, queue string, o driver.QueueOptions, deliver func(driver.Delivery)) (driver.QueueReader, error) {
+	if err := checkKey(queue); err != nil {
+		return nil, err
+	}
 	p := r.place(queue, o)
 	q := &reader{relay: r, place: p, queue: queue, options: o, consumer: safeName(queue), deliver: deliver, heard: time.Now()}
 	q.next = nextSubject(p.stream, q.consumer)

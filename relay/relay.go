@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -83,6 +84,9 @@ type Relay struct {
 	ctx        context.Context // ends with the relay
 	cancel     context.CancelFunc
 	background sync.WaitGroup
+
+	lostForGood chan struct{} // closed when NATS ended the connection and it is not made again
+	lostError   error         // why, then
 }
 
 const (
@@ -113,9 +117,12 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if err := checkPrefix(o.Prefix); err != nil {
+		return nil, err
+	}
 	o.Queues.setDefaults()
 	o.Histories.setDefaults()
-	r := &Relay{prefix: o.Prefix, log: o.Logger, server: server, id: "n" + rand.Text()[:10], queues: o.Queues, readers: make(map[*reader]struct{})}
+	r := &Relay{prefix: o.Prefix, log: o.Logger, server: server, id: "n" + rand.Text()[:10], queues: o.Queues, readers: make(map[*reader]struct{}), lostForGood: make(chan struct{})}
 	if r.name = o.Name; r.name == "" {
 		r.name = r.id
 	}
@@ -128,7 +135,8 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 		r.crashed = server.started
 	}
 	options := []nats.Option{
-		nats.Name("stompbox"), nats.NoEcho(), nats.MaxReconnects(-1),
+		nats.Name("stompbox"), nats.NoEcho(), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
+		nats.ClosedHandler(func(c *nats.Conn) { r.ended(c.LastError()) }),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(500*time.Millisecond, time.Second),
 		nats.Timeout(5 * time.Second), nats.ReconnectBufSize(-1),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2), nats.FlusherTimeout(writeTimeout),
@@ -176,6 +184,7 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 	}
 	r.conn = conn
 	if err := r.begin(); err != nil {
+		r.cancel()
 		conn.Close()
 		return nil, fmt.Errorf("relay: %w", err)
 	}
@@ -238,6 +247,9 @@ func (r *Relay) Ready() bool { return !r.offline.Load() && !r.away.Load() && !r.
 // wait for the link to them. It fails when the server is out of reach, or the link
 // is so slow that too much waits already: nothing is kept for later.
 func (r *Relay) Publish(m *driver.Message) error {
+	if err := checkKey(m.Key); err != nil {
+		return err
+	}
 	if r.server != nil && r.server.private {
 		return nil // nobody but this node can reach the server
 	}
@@ -285,6 +297,33 @@ func (r *Relay) Flush(ctx context.Context) error {
 
 // nextID makes an id for a message of a program that gave it none.
 func (r *Relay) nextID() string { return r.id + "-" + strconv.FormatUint(r.ids.Add(1), 36) }
+
+// Lost is closed when NATS has ended the connection in a way after which the client
+// library does not connect again, such as a line that it takes for an error of the
+// protocol. LostError says why. A node without NATS is half alive, so its process has to
+// end; package relay does not make the interests of a connection again on another one.
+func (r *Relay) Lost() <-chan struct{} { return r.lostForGood }
+
+// LostError says why NATS ended the connection, once Lost is closed.
+func (r *Relay) LostError() error {
+	select {
+	case <-r.lostForGood:
+		return r.lostError
+	default:
+		return nil
+	}
+}
+
+// ended is called once, when the connection is closed for good.
+func (r *Relay) ended(err error) {
+	r.offline.Store(true)
+	if r.ctx.Err() != nil {
+		return // by Close
+	}
+	r.lostError = fmt.Errorf("relay: NATS ended the connection for good: %w", cmp.Or(err, nats.ErrConnectionClosed))
+	r.log.Error("NATS ended the connection for good; this node cannot go on and has to be started again", "error", err)
+	close(r.lostForGood)
+}
 
 // Close ends the connection and, where it is embedded, the server.
 func (r *Relay) Close() {

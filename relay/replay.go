@@ -14,6 +14,9 @@ import (
 
 // Replay delivers the past. See [driver.HistoryStore].
 func (r *Relay) Replay(ctx context.Context, q driver.ReplayRequest, deliver func(*driver.Message) error) (driver.ReplayResult, error) {
+	if err := checkKey(q.Pattern.String()); err != nil {
+		return driver.ReplayResult{}, err
+	}
 	h, err := r.historyNamed(q.History)
 	if err != nil {
 		return driver.ReplayResult{}, err

@@ -33,6 +33,9 @@ func (r *Relay) Store(m *driver.Message, o driver.StoreOptions, done func(error)
 // It fails at once on a node that is cut off, whose server may still take messages
 // that no majority will have, and where there is no majority.
 func (r *Relay) locate(ctx context.Context, key string, o driver.StoreOptions) (place, error) {
+	if err := checkKey(key); err != nil {
+		return place{}, err
+	}
 	switch {
 	case r.cut.Load():
 		return place{}, errCutOff
@@ -171,6 +174,9 @@ func wait(ctx context.Context, answers <-chan error, n int) error {
 
 // Offer hands a message of a transient queue to a consumer elsewhere.
 func (r *Relay) Offer(m *driver.Message) error {
+	if err := checkKey(m.Key); err != nil {
+		return err
+	}
 	if r.server != nil && r.server.private {
 		return nil
 	}
@@ -184,6 +190,9 @@ func (r *Relay) Offer(m *driver.Message) error {
 
 // OpenTransient takes part in a transient queue, on a NATS queue group.
 func (r *Relay) OpenTransient(queue string, deliver func(*driver.Message)) (func(), error) {
+	if err := checkKey(queue); err != nil {
+		return nil, err
+	}
 	sub, err := r.conn.QueueSubscribe(Subject(r.prefix+".transient", queue), "stompbox", func(msg *nats.Msg) {
 		if m, ok := decode(r.prefix+".transient", msg, r.nextID); ok {
 			deliver(m)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 )
 
@@ -71,6 +72,27 @@ func appendNext(b []byte, words *destination.Words, i int) []byte {
 		b = append(b, c)
 	}
 	return b
+}
+
+// maxPrefix is the longest prefix of subjects in bytes.
+const maxPrefix = 128
+
+// checkPrefix returns what is wrong with a prefix of subjects.
+func checkPrefix(prefix string) error {
+	if len(prefix) > maxPrefix || strings.ContainsAny(prefix, " \t\r\n*>") || strings.Contains("."+prefix+".", "..") {
+		return fmt.Errorf("relay: the prefix %.40q has to be words of a NATS subject, of %d bytes together", prefix, maxPrefix)
+	}
+	return nil
+}
+
+// checkKey refuses a key, pattern or queue whose subject NATS would not take: it ends
+// the connection of who sends it a line that is too long. The broker has checked; this is
+// for whatever it forgot, and for other users of the package.
+func checkKey(key string) error {
+	if err := destination.CheckEncoded(key, destination.MaxEncoded); err != nil {
+		return fmt.Errorf("relay: %w: %w", driver.ErrKeyTooLong, err)
+	}
+	return nil
 }
 
 // Destination returns the routing key of a subject, the reverse of [Subject].

@@ -12,6 +12,9 @@ var (
 	ErrUnavailable = errors.New("the message store is not available")
 	// ErrNoAppServer says that no app server serves a destination.
 	ErrNoAppServer = errors.New("no app server serves it")
+	// ErrKeyTooLong says that a routing key, pattern or queue is longer than
+	// [destination.MaxEncoded]. The broker checks before; it is for who else calls.
+	ErrKeyTooLong = errors.New("the name is too long")
 	// ErrNoQueue says that a queue has neither messages nor consumers.
 	ErrNoQueue = errors.New("no such queue")
 	// ErrRecordChanged says that a record has another revision by now.

@@ -231,6 +231,9 @@ func (s *server) run(ctx context.Context) error {
 		s.log.Info("draining", "sessions", s.broker.Stats().Sessions, "window", s.config.Drain.Window, "timeout", s.config.Drain.Timeout)
 	case failure = <-failed:
 		failed <- nil
+	case <-s.relay.Lost():
+		failure = s.relay.LostError()
+		s.log.Error("ending, since there is no connection to NATS any more", "error", failure)
 	}
 	s.systemd.stopping(s.config.Drain.Window + s.config.Drain.Timeout)
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Drain.Window+s.config.Drain.Timeout)

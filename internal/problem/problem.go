@@ -45,6 +45,8 @@ func Of(e *broker.Error) *Details { return New(statusOf(e.Code), e.Message) }
 func Unauthenticated(err error, hint string) error {
 	var busy *auth.BusyError
 	switch {
+	case errors.Is(err, auth.ErrNameTooLong):
+		return New(http.StatusUnauthorized, auth.ErrNameTooLong.Error())
 	case errors.Is(err, auth.ErrUnauthenticated):
 		return New(http.StatusUnauthorized, hint)
 	case errors.As(err, &busy):

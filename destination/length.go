@@ -1,0 +1,38 @@
+package destination
+
+import "fmt"
+
+// MaxEncoded is how long a name may be, as [EncodedLen] counts, for a backend to carry
+// it: it becomes part of what NATS takes as one line of 4096 bytes, beside the names of
+// streams and inboxes.
+const MaxEncoded = 3072
+
+// EncodedLen returns how long a destination, pattern or routing key may become as a
+// subject of a backend: an empty word is written as four bytes, and what a subject may
+// not have as three.
+func EncodedLen(name string) int {
+	n := 0
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '.' || c == '/':
+			n += 4
+		case c <= ' ' || c == 0x7f || c == '*' || c == '>' || c == '%':
+			n += 3
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// CheckEncoded returns an error that says how long a name is where that is more than
+// max when it is encoded. It does not name it.
+func CheckEncoded(name string, max int) error {
+	if len(name) <= max/4 {
+		return nil
+	}
+	if n := EncodedLen(name); n > max {
+		return fmt.Errorf("it takes %d bytes when it is encoded; the limit is %d", n, max)
+	}
+	return nil
+}
