@@ -37,8 +37,8 @@ type VerifierOptions struct {
 	PermissionsClaim string
 	// RolesClaim holds a role's name, or a list of names, of Roles.
 	RolesClaim string
-	// Roles are grants by name.
-	Roles map[string]Grants
+	// Roles are grants by name, which are found as [Roles.Find] says.
+	Roles Roles
 	// RequiredClaims are claims that have to be there, and not null.
 	RequiredClaims []string
 	// DefaultGrants are for tokens that have neither permissions nor a known role.
@@ -49,6 +49,7 @@ type VerifierOptions struct {
 // concurrent use.
 type Verifier struct {
 	o      VerifierOptions
+	roles  roleIndex
 	parser *jwt.Parser
 }
 
@@ -83,7 +84,7 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	if len(o.Audience) > 0 {
 		options = append(options, jwt.WithAudience(o.Audience...))
 	}
-	return &Verifier{o: o, parser: jwt.NewParser(options...)}, nil
+	return &Verifier{o: o, roles: o.Roles.index(), parser: jwt.NewParser(options...)}, nil
 }
 
 // Verify returns the principal of a token. Errors wrap [ErrUnauthenticated] and
@@ -179,7 +180,7 @@ func (v *Verifier) grants(claims jwt.MapClaims) (Grants, error) {
 		said = true
 	}
 	for _, name := range roleNames(claims[v.o.RolesClaim]) {
-		role, ok := v.o.Roles[name]
+		role, ok := v.roles.find(name)
 		if !ok {
 			continue // roles of other systems travel in the same claim
 		}

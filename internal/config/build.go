@@ -87,7 +87,7 @@ func (c *Config) logins() (*auth.Logins, error) {
 	for _, l := range c.Auth.Logins {
 		grants := l.Permissions
 		if l.Role != "" {
-			role := c.Auth.Roles[strings.ToLower(l.Role)]
+			role, _ := c.Auth.Roles.Find(l.Role) // checked by Load
 			grants.Send = append(grants.Send, role.Send...)
 			grants.Subscribe = append(grants.Subscribe, role.Subscribe...)
 			grants.Serve = append(grants.Serve, role.Serve...)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/stompbox/stompbox/gateway"
@@ -50,7 +49,7 @@ func (c *Config) check(client bool) error {
 		problem("nats.listen is for the embedded server; it does not go with nats.url")
 	}
 	for _, l := range c.Auth.Logins {
-		if _, ok := c.Auth.Roles[strings.ToLower(l.Role)]; l.Role != "" && !ok {
+		if _, ok := c.Auth.Roles.Find(l.Role); l.Role != "" && !ok {
 			problem("auth.logins: login %q has role %q, which auth.roles does not define", l.Login, l.Role)
 		}
 	}

@@ -184,10 +184,10 @@ type Previous struct {
 
 // Auth says who may connect, and what they may do.
 type Auth struct {
-	JWT     JWT                    `mapstructure:"jwt"`
-	Logins  []Login                `mapstructure:"logins"`
-	Roles   map[string]auth.Grants `mapstructure:"roles"`
-	Default auth.Grants            `mapstructure:"default"`
+	JWT     JWT         `mapstructure:"jwt"`
+	Logins  []Login     `mapstructure:"logins"`
+	Roles   auth.Roles  `mapstructure:"roles"`
+	Default auth.Grants `mapstructure:"default"`
 }
 
 // JWT says which tokens are accepted.

@@ -80,6 +80,12 @@ func TestMistakesAreNamed(t *testing.T) {
 		"queue policy":          {secret + "queues:\n  policies:\n    - { match: 'x' }\n", nil, "queues.policies, entry 1"},
 		"sync":                  {secret + "data:\n  sync: often\n", nil, "neither always nor a time"},
 		"unknown role":          {"auth:\n  logins:\n    - login: x\n      role: boss\n", nil, `role "boss"`},
+		"role of two names":     {"auth:\n  roles: { Boss: {}, BOSS: {} }\n  logins:\n    - login: x\n      role: boss\n", nil, `role "boss", which auth.roles does not define`},
+		"unknown key of a role": {secret + "  roles: { Boss: { sned: [] } }\n", nil, `unknown key "auth.roles.Boss.sned"`},
+		"role that is a list":   {secret + "  roles: { Boss: [\"/topic/a\", \"/topic/b\"] }\n", nil, "auth.roles[Boss]"},
+		"roles that are a list": {secret + "  roles: [Boss, Staff]\n", nil, "auth.roles"},
+		"roles in a variable":   {secret, []string{"STOMPBOX_AUTH_ROLES=boss"}, "auth.roles"},
+		"key twice":             {secret + "auth: {}\n", nil, "already defined"},
 		"nameless webhook":      {secret + "app:\n  webhooks:\n    - { match: /app/x }\n", nil, "app.webhooks, entry 1: it needs a name"},
 		"webhook of a topic":    {secret + "app:\n  webhooks:\n    - { name: x, match: /topic/x }\n", nil, "not a pattern of /app destinations"},
 		"two webhooks":          {secret + "app:\n  webhooks:\n    - { name: x, match: /app/x }\n    - { name: x, match: /app/y }\n", nil, `two are called "x"`},
@@ -151,4 +157,51 @@ func TestTokensOfTheConfigurationAreAccepted(t *testing.T) {
 		_, err = a.Authenticate(t.Context(), auth.Credentials{Login: "guest", Passcode: "guest"})
 		require.Equal(t, name == "dev", err == nil, "guest is for development mode alone")
 	}
+}
+
+// TestRolesKeepTheirNames: identity providers make names with capitals, dots and slashes.
+func TestRolesKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	hash, err := auth.HashPasscode("s3cret")
+	require.NoError(t, err)
+	file := write(t, secret+`
+  logins: [ { login: Spring.App, passcode_hash: "`+hash+`", role: ROLE_ADMIN } ]
+  ROLES:
+    ROLE_ADMIN: { SEND: ["/topic/admin"] }
+    role_admin: { send: ["/topic/lower"] }
+    ops.eu-1: { send: /topic/dots }
+    "https://id.example/roles/Editor": { send: ["/topic/url"] }
+    "42": { send: ["/topic/number"] }
+    true: { send: ["/topic/true"] }
+    Größe: { send: ["/topic/umlaut"] }
+`)
+	c, err := config.Load(config.Source{File: file, Environ: []string{}})
+	require.NoError(t, err)
+	a, err := c.Authenticator(t.Context(), c.Logger(io.Discard))
+	require.NoError(t, err)
+	may := func(role any) (granted []string) {
+		token, _, err := c.Sign("alice", auth.Claims{TTL: time.Hour, Extra: map[string]any{"roles": role}})
+		require.NoError(t, err)
+		p, err := a.Authenticate(t.Context(), auth.Credentials{Passcode: token})
+		require.NoError(t, err)
+		for _, dest := range []string{"/topic/admin", "/topic/lower", "/topic/dots", "/topic/url", "/topic/number", "/topic/true", "/topic/umlaut"} {
+			if p.Permissions.MaySend(dest) {
+				granted = append(granted, dest)
+			}
+		}
+		return granted
+	}
+	for role, want := range map[string]string{
+		"ROLE_ADMIN": "/topic/admin", "role_admin": "/topic/lower", "ops.eu-1": "/topic/dots", "https://id.example/roles/Editor": "/topic/url",
+		"HTTPS://id.example/ROLES/editor": "/topic/url", "grÖße": "/topic/umlaut",
+		"42": "/topic/number", "true": "/topic/true", "Größe": "/topic/umlaut",
+	} {
+		require.Equal(t, []string{want}, may(role), role)
+	}
+	require.Empty(t, may("Role_Admin"))
+	require.Equal(t, []string{"/topic/admin", "/topic/dots"}, may([]string{"ROLE_ADMIN", "ops.eu-1"}))
+	p, err := a.Authenticate(t.Context(), auth.Credentials{Login: "Spring.App", Passcode: "s3cret"})
+	require.NoError(t, err)
+	require.True(t, p.Permissions.MaySend("/topic/admin"))
+	require.False(t, p.Permissions.MaySend("/topic/lower"))
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+	"go.yaml.in/yaml/v3"
 )
 
 // envPrefix begins the variables that set keys: STOMPBOX_HTTP_LISTEN is http.listen.
@@ -48,7 +50,8 @@ func Load(src Source) (*Config, error) {
 		v.SetDefault(key, value)
 	}
 	known := leafKeys()
-	if err := readFile(v, src.File, known); err != nil {
+	named, err := readFile(v, src.File, known)
+	if err != nil {
 		return nil, err
 	}
 	environ := src.Environ
@@ -67,29 +70,40 @@ func Load(src Source) (*Config, error) {
 	if err := v.UnmarshalExact(c); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
+	if err := decodeNamed(named, c); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
 	return c, c.check(src.Client)
 }
 
-func readFile(v *viper.Viper, file string, known []string) error {
+// readFile sets the keys of a file, but for the maps with names of the operator's, which
+// it returns.
+func readFile(v *viper.Viper, file string, known []string) (named map[string]any, err error) {
 	explicit := file != ""
 	if !explicit {
 		file = "stompbox.yaml"
 	}
-	only := viper.New() // without the defaults, so that only the file's keys are checked
-	only.SetConfigFile(file)
-	only.SetConfigType("yaml")
-	err := only.ReadInConfig()
+	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) && !explicit {
-		return nil
+		return nil, nil
+	}
+	var settings map[string]any
+	if err == nil {
+		err = yaml.Unmarshal(text, &settings)
 	}
 	if err != nil {
-		return fmt.Errorf("configuration: cannot read %s: %w", file, err)
+		return nil, fmt.Errorf("configuration: cannot read %s: %w", file, err)
 	}
-	settings := only.AllSettings()
-	if unknown := unknownKeys(settings); len(unknown) > 0 {
-		return fmt.Errorf("configuration: %s: unknown key %s", file, suggestion(unknown[0], known))
+	named = takeNamed(settings, reflect.TypeFor[Config]())
+	only := viper.New() // without the defaults, so that only the file's keys are checked
+	if err := only.MergeConfigMap(settings); err != nil {
+		return nil, fmt.Errorf("configuration: cannot read %s: %w", file, err)
 	}
-	return v.MergeConfigMap(settings)
+	settings = only.AllSettings()
+	if unknown := append(unknownKeys(settings), unknownKeys(named)...); len(unknown) > 0 {
+		return nil, fmt.Errorf("configuration: %s: unknown key %s", file, suggestion(unknown[0], known))
+	}
+	return named, v.MergeConfigMap(settings)
 }
 
 // serviceLink matches the variables that Kubernetes sets in every container for each
