@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"strings"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
@@ -16,8 +17,10 @@ var neverDead = QueuePolicy{MaxDeliveries: -1}
 const maxDurableID = 512
 
 // consumeDurable makes a subscription to a topic one that the store remembers
-// under the user and the id: it gets what comes while the client is away. Clients
-// of one user that share an id share the messages.
+// under the user, the id and the destination: it gets what comes while the client is
+// away. Clients of one user that share id and destination share the messages. The
+// destination is the one that this SUBSCRIBE may have, so nobody reads another one by
+// its id.
 func (s *Session) consumeDurable(sub *subscription, f *frames.Frame) error {
 	for _, header := range []string{HeaderLastEventID, HeaderReplayLast} {
 		if _, ok := f.Headers.Lookup(header); ok {
@@ -38,9 +41,42 @@ func (s *Session) consumeDurable(sub *subscription, f *frames.Frame) error {
 	if err != nil {
 		return err
 	}
-	name := destination.EscapeSegment(s.principal.Name) + "/" + sub.id
-	sub.consumer = &consumer{prefetch: prefetch, durable: &driver.DurableSubscription{History: history.Name, Name: name, Pattern: sub.pattern}}
+	sub.consumer = &consumer{prefetch: prefetch, durable: s.durable(sub.id, history.Name, sub.pattern)}
 	return nil
+}
+
+// durable names a durable subscription of the session's user.
+func (s *Session) durable(id, history string, pattern destination.Pattern) *driver.DurableSubscription {
+	user := destination.EscapeSegment(s.principal.Name)
+	return &driver.DurableSubscription{
+		History: history, Pattern: pattern,
+		Name: user + "/" + destination.EscapeSegment(id) + pattern.String(), FormerName: user + "/" + id,
+	}
+}
+
+// removeUnattached removes a durable subscription of an earlier session, which only
+// its destination tells from others with the same id.
+func (s *Session) removeUnattached(f *frames.Frame, id string) error {
+	dest, ok := f.Headers.Lookup(frames.Destination)
+	if !ok {
+		return errorf(CodeMissingHeader, "UNSUBSCRIBE with durable:true needs the destination header, as the session has no subscription with id %q", id)
+	}
+	kind, bad := s.broker.classify(dest)
+	if bad != nil {
+		return bad
+	}
+	pattern, err := destination.ParseOwnPattern(strings.Clone(dest))
+	if kind == destination.User {
+		pattern, err = destination.ParsePattern(destination.UserKey(s.principal.Name, dest))
+	}
+	if err != nil {
+		return badDestination(dest, err.Error())
+	}
+	history := s.broker.histories.containing(pattern)
+	if history == nil || s.broker.history == nil {
+		return badDestination(dest, "no history keeps it, so there is no durable subscription to it")
+	}
+	return s.broker.removeDurable(*s.durable(id, history.Name, pattern))
 }
 
 // openDurable connects the queue to the history. The caller holds opening.

@@ -7,9 +7,123 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 )
+
+var durable = []string{"durable", "true", "auto-delete", "false", "ack", "client"}
+
+// TestADurableSubscriptionIsOfItsDestination: sessions of one user with one id, as
+// STOMP.js gives them, get what each has named, and may have, on every node.
+func TestADurableSubscriptionIsOfItsDestination(t *testing.T) {
+	t.Parallel()
+	histories := []driver.HistoryPolicy{test.History(t, "chat", "/topic/chat.**", 100), test.History(t, "notes", "/user/*/notes", 100)}
+	a := test.Start(t, test.Options{NATSPort: -1, Histories: histories})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: histories})
+	all := auth.Grants{Subscribe: []string{"/topic/**", "/user/**"}}
+	as := func(n *test.Node, grants auth.Grants) *test.Client {
+		return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, "al.ice", time.Hour, grants))
+	}
+	full := as(a, all)
+	full.Subscribe("sub-0", "/topic/chat.secret", durable...)
+	user := as(b, all)
+	user.Subscribe("sub-0", "/user/notes", durable...)
+	for _, n := range []*test.Node{a, b} {
+		small := as(n, auth.Grants{Subscribe: []string{"/topic/chat.open"}})
+		small.Subscribe("sub-0", "/topic/chat.open", durable...)
+		sender := test.Dial(t, n).Connect()
+		for _, dest := range []string{"/topic/chat.secret", "/topic/chat.open", "/user/al.ice/notes"} {
+			sender.Send(frames.SEND, "destination", dest, "receipt", "r", dest)
+			sender.Receipt("r")
+		}
+		full.Message("/topic/chat.secret")
+		f := small.Message("/topic/chat.open")
+		user.Message("/user/al.ice/notes")
+		small.Send(frames.ACK, "id", f.Get("ack"), "receipt", "a")
+		small.Receipt("a")
+		small.Quiet()
+		small.Close()
+		refused := as(n, auth.Grants{Subscribe: []string{"/topic/chat.open"}})
+		refused.Send(frames.SUBSCRIBE, append([]string{"id", "sub-0", "destination", "/topic/chat.secret"}, durable...)...)
+		refused.Error("no subscribe permission")
+	}
+	full.Quiet()
+	user.Quiet()
+}
+
+// TestADurableSubscriptionEnds with UNSUBSCRIBE and durable:true, also when the session
+// is not subscribed to it.
+func TestADurableSubscriptionEnds(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Histories: []driver.HistoryPolicy{test.History(t, "chat", "/topic/chat.**", 100)}})
+	sender := test.Dial(t, n).Connect()
+	missed := func(end func(c *test.Client)) (bodies []string) {
+		c := test.Dial(t, n).Connect()
+		c.Subscribe("d", "/topic/chat.a", durable...)
+		end(c)
+		c.Close()
+		sender.Send(frames.SEND, "destination", "/topic/chat.a", "receipt", "r", "missed")
+		sender.Receipt("r")
+		c = test.Dial(t, n).Connect()
+		c.Subscribe("d", "/topic/chat.a", durable...)
+		sender.Send(frames.SEND, "destination", "/topic/chat.a", "receipt", "r", "live")
+		sender.Receipt("r")
+		for {
+			f := c.Expect(frames.MESSAGE)
+			if bodies = append(bodies, string(f.Body)); string(f.Body) == "live" {
+				c.Send(frames.ACK, "id", f.Get("ack"), "receipt", "a")
+				c.Receipt("a")
+				c.Close()
+				return bodies
+			}
+		}
+	}
+	unsubscribe := func(c *test.Client, pairs ...string) {
+		c.Send(frames.UNSUBSCRIBE, append(pairs, "id", "d", "receipt", "u")...)
+		c.Receipt("u")
+	}
+	require.Equal(t, []string{"missed", "live"}, missed(func(*test.Client) {}))
+	require.Equal(t, []string{"missed", "live"}, missed(func(c *test.Client) { unsubscribe(c) }))
+	require.Equal(t, []string{"live"}, missed(func(c *test.Client) { unsubscribe(c, "durable", "true") }))
+	require.Equal(t, []string{"live"}, missed(func(c *test.Client) {
+		unsubscribe(c)
+		unsubscribe(c, "durable", "true", "destination", "/topic/chat.a")
+	}))
+	require.Equal(t, []string{"missed", "live"}, missed(func(c *test.Client) {
+		unsubscribe(c)
+		unsubscribe(c, "durable", "true", "destination", "/topic/chat.b")
+	}))
+	c := test.Dial(t, n).Connect()
+	c.Send(frames.UNSUBSCRIBE, "id", "d", "durable", "true")
+	c.Error("needs the destination header")
+}
+
+// TestAFormerDurableSubscriptionGoesOn: one whose name had no destination in it keeps
+// what it has for the pattern that it was made for, and for no other.
+func TestAFormerDurableSubscriptionGoesOn(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Histories: []driver.HistoryPolicy{test.History(t, "chat", "/topic/chat.**", 100)}})
+	pattern, err := destination.ParsePattern("/topic/chat.a")
+	require.NoError(t, err)
+	former := driver.DurableSubscription{History: "chat", Name: "guest/d", Pattern: pattern}
+	reader, err := n.Relay.OpenDurable(t.Context(), former, func(driver.Delivery) {})
+	require.NoError(t, err)
+	reader.Close()
+	sender := test.Dial(t, n).Connect()
+	for _, dest := range []string{"/topic/chat.a", "/topic/chat.b"} {
+		sender.Send(frames.SEND, "destination", dest, "receipt", "r", "before")
+		sender.Receipt("r")
+	}
+	c := test.Dial(t, n).Connect()
+	c.Subscribe("d", "/topic/chat.b", durable...)
+	c.Quiet()
+	c.Close()
+	c = test.Dial(t, n).Connect()
+	c.Subscribe("d", "/topic/chat.a", durable...)
+	c.Message("before")
+}
 
 func TestDurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
 	t.Parallel()

@@ -201,7 +201,6 @@ func TestNackIsCumulativeInClientMode(t *testing.T) {
 func TestAnAckNamesOneDelivery(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{Histories: []driver.HistoryPolicy{test.History(t, "kept", "/topic/kept.**", 100)}})
-	durable := []string{"durable", "true", "auto-delete", "false", "ack", "client-individual"}
 	c := test.Dial(t, n).Connect()
 	c.Subscribe("exact", "/topic/kept.a", durable...)
 	c.Subscribe("pattern", "/topic/kept.*", durable...)

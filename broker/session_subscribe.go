@@ -229,6 +229,9 @@ func (s *Session) unsubscribe(f *frames.Frame) error {
 	name := subscriptionName(id, named, destination)
 	sub := s.subs[name]
 	if sub == nil {
+		if named && isTrue(f, HeaderDurable) {
+			return s.removeUnattached(f, id)
+		}
 		// It ended already, or is one that a relay kept to itself.
 		s.countStale(f)
 		return nil

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,7 +52,12 @@ func (q *reader) ensureDurable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	consumer, err := r.findDurable(ctx, stream, *q.durable)
+	if err != nil {
+		return err
+	}
 	q.mu.Lock()
+	q.consumer = consumer
 	q.place.stream = stream
 	q.next = nextSubject(stream, q.consumer)
 	q.mu.Unlock()
@@ -59,6 +65,37 @@ func (q *reader) ensureDurable(ctx context.Context) error {
 		return storeError("cannot make the durable subscription "+q.durable.Name, err)
 	}
 	return nil
+}
+
+// findDurable returns the name of the consumer: the former one where there is one for
+// the same pattern, and none of the present name.
+func (r *Relay) findDurable(ctx context.Context, stream string, d driver.DurableSubscription) (string, error) {
+	present := durableName(d)
+	if d.FormerName == "" {
+		return present, nil
+	}
+	_, err := r.js.Consumer(ctx, stream, present)
+	if err == nil {
+		return present, nil
+	}
+	former := "durable-" + safeName(d.FormerName)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		var c jetstream.Consumer
+		if c, err = r.js.Consumer(ctx, stream, former); err == nil {
+			config := c.CachedInfo().Config
+			subjects := config.FilterSubjects
+			if config.FilterSubject != "" {
+				subjects = []string{config.FilterSubject}
+			}
+			if slices.Equal(subjects, PatternSubjects(r.histories[d.History].prefix, d.Pattern.String())) {
+				return former, nil
+			}
+		}
+	}
+	if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return present, nil
+	}
+	return "", storeError("cannot find the durable subscription "+d.Name, err)
 }
 
 // remembered makes the delivery of a message of a durable subscription, or
@@ -89,7 +126,11 @@ func (r *Relay) RemoveDurable(ctx context.Context, d driver.DurableSubscription)
 	if err != nil {
 		return err
 	}
-	err = r.js.DeleteConsumer(ctx, stream, durableName(d))
+	name, err := r.findDurable(ctx, stream, d)
+	if err != nil {
+		return err
+	}
+	err = r.js.DeleteConsumer(ctx, stream, name)
 	if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil
 	}

@@ -67,9 +67,12 @@ type ReplayResult struct {
 // DurableSubscription is a subscription that the store remembers.
 type DurableSubscription struct {
 	History string
-	// Name is unique among all users.
-	Name    string
-	Pattern destination.Pattern
+	// Name is unique among all users and destinations.
+	Name string
+	// FormerName is what it was called before destinations were part of the name. One
+	// of that name goes on where it is for the same pattern.
+	FormerName string
+	Pattern    destination.Pattern
 }
 
 // CheckHistoryPolicies returns what is wrong with policies, or nil.
