@@ -17,7 +17,7 @@ const (
 	// convention).
 	errorsDestination = "/user/queue/errors"
 	// HeaderError is the code of a failure, on a MESSAGE in place of an answer.
-	HeaderError = "error"
+	HeaderError = driver.HeaderError
 	// HeaderFailed is the destination of the request that failed.
 	HeaderFailed = "failed-destination"
 	// HeaderCorrelationID is given back with an answer.
@@ -29,7 +29,7 @@ const (
 	CodeNoAppServer Code = "no-app-server"
 	CodeAppTimeout  Code = "app-timeout"
 	CodeAppFailed   Code = "app-failed"
-	CodeAppBusy     Code = "app-busy"
+	CodeAppBusy     Code = driver.CodeAppBusy
 )
 
 // mostAttempts is how often a request is given to app servers that die with it.

@@ -14,7 +14,7 @@ import (
 // specification's.
 const (
 	HeaderNoEcho     = "no-echo"
-	HeaderReplyTo    = "reply-to"
+	HeaderReplyTo    = driver.HeaderReplyTo
 	HeaderExpires    = "expires"
 	HeaderPersistent = "persistent"
 	HeaderAutoDelete = "auto-delete"

@@ -108,7 +108,7 @@ func TestAFormerDurableSubscriptionGoesOn(t *testing.T) {
 	pattern, err := destination.ParsePattern("/topic/chat.a")
 	require.NoError(t, err)
 	former := driver.DurableSubscription{History: "chat", Name: "guest/d", Pattern: pattern}
-	reader, err := n.Relay.OpenDurable(t.Context(), former, func(driver.Delivery) {})
+	reader, err := n.Relay.Driver().Histories.OpenDurable(t.Context(), former, func(driver.Delivery) {})
 	require.NoError(t, err)
 	reader.Close()
 	sender := test.Dial(t, n).Connect()

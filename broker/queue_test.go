@@ -138,7 +138,7 @@ func TestThousandsOfQueues(t *testing.T) {
 		c.Receipt("bye")
 	}
 	require.Eventually(t, func() bool {
-		queues, err := n.Relay.ListQueues(t.Context())
+		queues, err := n.Relay.Driver().QueueAdmin.ListQueues(t.Context())
 		return err == nil && len(queues) == 0 && n.Broker.Stats().Queues == 0
 	}, test.Patience, 50*time.Millisecond)
 }

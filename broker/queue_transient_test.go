@@ -52,7 +52,7 @@ func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 	b.Subscribe("r", "/queue/rabbit", "auto-delete", "true", "durable", "false")
 	c.Send(frames.SEND, "destination", "/queue/rabbit", "auto-delete", "true", "x")
 	b.Message("x")
-	queues, err := n.Relay.ListQueues(t.Context())
+	queues, err := n.Relay.Driver().QueueAdmin.ListQueues(t.Context())
 	require.NoError(t, err)
 	for _, q := range queues {
 		require.NotContains(t, q.Name, "rabbit", "a transient queue is not stored")

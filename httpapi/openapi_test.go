@@ -23,7 +23,8 @@ import (
 // document says: answers always, and requests that are not refused.
 func apiServer(t *testing.T, n *test.Node) *httptest.Server {
 	t.Helper()
-	handler := httpapi.New(n.Broker, httpapi.Options{Admin: n.Relay, Records: n.Relay})
+	backend := n.Relay.Driver()
+	handler := httpapi.New(n.Broker, httpapi.Options{Admin: backend.QueueAdmin, Records: backend.Idempotency})
 	router := documentRouter(t, handler)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -88,7 +89,7 @@ func checkAgainst(router routers.Router, r *http.Request, body []byte, answer *h
 func TestAllThatTheDocumentSaysIsThere(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})
-	handler := httpapi.New(n.Broker, httpapi.Options{Admin: n.Relay, Records: n.Relay})
+	handler := httpapi.New(n.Broker, httpapi.Options{Admin: n.Relay.Driver().QueueAdmin, Records: n.Relay.Driver().Idempotency})
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
 	var document struct {

@@ -15,22 +15,46 @@ import (
 // ackTimeout is how long the server may take to confirm one write.
 const ackTimeout = 10 * time.Second
 
-// acks are what waits for JetStream's acknowledgements.
-type acks struct{ pending[func(error)] }
+// acks publish messages to JetStream and wait for its answers.
+type acks struct {
+	link    *link
+	pending pendingReplies[func(error)]
+}
+
+func (a *acks) begin() error { return a.pending.begin(a.link.conn, a.answered) }
+
+// publish writes a message to a stream; done has the stream's answer.
+func (a *acks) publish(msg *nats.Msg, done func(error)) {
+	var id uint64
+	msg.Reply, id = a.pending.expect(done)
+	if err := a.link.conn.PublishMsg(msg); err != nil {
+		a.settle(id, unreachable(err))
+	}
+}
+
+// request publishes bytes that JetStream answers; done has the answer.
+func (a *acks) request(subject string, body []byte, done func(error)) {
+	reply, id := a.pending.expect(done)
+	if err := a.link.conn.PublishRequest(subject, reply, body); err != nil {
+		a.settle(id, unreachable(err))
+	}
+}
 
 // answered takes an answer of the server.
 func (a *acks) answered(id uint64, msg *nats.Msg) { a.settle(id, ackError(msg)) }
 
 // settle calls what waits for the answer, once.
 func (a *acks) settle(id uint64, err error) {
-	if done, ok := a.take(id); ok {
+	if done, ok := a.pending.take(id); ok {
 		done(err)
 	}
 }
 
+func (a *acks) disconnected() { a.fail(time.Now(), errDisconnected) }
+
 // fail settles all that began before, with an error.
 func (a *acks) fail(before time.Time, err error) {
-	for _, done := range a.takeOld(before) {
+	for _, done := range a.pending.takeOld(before) {
 		done(err)
 	}
 }

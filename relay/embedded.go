@@ -197,12 +197,3 @@ func (s *Server) mark(dir string) error {
 	s.unclean = err == nil
 	return os.WriteFile(s.marker, nil, 0o600)
 }
-
-// ClientURL is where other programs reach the embedded server, or "" when it is
-// external or does not listen.
-func (r *Relay) ClientURL() string {
-	if r.server == nil {
-		return ""
-	}
-	return r.server.nats.ClientURL()
-}

@@ -1,53 +1,38 @@
 package relay
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
-// janitor does what is due now and then: nodes that are gone are forgotten, writes without an answer fail, and
-// consumers that were lost are found again.
-func (r *Relay) janitor() {
-	found := r.findMemory()
-	r.every(reopenWait, func(now time.Time) {
-		r.failRequests(now.Add(-takeTimeout), fmt.Errorf("%w: no answer within %s", driver.ErrUnavailable, takeTimeout))
-		r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", driver.ErrUnavailable, ackTimeout))
-		if r.conn.IsConnected() {
-			found = found || r.findMemory()
-			r.dropSilent(now)
-			r.recoverReaders(now)
+// watch looks after what may take a while to answer, until the relay ends.
+func (r *Relay) watch() {
+	r.link.every(checkEvery, func(time.Time) {
+		if !r.link.conn.IsConnected() {
+			return
+		}
+		r.health.watchRoutes()
+		r.health.check(r.link.ctx)
+		if !r.link.state().storesNothing() {
+			r.histories.check(r.link.ctx)
 		}
 	})
 }
 
-func (r *Relay) recoverReaders(now time.Time) {
-	ctx, cancel := context.WithTimeout(r.ctx, setupTimeout)
-	defer cancel()
-	for _, q := range r.allReaders() {
-		q.recover(ctx, now)
-	}
-}
-
-func (r *Relay) allReaders() []*reader {
-	r.readersMu.Lock()
-	defer r.readersMu.Unlock()
-	all := make([]*reader, 0, len(r.readers))
-	for q := range r.readers {
-		all = append(all, q)
-	}
-	return all
-}
-
-// disconnected fails what waits for an answer: it does not come any more.
-func (r *Relay) disconnected() {
-	lost := fmt.Errorf("%w: the connection to NATS was lost", driver.ErrUnavailable)
-	r.acks.fail(time.Now(), lost)
-	r.failRequests(time.Now(), lost)
-	r.forgetStreams()
-	for _, q := range r.allReaders() {
-		q.lose()
-	}
+// janitor does what is due now and then, none of which waits for long: nodes that are
+// gone are forgotten, writes and requests without an answer fail, and consumers that
+// were lost are found again.
+func (r *Relay) janitor() {
+	found := r.queues.memory.find()
+	r.link.every(reopenWait, func(now time.Time) {
+		r.requests.fail(now.Add(-requestTimeout), fmt.Errorf("%w: no answer within %s", driver.ErrUnavailable, requestTimeout))
+		r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", driver.ErrUnavailable, ackTimeout))
+		if r.link.conn.IsConnected() {
+			found = found || r.queues.memory.find()
+			r.members.dropSilent(now)
+			r.readers.recover(now)
+		}
+	})
 }

@@ -14,7 +14,7 @@ func TestAConnectionThatNATSEndsForGoodIsToldOf(t *testing.T) {
 	t.Parallel()
 	d := newDeaf(t, 0)
 	require.NoError(t, d.LostError())
-	_ = d.conn.Publish(strings.Repeat("x", 2*maxControlLine), nil) // the pipe may be closed before all was written
+	_ = d.link.conn.Publish(strings.Repeat("x", 2*maxControlLine), nil) // the pipe may be closed before all was written
 	select {
 	case <-d.Lost():
 	case <-time.After(patience):

@@ -1,20 +1,12 @@
 package relay
 
 import (
-	"cmp"
-	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"sync"
-	"sync/atomic"
+	"strings"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stompbox/stompbox/broker/driver"
 )
@@ -39,67 +31,21 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Relay is a driver.Bus over one NATS connection. It is safe for concurrent use.
+// Relay carries a broker's messages over one NATS connection. Its parts, which
+// [Relay.Driver] gives to the broker, each own their state and lock. It is safe for
+// concurrent use.
 type Relay struct {
-	prefix string
-	log    *slog.Logger
-	conn   *nats.Conn
-	server *Server // nil when external
-	id     string  // begins the ids of messages that came without, and names the node to others
-	name   string  // for people
-	ids    atomic.Uint64
-
-	js      jetstream.JetStream
-	queues  QueueSettings
-	acks    acks
-	streams streams
-	memory  atomic.Bool // some node keeps queue messages in memory
-	nodes   nodes
-	crashed time.Time // what was stored before may have been delivered before
-
-	lanes       *lanes
-	histories   map[string]*history // by policy
-	settings    HistorySettings
-	interestsMu sync.Mutex
-	interests   map[string]*interest // those of histories, by pattern
-	suspected   atomic.Bool          // live messages may have been missed
-	filled      atomic.Int64         // messages that were fetched since they did not arrive
-	misplaced   atomic.Int64         // live messages that named a history and were not of its stream
-
-	asking   pending[*appRequest]
-	natives  natives
-	outgoing outgoing
-	writer   sync.WaitGroup
-	lost     atomic.Int64 // messages that could not be written to the connection
-	offline  atomic.Bool  // the connection is away; asking it could mean to wait for a write
-	away     atomic.Bool  // JetStream does not answer
-	gone     atomic.Bool  // it has not for so long that nothing is handed to it
-	cut      atomic.Bool  // this node's server has lost all others that it was joined to
-	misses   int          // of the watch alone: checks without an answer
-	present  bool         // of the watch alone: JetStream has answered before
-
-	readersMu sync.Mutex
-	readers   map[*reader]struct{}
-
-	ctx        context.Context // ends with the relay
-	cancel     context.CancelFunc
-	background sync.WaitGroup
-
-	lostForGood chan struct{} // closed when NATS ended the connection and it is not made again
-	lostError   error         // why, then
+	link        *link
+	acks        *acks
+	members     *members
+	requests    *requests
+	bus         *bus
+	readers     *readers
+	queues      *queueStore
+	histories   *historyStore
+	idempotency *idempotency
+	health      *health
 }
-
-const (
-	// pendingMessages and pendingBytes bound what waits between NATS and the
-	// router for one interest.
-	pendingMessages = 65536
-	pendingBytes    = 64 << 20
-	// pingEvery is how often the server is asked whether it is there; the third
-	// question without an answer ends the connection, and so does a write that takes
-	// longer than writeTimeout.
-	pingEvery    = 5 * time.Second
-	writeTimeout = 10 * time.Second
-)
 
 // Dial connects to an external server. The first connection has to succeed;
 // from then on lost connections are made again, with jitter, for ever.
@@ -122,151 +68,67 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 	}
 	o.Queues.setDefaults()
 	o.Histories.setDefaults()
-	r := &Relay{prefix: o.Prefix, log: o.Logger, server: server, id: "n" + rand.Text()[:10], queues: o.Queues, readers: make(map[*reader]struct{}), lostForGood: make(chan struct{})}
-	if r.name = o.Name; r.name == "" {
-		r.name = r.id
+	r := newRelay(o, server)
+	if err := r.link.connect(o, url); err != nil {
+		return nil, err
 	}
-	r.streams.known = make(map[string]*knownStream)
-	r.histories, r.settings = newHistories(o.Prefix, o.Histories.Policies), o.Histories
-	r.interests, r.lanes = make(map[string]*interest), newLanes()
-	r.outgoing.wake = make(chan struct{}, 1)
-	r.ctx, r.cancel = context.WithCancel(context.Background())
-	if server != nil && server.unclean {
-		r.crashed = server.started
-	}
-	options := []nats.Option{
-		nats.Name("stompbox"), nats.NoEcho(), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
-		nats.ClosedHandler(func(c *nats.Conn) { r.ended(c.LastError()) }),
-		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(500*time.Millisecond, time.Second),
-		nats.Timeout(5 * time.Second), nats.ReconnectBufSize(-1),
-		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2), nats.FlusherTimeout(writeTimeout),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			r.offline.Store(true)
-			r.disconnected()
-			if err != nil {
-				r.log.Warn("lost NATS; local topics go on, other nodes are out of reach until it is back", "error", err)
-			}
-		}),
-		nats.ReconnectHandler(func(c *nats.Conn) {
-			r.offline.Store(false)
-			r.suspect()
-			r.log.Info("NATS is back", "url", c.ConnectedUrlRedacted())
-		}),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			subject := ""
-			if sub != nil {
-				subject = sub.Subject
-			}
-			if errors.Is(err, nats.ErrSlowConsumer) {
-				r.suspect()
-			}
-			r.log.Warn("NATS reported an error", "subject", subject, "error", err)
-		}),
-	}
-	if server != nil {
-		options = append(options, nats.InProcessServer(server.nats))
-	}
-	if o.CredentialsFile != "" {
-		options = append(options, nats.UserCredentials(o.CredentialsFile))
-	}
-	if o.Token != "" {
-		options = append(options, nats.Token(o.Token))
-	}
-	if o.User != "" {
-		options = append(options, nats.UserInfo(o.User, o.Password))
-	}
-	if o.TLS != nil {
-		options = append(options, nats.Secure(o.TLS))
-	}
-	conn, err := nats.Connect(url, options...)
-	if err != nil {
-		return nil, fmt.Errorf("relay: cannot connect to NATS: %w", err)
-	}
-	r.conn = conn
 	if err := r.begin(); err != nil {
-		r.cancel()
-		conn.Close()
+		r.link.stop()
+		r.link.conn.Close()
 		return nil, fmt.Errorf("relay: %w", err)
 	}
 	return r, nil
 }
 
-// begin makes what queues need of the connection.
+// newRelay makes the parts, from the lowest up.
+func newRelay(o Options, server *Server) *Relay {
+	l := newLink(o, server)
+	r := &Relay{link: l, acks: &acks{link: l}, members: newMembers(l), requests: newRequests(l)}
+	r.bus = newBus(l, r.members, r.requests.external)
+	r.readers = newReaders(l, r.acks, o.Queues.AckWait)
+	streams := newHistoryStreams(l, o.Histories, o.Queues.DedupWindow)
+	r.queues = newQueueStore(l, r.acks, r.readers, streams, o.Queues)
+	r.histories = newHistoryStore(l, streams, r.bus, r.readers)
+	r.bus.past = r.histories
+	r.idempotency = &idempotency{link: l, replicas: o.Queues.Replicas}
+	r.health = &health{link: l, acks: r.acks, members: r.members}
+	l.onLost = []func(){r.acks.disconnected, r.requests.disconnected, r.queues.streams.forget, streams.forget, r.readers.markLost}
+	l.onMissed = []func(){r.histories.scheduleRepair}
+	return r
+}
+
+// begin makes what the parts need of the connection.
 func (r *Relay) begin() error {
-	var err error
-	if r.js, err = jetstream.New(r.conn); err != nil {
-		return err
+	for _, begin := range []func() error{r.acks.begin, r.requests.begin, r.queues.memory.begin, r.members.join} {
+		if err := begin(); err != nil {
+			return err
+		}
 	}
-	if err := r.acks.begin(r.conn, r.acks.answered); err != nil {
-		return err
+	r.health.check(r.link.ctx)
+	background := &r.link.background
+	background.Go(r.janitor)
+	background.Go(r.watch)
+	if r.link.clustered() {
+		background.Go(r.health.watchPartition)
 	}
-	if err := r.asking.begin(r.conn, r.appAnswered); err != nil {
-		return err
-	}
-	if err := r.watchMemory(); err != nil {
-		return err
-	}
-	if err := r.joinNodes(); err != nil {
-		return err
-	}
-	r.checkJetStream(r.ctx)
-	r.background.Go(r.janitor)
-	r.background.Go(r.watch)
-	if r.server != nil && r.server.clustered {
-		r.background.Go(r.watchCut)
-	}
-	for lane := range laneCount {
-		r.background.Go(func() { r.lanes.run(r.ctx, lane) })
-	}
-	r.writer.Go(func() { r.outgoing.run(r.conn.PublishMsg, r.countLost) })
+	r.bus.workers.start(background, r.link.ctx)
 	return nil
 }
 
-// every calls do again and again until the relay ends, never twice at a time.
-func (r *Relay) every(interval time.Duration, do func(now time.Time)) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-r.ctx.Done():
-			return
-		case now := <-tick.C:
-			do(now)
-		}
+// Driver returns the relay as a backend of the broker.
+func (r *Relay) Driver() driver.Driver {
+	return driver.Driver{
+		Bus: r.bus, Queues: r.queues, Histories: r.histories, Requests: r.requests,
+		Cluster: r.members, Idempotency: r.idempotency, QueueAdmin: queueAdmin{r.queues},
 	}
 }
 
-// MaxPayload is the largest message that the server takes, in octets, headers included.
-func (r *Relay) MaxPayload() int64 { return r.conn.MaxPayload() }
+// MaxPayload is the largest message that the server takes, in bytes, headers included.
+func (r *Relay) MaxPayload() int64 { return r.link.conn.MaxPayload() }
 
 // Ready reports whether the server can be reached now, and what it has to keep can
 // be kept.
-func (r *Relay) Ready() bool { return !r.offline.Load() && !r.away.Load() && !r.cut.Load() }
-
-// Publish hands a message to the other nodes with an interest in it, and does not
-// wait for the link to them. It fails when the server is out of reach, or the link
-// is so slow that too much waits already: nothing is kept for later.
-func (r *Relay) Publish(m *driver.Message) error {
-	if err := checkKey(m.Key); err != nil {
-		return err
-	}
-	if r.server != nil && r.server.private {
-		return nil // nobody but this node can reach the server
-	}
-	if r.offline.Load() {
-		return nats.ErrDisconnected
-	}
-	if r.answerNative(m) {
-		return nil
-	}
-	return r.outgoing.push(encode(r.prefix, m))
-}
-
-func (r *Relay) countLost(err error) {
-	if r.lost.Add(1) == 1 {
-		r.log.Warn("a message could not be handed to other nodes; stompbox_relay_lost_total counts the next ones", "error", err)
-	}
-}
+func (r *Relay) Ready() bool { return r.link.state() == connected }
 
 // Stats are counts since the relay began.
 type Stats struct {
@@ -278,68 +140,44 @@ type Stats struct {
 
 // Stats returns the counts as they are now. It is safe for concurrent use.
 func (r *Relay) Stats() Stats {
-	return Stats{Lost: r.lost.Load(), Filled: r.filled.Load(), Nodes: r.nodes.count(), Ready: r.Ready()}
+	return Stats{Lost: r.link.lost.Load(), Filled: r.histories.filled.Load(), Nodes: r.members.count(), Ready: r.Ready()}
 }
 
-// Flush returns when the server has taken all before it, and so have the servers
-// of the other nodes, or with ctx's error.
-// While the server is out of reach it returns nil at once: interests are
-// declared again before anything else when it is back.
-func (r *Relay) Flush(ctx context.Context) error {
-	if !r.conn.IsConnected() {
-		return nil
+// ClientURL is where other programs reach the embedded server, or "" when it is
+// external or does not listen.
+func (r *Relay) ClientURL() string {
+	if r.link.server == nil {
+		return ""
 	}
-	if err := r.conn.FlushWithContext(ctx); err != nil {
-		return err
-	}
-	return r.flushNodes(ctx)
+	return r.link.server.nats.ClientURL()
 }
-
-// nextID makes an id for a message of a program that gave it none.
-func (r *Relay) nextID() string { return r.id + "-" + strconv.FormatUint(r.ids.Add(1), 36) }
 
 // Lost is closed when NATS has ended the connection in a way after which the client
 // library does not connect again, such as a line that it takes for an error of the
 // protocol. LostError says why. A node without NATS is half alive, so its process has to
 // end; package relay does not make the interests of a connection again on another one.
-func (r *Relay) Lost() <-chan struct{} { return r.lostForGood }
+func (r *Relay) Lost() <-chan struct{} { return r.link.ended }
 
 // LostError says why NATS ended the connection, once Lost is closed.
 func (r *Relay) LostError() error {
 	select {
-	case <-r.lostForGood:
-		return r.lostError
+	case <-r.link.ended:
+		return r.link.endError
 	default:
 		return nil
 	}
 }
 
-// ended is called once, when the connection is closed for good.
-func (r *Relay) ended(err error) {
-	r.offline.Store(true)
-	if r.ctx.Err() != nil {
-		return // by Close
-	}
-	r.lostError = fmt.Errorf("relay: NATS ended the connection for good: %w", cmp.Or(err, nats.ErrConnectionClosed))
-	r.log.Error("NATS ended the connection for good; this node cannot go on and has to be started again", "error", err)
-	close(r.lostForGood)
-}
-
 // Close ends the connection and, where it is embedded, the server.
 func (r *Relay) Close() {
-	r.cancel()
-	r.background.Wait()
-	r.outgoing.close()
-	r.writer.Wait()
-	r.leaveNodes()
+	r.link.stop()
+	r.members.leave()
 	closed := fmt.Errorf("%w: the relay is closed", driver.ErrUnavailable)
 	r.acks.fail(time.Now().Add(time.Hour), closed)
-	r.failRequests(time.Now().Add(time.Hour), closed)
-	r.natives.close()
-	r.offline.Store(true)
-	_ = r.conn.FlushTimeout(time.Second) // acknowledgements that were given are not kept back
-	r.conn.Close()
-	if r.server != nil {
-		r.server.close()
-	}
+	r.requests.fail(time.Now().Add(time.Hour), closed)
+	r.requests.external.close()
+	r.link.close()
 }
+
+// streamBase begins the names of streams.
+func streamBase(prefix string) string { return strings.ReplaceAll(prefix, ".", "_") }

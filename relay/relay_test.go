@@ -183,7 +183,7 @@ func TestALocalTopicGoesOnWithoutNATS(t *testing.T) {
 	require.True(t, r.Ready())
 	r.Close()
 	require.False(t, r.Ready())
-	require.Error(t, r.Publish(&driver.Message{Key: "/topic/a", Destination: "/topic/a"}))
+	require.Error(t, r.Driver().Bus.Publish(&driver.Message{Key: "/topic/a", Destination: "/topic/a"}))
 	_, err = relay.Dial(relay.Options{URL: "nats://127.0.0.1:1"})
 	require.ErrorContains(t, err, "cannot connect to NATS")
 

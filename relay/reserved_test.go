@@ -109,7 +109,7 @@ func TestClientHeadersMeanNothingToNATSAndArriveAsTheyWereSent(t *testing.T) {
 	})
 	t.Run("move", func(*testing.T) {
 		sendReserved(sender, "/queue/from", "")
-		moved, err := a.Relay.MoveQueue(t.Context(), "/queue/from", 10, func(*driver.Message) (string, driver.QueueOptions) {
+		moved, err := a.Relay.Driver().QueueAdmin.MoveQueue(t.Context(), "/queue/from", 10, func(*driver.Message) (string, driver.QueueOptions) {
 			return "/queue/to", driver.QueueOptions{}
 		})
 		require.NoError(t, err)

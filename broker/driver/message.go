@@ -16,7 +16,14 @@ const (
 	HeaderDeadOrigin = "dead-letter-origin"
 	HeaderDeadReason = "dead-letter-reason"
 	HeaderDeadCount  = "dead-letter-count"
+	// HeaderReplyTo is where the answer to a request goes, and HeaderError is the code
+	// of a failure, on a message in place of an answer.
+	HeaderReplyTo = "reply-to"
+	HeaderError   = "error"
 )
+
+// CodeAppBusy is the code of requests that the app servers have no room for.
+const CodeAppBusy = "app-busy"
 
 // Message is one message on its way to subscribers. It is immutable once it was
 // published, and may be shared by any number of goroutines.

@@ -29,7 +29,8 @@ func (s *server) mux() http.Handler {
 	mux.Handle("OPTIONS /events", s.events)
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
-	api := httpapi.New(s.broker, httpapi.Options{Admin: s.relay, Records: s.relay, Logger: s.log})
+	backend := s.relay.Driver()
+	api := httpapi.New(s.broker, httpapi.Options{Admin: backend.QueueAdmin, Records: backend.Idempotency, Logger: s.log})
 	mux.Handle("GET /api/", api)
 	mux.Handle("POST /api/", api)
 	if !s.config.Dev {

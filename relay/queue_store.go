@@ -17,41 +17,63 @@ import (
 // setupTimeout bounds how long a first write to a stream waits for it to be made.
 const setupTimeout = 5 * time.Second
 
+// queueStore is a [driver.QueueStore] on streams of JetStream.
+type queueStore struct {
+	link      *link
+	acks      *acks
+	readers   *readers
+	streams   *queueStreams
+	memory    *memoryQueues
+	histories historyPlaces
+	ackWait   time.Duration
+}
+
+// historyPlaces say where a message of a history is to be written.
+type historyPlaces interface {
+	place(ctx context.Context, history, key string) (place, error)
+}
+
+func newQueueStore(l *link, a *acks, r *readers, histories historyPlaces, settings QueueSettings) *queueStore {
+	memory := &memoryQueues{link: l}
+	streams := &queueStreams{link: l, memory: memory, settings: settings, known: make(map[string]*knownStream)}
+	return &queueStore{link: l, acks: a, readers: r, streams: streams, memory: memory, histories: histories, ackWait: settings.AckWait}
+}
+
+// AckWait is how long JetStream waits for a node that holds messages.
+func (s *queueStore) AckWait() time.Duration { return s.ackWait }
+
 // Store writes a message to its queue. See [driver.QueueStore].
-func (r *Relay) Store(m *driver.Message, o driver.StoreOptions, done func(error)) {
+func (s *queueStore) Store(m *driver.Message, o driver.StoreOptions, done func(error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
-	p, err := r.locate(ctx, m.Key, o)
+	p, err := s.locate(ctx, m.Key, o)
 	if err != nil {
 		done(err)
 		return
 	}
-	r.write(r.stored(m, p, o), done)
+	s.acks.publish(s.stored(m, p, o), done)
 }
 
 // locate says where a message is to be stored, and makes what is missing there.
 // It fails at once on a node that is cut off, whose server may still take messages
 // that no majority will have, and where there is no majority.
-func (r *Relay) locate(ctx context.Context, key string, o driver.StoreOptions) (place, error) {
+func (s *queueStore) locate(ctx context.Context, key string, o driver.StoreOptions) (place, error) {
 	if err := checkKey(key); err != nil {
 		return place{}, err
 	}
-	switch {
-	case r.cut.Load():
-		return place{}, errCutOff
-	case r.gone.Load():
-		return place{}, errGone
+	if err := s.link.checkWrite(); err != nil {
+		return place{}, err
 	}
 	if o.History != "" {
-		return r.historyPlace(ctx, o.History, key)
+		return s.histories.place(ctx, o.History, key)
 	}
-	p := r.place(key, o.Queue)
-	return p, r.ensure(ctx, p, o.Queue)
+	p := queuePlace(s.link.prefix, key, o.Queue)
+	return p, s.streams.ensure(ctx, p, o.Queue)
 }
 
 // stored makes the NATS message of a queue's message.
-func (r *Relay) stored(m *driver.Message, p place, o driver.StoreOptions) *nats.Msg {
-	msg := encode(r.prefix, m)
+func (s *queueStore) stored(m *driver.Message, p place, o driver.StoreOptions) *nats.Msg {
+	msg := encode(s.link.prefix, m)
 	msg.Subject = p.subject
 	if o.DedupID != "" {
 		msg.Header["Nats-Msg-Id"] = []string{dedupID(m.Key, o)}
@@ -74,49 +96,40 @@ func dedupID(key string, o driver.StoreOptions) string {
 	return id
 }
 
-// write publishes a message to a stream; done has the stream's answer.
-func (r *Relay) write(msg *nats.Msg, done func(error)) {
-	var id uint64
-	msg.Reply, id = r.acks.expect(done)
-	if err := r.conn.PublishMsg(msg); err != nil {
-		r.acks.settle(id, unavailable(err))
-	}
-}
-
-// mostInBatch is the most messages that JetStream writes as one.
-const mostInBatch = 1000
+// maxBatch is the most messages that JetStream writes as one.
+const maxBatch = 1000
 
 // StoreAll writes several messages: all those of one stream or none of them.
 // Queues without limits of their own are in one stream.
-func (r *Relay) StoreAll(ctx context.Context, all []driver.StoreRequest) error {
+func (s *queueStore) StoreAll(ctx context.Context, all []driver.StoreRequest) error {
 	byStream := make(map[string][]*nats.Msg)
 	var order []string
-	for _, one := range all {
-		p, err := r.locate(ctx, one.Message.Key, one.Options)
+	for _, request := range all {
+		p, err := s.locate(ctx, request.Message.Key, request.Options)
 		if err != nil {
 			return err
 		}
 		if byStream[p.stream] == nil {
 			order = append(order, p.stream)
 		}
-		byStream[p.stream] = append(byStream[p.stream], r.stored(one.Message, p, one.Options))
+		byStream[p.stream] = append(byStream[p.stream], s.stored(request.Message, p, request.Options))
 	}
 	for _, stream := range order {
-		if len(byStream[stream]) > mostInBatch {
-			return fmt.Errorf("relay: a transaction may write %d messages to queues", mostInBatch)
+		if len(byStream[stream]) > maxBatch {
+			return fmt.Errorf("relay: a transaction may write %d messages to queues", maxBatch)
 		}
 	}
 	for _, stream := range order {
-		if err := r.writeBatch(ctx, byStream[stream]); err != nil {
+		if err := s.writeBatch(ctx, byStream[stream]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Relay) writeBatch(ctx context.Context, batch []*nats.Msg) error {
+func (s *queueStore) writeBatch(ctx context.Context, batch []*nats.Msg) error {
 	if len(batch) == 1 {
-		return r.writeEach(ctx, batch)
+		return s.writeEach(ctx, batch)
 	}
 	id := nuid.Next()
 	for i, msg := range batch {
@@ -128,11 +141,11 @@ func (r *Relay) writeBatch(ctx context.Context, batch []*nats.Msg) error {
 	answers := make(chan error, len(batch))
 	for i, msg := range batch {
 		if i == last {
-			r.write(msg, func(err error) { answers <- err })
+			s.acks.publish(msg, func(err error) { answers <- err })
 			break
 		}
-		if err := r.conn.PublishMsg(msg); err != nil {
-			return unavailable(err)
+		if err := s.link.conn.PublishMsg(msg); err != nil {
+			return unreachable(err)
 		}
 	}
 	err := wait(ctx, answers, 1)
@@ -145,16 +158,16 @@ func (r *Relay) writeBatch(ctx context.Context, batch []*nats.Msg) error {
 				delete(msg.Header, name)
 			}
 		}
-		return r.writeEach(ctx, batch)
+		return s.writeEach(ctx, batch)
 	}
 	return err
 }
 
 // writeEach writes messages one by one, pipelined, and waits for all.
-func (r *Relay) writeEach(ctx context.Context, batch []*nats.Msg) error {
+func (s *queueStore) writeEach(ctx context.Context, batch []*nats.Msg) error {
 	answers := make(chan error, len(batch))
 	for _, msg := range batch {
-		r.write(msg, func(err error) { answers <- err })
+		s.acks.publish(msg, func(err error) { answers <- err })
 	}
 	return wait(ctx, answers, len(batch))
 }
@@ -173,33 +186,33 @@ func wait(ctx context.Context, answers <-chan error, n int) error {
 }
 
 // Offer hands a message of a transient queue to a consumer elsewhere.
-func (r *Relay) Offer(m *driver.Message) error {
+func (s *queueStore) Offer(m *driver.Message) error {
 	if err := checkKey(m.Key); err != nil {
 		return err
 	}
-	if r.server != nil && r.server.private {
+	if s.link.private() {
 		return nil
 	}
-	msg := encode(r.prefix, m)
-	msg.Subject = Subject(r.prefix+".transient", m.Key)
-	if err := r.conn.PublishMsg(msg); err != nil {
-		return unavailable(err)
+	msg := encode(s.link.prefix, m)
+	msg.Subject = Subject(s.link.prefix+".transient", m.Key)
+	if err := s.link.conn.PublishMsg(msg); err != nil {
+		return unreachable(err)
 	}
 	return nil
 }
 
 // OpenTransient takes part in a transient queue, on a NATS queue group.
-func (r *Relay) OpenTransient(queue string, deliver func(*driver.Message)) (func(), error) {
+func (s *queueStore) OpenTransient(queue string, deliver func(*driver.Message)) (func(), error) {
 	if err := checkKey(queue); err != nil {
 		return nil, err
 	}
-	sub, err := r.conn.QueueSubscribe(Subject(r.prefix+".transient", queue), "stompbox", func(msg *nats.Msg) {
-		if m, ok := decode(r.prefix+".transient", msg, r.nextID); ok {
+	sub, err := s.link.conn.QueueSubscribe(Subject(s.link.prefix+".transient", queue), "stompbox", func(msg *nats.Msg) {
+		if m, ok := decode(s.link.prefix+".transient", msg, s.link.nextID); ok {
 			deliver(m)
 		}
 	})
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, unreachable(err)
 	}
 	if err := sub.SetPendingLimits(pendingMessages, pendingBytes); err != nil {
 		return nil, err

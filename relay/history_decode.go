@@ -2,11 +2,13 @@ package relay
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 )
 
 // Headers that JetStream adds to a message of a stream that it publishes again or that
@@ -41,33 +43,33 @@ func statusOf(msg *nats.Msg) string {
 // decodeLive makes the message of a live NATS message, and for one of a history tells
 // which sequence came before it on its destination. One that names a history and cannot
 // be its stream's is refused.
-func (r *Relay) decodeLive(msg *nats.Msg) (m *driver.Message, before uint64, ok bool) {
-	h, _ := r.epochOf(lastOf(msg.Header, headerStream))
+func (s *historyStreams) decodeLive(msg *nats.Msg) (m *driver.Message, before uint64, ok bool) {
+	h, _ := s.epochOf(lastOf(msg.Header, headerStream))
 	if h == nil {
-		m, ok = decode(r.prefix, msg, r.nextID)
+		m, ok = s.link.decode(msg)
 		return m, 0, ok
 	}
-	if r.liveSubject(h, lastOf(msg.Header, headerSubject)) == msg.Subject {
-		if m, before, ok = r.decodeStored(msg); ok {
+	if s.liveSubject(h, lastOf(msg.Header, headerSubject)) == msg.Subject {
+		if m, before, ok = s.decodeStored(msg); ok {
 			return m, before, true
 		}
 	}
-	if r.misplaced.Add(1) == 1 {
-		r.log.Warn("a program published a message that names a history and is not of its stream; it was ignored, and so are the next ones", "subject", msg.Subject)
+	if s.misplaced.Add(1) == 1 {
+		s.link.log.Warn("a program published a message that names a history and is not of its stream; it was ignored, and so are the next ones", "subject", msg.Subject)
 	}
 	return nil, 0, false
 }
 
 // decodeStored makes the message of one of a history.
-func (r *Relay) decodeStored(msg *nats.Msg) (m *driver.Message, before uint64, ok bool) {
-	h, epoch := r.epochOf(lastOf(msg.Header, headerStream))
+func (s *historyStreams) decodeStored(msg *nats.Msg) (m *driver.Message, before uint64, ok bool) {
+	h, epoch := s.epochOf(lastOf(msg.Header, headerStream))
 	seq, err := strconv.ParseUint(lastOf(msg.Header, headerSequence), 10, 64)
 	if h == nil || err != nil || seq == 0 {
 		return nil, 0, false
 	}
 	at := driver.StreamPosition{Epoch: epoch, Seq: seq}
-	live := &nats.Msg{Subject: r.liveSubject(h, lastOf(msg.Header, headerSubject)), Header: msg.Header, Data: msg.Data}
-	if m, ok = decode(r.prefix, live, at.String); !ok {
+	live := &nats.Msg{Subject: s.liveSubject(h, lastOf(msg.Header, headerSubject)), Header: msg.Header, Data: msg.Data}
+	if m, ok = decode(s.link.prefix, live, at.String); !ok {
 		return nil, 0, false
 	}
 	m.Position, m.ID = at, at.String()
@@ -78,4 +80,19 @@ func (r *Relay) decodeStored(msg *nats.Msg) (m *driver.Message, before uint64, o
 	}
 	before, _ = strconv.ParseUint(lastOf(msg.Header, headerLastSequence), 10, 64)
 	return m, before, true
+}
+
+// liveSubject is the subject on which a stored message is published again.
+func (s *historyStreams) liveSubject(h *history, subject string) string {
+	return s.link.prefix + strings.TrimPrefix(subject, h.prefix)
+}
+
+// keeps reports whether a history keeps something of a pattern.
+func (s *historyStreams) keeps(p destination.Pattern) bool {
+	for _, h := range s.all {
+		if h.policy.Match.Overlaps(p) {
+			return true
+		}
+	}
+	return false
 }

@@ -14,78 +14,16 @@ import (
 )
 
 const (
-	// pageMessages and pageBytes bound one request for messages of the past.
+	// pageMessages and pageBytes bound one request for stored messages.
 	pageMessages = 256
 	pageBytes    = 1 << 20
 	// pageTimeout is how long an answer may take.
 	pageTimeout = 5 * time.Second
 )
 
-// past reads the messages of a stream on one subject, which may have wildcards,
-// in order and up to a position. It reads from whichever replica answers. One that
-// lags could end too early, so the end is checked with the leader.
-type past struct {
-	relay   *Relay
-	stream  string
-	subject string
-	next    uint64     // the first sequence that was not read yet
-	since   *time.Time // in place of next, for the first request
-	upTo    uint64
-	page    []*pastMessage
-	ended   bool
-}
-
-type pastMessage struct {
+type storedMessage struct {
 	msg *nats.Msg
 	seq uint64
-}
-
-// peek returns the next message, or nil at the end.
-func (p *past) peek(ctx context.Context) (*pastMessage, error) {
-	for len(p.page) == 0 && !p.ended {
-		if err := p.read(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if len(p.page) == 0 {
-		return nil, nil
-	}
-	return p.page[0], nil
-}
-
-func (p *past) take() { p.page = p.page[1:] }
-
-func (p *past) read(ctx context.Context) error {
-	if p.next > p.upTo {
-		p.ended = true
-		return nil
-	}
-	page, _, err := p.relay.readPage(ctx, p.stream, pageRequest{Seq: p.next, Since: p.since, Subject: p.subject, Batch: pageMessages, MaxBytes: pageBytes})
-	if err != nil {
-		return err
-	}
-	if p.since != nil && len(page) == 0 {
-		p.ended = true
-		return nil
-	}
-	p.since = nil
-	if len(page) == 0 {
-		one, err := p.relay.askLeader(ctx, p.stream, pageRequest{Seq: p.next, Subject: p.subject})
-		if err != nil {
-			return err
-		}
-		if one != nil {
-			page = append(page, one)
-		}
-	}
-	if p.ended = len(page) == 0; !p.ended {
-		p.next = page[len(page)-1].seq + 1
-	}
-	for len(page) > 0 && page[len(page)-1].seq > p.upTo {
-		page, p.ended = page[:len(page)-1], true
-	}
-	p.page = page
-	return nil
 }
 
 // pageRequest is JetStream's request for stored messages.
@@ -99,33 +37,33 @@ type pageRequest struct {
 
 // readPage returns what one request brings, and how many messages match from its
 // sequence on.
-func (r *Relay) readPage(ctx context.Context, stream string, q pageRequest) (page []*pastMessage, matching int, err error) {
+func readPage(ctx context.Context, l *link, stream string, q pageRequest) (page []*storedMessage, matching int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
 	inbox := nats.NewInbox()
-	sub, err := r.conn.SubscribeSync(inbox)
+	sub, err := l.conn.SubscribeSync(inbox)
 	if err != nil {
-		return nil, 0, unavailable(err)
+		return nil, 0, unreachable(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	body, err := json.Marshal(q)
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := r.conn.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, body); err != nil {
-		return nil, 0, unavailable(err)
+	if err := l.conn.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, body); err != nil {
+		return nil, 0, unreachable(err)
 	}
 	for {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			return nil, 0, unavailable(err)
+			return nil, 0, unreachable(err)
 		}
 		if lastOf(msg.Header, headerStream) == stream { // a message, whatever other headers it was stored with
-			one := &pastMessage{msg: msg}
-			if one.seq, err = strconv.ParseUint(lastOf(msg.Header, headerSequence), 10, 64); err != nil {
+			m := &storedMessage{msg: msg}
+			if m.seq, err = strconv.ParseUint(lastOf(msg.Header, headerSequence), 10, 64); err != nil {
 				return nil, 0, fmt.Errorf("relay: a stored message without its sequence: %w", err)
 			}
-			if page = append(page, one); len(page) == 1 {
+			if page = append(page, m); len(page) == 1 {
 				matching, _ = strconv.Atoi(lastOf(msg.Header, "Nats-Num-Pending"))
 				matching++
 			}
@@ -142,18 +80,18 @@ func (r *Relay) readPage(ctx context.Context, stream string, q pageRequest) (pag
 
 const errCodeNoMessage = 10037
 
-// askLeader returns the next message as the stream's leader has it, or nil where
+// readFromLeader returns the next message as the stream's leader has it, or nil where
 // there is none.
-func (r *Relay) askLeader(ctx context.Context, stream string, q pageRequest) (*pastMessage, error) {
+func readFromLeader(ctx context.Context, l *link, stream string, q pageRequest) (*storedMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
 	body, err := json.Marshal(q)
 	if err != nil {
 		return nil, err
 	}
-	msg, err := r.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, body)
+	msg, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, body)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, unreachable(err)
 	}
 	var answer struct {
 		Message struct {
@@ -183,14 +121,14 @@ func (r *Relay) askLeader(ctx context.Context, stream string, q pageRequest) (*p
 	m.Header[headerStream] = []string{stream}
 	m.Header[headerSubject] = []string{got.Subject}
 	m.Header[headerSequence] = []string{strconv.FormatUint(got.Seq, 10)}
-	return &pastMessage{m, got.Seq}, nil
+	return &storedMessage{m, got.Seq}, nil
 }
 
 // seekLast returns the sequence from which on count messages match, or as many as
 // there are.
-func (r *Relay) seekLast(ctx context.Context, stream, subject string, last uint64, count int) (uint64, error) {
+func seekLast(ctx context.Context, l *link, stream, subject string, last uint64, count int) (uint64, error) {
 	matching := func(from uint64) (int, error) {
-		_, n, err := r.readPage(ctx, stream, pageRequest{Seq: from, Subject: subject, Batch: 1})
+		_, n, err := readPage(ctx, l, stream, pageRequest{Seq: from, Subject: subject, Batch: 1})
 		return n, err
 	}
 	n, err := matching(1)
@@ -212,8 +150,8 @@ func (r *Relay) seekLast(ctx context.Context, stream, subject string, last uint6
 	return low, nil
 }
 
-// unavailable says that the server could not be reached, or did not answer.
-func unavailable(err error) error {
+// unreachable says that the server could not be reached, or did not answer.
+func unreachable(err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("relay: the NATS server takes no message of that size: %w", err)
 	}

@@ -14,11 +14,14 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
+// queueAdmin is a [driver.QueueAdmin] over the streams of queues.
+type queueAdmin struct{ store *queueStore }
+
 // ListQueues returns all queues that have messages or consumers, by name.
-func (r *Relay) ListQueues(ctx context.Context) ([]driver.QueueInfo, error) {
+func (a queueAdmin) ListQueues(ctx context.Context) ([]driver.QueueInfo, error) {
 	byName := make(map[string]*driver.QueueInfo)
-	err := r.eachStream(ctx, func(s jetstream.Stream, info *jetstream.StreamInfo, prefix string) error {
-		return r.collect(ctx, s, info, prefix, byName)
+	err := a.eachStream(ctx, func(s jetstream.Stream, info *jetstream.StreamInfo, prefix string) error {
+		return a.collect(ctx, s, info, prefix, byName)
 	})
 	if err != nil {
 		return nil, err
@@ -32,8 +35,8 @@ func (r *Relay) ListQueues(ctx context.Context) ([]driver.QueueInfo, error) {
 }
 
 // Queue returns one queue, or an error that wraps [driver.ErrNoQueue].
-func (r *Relay) Queue(ctx context.Context, name string) (driver.QueueInfo, error) {
-	all, err := r.ListQueues(ctx)
+func (a queueAdmin) Queue(ctx context.Context, name string) (driver.QueueInfo, error) {
+	all, err := a.ListQueues(ctx)
 	if err != nil {
 		return driver.QueueInfo{}, err
 	}
@@ -46,11 +49,11 @@ func (r *Relay) Queue(ctx context.Context, name string) (driver.QueueInfo, error
 }
 
 // eachStream visits the streams that queues are in, with the counts of their subjects.
-func (r *Relay) eachStream(ctx context.Context, visit func(s jetstream.Stream, info *jetstream.StreamInfo, prefix string) error) error {
-	for _, prefix := range []string{r.prefix, r.prefix + ".memory", r.prefix + ".bounded"} {
-		names := r.js.StreamNames(ctx, jetstream.WithStreamListSubject(prefix+".queue.>"))
+func (a queueAdmin) eachStream(ctx context.Context, visit func(s jetstream.Stream, info *jetstream.StreamInfo, prefix string) error) error {
+	for _, prefix := range []string{a.store.link.prefix, a.store.link.prefix + ".memory", a.store.link.prefix + ".bounded"} {
+		names := a.store.link.js.StreamNames(ctx, jetstream.WithStreamListSubject(prefix+".queue.>"))
 		for name := range names.Name() {
-			s, err := r.js.Stream(ctx, name)
+			s, err := a.store.link.js.Stream(ctx, name)
 			if errors.Is(err, jetstream.ErrStreamNotFound) {
 				continue
 			}
@@ -72,7 +75,7 @@ func (r *Relay) eachStream(ctx context.Context, visit func(s jetstream.Stream, i
 	return nil
 }
 
-func (r *Relay) collect(ctx context.Context, s jetstream.Stream, info *jetstream.StreamInfo, prefix string, byName map[string]*driver.QueueInfo) error {
+func (a queueAdmin) collect(ctx context.Context, s jetstream.Stream, info *jetstream.StreamInfo, prefix string, byName map[string]*driver.QueueInfo) error {
 	named := func(subject string) *driver.QueueInfo {
 		name, ok := Destination(prefix, subject)
 		if !ok {
@@ -90,18 +93,18 @@ func (r *Relay) collect(ctx context.Context, s jetstream.Stream, info *jetstream
 			q.InMemory += n
 		}
 	}
-	if len(info.Config.Subjects) == 1 && prefix == r.prefix+".bounded" {
+	if len(info.Config.Subjects) == 1 && prefix == a.store.link.prefix+".bounded" {
 		q := named(info.Config.Subjects[0])
 		q.Bytes, q.MaxMessages, q.MaxBytes = info.State.Bytes, max(info.Config.MaxMsgs, 0), max(info.Config.MaxBytes, 0)
 	}
 	consumers := s.ListConsumers(ctx)
-	for one := range consumers.Info() {
-		if one.NumWaiting == 0 && one.NumPending == 0 && one.NumAckPending == 0 {
+	for consumer := range consumers.Info() {
+		if consumer.NumWaiting == 0 && consumer.NumPending == 0 && consumer.NumAckPending == 0 {
 			continue // left over from a consumer that is gone
 		}
-		q := named(one.Config.FilterSubject)
-		q.Held += one.NumAckPending
-		q.Redelivered += one.NumRedelivered
+		q := named(consumer.Config.FilterSubject)
+		q.Held += consumer.NumAckPending
+		q.Redelivered += consumer.NumRedelivered
 	}
 	if err := consumers.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
 		return storeError("cannot list the consumers of "+info.Config.Name, err)
@@ -110,13 +113,13 @@ func (r *Relay) collect(ctx context.Context, s jetstream.Stream, info *jetstream
 }
 
 // places returns where messages of a queue are.
-func (r *Relay) places(ctx context.Context, queue string) ([]place, error) {
+func (a queueAdmin) places(ctx context.Context, queue string) ([]place, error) {
 	if err := checkKey(queue); err != nil {
 		return nil, err
 	}
 	var found []place
-	for _, p := range []place{r.place(queue, driver.QueueOptions{}), r.place(queue, driver.QueueOptions{Memory: true}), r.place(queue, driver.QueueOptions{MaxMessages: 1})} {
-		_, err := r.js.Stream(ctx, p.stream)
+	for _, p := range []place{queuePlace(a.store.link.prefix, queue, driver.QueueOptions{}), queuePlace(a.store.link.prefix, queue, driver.QueueOptions{Memory: true}), queuePlace(a.store.link.prefix, queue, driver.QueueOptions{MaxMessages: 1})} {
+		_, err := a.store.link.js.Stream(ctx, p.stream)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
 		}
@@ -130,17 +133,17 @@ func (r *Relay) places(ctx context.Context, queue string) ([]place, error) {
 
 // PurgeQueue removes all messages of a queue, also those that consumers hold,
 // and returns how many there were.
-func (r *Relay) PurgeQueue(ctx context.Context, queue string) (uint64, error) {
-	before, err := r.Queue(ctx, queue)
+func (a queueAdmin) PurgeQueue(ctx context.Context, queue string) (uint64, error) {
+	before, err := a.Queue(ctx, queue)
 	if err != nil {
 		return 0, err
 	}
-	places, err := r.places(ctx, queue)
+	places, err := a.places(ctx, queue)
 	if err != nil {
 		return 0, err
 	}
 	for _, p := range places {
-		s, err := r.js.Stream(ctx, p.stream)
+		s, err := a.store.link.js.Stream(ctx, p.stream)
 		if err == nil {
 			err = s.Purge(ctx, jetstream.WithPurgeSubject(p.subject))
 		}
@@ -154,17 +157,17 @@ func (r *Relay) PurgeQueue(ctx context.Context, queue string) (uint64, error) {
 // moveWait is how long a move waits for messages that are on their way.
 const moveWait = 2 * time.Second
 
-// MoveQueue moves up to most messages that nobody holds to where target says,
+// MoveQueue moves up to limit messages that no consumer holds to where target says,
 // and returns how many it moved. Each is stored there before it is removed here; a
 // move that breaks off and is repeated stores none twice within the dedup window.
 // A target of "" leaves the message where it is.
-func (r *Relay) MoveQueue(ctx context.Context, queue string, most int, target func(*driver.Message) (string, driver.QueueOptions)) (moved int, err error) {
-	places, err := r.places(ctx, queue)
+func (a queueAdmin) MoveQueue(ctx context.Context, queue string, limit int, target func(*driver.Message) (string, driver.QueueOptions)) (moved int, err error) {
+	places, err := a.places(ctx, queue)
 	if err != nil {
 		return 0, err
 	}
 	for _, p := range places {
-		n, err := r.moveFrom(ctx, queue, p, most-moved, target)
+		n, err := a.moveFrom(ctx, queue, p, limit-moved, target)
 		moved += n
 		if err != nil {
 			return moved, err
@@ -173,33 +176,33 @@ func (r *Relay) MoveQueue(ctx context.Context, queue string, most int, target fu
 	return moved, nil
 }
 
-func (r *Relay) moveFrom(ctx context.Context, queue string, p place, most int, target func(*driver.Message) (string, driver.QueueOptions)) (moved int, err error) {
-	if most <= 0 {
+func (a queueAdmin) moveFrom(ctx context.Context, queue string, p place, limit int, target func(*driver.Message) (string, driver.QueueOptions)) (moved int, err error) {
+	if limit <= 0 {
 		return 0, nil
 	}
-	q := &reader{relay: r, place: p, queue: queue, consumer: safeName(queue)}
-	consumer, err := r.makeConsumer(ctx, p.stream, q.config())
+	source := &queueSource{store: a.store, place: p, queue: queue}
+	consumer, err := a.store.readers.makeConsumer(ctx, p.stream, source.config())
 	if err != nil {
 		return 0, storeError("cannot consume "+queue, err)
 	}
-	batch, err := consumer.Fetch(min(most, 500), jetstream.FetchMaxWait(moveWait))
+	batch, err := consumer.Fetch(min(limit, 500), jetstream.FetchMaxWait(moveWait))
 	if err != nil {
 		return 0, storeError("cannot consume "+queue, err)
 	}
-	done := make(chan error, most)
+	done := make(chan error, limit)
 	under := 0
 	for msg := range batch.Messages() {
-		to, copied, ok := r.copyOf(queue, p, msg, target)
+		to, copied, ok := a.copyOf(queue, p, msg, target)
 		if !ok {
 			_ = msg.Nak()
 			continue
 		}
-		if err := r.ensure(ctx, to, copied.options); err != nil {
+		if err := a.store.streams.ensure(ctx, to, copied.options); err != nil {
 			_ = msg.Nak()
 			return moved, err
 		}
 		under++
-		r.write(copied.msg, func(err error) {
+		a.store.acks.publish(copied.msg, func(err error) {
 			if err != nil {
 				_ = msg.Nak()
 			} else {
@@ -209,16 +212,16 @@ func (r *Relay) moveFrom(ctx context.Context, queue string, p place, most int, t
 		})
 	}
 	for range under {
-		one := <-done
-		if one == nil {
+		failed := <-done
+		if failed == nil {
 			moved++
 		}
-		err = errors.Join(err, one)
+		err = errors.Join(err, failed)
 	}
 	if err == nil && batch.Error() != nil && !errors.Is(batch.Error(), nats.ErrTimeout) {
 		err = storeError("cannot consume "+queue, batch.Error())
 	}
-	q.tidy() // here, so that a move that follows makes it anew
+	source.ended() // here, so that a move that follows makes it anew
 	return moved, err
 }
 
@@ -228,7 +231,7 @@ type movedCopy struct {
 }
 
 // copyOf makes what a moved message is at its target.
-func (r *Relay) copyOf(queue string, p place, msg jetstream.Msg, target func(*driver.Message) (string, driver.QueueOptions)) (place, movedCopy, bool) {
+func (a queueAdmin) copyOf(queue string, p place, msg jetstream.Msg, target func(*driver.Message) (string, driver.QueueOptions)) (place, movedCopy, bool) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return place{}, movedCopy{}, false
@@ -243,6 +246,6 @@ func (r *Relay) copyOf(queue string, p place, msg jetstream.Msg, target func(*dr
 		return place{}, movedCopy{}, false
 	}
 	m.Key, m.Destination, m.Dead = name, name, nil
-	to := r.place(name, o)
-	return to, movedCopy{r.stored(m, to, driver.StoreOptions{Queue: o, DedupID: "moved " + id, Internal: true}), o}, true
+	to := queuePlace(a.store.link.prefix, name, o)
+	return to, movedCopy{a.store.stored(m, to, driver.StoreOptions{Queue: o, DedupID: "moved " + id, Internal: true}), o}, true
 }

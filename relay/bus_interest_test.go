@@ -17,24 +17,22 @@ func TestAMessageOnItsWayIsNotTakenForOneThatWasSeen(t *testing.T) {
 	t.Parallel()
 	match, err := destination.ParsePattern("/topic/**")
 	require.NoError(t, err)
-	r := &Relay{prefix: DefaultPrefix, interests: make(map[string]*interest)}
-	r.histories = newHistories(DefaultPrefix, []driver.HistoryPolicy{{Name: "all", Match: match}})
+	r := newRelay(Options{Prefix: DefaultPrefix, Histories: HistorySettings{Policies: []driver.HistoryPolicy{{Name: "all", Match: match}}}}, nil)
 	var got []string
 	pattern, err := destination.ParsePattern("/topic/a")
 	require.NoError(t, err)
-	i := &interest{relay: r, pattern: pattern, deliver: func(m *driver.Message) { got = append(got, m.ID) }}
-	r.interests["/topic/a"] = i
+	i := &interest{past: r.histories, pattern: pattern, deliver: func(m *driver.Message) { got = append(got, m.ID) }}
 	arrive := func(seq, before int) {
 		i.arrived(&nats.Msg{Subject: "stompbox.topic.a", Header: nats.Header{
 			"Nats-Stream": {"stompbox_history_all_epoch"}, "Nats-Subject": {"stompbox.history.all.topic.a"},
 			"Nats-Sequence": {strconv.Itoa(seq)}, "Nats-Last-Sequence": {strconv.Itoa(before)},
 		}})
 	}
-	r.rebase(pattern, "epoch", 5)
+	i.setBaseline("epoch", 5)
 	arrive(5, 4)
 	arrive(5, 4) // fetched and live
 	arrive(6, 5)
-	r.rebase(pattern, "epoch", 9) // what was seen counts more
+	i.setBaseline("epoch", 9) // what was seen counts more
 	arrive(7, 6)
 	require.Equal(t, []string{"epoch-5", "epoch-6", "epoch-7"}, got)
 }

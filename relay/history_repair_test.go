@@ -52,23 +52,26 @@ func joinDeaf(t *testing.T, most int64, replicas int, cluster *ClusterOptions) *
 	require.NoError(t, err)
 	d.close = sync.OnceFunc(d.Close)
 	t.Cleanup(d.close)
-	_, err = d.Subscribe("/topic/a", func(m *driver.Message) { d.got <- m })
+	_, err = d.bus.Subscribe("/topic/a", func(m *driver.Message) { d.got <- m })
 	require.NoError(t, err)
-	d.i = d.interests["/topic/a"]
+	d.i = d.bus.interests["/topic/a"]
 	return d
 }
 
 func (d *deaf) stopHearing() {
-	for _, sub := range d.i.subs {
-		d.lanes.unsubscribe(sub)
-	}
+	d.bus.workers.subs.Range(func(sub, i any) bool {
+		if i == d.i {
+			d.bus.workers.unsubscribe(sub.(*nats.Subscription))
+		}
+		return true
+	})
 }
 
 func (d *deaf) store(body int) {
 	d.t.Helper()
 	stored := make(chan error, 1)
 	m := &driver.Message{ID: strconv.Itoa(body), Destination: "/topic/a", Key: "/topic/a", Timestamp: time.Now().UnixMilli(), Body: []byte(strconv.Itoa(body))}
-	d.Store(m, driver.StoreOptions{History: "all"}, func(err error) { stored <- err })
+	d.queues.Store(m, driver.StoreOptions{History: "all"}, func(err error) { stored <- err })
 	require.NoError(d.t, <-stored)
 }
 
@@ -91,7 +94,7 @@ func (d *deaf) healed() {
 	d.t.Helper()
 	const says = "looked for messages that were missed"
 	n := d.logged(says)
-	d.suspect()
+	d.histories.scheduleRepair()
 	require.Eventually(d.t, func() bool { return d.logged(says) > n }, patience, 10*time.Millisecond)
 }
 
@@ -130,20 +133,20 @@ func TestAGapIsFilledOnceTheHistoryAnswers(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	stream, err := d.streamOf(ctx, d.histories["all"])
+	stream, err := d.histories.streams.nameOf(ctx, d.histories.streams.all["all"])
 	require.NoError(t, err)
-	config := *d.server.nats.JetStreamConfig()
-	require.NoError(t, d.server.nats.DisableJetStream())
+	config := *d.link.server.nats.JetStreamConfig()
+	require.NoError(t, d.link.server.nats.DisableJetStream())
 	arrived := make(chan struct{})
 	go func() {
 		defer close(arrived)
 		at := func(body int) string { return strconv.FormatUint(first.Position.Seq+uint64(body), 10) }
 		d.i.arrived(&nats.Msg{Subject: "stompbox.topic.a", Data: []byte("3"), Header: nats.Header{
-			"Nats-Stream": {stream}, "Nats-Subject": {d.histories["all"].prefix + ".topic.a"}, "Nats-Sequence": {at(3)}, "Nats-Last-Sequence": {at(2)},
+			"Nats-Stream": {stream}, "Nats-Subject": {d.histories.streams.all["all"].prefix + ".topic.a"}, "Nats-Sequence": {at(3)}, "Nats-Last-Sequence": {at(2)},
 		}})
 	}()
-	time.Sleep(2 * fillRetry) // it has asked in vain by then; where not, the test says less
-	require.NoError(t, d.server.nats.EnableJetStream(&server.JetStreamConfig{StoreDir: filepath.Dir(config.StoreDir), MaxMemory: config.MaxMemory, MaxStore: config.MaxStore}))
+	time.Sleep(2 * backfillRetry) // it has asked in vain by then; where not, the test says less
+	require.NoError(t, d.link.server.nats.EnableJetStream(&server.JetStreamConfig{StoreDir: filepath.Dir(config.StoreDir), MaxMemory: config.MaxMemory, MaxStore: config.MaxStore}))
 	for body := range 3 {
 		d.gets(body+1, false)
 	}
@@ -188,9 +191,9 @@ func TestANewLeaderHasNodesLook(t *testing.T) {
 	all[0].store(1)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	stream, err := d.streamOf(ctx, d.histories["all"])
+	stream, err := d.histories.streams.nameOf(ctx, d.histories.streams.all["all"])
 	require.NoError(t, err)
-	answer, err := d.conn.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil)
+	answer, err := d.link.conn.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil)
 	require.NoError(t, err)
 	require.Contains(t, string(answer.Data), `"success":true`)
 	d.gets(1, false)
@@ -203,8 +206,8 @@ func TestWithoutAMajorityNothingWaits(t *testing.T) {
 	all[2].close()
 	all[3].close()
 	require.Eventually(t, func() bool { return !all[0].Ready() }, 3*patience, 100*time.Millisecond)
-	require.Eventually(t, all[0].gone.Load, 3*patience, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return all[0].link.state() == unavailable }, 3*patience, 100*time.Millisecond)
 	refused := make(chan error, 1)
-	all[0].Store(&driver.Message{Destination: "/topic/a", Key: "/topic/a"}, driver.StoreOptions{History: "all"}, func(err error) { refused <- err })
-	require.ErrorIs(t, <-refused, errGone)
+	all[0].queues.Store(&driver.Message{Destination: "/topic/a", Key: "/topic/a"}, driver.StoreOptions{History: "all"}, func(err error) { refused <- err })
+	require.ErrorIs(t, <-refused, errNoMajority)
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestOutgoingWritesEverythingInOrder(t *testing.T) {
+func TestTheWriterWritesEverythingInOrder(t *testing.T) {
 	t.Parallel()
-	o := outgoing{wake: make(chan struct{}, 1)}
+	w := newWriter()
 	var done sync.WaitGroup
 	next := 0
 	done.Go(func() {
-		o.run(func(m *nats.Msg) error {
+		w.run(func(m *nats.Msg) error {
 			if m == nil || m.Subject != strconv.Itoa(next) {
 				t.Errorf("%v in place of %d", m, next)
 			}
@@ -25,25 +25,25 @@ func TestOutgoingWritesEverythingInOrder(t *testing.T) {
 	})
 	const count = 100_000
 	for i := range count {
-		for o.push(&nats.Msg{Subject: strconv.Itoa(i)}) != nil {
+		for w.push(&nats.Msg{Subject: strconv.Itoa(i)}) != nil {
 			continue // the writer is behind
 		}
 	}
-	o.close()
+	w.close()
 	done.Wait()
 	require.Equal(t, count, next)
 }
 
-func TestOutgoingIsBounded(t *testing.T) {
+func TestTheWriterIsBounded(t *testing.T) {
 	t.Parallel()
-	o := outgoing{wake: make(chan struct{}, 1)}
+	w := newWriter()
 	big := &nats.Msg{Data: make([]byte, 1<<20)}
 	n := 0
-	for o.push(big) == nil {
+	for w.push(big) == nil {
 		n++
 	}
-	require.Equal(t, mostOutgoingBytes>>20, n)
-	require.ErrorIs(t, o.push(big), errSlowLink)
-	o.take(nil)
-	require.NoError(t, o.push(big))
+	require.Equal(t, maxWaitingBytes>>20, n)
+	require.ErrorIs(t, w.push(big), errSlowLink)
+	w.take(nil)
+	require.NoError(t, w.push(big))
 }

@@ -38,13 +38,13 @@ func (q *QueueSettings) setDefaults() {
 	}
 }
 
-// mostConsumers is how many queues of a stream can be consumed at a time. A
+// maxConsumers is how many queues of a stream can be consumed at a time. A
 // stream that does not say gets the server's default of 1000.
-const mostConsumers = 1_000_000
+const maxConsumers = 1_000_000
 
 // place says in which stream a queue is, and under which subject.
 //
-// Queues without limits of their own share one stream, so that a thousand idle
+// Queues without limits of their own share stream stream, so that a thousand idle
 // ones cost their messages on disk and nothing else. JetStream bounds streams
 // rather than subjects, so a queue with limits has a stream for itself. Messages
 // that are to be in memory only share another stream.
@@ -54,17 +54,17 @@ type place struct {
 	prefix  string // what Destination cuts off the subject
 }
 
-func (r *Relay) place(queue string, o driver.QueueOptions) place {
-	base := strings.ReplaceAll(r.prefix, ".", "_")
+func queuePlace(prefix, queue string, o driver.QueueOptions) place {
+	base := streamBase(prefix)
 	switch {
 	case o.Memory:
-		prefix := r.prefix + ".memory"
+		prefix += ".memory"
 		return place{base + "_queues_memory", Subject(prefix, queue), prefix}
 	case o.MaxMessages > 0 || o.MaxBytes > 0:
-		prefix := r.prefix + ".bounded"
+		prefix += ".bounded"
 		return place{base + "_queue_" + safeName(queue), Subject(prefix, queue), prefix}
 	}
-	return place{base + "_queues", Subject(r.prefix, queue), r.prefix}
+	return place{base + "_queues", Subject(prefix, queue), prefix}
 }
 
 // safeName names a queue in a way that JetStream allows: readable at its
@@ -80,20 +80,25 @@ func safeName(queue string) string {
 	return readable[:min(len(readable), 40)] + "-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(hash[:10]))
 }
 
-// streams remembers which streams are known to be there, with their limits.
-type streams struct {
-	mu    sync.Mutex
+// queueStreams make the streams of queues, and remember which are known to be there,
+// with their limits.
+type queueStreams struct {
+	link     *link
+	memory   *memoryQueues
+	settings QueueSettings
+
+	mu    sync.Mutex // guards the following
 	known map[string]*knownStream
 }
 
 type knownStream struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // held while the stream is made; guards the following
 	ready   bool
 	options driver.QueueOptions
 }
 
 // forget has all streams looked for again, after the server was away.
-func (s *streams) forget() {
+func (s *queueStreams) forget() {
 	s.mu.Lock()
 	clear(s.known)
 	s.mu.Unlock()
@@ -101,33 +106,33 @@ func (s *streams) forget() {
 
 // ensure makes the stream of a place when this node does not know that it is
 // there. It talks to the server only then.
-func (r *Relay) ensure(ctx context.Context, p place, o driver.QueueOptions) error {
-	r.streams.mu.Lock()
-	one := r.streams.known[p.stream]
-	if one == nil {
-		one = new(knownStream)
-		r.streams.known[p.stream] = one
+func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOptions) error {
+	s.mu.Lock()
+	stream := s.known[p.stream]
+	if stream == nil {
+		stream = new(knownStream)
+		s.known[p.stream] = stream
 	}
-	r.streams.mu.Unlock()
-	one.mu.Lock()
-	defer one.mu.Unlock()
-	if one.ready && one.options == o {
+	s.mu.Unlock()
+	stream.mu.Lock()
+	defer stream.mu.Unlock()
+	if stream.ready && stream.options == o {
 		return nil
 	}
-	if err := r.checkAway(); err != nil {
+	if err := s.link.checkAsk(); err != nil {
 		return err
 	}
 	config := jetstream.StreamConfig{
 		Name: p.stream, Subjects: []string{p.subject}, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew,
-		Storage: jetstream.FileStorage, Replicas: r.queues.Replicas, Duplicates: r.queues.DedupWindow,
-		MaxConsumers: mostConsumers, MaxMsgs: -1, MaxBytes: -1, AllowMsgTTL: true, AllowAtomicPublish: true,
+		Storage: jetstream.FileStorage, Replicas: s.settings.Replicas, Duplicates: s.settings.DedupWindow,
+		MaxConsumers: maxConsumers, MaxMsgs: -1, MaxBytes: -1, AllowMsgTTL: true, AllowAtomicPublish: true,
 	}
 	switch {
 	case o.Memory:
-		config.Storage, config.Subjects = jetstream.MemoryStorage, []string{r.prefix + ".memory.queue.>"}
+		config.Storage, config.Subjects = jetstream.MemoryStorage, []string{s.link.prefix + ".memory.queue.>"}
 		config.Description = "stompbox: queue messages that are in memory only"
 	case o.MaxMessages > 0 || o.MaxBytes > 0:
-		config.Description = "stompbox: one queue with limits of its own"
+		config.Description = "stompbox: stream queue with limits of its own"
 		if o.MaxMessages > 0 {
 			config.MaxMsgs = o.MaxMessages
 		}
@@ -135,20 +140,20 @@ func (r *Relay) ensure(ctx context.Context, p place, o driver.QueueOptions) erro
 			config.MaxBytes = o.MaxBytes
 		}
 	default:
-		config.Subjects = []string{r.prefix + ".queue.>"}
+		config.Subjects = []string{s.link.prefix + ".queue.>"}
 		config.Description = "stompbox: all queues without limits of their own"
 	}
-	if _, err := r.js.CreateOrUpdateStream(ctx, config); err != nil {
+	if _, err := s.link.js.CreateOrUpdateStream(ctx, config); err != nil {
 		return storeError("cannot make the stream "+p.stream, err)
 	}
-	one.ready, one.options = true, o
+	stream.ready, stream.options = true, o
 	if o.Memory {
-		r.announceMemory()
+		s.memory.announce()
 	}
 	return nil
 }
 
-// storeError makes an error of the client library one that the broker knows.
+// storeError makes an error of the client library stream that the broker knows.
 func storeError(what string, err error) error {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {

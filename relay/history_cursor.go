@@ -1,0 +1,92 @@
+package relay
+
+import (
+	"context"
+	"time"
+)
+
+// historyCursor reads the messages of a stream on one subject, which may have
+// wildcards, in order and up to a position. It reads from whichever replica answers.
+// One that lags could end too early, so the end is checked with the leader.
+type historyCursor struct {
+	link    *link
+	stream  string
+	subject string
+	next    uint64     // the first sequence that was not read yet
+	since   *time.Time // in place of next, for the first request
+	upTo    uint64
+	page    []*storedMessage
+	ended   bool
+}
+
+// peek returns the next message, or nil at the end.
+func (c *historyCursor) peek(ctx context.Context) (*storedMessage, error) {
+	for len(c.page) == 0 && !c.ended {
+		if err := c.read(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if len(c.page) == 0 {
+		return nil, nil
+	}
+	return c.page[0], nil
+}
+
+func (c *historyCursor) take() { c.page = c.page[1:] }
+
+func (c *historyCursor) read(ctx context.Context) error {
+	if c.next > c.upTo {
+		c.ended = true
+		return nil
+	}
+	page, _, err := readPage(ctx, c.link, c.stream, pageRequest{Seq: c.next, Since: c.since, Subject: c.subject, Batch: pageMessages, MaxBytes: pageBytes})
+	if err != nil {
+		return err
+	}
+	if c.since != nil && len(page) == 0 {
+		c.ended = true
+		return nil
+	}
+	c.since = nil
+	if len(page) == 0 {
+		m, err := readFromLeader(ctx, c.link, c.stream, pageRequest{Seq: c.next, Subject: c.subject})
+		if err != nil {
+			return err
+		}
+		if m != nil {
+			page = append(page, m)
+		}
+	}
+	if c.ended = len(page) == 0; !c.ended {
+		c.next = page[len(page)-1].seq + 1
+	}
+	for len(page) > 0 && page[len(page)-1].seq > c.upTo {
+		page, c.ended = page[:len(page)-1], true
+	}
+	c.page = page
+	return nil
+}
+
+// merge calls visit with the messages of all cursors in the order of the stream.
+func merge(ctx context.Context, cursors []*historyCursor, visit func(*storedMessage) error) error {
+	for {
+		var first *historyCursor
+		var message *storedMessage
+		for _, c := range cursors {
+			m, err := c.peek(ctx)
+			if err != nil {
+				return err
+			}
+			if m != nil && (message == nil || m.seq < message.seq) {
+				first, message = c, m
+			}
+		}
+		if first == nil {
+			return nil
+		}
+		first.take()
+		if err := visit(message); err != nil {
+			return err
+		}
+	}
+}

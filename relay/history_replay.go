@@ -1,0 +1,88 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
+)
+
+// historyReplay is one reading of a history.
+type historyReplay struct {
+	streams *historyStreams
+	history *history
+	stream  string
+	epoch   string
+	pattern destination.Pattern
+	after   driver.StreamPosition
+	deliver func(*driver.Message) error
+	gap     bool            // something before the next message is gone
+	checked map[string]bool // destinations whose first message was met
+}
+
+// all delivers what matches in (from, upTo), merged from the subjects.
+func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo uint64) error {
+	cursors := make([]*historyCursor, len(subjects))
+	for i, subject := range subjects {
+		cursors[i] = &historyCursor{link: r.streams.link, stream: r.stream, subject: subject, next: max(from, 1), upTo: upTo}
+	}
+	return merge(ctx, cursors, func(stored *storedMessage) error {
+		m, _, ok := r.streams.decodeStored(stored.msg)
+		if !ok || !r.pattern.Match(m.Key) {
+			return nil
+		}
+		if err := r.checkTrimmed(ctx, m); err != nil {
+			return err
+		}
+		m.Gap = r.gap
+		r.gap = false
+		return r.deliver(m)
+	})
+}
+
+// last delivers the newest messages that match.
+func (r *historyReplay) last(ctx context.Context, subjects []string, upTo uint64, count int) error {
+	var found []*driver.Message
+	for _, subject := range subjects {
+		from, err := seekLast(ctx, r.streams.link, r.stream, subject, upTo, count)
+		if err != nil {
+			return err
+		}
+		part := historyReplay{streams: r.streams, stream: r.stream, epoch: r.epoch, pattern: r.pattern, history: r.history}
+		part.deliver = func(m *driver.Message) error { found = append(found, m); return nil }
+		if err := part.all(ctx, []string{subject}, from, upTo); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(found, func(a, b *driver.Message) int { return cmp.Compare(a.Position.Seq, b.Position.Seq) })
+	for _, m := range found[max(len(found)-count, 0):] {
+		if err := r.deliver(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTrimmed finds, at the first message of each destination, whether ones
+// before it were dropped for max_messages since the position that is known: then
+// all that is kept is newer, and as much as may be.
+func (r *historyReplay) checkTrimmed(ctx context.Context, m *driver.Message) error {
+	limit := r.history.policy.MaxMessages
+	if limit <= 0 || r.after.Epoch != r.epoch || r.checked[m.Key] {
+		return nil
+	}
+	if r.checked == nil {
+		r.checked = make(map[string]bool)
+	}
+	r.checked[m.Key] = true
+	first, kept, err := readPage(ctx, r.streams.link, r.stream, pageRequest{Seq: 1, Subject: Subject(r.history.prefix, m.Key), Batch: 1})
+	if err != nil {
+		return err
+	}
+	if len(first) > 0 && first[0].seq > r.after.Seq && int64(kept) >= limit {
+		r.gap = true
+	}
+	return nil
+}

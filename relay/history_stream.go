@@ -1,0 +1,236 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// HistorySettings are how JetStream keeps what histories have.
+type HistorySettings struct {
+	// Policies are the broker's.
+	Policies []driver.HistoryPolicy
+	// Replicas is on how many servers of a cluster each message is. Default 1.
+	Replicas int
+	// DurableIdle is after how long a durable subscription that nobody uses is
+	// forgotten. Default a week.
+	DurableIdle time.Duration
+}
+
+func (h *HistorySettings) setDefaults() {
+	if h.Replicas == 0 {
+		h.Replicas = 1
+	}
+	if h.DurableIdle == 0 {
+		h.DurableIdle = 7 * 24 * time.Hour
+	}
+}
+
+// maxDurables is how many durable subscriptions a history can have.
+const maxDurables = 100_000
+
+// history is one policy's stream. What is written to its subjects is stored, and
+// JetStream publishes it again on the live subjects with its place in the headers,
+// so that every node hears of the same messages in the same order.
+//
+// The stream's name ends in its epoch: when it is lost and made again, positions of
+// the old one are not taken for those of the new one, and each message says which
+// it is of.
+type history struct {
+	policy driver.HistoryPolicy
+	prefix string // of its subjects, without the kind of destination
+	base   string // the stream's name without the epoch
+	kind   string // topic or user
+
+	mu       sync.Mutex // held while the stream is looked for; guards the following
+	stream   string     // its name, or "" while unknown
+	verified bool       // that its limits are the policy's
+
+	checks checkpoints // of the watch alone
+}
+
+// historyStreams know the streams of all policies, and make them where they are missing.
+type historyStreams struct {
+	link        *link
+	settings    HistorySettings
+	dedupWindow time.Duration
+	all         map[string]*history // by policy; does not change
+	misplaced   atomic.Int64        // live messages that named a history and were not of its stream
+}
+
+func newHistoryStreams(l *link, settings HistorySettings, dedupWindow time.Duration) *historyStreams {
+	all := make(map[string]*history, len(settings.Policies))
+	for _, p := range settings.Policies {
+		all[p.Name] = &history{
+			policy: p, prefix: l.prefix + ".history." + p.Name,
+			base: streamBase(l.prefix) + "_history_" + p.Name, kind: strings.Split(p.Match.String(), "/")[1],
+		}
+	}
+	return &historyStreams{link: l, settings: settings, dedupWindow: dedupWindow, all: all}
+}
+
+// epochOf returns which of the histories a stream's name is of, and its epoch.
+func (s *historyStreams) epochOf(stream string) (*history, string) {
+	at := strings.LastIndexByte(stream, '_')
+	if at < 0 {
+		return nil, ""
+	}
+	name := stream[:at]
+	name = name[strings.LastIndexByte(name, '_')+1:]
+	if h := s.all[name]; h != nil && h.base == stream[:at] {
+		return h, stream[at+1:]
+	}
+	return nil, ""
+}
+
+// named returns the history of a policy.
+func (s *historyStreams) named(name string) (*history, error) {
+	if h := s.all[name]; h != nil {
+		return h, nil
+	}
+	return nil, fmt.Errorf("relay: there is no history %q", name)
+}
+
+// place says where a message of a history is to be written.
+func (s *historyStreams) place(ctx context.Context, name, key string) (place, error) {
+	h, err := s.named(name)
+	if err != nil {
+		return place{}, err
+	}
+	stream, err := s.nameOf(ctx, h)
+	return place{stream, Subject(h.prefix, key), h.prefix}, err
+}
+
+// nameOf returns the name of a history's stream, and makes the stream where
+// there is none. It talks to the server when the stream is not known.
+func (s *historyStreams) nameOf(ctx context.Context, h *history) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stream != "" {
+		return h.stream, nil
+	}
+	if err := s.link.checkAsk(); err != nil {
+		return "", err
+	}
+	all := h.prefix + ".>"
+	name, err := s.link.js.StreamNameBySubject(ctx, all)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		name = h.base + "_" + strconv.FormatInt(time.Now().UnixMilli(), 36)
+		if _, err = s.link.js.CreateStream(ctx, s.config(h, name)); err != nil {
+			// Another node may have been faster, with an epoch of its own.
+			found, again := s.link.js.StreamNameBySubject(ctx, all)
+			if again != nil {
+				return "", storeError("cannot make the history "+h.policy.Name, err)
+			}
+			name = found
+			if err := s.awaitLeader(ctx, name); err != nil {
+				return "", err
+			}
+		}
+	case err != nil:
+		return "", storeError("cannot find the history "+h.policy.Name, err)
+	case !h.verified:
+		if _, err := s.link.js.UpdateStream(ctx, s.config(h, name)); err != nil {
+			return "", storeError("cannot set the limits of the history "+h.policy.Name, err)
+		}
+	}
+	if _, epoch := s.epochOf(name); epoch == "" {
+		return "", fmt.Errorf("relay: the stream %s has the subjects of the history %s, and is not its own", name, h.policy.Name)
+	}
+	h.stream, h.verified = name, true
+	return name, nil
+}
+
+// awaitLeader returns when a stream that another node has just made can be used.
+func (s *historyStreams) awaitLeader(ctx context.Context, name string) error {
+	for {
+		_, err := s.link.js.Stream(ctx, name)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return storeError("cannot use the new stream "+name, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (s *historyStreams) config(h *history, name string) jetstream.StreamConfig {
+	limit := func(n int64) int64 {
+		if n <= 0 {
+			return -1
+		}
+		return n
+	}
+	return jetstream.StreamConfig{
+		Name: name, Description: "stompbox: history " + h.policy.Name + ", " + h.policy.Match.String(),
+		Subjects: []string{h.prefix + ".>"}, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
+		Storage: jetstream.FileStorage, Replicas: s.settings.Replicas, Duplicates: s.window(h),
+		MaxMsgsPerSubject: limit(h.policy.MaxMessages), MaxAge: h.policy.MaxAge, MaxBytes: limit(h.policy.MaxBytes), MaxMsgs: -1,
+		MaxConsumers: maxDurables, AllowDirect: true, AllowMsgTTL: true, AllowAtomicPublish: true,
+		RePublish: &jetstream.RePublish{Source: h.prefix + "." + h.kind + ".>", Destination: s.link.prefix + "." + h.kind + ".>"},
+	}
+}
+
+// window is the dedup window: that of the queues, or less where messages are not kept as long.
+func (s *historyStreams) window(h *history) time.Duration {
+	if h.policy.MaxAge > 0 {
+		return min(s.dedupWindow, h.policy.MaxAge)
+	}
+	return s.dedupWindow
+}
+
+// forget has the stream looked for again.
+func (h *history) forget() {
+	h.mu.Lock()
+	h.stream = ""
+	h.mu.Unlock()
+}
+
+// forget has all streams looked for again.
+func (s *historyStreams) forget() {
+	for _, h := range s.all {
+		h.forget()
+	}
+}
+
+// ofEpoch returns the history whose stream has an epoch, and the stream's name.
+func (s *historyStreams) ofEpoch(epoch string) (*history, string) {
+	for _, h := range s.all {
+		name := h.base + "_" + epoch
+		h.mu.Lock()
+		found := h.stream == "" || h.stream == name
+		h.mu.Unlock()
+		if found {
+			return h, name
+		}
+	}
+	return nil, ""
+}
+
+// info asks the leader about a history's stream: how far it goes, and who leads.
+func (s *historyStreams) info(ctx context.Context, h *history) (string, *jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	name, err := s.nameOf(ctx, h)
+	if err != nil {
+		return "", nil, err
+	}
+	stream, err := s.link.js.Stream(ctx, name)
+	if err != nil {
+		h.forget() // it may have been made again
+		return "", nil, storeError("cannot look at "+name, err)
+	}
+	return name, stream.CachedInfo(), nil
+}

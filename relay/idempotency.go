@@ -1,0 +1,90 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+const (
+	// recordAge is how long records are kept, and maxRecords how many of them: beyond,
+	// the oldest are forgotten.
+	recordAge  = 24 * time.Hour
+	maxRecords = 100_000
+)
+
+// idempotency is a [driver.IdempotencyStore] on a stream of its own.
+type idempotency struct {
+	link     *link
+	replicas int
+}
+
+func (i *idempotency) recordStream() string { return streamBase(i.link.prefix) + "_once" }
+
+func (i *idempotency) recordSubject(key string) string { return i.link.prefix + ".once." + key }
+
+// Record returns what is kept under a key, and its revision, which is 0 where there is
+// nothing. All nodes have the same records. Keys are letters and digits.
+func (i *idempotency) Record(ctx context.Context, key string) ([]byte, uint64, error) {
+	if err := i.link.checkAsk(); err != nil {
+		return nil, 0, err
+	}
+	stream, err := i.link.js.Stream(ctx, i.recordStream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, storeError("cannot look up a record", err)
+	}
+	msg, err := stream.GetLastMsgForSubject(ctx, i.recordSubject(key))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, storeError("cannot look up a record", err)
+	}
+	return msg.Data, msg.Sequence, nil
+}
+
+// PutRecord keeps a record for a day, where the revision under its key is still last,
+// and returns the new one. Else the error wraps [driver.ErrRecordChanged].
+func (i *idempotency) PutRecord(ctx context.Context, key string, record []byte, last uint64) (uint64, error) {
+	if err := i.link.checkAsk(); err != nil {
+		return 0, err
+	}
+	put := func() (*jetstream.PubAck, error) {
+		return i.link.js.PublishMsg(ctx, &nats.Msg{Subject: i.recordSubject(key), Data: record}, jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
+	}
+	ack, err := put()
+	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+		if err := i.makeRecords(ctx); err != nil {
+			return 0, err
+		}
+		ack, err = put()
+	}
+	var api *jetstream.APIError
+	switch {
+	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+		return 0, fmt.Errorf("relay: %w", driver.ErrRecordChanged)
+	case err != nil:
+		return 0, storeError("cannot keep a record", err)
+	}
+	return ack.Sequence, nil
+}
+
+func (i *idempotency) makeRecords(ctx context.Context) error {
+	_, err := i.link.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: i.recordStream(), Subjects: []string{i.recordSubject(">")}, Description: "stompbox: which messages of the HTTP API were sent, by idempotency key",
+		MaxMsgsPerSubject: 1, MaxAge: recordAge, MaxMsgs: maxRecords, Discard: jetstream.DiscardOld, Replicas: i.replicas,
+	})
+	if err != nil {
+		return storeError("cannot make the stream "+i.recordStream(), err)
+	}
+	return nil
+}

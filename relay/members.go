@@ -1,0 +1,190 @@
+package relay
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// helloEvery is how often a node says that it is there; after lostAfter
+	// without a word the others forget it.
+	helloEvery = 2 * time.Second
+	lostAfter  = 4 * helloEvery
+	// answerWithin bounds how long a flush waits for one node. A node that dies
+	// is waited for until it is forgotten.
+	answerWithin = 2 * time.Second
+)
+
+// members are the other nodes on the same NATS, as far as they were heard of, and
+// how nodes ask and notify each other: a [driver.Cluster]. A flush of this node's
+// connection confirms its own server alone, so those that are on other servers of a
+// cluster are asked too.
+type members struct {
+	link *link
+
+	mu      sync.Mutex        // guards the following
+	known   map[string]member // by id
+	helloAt time.Time         // when this node last said hello
+	said    uint64            // how often it did
+	watch   func(node string, here bool)
+}
+
+type member struct {
+	server string // the id of its NATS server
+	name   string
+	heard  time.Time
+	said   uint64 // its count
+}
+
+func newMembers(l *link) *members { return &members{link: l, known: make(map[string]member)} }
+
+func (m *members) subject(what string) string { return m.link.prefix + ".node." + what }
+
+// join makes this node known, and learns of the others.
+func (m *members) join() error {
+	for what, handle := range map[string]nats.MsgHandler{
+		"hello": func(msg *nats.Msg) {
+			if m.heardFrom(msg.Data) {
+				m.hello() // so that it knows of this one at once
+			}
+		},
+		"bye":   func(msg *nats.Msg) { m.forget(string(msg.Data)) },
+		"flush": func(msg *nats.Msg) { m.reply(msg.Reply, []byte(m.link.conn.ConnectedServerId())) },
+	} {
+		if _, err := m.link.conn.Subscribe(m.subject(what), handle); err != nil {
+			return err
+		}
+	}
+	m.hello()
+	return nil
+}
+
+func (m *members) hello() {
+	m.mu.Lock()
+	m.helloAt = time.Now()
+	m.said++
+	said := m.said
+	m.mu.Unlock()
+	_ = m.link.conn.Publish(m.subject("hello"), []byte(m.link.id+" "+m.link.conn.ConnectedServerId()+" "+strconv.FormatUint(said, 10)+" "+escape(m.link.name, isNameByte)))
+}
+
+// heardFrom notes what a node says, and reports whether it is new. A word of it that
+// did not arrive means that others may not have arrived either.
+func (m *members) heardFrom(data []byte) bool {
+	words := strings.Fields(string(data))
+	if len(words) < 3 || words[0] == m.link.id {
+		return false
+	}
+	said, _ := strconv.ParseUint(words[2], 10, 64)
+	m.mu.Lock()
+	before, old := m.known[words[0]]
+	name := words[0]
+	if len(words) > 3 {
+		name = unescape(words[3])
+	}
+	m.known[words[0]] = member{server: words[1], name: name, heard: time.Now(), said: said}
+	watch := m.watch
+	m.mu.Unlock()
+	if !old || said > before.said+1 {
+		m.link.mayHaveMissed()
+	}
+	if !old && watch != nil {
+		watch(words[0], true)
+	}
+	return !old
+}
+
+// forget notes that a node is gone.
+func (m *members) forget(id string) {
+	m.mu.Lock()
+	_, known := m.known[id]
+	delete(m.known, id)
+	watch := m.watch
+	m.mu.Unlock()
+	if known && watch != nil {
+		watch(id, false)
+	}
+}
+
+// dropSilent forgets nodes that are gone, and says hello when it is time.
+func (m *members) dropSilent(now time.Time) {
+	m.mu.Lock()
+	var silent []string
+	for id, other := range m.known {
+		if now.Sub(other.heard) > lostAfter {
+			silent = append(silent, id)
+		}
+	}
+	due := now.Sub(m.helloAt) >= helloEvery
+	m.mu.Unlock()
+	for _, id := range silent {
+		m.forget(id)
+	}
+	if due {
+		m.hello()
+	}
+}
+
+func (m *members) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.known)
+}
+
+// all returns the ids of the other nodes.
+func (m *members) all() map[string]bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := make(map[string]bool, len(m.known))
+	for id := range m.known {
+		found[id] = true
+	}
+	return found
+}
+
+func (m *members) nameOf(id string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if other, ok := m.known[id]; ok {
+		return other.name
+	}
+	return id
+}
+
+// servers returns the NATS servers, but for one, on which other nodes are.
+func (m *members) servers(but string) map[string]bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := make(map[string]bool)
+	for _, other := range m.known {
+		if other.server != but {
+			found[other.server] = true
+		}
+	}
+	return found
+}
+
+// flush returns when a node on each other server has answered: a route
+// carries the interest before it carries the question. An embedded server that has
+// a route to here has a node, even if that was not heard of yet.
+func (m *members) flush(ctx context.Context) error {
+	waiting := m.servers(m.link.conn.ConnectedServerId())
+	if m.link.clustered() {
+		m.link.server.addPeers(waiting)
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	return m.gather(ctx, m.subject("flush"), nil, func(_ string, server []byte) bool {
+		delete(waiting, string(server))
+		return len(waiting) > 0
+	})
+}
+
+// leave tells the others that this node goes.
+func (m *members) leave() { _ = m.link.conn.Publish(m.subject("bye"), []byte(m.link.id)) }

@@ -1,0 +1,225 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+const (
+	// pullExpires is how long the server keeps a pull request; what it did not
+	// fill is asked for again.
+	pullExpires = 30 * time.Second
+	// maxPullBytes bounds one pull request, beside one message of any size.
+	maxPullBytes = 8 << 20
+)
+
+// reader is a [driver.QueueReader] over a durable pull consumer, which all nodes
+// share. JetStream serves their requests in turn.
+type reader struct {
+	readers *readers
+	source  readerSource
+	deliver func(driver.Delivery)
+	sub     *nats.Subscription
+
+	mu          sync.Mutex // guards the following
+	next        string     // the subject of pull requests
+	outstanding int        // asked for and not delivered
+	heard       time.Time
+	lost        bool // the consumer has to be looked for again
+	closed      bool
+}
+
+// readerSource is what a reader reads from: a queue, or a durable subscription.
+type readerSource interface {
+	// name is the destination, for logs.
+	name() string
+	// idle reports whether there is nothing to read from yet.
+	idle() bool
+	// ensure makes the stream and the consumer where they are missing, and returns
+	// their names.
+	ensure(ctx context.Context) (stream, consumer string, err error)
+	// forget has ensure look for the stream again.
+	forget()
+	// handle delivers a message.
+	handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata)
+	// ended is called once the reader is closed.
+	ended()
+}
+
+// Pull has n more messages delivered.
+func (q *reader) Pull(n int) {
+	q.mu.Lock()
+	q.outstanding += n
+	lost := q.lost || q.closed
+	q.mu.Unlock()
+	if !lost {
+		q.request(n)
+	}
+}
+
+func (q *reader) request(n int) {
+	conn := q.readers.link.conn
+	body, err := json.Marshal(struct {
+		Batch    int           `json:"batch"`
+		Expires  time.Duration `json:"expires"`
+		MaxBytes int64         `json:"max_bytes"`
+	}{n, pullExpires, max(maxPullBytes, 2*conn.MaxPayload())})
+	q.mu.Lock()
+	next := q.next
+	q.mu.Unlock()
+	if err == nil {
+		err = conn.PublishRequest(next, q.sub.Subject, body)
+	}
+	if err != nil {
+		q.markLost()
+	}
+}
+
+// markLost has the consumer looked for again by the janitor.
+func (q *reader) markLost() {
+	q.mu.Lock()
+	q.lost = true
+	q.mu.Unlock()
+}
+
+// arrived takes a message, or what the server says of a pull request.
+func (q *reader) arrived(msg *nats.Msg) {
+	status := statusOf(msg)
+	if status == "" || msg.Reply != "" {
+		q.message(msg)
+		return
+	}
+	q.mu.Lock()
+	q.heard = time.Now()
+	q.mu.Unlock()
+	switch status {
+	case "100":
+	case "404", "408":
+		q.requestRest(msg)
+	case "409":
+		switch msg.Header.Get("Description") {
+		case "Batch Completed": // all of it came
+		case "Message Size Exceeds MaxBytes":
+			q.requestRest(msg)
+		default:
+			q.markLost()
+		}
+	default:
+		q.markLost()
+	}
+}
+
+// requestRest asks again for what a pull request that is over did not bring.
+func (q *reader) requestRest(msg *nats.Msg) {
+	n, _ := strconv.Atoi(msg.Header.Get("Nats-Pending-Messages"))
+	q.mu.Lock()
+	n = min(n, q.outstanding)
+	closed := q.closed
+	q.mu.Unlock()
+	if n > 0 && !closed {
+		q.request(n)
+	}
+}
+
+func (q *reader) message(msg *nats.Msg) {
+	q.mu.Lock()
+	q.outstanding = max(q.outstanding-1, 0)
+	q.heard = time.Now()
+	q.mu.Unlock()
+	meta, err := msg.Metadata()
+	if err != nil {
+		q.readers.link.log.Warn("a queue's message without JetStream's reply subject was ignored", "destination", q.source.name(), "error", err)
+		return
+	}
+	q.source.handle(q, msg, meta)
+}
+
+// What a message's reply subject takes.
+var (
+	ackBody    = []byte("+ACK")
+	nakBody    = []byte("-NAK")
+	extendBody = []byte("+WPI")
+)
+
+// Ack removes a delivered message from the queue.
+func (q *reader) Ack(d driver.Delivery, done func(error)) {
+	if done == nil {
+		q.notify(d, ackBody)
+		return
+	}
+	q.readers.acks.request(d.Token, ackBody, done)
+}
+
+// Requeue puts a delivered message back.
+func (q *reader) Requeue(d driver.Delivery) { q.notify(d, nakBody) }
+
+// Extend keeps a delivered message from going to others.
+func (q *reader) Extend(d driver.Delivery) { q.notify(d, extendBody) }
+
+func (q *reader) notify(d driver.Delivery, body []byte) {
+	l := q.readers.link
+	if err := l.conn.Publish(d.Token, body); err != nil {
+		l.log.Debug("JetStream could not be notified about a message; it comes again after the ack wait", "destination", q.source.name(), "message", d.Message.ID, "error", err)
+	}
+}
+
+// Close ends the delivery.
+func (q *reader) Close() {
+	q.mu.Lock()
+	closed := q.closed
+	q.closed = true
+	q.mu.Unlock()
+	if closed {
+		return
+	}
+	q.readers.remove(q)
+	_ = q.sub.Drain() // what is on its way still arrives, and goes back
+	if !q.source.idle() {
+		q.readers.link.background.Go(q.source.ended)
+	}
+}
+
+// ensure makes the stream and the consumer where they are missing.
+func (q *reader) ensure(ctx context.Context) error {
+	stream, consumer, err := q.source.ensure(ctx)
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	q.next = "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
+	q.mu.Unlock()
+	return nil
+}
+
+// recover finds a consumer again that is gone, and asks for what is outstanding.
+func (q *reader) recover(ctx context.Context, now time.Time) {
+	q.mu.Lock()
+	silent := q.outstanding > 0 && now.Sub(q.heard) > pullExpires+10*time.Second
+	needed := (q.lost || silent) && !q.closed && !q.source.idle()
+	q.mu.Unlock()
+	if !needed {
+		return
+	}
+	if err := q.ensure(ctx); err != nil {
+		if !errors.Is(err, context.Canceled) {
+			q.readers.link.log.Warn("a queue cannot be consumed; it is tried again", "destination", q.source.name(), "error", err)
+		}
+		q.source.forget()
+		return
+	}
+	q.mu.Lock()
+	q.lost, q.heard = false, now
+	outstanding := q.outstanding
+	q.mu.Unlock()
+	if outstanding > 0 {
+		q.request(outstanding)
+	}
+}

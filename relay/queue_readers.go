@@ -1,0 +1,145 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// reopenWait is between attempts to find a consumer that is gone.
+const reopenWait = 500 * time.Millisecond
+
+// readers are all readers of this node, and make the consumers that they read from.
+type readers struct {
+	link    *link
+	acks    *acks
+	ackWait time.Duration
+	crashed time.Time // what was stored before may have been delivered before
+
+	mu   sync.Mutex // guards the following
+	open map[*reader]struct{}
+}
+
+func newReaders(l *link, a *acks, ackWait time.Duration) *readers {
+	r := &readers{link: l, acks: a, ackWait: ackWait, open: make(map[*reader]struct{})}
+	if l.server != nil && l.server.unclean {
+		r.crashed = l.server.started
+	}
+	return r
+}
+
+// openReader begins to read from a source.
+func (r *readers) openReader(ctx context.Context, source readerSource, deliver func(driver.Delivery)) (driver.QueueReader, error) {
+	q := &reader{readers: r, source: source, deliver: deliver, heard: time.Now(), lost: source.idle()}
+	if !q.lost {
+		if err := q.ensure(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if q.sub, err = r.link.conn.Subscribe(nats.NewInbox(), q.arrived); err != nil {
+		return nil, unreachable(err)
+	}
+	if err = q.sub.SetPendingLimits(-1, -1); err != nil { // the pulls bound it
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open[q] = struct{}{}
+	return q, nil
+}
+
+func (r *readers) remove(q *reader) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.open, q)
+}
+
+func (r *readers) all() []*reader {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*reader, 0, len(r.open))
+	for q := range r.open {
+		all = append(all, q)
+	}
+	return all
+}
+
+// recover finds the consumers again that are gone.
+func (r *readers) recover(now time.Time) {
+	ctx, cancel := context.WithTimeout(r.link.ctx, setupTimeout)
+	defer cancel()
+	for _, q := range r.all() {
+		q.recover(ctx, now)
+	}
+}
+
+// markLost has all consumers looked for again.
+func (r *readers) markLost() {
+	for _, q := range r.all() {
+		q.markLost()
+	}
+}
+
+// consumerConfig is the same on all nodes.
+func (r *readers) consumerConfig(name, description string, subjects ...string) jetstream.ConsumerConfig {
+	c := jetstream.ConsumerConfig{
+		Durable: name, Description: description,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: r.ackWait, MaxDeliver: -1, MaxAckPending: -1,
+	}
+	if len(subjects) == 1 {
+		c.FilterSubject = subjects[0]
+	} else {
+		c.FilterSubjects = subjects
+	}
+	return c
+}
+
+const (
+	// makeTries and makePause are for a consumer that cannot be made.
+	makeTries = 5
+	makePause = 50 * time.Millisecond
+)
+
+// makeConsumer makes a consumer, or finds the one that is there. While the server
+// still removes the files of one that had the same name, making another one fails; so
+// it is tried again.
+func (r *readers) makeConsumer(ctx context.Context, stream string, config jetstream.ConsumerConfig) (consumer jetstream.Consumer, err error) {
+	for try := range makeTries {
+		consumer, err = r.link.js.CreateOrUpdateConsumer(ctx, stream, config)
+		var api *jetstream.APIError
+		if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeConsumerCreate {
+			return consumer, err
+		}
+		select {
+		case <-time.After(makePause << try):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// deleteIdleConsumer removes a consumer that no node pulls from and that remembers
+// nothing, so that an idle queue costs its messages alone.
+func (r *readers) deleteIdleConsumer(stream, consumer string) {
+	ctx, cancel := context.WithTimeout(r.link.ctx, setupTimeout)
+	defer cancel()
+	if r.link.conn.FlushWithContext(ctx) != nil {
+		return
+	}
+	c, err := r.link.js.Consumer(ctx, stream, consumer)
+	if err != nil {
+		return
+	}
+	info := c.CachedInfo()
+	if info.NumAckPending == 0 && info.NumRedelivered == 0 && info.NumWaiting == 0 {
+		_ = r.link.js.DeleteConsumer(ctx, stream, consumer)
+	}
+}

@@ -1,0 +1,66 @@
+package relay
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// queueSource has a reader read a queue.
+type queueSource struct {
+	store   *queueStore
+	place   place
+	queue   string
+	options driver.QueueOptions
+}
+
+// OpenQueue begins to consume a queue. See [driver.QueueStore].
+func (s *queueStore) OpenQueue(ctx context.Context, queue string, o driver.QueueOptions, deliver func(driver.Delivery)) (driver.QueueReader, error) {
+	if err := checkKey(queue); err != nil {
+		return nil, err
+	}
+	return s.readers.openReader(ctx, &queueSource{store: s, place: queuePlace(s.link.prefix, queue, o), queue: queue, options: o}, deliver)
+}
+
+func (s *queueSource) name() string { return s.queue }
+
+func (s *queueSource) idle() bool { return s.options.Memory && !s.store.memory.used.Load() }
+
+func (s *queueSource) config() jetstream.ConsumerConfig {
+	return s.store.readers.consumerConfig(safeName(s.queue), s.queue, s.place.subject)
+}
+
+func (s *queueSource) ensure(ctx context.Context) (stream, consumer string, err error) {
+	if err := s.store.streams.ensure(ctx, s.place, s.options); err != nil {
+		return "", "", err
+	}
+	config := s.config()
+	if _, err := s.store.readers.makeConsumer(ctx, s.place.stream, config); err != nil {
+		return "", "", storeError("cannot make the consumer of "+s.queue, err)
+	}
+	return s.place.stream, config.Durable, nil
+}
+
+func (s *queueSource) forget() { s.store.streams.forget() }
+
+func (s *queueSource) ended() {
+	s.store.readers.deleteIdleConsumer(s.place.stream, safeName(s.queue))
+}
+
+func (s *queueSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
+	m, ok := decode(s.place.prefix, msg, func() string {
+		return s.place.stream + "-" + strconv.FormatUint(meta.Sequence.Stream, 36)
+	})
+	if !ok {
+		return
+	}
+	m.Key = s.queue
+	q.deliver(driver.Delivery{
+		Message: m, Count: int(meta.NumDelivered), Token: msg.Reply,
+		Redelivered: meta.Timestamp.Before(s.store.readers.crashed),
+	})
+}
