@@ -200,6 +200,11 @@ func (l *Logins) Stats() LoginStats {
 	return LoginStats{Accepted: l.accepted.Load(), Refused: l.refused.Load(), Busy: l.busy.Load(), Waiting: int64(waiting)}
 }
 
+// PasscodeMatches reports whether a bcrypt hash is that of a passcode.
+func PasscodeMatches(hash, passcode string) bool {
+	return bcrypt.CompareHashAndPassword([]byte(hash), []byte(passcode)) == nil
+}
+
 // HashPasscode returns the bcrypt hash of a passcode, for a configuration.
 func HashPasscode(passcode string) (string, error) {
 	if passcode == "" {

@@ -104,6 +104,9 @@ func (c *Config) logins() (*auth.Logins, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
+	if err := c.checkPasscodes(); err != nil {
+		return nil, err
+	}
 	return auth.NewLogins(all)
 }
 
@@ -119,7 +122,7 @@ func (c *Config) staticKeys() ([]auth.Key, error) {
 	}
 	var keys []auth.Key
 	for _, spec := range specs {
-		key, err := spec.load()
+		key, err := spec.load(c.Dev)
 		if err != nil {
 			return nil, fmt.Errorf("configuration: auth.jwt key %q: %w", spec.ID, err)
 		}
@@ -137,7 +140,7 @@ func (c *Config) staticKeys() ([]auth.Key, error) {
 
 func devKey() (auth.Key, error) { return auth.NewSecretKey("stompbox-dev", "HS256", []byte(devSecret)) }
 
-func (k Key) load() (auth.Key, error) {
+func (k Key) load(dev bool) (auth.Key, error) {
 	if k.File != "" {
 		text, err := os.ReadFile(k.File)
 		if err != nil {
@@ -145,7 +148,7 @@ func (k Key) load() (auth.Key, error) {
 		}
 		return auth.NewPEMKey(k.ID, k.Algorithm, text)
 	}
-	secret, err := readSecret(k.Secret, k.SecretFile)
+	secret, err := readSecret(k.Secret, k.SecretFile, dev)
 	if err != nil {
 		return auth.Key{}, err
 	}
@@ -153,8 +156,8 @@ func (k Key) load() (auth.Key, error) {
 }
 
 // readSecret returns a secret of the configuration, or of the file that it names. It
-// refuses the example's.
-func readSecret(secret, file string) (string, error) {
+// refuses those that everybody knows, but for development mode.
+func readSecret(secret, file string, dev bool) (string, error) {
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -162,13 +165,13 @@ func readSecret(secret, file string) (string, error) {
 		}
 		secret = strings.TrimRight(string(text), "\r\n")
 	}
-	if strings.HasPrefix(secret, exampleSecret) {
-		return "", errors.New("the secret is the example's, which everybody knows; make one: openssl rand -base64 32")
+	if !dev && isPublic(secret) || strings.HasPrefix(secret, exampleSecret) {
+		return "", errPublicSecret
 	}
 	return secret, nil
 }
 
-// exampleSecret begins the secrets of stompbox.example.yaml.
+// exampleSecret begins the secrets of stompbox.example.yaml, which no mode takes.
 const exampleSecret = "change me"
 
 // Sign makes a token as this configuration would accept it, with its first key

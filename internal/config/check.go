@@ -82,6 +82,7 @@ func (c *Config) check(client bool) error {
 		}
 	}
 	c.checkCluster(problem)
+	c.checkPublicSecrets(problem)
 	c.checkWebhooks(problem)
 	if _, err := c.Log.level(); err != nil {
 		problem("log.level %q is not debug, info, warn or error", c.Log.Level)

@@ -15,7 +15,7 @@ import (
 func (c *Config) OpenWebhooks(b *broker.Broker, log *slog.Logger) ([]*webhook.Webhook, error) {
 	var all []*webhook.Webhook
 	for _, w := range c.App.Webhooks {
-		hook, err := w.open(b, log)
+		hook, err := w.open(b, log, c.Dev)
 		if err != nil {
 			return nil, fmt.Errorf("configuration: app.webhooks: %w", err)
 		}
@@ -31,19 +31,19 @@ func (c *Config) OpenWebhooks(b *broker.Broker, log *slog.Logger) ([]*webhook.We
 // secrets, some of which are in files.
 func (c *Config) CheckWebhooks() error {
 	for _, w := range c.App.Webhooks {
-		if _, err := w.open(nil, nil); err != nil {
+		if _, err := w.open(nil, nil, c.Dev); err != nil {
 			return fmt.Errorf("configuration: app.webhooks: %w", err)
 		}
 	}
 	return nil
 }
 
-func (w Webhook) open(b *broker.Broker, log *slog.Logger) (*webhook.Webhook, error) {
-	secret, err := readHookSecret(w.Secret, w.SecretFile)
+func (w Webhook) open(b *broker.Broker, log *slog.Logger, dev bool) (*webhook.Webhook, error) {
+	secret, err := readHookSecret(w.Secret, w.SecretFile, dev)
 	if err != nil {
 		return nil, fmt.Errorf("webhook %q: %w", w.Name, err)
 	}
-	previous, err := readHookSecret(w.Previous.Secret, w.Previous.SecretFile)
+	previous, err := readHookSecret(w.Previous.Secret, w.Previous.SecretFile, dev)
 	if err != nil {
 		return nil, fmt.Errorf("webhook %q: previous: %w", w.Name, err)
 	}
@@ -53,8 +53,8 @@ func (w Webhook) open(b *broker.Broker, log *slog.Logger) (*webhook.Webhook, err
 	})
 }
 
-func readHookSecret(secret, file string) ([]byte, error) {
-	text, err := readSecret(secret, file)
+func readHookSecret(secret, file string, dev bool) ([]byte, error) {
+	text, err := readSecret(secret, file, dev)
 	if err != nil {
 		return nil, err
 	}
