@@ -39,7 +39,7 @@ type Reply struct {
 // it waits for handlers, and then ends their context.
 type Handler func(ctx context.Context, r Request) (*Reply, error)
 
-// mostHandling is how many requests handlers answer at a time.
+// maxHandlers is how many requests handlers answer at a time.
 const maxHandlers = 1024
 
 type handlers struct {
@@ -66,17 +66,17 @@ func (b *Broker) Handle(pattern string, h Handler) error {
 	if err != nil {
 		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
 	}
-	if kind, bad := b.classify(pattern); bad != nil || kind != destination.App {
+	if kind, err := b.classify(pattern); err != nil || kind != destination.App {
 		return fmt.Errorf("broker: handler for %q: handlers are for %s destinations", pattern, destination.AppPrefix)
 	}
-	one := &handler{broker: b, pattern: p, handle: h}
+	added := &handler{broker: b, pattern: p, handle: h}
 	b.handlers.mu.Lock()
-	b.handlers.all = append(b.handlers.all, one)
+	b.handlers.all = append(b.handlers.all, added)
 	b.handlers.mu.Unlock()
 	if b.requestRouter == nil {
 		return nil
 	}
-	stop, err := b.requestRouter.Serve(pattern, one.take)
+	stop, err := b.requestRouter.Serve(pattern, added.take)
 	if err != nil {
 		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
 	}
@@ -119,9 +119,9 @@ func handlerError(err error) *Error {
 func (h *handlers) find(key string) *handler {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	for _, one := range h.all {
-		if one.pattern.Match(key) {
-			return one
+	for _, registered := range h.all {
+		if registered.pattern.Match(key) {
+			return registered
 		}
 	}
 	return nil

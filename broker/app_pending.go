@@ -7,10 +7,10 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
-// mostRequests is how many requests of one reply destination may wait at a time.
+// maxPendingRequests is how many requests of one reply destination may wait at a time.
 const maxPendingRequests = 1000
 
-// requests are those that wait for an answer on this node, so that none waits for
+// pendingRequests are those that wait for an answer on this node, so that none waits for
 // ever: by the reply destination, in the order in which they were sent.
 type pendingRequests struct {
 	mu      sync.Mutex
@@ -28,7 +28,7 @@ func correlationOf(m *driver.Message) string {
 	return id
 }
 
-// expect notes a request, where its sender asked for an answer. It reports false
+// add notes a request, where its sender asked for an answer. It reports false
 // when too many wait already.
 func (r *pendingRequests) add(m *driver.Message, until int64) bool {
 	reply, ok := m.Headers.Lookup(HeaderReplyTo)
@@ -73,7 +73,7 @@ func (r *pendingRequests) forget(reply string) {
 	delete(r.waiting, reply)
 }
 
-// late takes the requests whose time is over.
+// takeExpired takes the requests whose time is over.
 func (r *pendingRequests) takeExpired(now int64) (late []*driver.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -32,7 +32,7 @@ const (
 	CodeAppBusy     Code = driver.CodeAppBusy
 )
 
-// mostAttempts is how often a request is given to app servers that die with it.
+// maxAppAttempts is how often a request is given to app servers that die with it.
 const maxAppAttempts = 5
 
 // checkReplyTo refuses a reply-to of a request that is not the session's own: an app
@@ -104,7 +104,7 @@ func (b *Broker) answer(m *driver.Message, headers frames.Headers, body []byte) 
 	if id, ok := m.Headers.Lookup(HeaderCorrelationID); ok {
 		kept = kept.With(HeaderCorrelationID, id)
 	}
-	_ = b.publish(&driver.Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body})
+	b.publish(&driver.Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body})
 }
 
 // failRequest tells who sent a request that it failed: where the answer was to
@@ -123,7 +123,7 @@ func (b *Broker) failRequest(m *driver.Message, code Code, why string) error {
 	return nil
 }
 
-// fail is failRequest for a request that somebody had already: where there is nobody
+// failOrLog is failRequest for a request that somebody had already: where there is nobody
 // to tell, the log has it.
 func (b *Broker) failOrLog(m *driver.Message, code Code, why string) {
 	if err := b.failRequest(m, code, why); err != nil {
@@ -131,14 +131,14 @@ func (b *Broker) failOrLog(m *driver.Message, code Code, why string) {
 	}
 }
 
-// tellFailure tells a session on its /user/queue/errors that something failed which
+// sendFailure tells a session on its /user/queue/errors that something failed which
 // it had sent. The correlation id is the message's, or "".
 func (b *Broker) sendFailure(to origin, failed, correlation string, code Code, why string) {
 	headers := failureHeaders(failed, code, why)
 	if correlation != "" {
 		headers = headers.With(HeaderCorrelationID, correlation)
 	}
-	_ = b.publish(&driver.Message{
+	b.publish(&driver.Message{
 		ID: b.nextID(), Destination: errorsDestination, Key: destination.UserKey(to.principal.Name, errorsDestination), ToSession: to.session,
 		Timestamp: time.Now().UnixMilli(), Headers: headers, Body: []byte(why),
 	})
@@ -151,7 +151,7 @@ func failureHeaders(failed string, code Code, why string) frames.Headers {
 	}
 }
 
-// serveOrAsk makes a SUBSCRIBE to /app what it is: of who may serve it an app
+// serveOrRequest makes a SUBSCRIBE to /app what it is: of who may serve it an app
 // server, of anybody else one request, whose answer comes on the subscription
 // (Spring's @SubscribeMapping). It was admitted.
 func (s *Session) serveOrRequest(sub *subscription, f *frames.Frame) error {
@@ -206,7 +206,7 @@ func (q *queue) hasConsumers() bool {
 	return q.activeLocked()
 }
 
-// again gives a request to another app server, whose first one ended with it.
+// requeueRequest gives a request to another app server, whose first one ended with it.
 func (q *queue) requeueRequest(d *delivery) {
 	b, next := q.broker, newDelivery(d.Message, d.Count+1)
 	if d.Count >= maxAppAttempts {
@@ -221,7 +221,7 @@ func (q *queue) requeueRequest(d *delivery) {
 	}
 }
 
-// offerFirst puts a request in front of the others, where somebody takes them.
+// offerFront puts a request in front of the others, where somebody takes them.
 func (q *queue) offerFront(d *delivery) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

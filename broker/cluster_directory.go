@@ -83,9 +83,9 @@ func mergeUsers(all []registryAnswer) map[string]*UserInfo {
 	byName := make(map[string]*UserInfo)
 	for _, a := range all {
 		for _, u := range a.Users {
-			if one := byName[u.Name]; one != nil {
-				one.Sessions += u.Sessions
-				one.Nodes = append(one.Nodes, u.Nodes...)
+			if user := byName[u.Name]; user != nil {
+				user.Sessions += u.Sessions
+				user.Nodes = append(user.Nodes, u.Nodes...)
 			} else {
 				byName[u.Name] = &u
 			}
@@ -110,9 +110,9 @@ func (b *Broker) Destinations(ctx context.Context, after string, limit int) Page
 	byName := make(map[string]*DestinationInfo)
 	for _, a := range all {
 		for _, d := range a.Destinations {
-			if one := byName[d.Destination]; one != nil {
-				one.Subscriptions += d.Subscriptions
-				one.Nodes = append(one.Nodes, d.Nodes...)
+			if known := byName[d.Destination]; known != nil {
+				known.Subscriptions += d.Subscriptions
+				known.Nodes = append(known.Nodes, d.Nodes...)
 			} else {
 				byName[d.Destination] = &d
 			}
@@ -124,8 +124,8 @@ func (b *Broker) Destinations(ctx context.Context, after string, limit int) Page
 // page sorts what was gathered and cuts it.
 func page[T any](byName map[string]*T, limit int, missing []string, name func(T) string) Page[T] {
 	p := Page[T]{Items: make([]T, 0, len(byName)), Missing: missing}
-	for _, one := range byName {
-		p.Items = append(p.Items, *one)
+	for _, item := range byName {
+		p.Items = append(p.Items, *item)
 	}
 	slices.SortFunc(p.Items, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
 	if len(p.Items) > limit {
@@ -146,10 +146,10 @@ func (b *Broker) gather(ctx context.Context, q registryQuery) (all []registryAns
 		return all, nil
 	}
 	answers, missing := b.cluster.Request(ctx, registrySubject, query)
-	for _, one := range answers {
+	for _, answer := range answers {
 		var a registryAnswer
-		if err := json.Unmarshal(one.Body, &a); err != nil {
-			missing = append(missing, one.Node)
+		if err := json.Unmarshal(answer.Body, &a); err != nil {
+			missing = append(missing, answer.Node)
 			continue
 		}
 		all = append(all, a)
@@ -254,4 +254,21 @@ func (s *Session) info() SessionInfo {
 	}
 	slices.SortFunc(i.Subscriptions, func(a, b SubscriptionInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return i
+}
+
+// registrySubject is what nodes ask each other about sessions.
+const registrySubject = "registry"
+
+// joinCluster has this node answer the others, and hear of them.
+func (b *Broker) joinCluster() error {
+	if b.cluster == nil {
+		return nil
+	}
+	if err := b.cluster.HandleRequest(registrySubject, b.answerRegistry); err != nil {
+		return err
+	}
+	if err := b.cluster.HandleRequest(disconnectSubject, b.answerDisconnect); err != nil {
+		return err
+	}
+	return b.presence.join()
 }

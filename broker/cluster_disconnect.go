@@ -34,10 +34,10 @@ func (b *Broker) Disconnect(ctx context.Context, user, session, reason string) (
 		return n, nil // strings always can be
 	}
 	answers, missing := b.cluster.Request(ctx, disconnectSubject, query)
-	for _, one := range answers {
-		theirs, err := strconv.Atoi(string(one.Body))
+	for _, answer := range answers {
+		theirs, err := strconv.Atoi(string(answer.Body))
 		if err != nil {
-			missing = append(missing, one.Node)
+			missing = append(missing, answer.Node)
 		}
 		n += theirs
 	}

@@ -21,7 +21,7 @@ const (
 	HeaderEvent = "event"
 
 	presenceSubject = "presence"
-	// mostPresent is how many users the list has that a new subscriber gets.
+	// maxPresent is how many users the list has that a new subscriber gets.
 	maxPresent = 1000
 )
 
@@ -62,28 +62,28 @@ func newPresence(b *Broker, patterns []destination.Pattern) *presence {
 
 // watches reports whether a policy asks for the presence at a destination.
 func (p *presence) watches(destination string) bool {
-	for _, one := range p.patterns {
-		if one.Match(destination) {
+	for _, pattern := range p.patterns {
+		if pattern.Match(destination) {
 			return true
 		}
 	}
 	return false
 }
 
-// subject returns the destinations whose presence a topic tells. Who may read
+// parseTopic returns the destinations whose presence a topic tells. Who may read
 // them may see who else does.
 func (p *presence) parseTopic(topic string) (destination.Pattern, error) {
 	rest, ok := strings.CutPrefix(topic, presencePrefix)
 	if !ok || rest == "" {
 		return destination.Pattern{}, badDestination(topic, "there is no such topic of the broker's")
 	}
-	of, err := destination.ParsePattern(destination.TopicPrefix + rest)
+	watched, err := destination.ParsePattern(destination.TopicPrefix + rest)
 	if err != nil {
 		return destination.Pattern{}, badDestination(topic, err.Error())
 	}
-	for _, one := range p.patterns {
-		if one.Overlaps(of) {
-			return of, nil
+	for _, pattern := range p.patterns {
+		if pattern.Overlaps(watched) {
+			return watched, nil
 		}
 	}
 	return destination.Pattern{}, badDestination(topic, "nobody watches the presence there; see presence.destinations")
@@ -140,7 +140,7 @@ func (p *presence) count(destination, user string, by int) {
 	}
 }
 
-// change notes that a user is at a destination on one node more or less, and
+// changeLocked notes that a user is at a destination on one node more or less, and
 // tells subscribers where that makes a difference. The caller holds the lock.
 func (p *presence) changeLocked(destination, user string, join bool) {
 	users := p.global[destination]
@@ -165,7 +165,7 @@ func (p *presence) changeLocked(destination, user string, join bool) {
 	}
 }
 
-// tellPresence delivers an event to the subscribers of this node. The others have
+// deliverPresence delivers an event to the subscribers of this node. The others have
 // theirs from their own nodes.
 func (b *Broker) deliverPresence(e PresenceEvent) {
 	m := b.presenceMessage(e)
@@ -186,7 +186,7 @@ func (b *Broker) presenceMessage(e PresenceEvent) *driver.Message {
 	}
 }
 
-// greet gives a new subscriber of a presence topic the list of who is there.
+// sendSnapshot gives a new subscriber of a presence topic the list of who is there.
 // What changes from then on follows it.
 func (p *presence) sendSnapshot(sub *subscription) {
 	rest, ok := strings.CutPrefix(sub.destination, presencePrefix)

@@ -56,7 +56,7 @@ func (p *presence) state() []byte {
 	return body
 }
 
-// heard takes a change that another node tells.
+// onChange takes a change that another node tells.
 func (p *presence) onChange(id string, body []byte) {
 	var c presenceChange
 	if json.Unmarshal(body, &c) != nil {
@@ -75,7 +75,7 @@ func (p *presence) onChange(id string, body []byte) {
 	}
 }
 
-// apply notes what is true of one node now. The caller holds the lock.
+// applyLocked notes what is true of one node now. The caller holds the lock.
 func (p *presence) applyLocked(n *nodePresence, destination, user string, join bool) {
 	users := n.users[destination]
 	if users[user] == join {
@@ -96,10 +96,10 @@ func (p *presence) applyLocked(n *nodePresence, destination, user string, join b
 // catchUp asks all nodes for all they have to tell.
 func (p *presence) catchUp() {
 	answers, _ := p.broker.cluster.Request(p.broker.ctx, presenceSubject, nil)
-	for _, one := range answers {
+	for _, answer := range answers {
 		var s presenceState
-		if json.Unmarshal(one.Body, &s) == nil {
-			p.replace(one.Node, s)
+		if json.Unmarshal(answer.Body, &s) == nil {
+			p.replace(answer.Node, s)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 // classify returns the kind of a destination, or an error that says what is
 // wrong with it.
-func (b *Broker) classify(name string) (destination.Kind, *Error) {
+func (b *Broker) classify(name string) (destination.Kind, error) {
 	if name == "" {
 		return 0, errorf(CodeMissingHeader, "the destination header is missing or empty")
 	}

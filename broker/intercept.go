@@ -76,22 +76,22 @@ func (r *rejection) Error() string { return r.why }
 // CodeRejected is the code of a SEND that an [Interceptor] rejected.
 const CodeRejected Code = "rejected"
 
-// gates are the interceptors as they stand before what the broker does.
+// interceptorChain are the interceptors as they stand before what the broker does.
 type interceptorChain struct{ send, subscribe ActionFunc }
 
-// newGates puts the interceptors in their order, and the permissions after them.
+// newInterceptorChain puts the interceptors in their order, and the permissions after them.
 func newInterceptorChain(all []Interceptor) interceptorChain {
 	g := interceptorChain{terminal, terminal}
 	for i := len(all); i >= 0; i-- {
-		one := permissions
+		interceptor := permissions
 		if i < len(all) {
-			one = all[i]
+			interceptor = all[i]
 		}
-		if one.Send != nil {
-			g.send = one.Send(g.send)
+		if interceptor.Send != nil {
+			g.send = interceptor.Send(g.send)
 		}
-		if one.Subscribe != nil {
-			g.subscribe = one.Subscribe(g.subscribe)
+		if interceptor.Subscribe != nil {
+			g.subscribe = interceptor.Subscribe(g.subscribe)
 		}
 	}
 	if len(all) > 0 {
@@ -105,7 +105,7 @@ func terminal(_ context.Context, a *Action) error {
 	return nil
 }
 
-// contained turns a panic into an error.
+// recoverPanics turns a panic into an error.
 func recoverPanics(next ActionFunc) ActionFunc {
 	return func(ctx context.Context, a *Action) (err error) {
 		defer func() {
@@ -172,7 +172,7 @@ func (b *Broker) maySubscribe(p *auth.Principal, dest string) error {
 
 var actions = sync.Pool{New: func() any { return new(Action) }}
 
-// admit asks the interceptors about a frame, and puts what they made of it back into
+// authorize asks the interceptors about a frame, and puts what they made of it back into
 // the frame. It returns the destination that it is for, and whether it goes on.
 func (b *Broker) authorize(gate ActionFunc, from origin, destination string, f *frames.Frame) (string, bool, error) {
 	a := actions.Get().(*Action)
@@ -188,32 +188,32 @@ func (b *Broker) authorize(gate ActionFunc, from origin, destination string, f *
 	return a.Destination, a.passed, nil
 }
 
-// admitSubscribe asks the interceptors about a SUBSCRIBE, who may change where it
+// authorizeSubscribe asks the interceptors about a SUBSCRIBE, who may change where it
 // goes to.
-func (s *Session) authorizeSubscribe(asked string, of destination.Kind, f *frames.Frame) (string, destination.Kind, error) {
-	if err := subscribable(of, asked); err != nil {
+func (s *Session) authorizeSubscribe(asked string, kind destination.Kind, f *frames.Frame) (string, destination.Kind, error) {
+	if err := subscribable(kind, asked); err != nil {
 		return "", 0, err
 	}
 	admitted, passed, err := s.broker.authorize(s.broker.interceptors.subscribe, s.origin(), asked, f)
-	var told *rejection
+	var rejected *rejection
 	switch {
-	case errors.As(err, &told):
-		return "", 0, &Error{Code: CodeForbidden, Message: told.why}
+	case errors.As(err, &rejected):
+		return "", 0, &Error{Code: CodeForbidden, Message: rejected.why}
 	case err != nil:
 		return "", 0, err
 	case !passed:
 		return "", 0, forbidden(asked, "subscribe")
 	case admitted == asked:
-		return asked, of, nil
+		return asked, kind, nil
 	}
-	of, bad := s.broker.classify(admitted)
-	if bad != nil {
-		return "", 0, bad
+	kind, err = s.broker.classify(admitted)
+	if err != nil {
+		return "", 0, err
 	}
-	return strings.Clone(admitted), of, subscribable(of, admitted)
+	return strings.Clone(admitted), kind, subscribable(kind, admitted)
 }
 
-// readmit asks again about a subscription that there is, for a fresh principal.
+// reauthorize asks again about a subscription that there is, for a fresh principal.
 func (b *Broker) reauthorize(p *auth.Principal, s *Session, sub *subscription) error {
 	a := &Action{Principal: p, Session: s.id, Destination: sub.requestedDestination, Renewed: true, broker: b}
 	if err := b.interceptors.subscribe(b.ctx, a); err != nil {
@@ -231,8 +231,8 @@ func (b *Broker) reauthorize(p *auth.Principal, s *Session, sub *subscription) e
 // refusal is an interceptor's error as the session has it.
 func refusal(err error) error {
 	var own *Error
-	var told *rejection
-	if errors.As(err, &own) || errors.As(err, &told) {
+	var rejected *rejection
+	if errors.As(err, &own) || errors.As(err, &rejected) {
 		return err
 	}
 	return &Error{Code: CodeForbidden, Message: err.Error()}

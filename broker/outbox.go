@@ -70,7 +70,7 @@ var (
 	batches  = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
 )
 
-// mostPooled bounds the slices that are kept for reuse.
+// maxPooled bounds the slices that are kept for reuse.
 const maxPooled = 4096
 
 // push queues a frame that no policy may drop, such as a RECEIPT or a pong. A
@@ -90,7 +90,7 @@ func (o *outbox) push(data []byte) {
 	}
 }
 
-// overflow reports a full outbox, once. The caller holds the lock, which
+// overflowAndUnlock reports a full outbox, once. The caller holds the lock, which
 // overflow releases.
 func (o *outbox) overflowAndUnlock() {
 	first := !o.overfull
@@ -154,7 +154,7 @@ func (o *outbox) pushDelivery(data []byte, d *delivery) pushResult {
 	return pushed
 }
 
-// pushPast queues a message of the past, unless half of the room is taken.
+// pushReplayed queues a message of the past, unless half of the room is taken.
 func (o *outbox) pushReplayed(data []byte, s *subscription, m *driver.Message) pushResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -202,19 +202,19 @@ func (o *outbox) goLive(s *subscription, upTo driver.StreamPosition) (result pus
 	return pushed, queued
 }
 
-// halfFull reports whether half of the room is taken, which leaves the other
+// halfFullLocked reports whether half of the room is taken, which leaves the other
 // half to what cannot wait.
 func (o *outbox) halfFullLocked(size int) bool {
 	return o.frames > 0 && (o.frames >= o.options.MaxFrames/2 || o.bytes+size > o.options.MaxBytes/2)
 }
 
-// fits reports whether the limits leave room. A frame of any size fits into an
+// fitsLocked reports whether the limits leave room. A frame of any size fits into an
 // empty outbox.
 func (o *outbox) fitsLocked(size int) bool {
 	return o.frames == 0 || (o.frames < o.options.MaxFrames && o.bytes+size <= o.options.MaxBytes)
 }
 
-// add queues an item, and starts the flush when none is running. The caller
+// addLocked queues an item, and starts the flush when none is running. The caller
 // holds the lock.
 func (o *outbox) addLocked(it item) {
 	if o.queue == nil {

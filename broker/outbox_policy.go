@@ -1,6 +1,6 @@
 package broker
 
-// makeRoom applies the policy and reports whether the item can be queued.
+// makeRoomLocked applies the policy and reports whether the item can be queued.
 func (o *outbox) makeRoomLocked(it item) bool {
 	switch o.options.Policy {
 	case PolicyDropOldest:
@@ -16,7 +16,7 @@ func (o *outbox) makeRoomLocked(it item) bool {
 	return false
 }
 
-// fitsQueue is fits where a policy has dropped what it may: messages may take the
+// fitsQueueLocked is fits where a policy has dropped what it may: messages may take the
 // room again that is being written, which is no more than was queued once. Frames
 // that no policy drops may not.
 func (o *outbox) fitsQueueLocked(it item) bool {
@@ -27,7 +27,7 @@ func (o *outbox) fitsQueueLocked(it item) bool {
 	return frames == 0 || (frames < o.options.MaxFrames && bytes+len(it.data) <= o.options.MaxBytes)
 }
 
-// dropOldest drops messages from the front, a quarter of the limits at a time,
+// dropOldestLocked drops messages from the front, a quarter of the limits at a time,
 // so that its cost is shared by many pushes.
 func (o *outbox) dropOldestLocked(size int) {
 	wantFrames := o.options.MaxFrames*3/4 + o.inFlight.frames
@@ -46,7 +46,7 @@ func (o *outbox) dropOldestLocked(size int) {
 	o.queue = kept
 }
 
-// conflate keeps the newest message per subscription and destination, at the
+// conflateLocked keeps the newest message per subscription and destination, at the
 // place of the oldest, and indexes the queue so that the next ones replace theirs.
 func (o *outbox) conflateLocked() {
 	o.newest = make(map[conflateKey]int)

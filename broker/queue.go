@@ -42,10 +42,10 @@ type source struct {
 }
 
 const (
-	// mostPulled bounds one pull; mostMemory what is pulled ahead from memory.
+	// maxPull bounds one pull; mostMemory what is pulled ahead from memory.
 	maxPull       = 2048
 	maxMemoryPull = 32
-	// mostReady bounds what waits in a transient queue for its consumers.
+	// maxReady bounds what waits in a transient queue for its consumers.
 	maxReady = 10000
 	// openTimeout bounds how long a SUBSCRIBE waits for the store.
 	openTimeout = 10 * time.Second
@@ -64,7 +64,7 @@ type consumer struct {
 	closed    bool // takes no more: UNSUBSCRIBE, or its session is ending
 }
 
-// room is how many messages the consumer would take now.
+// creditLocked is how many messages the consumer would take now.
 func (c *consumer) creditLocked() int {
 	if c.blocked || c.closed {
 		return 0
@@ -117,8 +117,8 @@ func (q *queue) open() error {
 		}
 		reader, err := q.broker.store.OpenQueue(ctx, q.name, o, func(d driver.Delivery) { q.received(from, d) })
 		if err != nil {
-			for _, one := range sources {
-				one.reader.Close()
+			for _, opened := range sources {
+				opened.reader.Close()
 			}
 			return err
 		}
@@ -129,13 +129,13 @@ func (q *queue) open() error {
 	return nil
 }
 
-// draw has the queue take its messages from sources until it is closed.
+// setSources has the queue take its messages from sources until it is closed.
 func (q *queue) setSources(sources ...*source) {
 	q.mu.Lock()
 	q.sources = sources
 	q.mu.Unlock()
-	for _, one := range sources {
-		q.closers = append(q.closers, one.reader.Close)
+	for _, source := range sources {
+		q.closers = append(q.closers, source.reader.Close)
 	}
 }
 
@@ -150,8 +150,8 @@ func (q *queue) close() {
 	if active {
 		return
 	}
-	for _, one := range q.closers {
-		one()
+	for _, closeSource := range q.closers {
+		closeSource()
 	}
 	q.closers = nil
 	q.mu.Lock()
@@ -163,7 +163,7 @@ func (q *queue) close() {
 	}
 }
 
-// deliver takes a message that a source pulled.
+// received takes a message that a source pulled.
 func (q *queue) received(from *source, lent driver.Delivery) {
 	d := &delivery{Delivery: lent, reader: from.reader, extendedAt: q.broker.clock.now()}
 	q.mu.Lock()
@@ -192,7 +192,7 @@ func (q *queue) offer(d *delivery) bool {
 	return true
 }
 
-// dispatch hands what is ready to whose turn it is. The caller holds the lock.
+// dispatchLocked hands what is ready to whose turn it is. The caller holds the lock.
 func (q *queue) dispatchLocked() {
 	taken := 0
 	for taken < len(q.ready) {
@@ -229,7 +229,7 @@ func (q *queue) dispatchLocked() {
 	}
 }
 
-// next returns the consumer whose turn it is, or nil when all have enough.
+// nextLocked returns the consumer whose turn it is, or nil when all have enough.
 func (q *queue) nextLocked() *subscription {
 	for range q.subs {
 		q.turn++
@@ -258,27 +258,27 @@ func (q *queue) pullAndUnlock() {
 		}
 		room -= len(q.ready)
 	}
-	for i, one := range q.sources {
-		n := min(room, one.maxPull) - one.requested
-		if n > 0 && (one.requested == 0 || n >= min(q.capacity, one.maxPull)/4) {
-			one.requested += n
+	for i, source := range q.sources {
+		n := min(room, source.maxPull) - source.requested
+		if n > 0 && (source.requested == 0 || n >= min(q.capacity, source.maxPull)/4) {
+			source.requested += n
 			pulls[i] = n
 		}
 	}
 	sources := q.sources
 	q.mu.Unlock()
-	for i, one := range sources {
+	for i, source := range sources {
 		if pulls[i] > 0 {
-			one.reader.Pull(pulls[i])
+			source.reader.Pull(pulls[i])
 		}
 	}
 }
 
-// mayPull reports whether it is worth counting the room of all consumers: a
+// mayPullLocked reports whether it is worth counting the room of all consumers: a
 // source is idle, or a good part of the credit came back since it was last done.
 func (q *queue) mayPullLocked() bool {
-	for _, one := range q.sources {
-		if one.requested == 0 {
+	for _, source := range q.sources {
+		if source.requested == 0 {
 			return true
 		}
 	}
@@ -294,7 +294,7 @@ func (q *queue) returnCredit(c *consumer, n int) {
 	q.pullAndUnlock()
 }
 
-// roomAgain notes that the consumer's outbox has room again.
+// spaceFreed notes that the consumer's outbox has room again.
 func (c *consumer) spaceFreed() {
 	q := c.queue
 	q.mu.Lock()
@@ -303,7 +303,7 @@ func (c *consumer) spaceFreed() {
 	q.pullAndUnlock()
 }
 
-// active reports whether somebody takes messages. The caller holds the lock.
+// activeLocked reports whether somebody takes messages. The caller holds the lock.
 func (q *queue) activeLocked() bool {
 	for _, sub := range q.subs {
 		if !sub.consumer.closed {
@@ -335,8 +335,8 @@ func (q *queue) retire(c *consumer) {
 // last one closes the queue first, or this node would get it all back.
 func (q *queue) remove(sub *subscription, held []*delivery) {
 	q.mu.Lock()
-	for i, one := range q.subs {
-		if one == sub {
+	for i, consumer := range q.subs {
+		if consumer == sub {
 			q.subs = append(q.subs[:i], q.subs[i+1:]...)
 			break
 		}
@@ -362,7 +362,7 @@ func (q *queue) requeueAll(all []*delivery) {
 	}
 }
 
-// giveBack returns one message to the queue, or moves it to the dead letters
+// requeue returns one message to the queue, or moves it to the dead letters
 // when it was delivered too often.
 func (q *queue) requeue(d *delivery) {
 	switch {

@@ -10,18 +10,18 @@ import (
 // deadMaxDeliveries is the reason that a dead letter's headers give.
 const deadMaxDeliveries = "max-deliveries"
 
-// spent reports whether the message was delivered as often as it may be.
+// exhausted reports whether the message was delivered as often as it may be.
 func (q *queue) exhausted(d *delivery) bool {
 	return d.reader != nil && q.policy.MaxDeliveries > 0 && d.Count >= q.policy.MaxDeliveries && !strings.HasPrefix(q.name, destination.DeadLetterPrefix)
 }
 
-// worn reports whether the message was delivered more often than that, as
+// overDelivered reports whether the message was delivered more often than that, as
 // happens when nodes die that hold it.
 func (q *queue) overDelivered(d *delivery) bool {
 	return q.exhausted(d) && d.Count > q.policy.MaxDeliveries
 }
 
-// bury moves a message to the dead letters of its queue: it is stored there
+// deadLetter moves a message to the dead letters of its queue: it is stored there
 // first, and only then removed. It does not wait. A node that dies in between
 // does it again, and the store drops the second copy.
 func (q *queue) deadLetter(d *delivery) {

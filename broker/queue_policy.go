@@ -54,8 +54,8 @@ func (d *QueueDefaults) setDefaults() {
 	setDefault(&d.MaxUnconfirmed, 1024)
 	setDefault(&d.MaxDeliveries, 5)
 	if d.Transient == nil {
-		for _, one := range SpringQueues {
-			d.Transient = append(d.Transient, regexp.MustCompile(one))
+		for _, expression := range SpringQueues {
+			d.Transient = append(d.Transient, regexp.MustCompile(expression))
 		}
 	}
 	d.Prefetch = min(d.Prefetch, d.MaxPrefetch)
@@ -79,8 +79,8 @@ func (d *QueueDefaults) policy(queue string) *QueuePolicy {
 }
 
 func (d *QueueDefaults) transient(queue string) bool {
-	for _, one := range d.Transient {
-		if one.MatchString(queue) {
+	for _, expression := range d.Transient {
+		if expression.MatchString(queue) {
 			return true
 		}
 	}
@@ -93,13 +93,18 @@ func (p *QueuePolicy) options() driver.QueueOptions {
 
 // expires returns when a message stored now may be thrown away: the earlier of
 // what its sender says and maxAge, in milliseconds since 1970, or 0.
-func expires(asked int64, maxAge time.Duration, now time.Time) int64 {
+func expires(requested int64, maxAge time.Duration, now time.Time) int64 {
 	if maxAge <= 0 {
-		return asked
+		return requested
 	}
 	aged := now.Add(maxAge).UnixMilli()
-	if asked > 0 {
-		return min(asked, aged)
+	if requested > 0 {
+		return min(requested, aged)
 	}
 	return aged
+}
+
+// QueueOptions returns what the configuration says of a queue.
+func (b *Broker) QueueOptions(queue string) driver.QueueOptions {
+	return b.defaults.policy(queue).options()
 }

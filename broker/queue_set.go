@@ -38,50 +38,50 @@ func (q *queues) acquire(b *Broker, name string, c *consumer) *queue {
 	if q.open == nil {
 		q.open = make(map[string]*queue)
 	}
-	fresh := &queue{broker: b, name: name, policy: b.defaults.policy(name), transient: c.transient, durable: c.durable, app: c.app}
+	made := &queue{broker: b, name: name, policy: b.defaults.policy(name), transient: c.transient, durable: c.durable, app: c.app}
 	if c.durable != nil || c.app {
-		fresh.policy = &neverDead
+		made.policy = &neverDead
 	}
 	if c.app {
-		fresh.pattern, _ = destination.ParsePattern(name) // checked by its SUBSCRIBE
+		made.pattern, _ = destination.ParsePattern(name) // checked by its SUBSCRIBE
 	}
-	one := q.open[fresh.key()]
-	if one == nil {
-		one = fresh
-		q.open[one.key()] = one
-		if one.app {
-			q.apps = append(slices.Clone(q.apps), one)
+	found := q.open[made.key()]
+	if found == nil {
+		found = made
+		q.open[found.key()] = found
+		if found.app {
+			q.apps = append(slices.Clone(q.apps), found)
 		}
 	}
-	one.refs++
-	return one
+	found.refs++
+	return found
 }
 
 // release gives a use back. The last one closes the queue.
-func (q *queues) release(one *queue) {
+func (q *queues) release(released *queue) {
 	q.mu.Lock()
-	one.refs--
-	last := one.refs == 0
+	released.refs--
+	last := released.refs == 0
 	if last {
-		delete(q.open, one.key())
-		if one.app {
-			q.apps = slices.DeleteFunc(slices.Clone(q.apps), func(a *queue) bool { return a == one })
+		delete(q.open, released.key())
+		if released.app {
+			q.apps = slices.DeleteFunc(slices.Clone(q.apps), func(a *queue) bool { return a == released })
 		}
 	}
 	q.mu.Unlock()
 	if last {
-		one.close()
+		released.close()
 	}
 }
 
-// transient returns an open transient queue, or nil.
+// findTransient returns an open transient queue, or nil.
 func (q *queues) findTransient(name string) *queue {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.open[transientMark+name]
 }
 
-// serving returns a queue whose app servers take requests to a destination, or nil.
+// findApp returns a queue whose app servers take requests to a destination, or nil.
 // Several patterns that match take turns.
 func (q *queues) findApp(key string) *queue {
 	q.mu.Lock()
@@ -89,8 +89,8 @@ func (q *queues) findApp(key string) *queue {
 	q.turn++
 	q.mu.Unlock()
 	for i := range all {
-		if one := all[(begin+i)%len(all)]; one.pattern.Match(key) && one.hasConsumers() {
-			return one
+		if candidate := all[(begin+i)%len(all)]; candidate.pattern.Match(key) && candidate.hasConsumers() {
+			return candidate
 		}
 	}
 	return nil
@@ -101,8 +101,8 @@ func (q *queues) all() []*queue {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	all := make([]*queue, 0, len(q.open))
-	for _, one := range q.open {
-		all = append(all, one)
+	for _, opened := range q.open {
+		all = append(all, opened)
 	}
 	return all
 }

@@ -19,7 +19,7 @@ const (
 	storeTimeout = 15 * time.Second
 )
 
-// enqueue checks a SEND to a queue and returns what carries it out.
+// queueOperation checks a SEND to a queue and returns what carries it out.
 func (b *Broker) queueOperation(f *frames.Frame, m *driver.Message) (operation, error) {
 	if b.store == nil {
 		return operation{}, noStore(m.Key)
@@ -35,15 +35,15 @@ func (b *Broker) queueOperation(f *frames.Frame, m *driver.Message) (operation, 
 	return b.storeOperation(f, m, o, policy.MaxAge, &b.counters.stored)
 }
 
-// storing returns what writes a SEND to the store, which has the last word. The
+// storeOperation returns what writes a SEND to the store, which has the last word. The
 // message expires when its sender says, and after maxAge where that is not 0.
 func (b *Broker) storeOperation(f *frames.Frame, m *driver.Message, o driver.StoreOptions, maxAge time.Duration, count *atomic.Int64) (operation, error) {
-	asked, bad := expiry(f)
-	if bad != nil {
-		return operation{}, bad
+	requested, err := expiry(f)
+	if err != nil {
+		return operation{}, err
 	}
 	now := time.Now()
-	if o.Expires = expires(asked, maxAge, now); o.Expires > 0 && o.Expires <= now.UnixMilli() {
+	if o.Expires = expires(requested, maxAge, now); o.Expires > 0 && o.Expires <= now.UnixMilli() {
 		return operation{run: func() error { b.counters.expired.Add(1); return nil }}, nil
 	}
 	o.DedupID = strings.Clone(f.Get(HeaderDedupID))
@@ -93,8 +93,8 @@ func (b *Broker) storeAll(all []driver.StoreRequest) error {
 	defer cancel()
 	err := b.store.StoreAll(ctx, all)
 	if err == nil {
-		for _, one := range all {
-			if one.Options.History != "" {
+		for _, request := range all {
+			if request.Options.History != "" {
 				b.counters.kept.Add(1)
 			} else {
 				b.counters.stored.Add(1)
@@ -107,7 +107,7 @@ func (b *Broker) storeAll(all []driver.StoreRequest) error {
 }
 
 // expiry reads the expires header: milliseconds since 1970, 0 or nothing for never.
-func expiry(f *frames.Frame) (int64, *Error) {
+func expiry(f *frames.Frame) (int64, error) {
 	value, ok := f.Headers.Lookup(HeaderExpires)
 	if !ok || value == "" {
 		return 0, nil

@@ -19,7 +19,7 @@ func (b *Broker) sendTransient(m *driver.Message) error {
 	return nil
 }
 
-// putBack returns a message to the front of a transient queue. With the last
+// requeueTransient returns a message to the front of a transient queue. With the last
 // consumer of this node it goes to another node, where there is one.
 func (q *queue) requeueTransient(d *delivery) {
 	if q.offerFront(d) {

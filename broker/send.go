@@ -42,7 +42,7 @@ func (e *SendError) Unwrap() error { return e.Err }
 // The principal is taken at its word: an embedding program makes one with what it may
 // do. It is safe for concurrent use.
 func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication) ([]error, error) {
-	steps, err := b.newOperations(origin{principal: p}, all)
+	ops, err := b.newOperations(origin{principal: p}, all)
 	if err != nil {
 		return nil, err
 	}
@@ -51,41 +51,41 @@ func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := b.executeStores(ctx, steps); err != nil {
+	if err := b.executeStores(ctx, ops); err != nil {
 		return nil, protocolError(err)
 	}
-	outcomes := make([]chan error, len(steps))
-	for i, one := range steps {
-		if one.store != nil || (one.run == nil && one.runAsync == nil) {
+	outcomes := make([]chan error, len(ops))
+	for i, op := range ops {
+		if op.store != nil || (op.run == nil && op.runAsync == nil) {
 			continue // stored, or dropped by an interceptor
 		}
 		outcome := make(chan error, 1)
 		outcomes[i] = outcome
-		if one.run != nil {
-			outcome <- one.run()
+		if op.run != nil {
+			outcome <- op.run()
 		} else {
-			one.runAsync(func(err error) { outcome <- err })
+			op.runAsync(func(err error) { outcome <- err })
 		}
 	}
 	return b.awaitAll(ctx, outcomes), nil
 }
 
-// prepareAll checks messages. A step of nothing is one that an interceptor dropped.
+// newOperations checks messages. A step of nothing is one that an interceptor dropped.
 func (b *Broker) newOperations(from origin, all []Publication) ([]operation, error) {
-	if most := b.limits.MaxTransactionFrames; len(all) > most {
-		return nil, errorf(CodeTransactionSize, "%d messages are too many: the limit is %d", len(all), most)
+	if limit := b.limits.MaxTransactionFrames; len(all) > limit {
+		return nil, errorf(CodeTransactionSize, "%d messages are too many: the limit is %d", len(all), limit)
 	}
-	size, steps := 0, make([]operation, len(all))
+	size, ops := 0, make([]operation, len(all))
 	for i := range all {
 		if size += len(all[i].Body); size > b.limits.MaxTransactionBytes {
 			return nil, errorf(CodeTransactionSize, "the bodies are too large: the limit is %d octets together", b.limits.MaxTransactionBytes)
 		}
 		var err error
-		if steps[i], err = b.newPublicationOperation(from, &all[i]); err != nil {
+		if ops[i], err = b.newPublicationOperation(from, &all[i]); err != nil {
 			return nil, &SendError{Index: i, Err: protocolError(err)}
 		}
 	}
-	return steps, nil
+	return ops, nil
 }
 
 func (b *Broker) newPublicationOperation(from origin, o *Publication) (operation, error) {
@@ -93,29 +93,29 @@ func (b *Broker) newPublicationOperation(from origin, o *Publication) (operation
 	if err := b.checkPublication(f); err != nil {
 		return operation{}, err
 	}
-	of, dest, err := b.authorizeSend(from, o.Destination, f)
-	var told *rejection
+	target, err := b.authorizeSend(from, o.Destination, f)
+	var rejected *rejection
 	switch {
-	case errors.As(err, &told):
+	case errors.As(err, &rejected):
 		b.counters.rejected.Add(1)
-		return operation{}, errorf(CodeRejected, "%s", told.why)
+		return operation{}, errorf(CodeRejected, "%s", rejected.why)
 	case err != nil:
 		return operation{}, err
-	case of == 0:
+	case target.dropped:
 		b.counters.rejected.Add(1)
 		return operation{}, nil
 	}
-	if reply, ok := f.Headers.Lookup(HeaderReplyTo); ok && (of == destination.App || strings.HasPrefix(reply, destination.TempQueuePrefix)) {
+	if reply, ok := f.Headers.Lookup(HeaderReplyTo); ok && (target.kind == destination.App || strings.HasPrefix(reply, destination.TempQueuePrefix)) {
 		return operation{}, errorf(CodeBadHeader, "reply-to %q: an answer needs a session to come to, and there is none", reply)
 	}
-	todo, err := b.newOperation(from, of, dest, f)
+	op, err := b.newOperation(from, target, f)
 	if err == nil {
 		b.counters.received.Add(1)
 	}
-	return todo, err
+	return op, err
 }
 
-// checkOutgoing holds what did not come as a frame to the limits of frames.
+// checkPublication holds what did not come as a frame to the limits of frames.
 func (b *Broker) checkPublication(f *frames.Frame) error {
 	l := &b.limits.Frame
 	switch {
@@ -135,20 +135,20 @@ func (b *Broker) checkPublication(f *frames.Frame) error {
 	return nil
 }
 
-// storeSteps stores what is to be stored, and waits for that.
-func (b *Broker) executeStores(ctx context.Context, steps []operation) error {
+// executeStores stores what is to be stored, and waits for that.
+func (b *Broker) executeStores(ctx context.Context, ops []operation) error {
 	var stores []driver.StoreRequest
-	var only operation
-	for _, one := range steps {
-		if one.store != nil {
-			stores, only = append(stores, *one.store), one
+	var single operation
+	for _, op := range ops {
+		if op.store != nil {
+			stores, single = append(stores, *op.store), op
 		}
 	}
 	if len(stores) != 1 {
 		return b.storeAll(stores)
 	}
 	stored := make(chan error, 1)
-	only.runAsync(func(err error) { stored <- err })
+	single.runAsync(func(err error) { stored <- err })
 	select {
 	case err := <-stored:
 		return err
@@ -157,7 +157,7 @@ func (b *Broker) executeStores(ctx context.Context, steps []operation) error {
 	}
 }
 
-// outcomes waits for what becomes of requests.
+// awaitAll waits for what becomes of requests.
 func (b *Broker) awaitAll(ctx context.Context, all []chan error) (failed []error) {
 	for i, outcome := range all {
 		if outcome == nil {

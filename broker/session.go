@@ -23,7 +23,7 @@ const (
 	stateEnding // last frames are being written; what arrives is ignored
 )
 
-// lingering is how long a client may take to read the last frames.
+// lingerTimeout is how long a client may take to read the last frames.
 const lingerTimeout = 3 * time.Second
 
 // Session is one STOMP session over one connection. Receive and Detach are
@@ -160,36 +160,37 @@ func (s *Session) handle(f *frames.Frame) error {
 	if state(s.state.Load()) == stateConnecting {
 		return s.connect(f)
 	}
-	var err error
-	switch f.Command {
-	case frames.SEND:
-		err = s.send(f)
-	case frames.SUBSCRIBE:
-		err = s.subscribe(f)
-	case frames.UNSUBSCRIBE:
-		err = s.unsubscribe(f)
-	case frames.ACK, frames.NACK:
-		err = s.acknowledge(f)
-	case frames.BEGIN:
-		err = s.begin(f)
-	case frames.COMMIT:
-		err = s.commit(f)
-	case frames.ABORT:
-		err = s.abort(f)
-	case frames.DISCONNECT:
-		s.disconnect(f)
-		return nil
-	case frames.CONNECT, frames.STOMP:
-		return errorf(CodeConnectedTwice, "the session is connected already")
-	default:
-		return errorf(CodeUnexpected, "%s is a frame for servers to send", f.Command)
-	}
-	if err == nil {
+	out, err := s.dispatch(f)
+	if err == nil && out == outcomeReceipt {
 		s.confirm(f)
-	} else if errors.Is(err, errLater) {
-		err = nil
 	}
 	return err
+}
+
+// dispatch calls the handler of the frame's command.
+func (s *Session) dispatch(f *frames.Frame) (outcome, error) {
+	switch f.Command {
+	case frames.SEND:
+		return s.send(f)
+	case frames.SUBSCRIBE:
+		return s.subscribe(f)
+	case frames.UNSUBSCRIBE:
+		return s.unsubscribe(f)
+	case frames.ACK, frames.NACK:
+		return s.acknowledge(f)
+	case frames.BEGIN:
+		return s.begin(f)
+	case frames.COMMIT:
+		return s.commit(f)
+	case frames.ABORT:
+		return s.abort(f)
+	case frames.DISCONNECT:
+		s.disconnect(f)
+		return outcomeConfirmed, nil
+	case frames.CONNECT, frames.STOMP:
+		return 0, errorf(CodeConnectedTwice, "the session is connected already")
+	}
+	return 0, errorf(CodeUnexpected, "%s is a frame for servers to send", f.Command)
 }
 
 func (s *Session) disconnect(f *frames.Frame) {

@@ -21,43 +21,44 @@ func (s *Session) trackUnacked(sub *subscription, messageID string) {
 // Topics take them and do not deliver again. What is gone already needs no
 // acknowledgement: a client may not know yet that its subscription or its session
 // before this one has ended.
-func (s *Session) acknowledge(f *frames.Frame) error {
+func (s *Session) acknowledge(f *frames.Frame) (outcome, error) {
 	if f.Command == frames.NACK && s.version() == frames.V10 {
-		return errorf(CodeUnexpected, "NACK exists since STOMP 1.1")
+		return 0, errorf(CodeUnexpected, "NACK exists since STOMP 1.1")
 	}
 	sub, number, err := s.parseAckHeaders(f)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if sub == nil {
 		s.countStale(f)
 	}
-	todo := operation{run: func() error { return nil }}
+	op := operation{run: func() error { return nil }}
 	switch {
 	case sub == nil:
 	case f.Command == frames.NACK:
-		todo.run = func() error { s.nack(sub, number); return nil }
+		op.run = func() error { s.nack(sub, number); return nil }
 	default:
-		todo.run = func() error { s.ack(sub, number, nil); return nil }
+		op.run = func() error { s.ack(sub, number, nil); return nil }
 		if sub.consumer != nil {
-			todo.runConfirmed = func(done func(error)) { s.ack(sub, number, done) }
+			op.runConfirmed = func(done func(error)) { s.ack(sub, number, done) }
 		}
 	}
 	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
-		return s.buffer(name, todo)
+		return outcomeReceipt, s.buffer(name, op)
 	}
-	if receipt, ok := f.Headers.Lookup(frames.Receipt); ok && todo.runConfirmed != nil {
-		todo.runConfirmed(s.receipts.reserve(receipt, 0).complete)
-		return errLater
+	if receipt, ok := f.Headers.Lookup(frames.Receipt); ok && op.runConfirmed != nil {
+		op.runConfirmed(s.receipts.reserve(receipt, 0).complete)
+		return outcomePending, nil
 	}
-	return todo.run()
+	return outcomeReceipt, op.run()
 }
 
 // countStale counts a frame for what is gone already.
 func (s *Session) countStale(f *frames.Frame) {
 	s.broker.counters.stale.Add(1)
-	s.broker.log.Debug("a frame for what is gone already was confirmed", "command", f.Command, "id", f.Get(frames.ID),
-		"message", f.Get(frames.MessageID), "subscription", f.Get(frames.Subscription), "session", s.id)
+	header := func(name string) string { return truncate(f.Get(name), maxQuoted) }
+	s.broker.log.Debug("a frame for what is gone already was confirmed", "command", f.Command, "id", header(frames.ID),
+		"message", header(frames.MessageID), "subscription", header(frames.Subscription), "session", s.id)
 }
 
 // parseAckHeaders returns the delivery that the frame names, in the way of its version.

@@ -93,7 +93,7 @@ func (s *Session) written(deliveries []*delivery) {
 	}
 }
 
-// release takes a delivery from those that the session holds, and reports
+// releaseDelivery takes a delivery from those that the session holds, and reports
 // whether it was there.
 func (s *Session) releaseDelivery(sub *subscription, number uint64) bool {
 	s.mu.Lock()
@@ -102,7 +102,7 @@ func (s *Session) releaseDelivery(sub *subscription, number uint64) bool {
 	return ok
 }
 
-// heldLonger returns what the subscription holds since before now-since, and
+// dueForExtension returns what the subscription holds since before now-since, and
 // begins their time anew.
 func (s *Session) dueForExtension(sub *subscription, now, since int64) []*delivery {
 	s.mu.Lock()

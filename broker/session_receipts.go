@@ -1,17 +1,23 @@
 package broker
 
 import (
-	"errors"
 	"strings"
 	"sync"
 
 	"github.com/stompbox/stompbox/frames"
 )
 
-// errLater says that a frame's answer comes once the store has answered.
-var errLater = errors.New("broker: the answer comes later")
+// outcome says how far a frame was carried out when its handler returned without an
+// error, and so what becomes of its receipt header.
+type outcome uint8
 
-// mostUnconfirmedBytes bounds the bodies that wait for the store, per session.
+const (
+	outcomeReceipt   outcome = iota // it was carried out: its RECEIPT is due now
+	outcomeConfirmed                // its RECEIPT was sent already, or takes its turn
+	outcomePending                  // the store has the last word: the RECEIPT follows it
+)
+
+// maxUnconfirmedBytes bounds the bodies that wait for the store, per session.
 const maxUnconfirmedBytes = 8 << 20
 
 // line keeps answers in the order of their frames, while some of them wait for
@@ -24,7 +30,7 @@ type receiptQueue struct {
 	notFull *sync.Cond // where the reader waits for others' answers
 }
 
-// answer is what becomes of one frame.
+// pendingReceipt is what becomes of one frame.
 type pendingReceipt struct {
 	queue   *receiptQueue
 	receipt string // "" wants none
@@ -56,77 +62,77 @@ func (s *Session) pushReceipt(id string) {
 
 // expect takes a place in the line for a frame whose outcome is not known yet.
 // It waits while too many are open, which keeps the session from being read.
-func (l *receiptQueue) reserve(receipt string, bytes int) *pendingReceipt {
-	a := &pendingReceipt{queue: l, receipt: strings.Clone(receipt), bytes: bytes}
-	most := l.session.broker.defaults.MaxUnconfirmed
-	l.mu.Lock()
-	for len(l.pending) > 0 && (len(l.pending) >= most || l.bytes+bytes > maxUnconfirmedBytes) {
-		if l.notFull == nil {
-			l.notFull = sync.NewCond(&l.mu)
+func (q *receiptQueue) reserve(receipt string, bytes int) *pendingReceipt {
+	p := &pendingReceipt{queue: q, receipt: strings.Clone(receipt), bytes: bytes}
+	limit := q.session.broker.defaults.MaxUnconfirmed
+	q.mu.Lock()
+	for len(q.pending) > 0 && (len(q.pending) >= limit || q.bytes+bytes > maxUnconfirmedBytes) {
+		if q.notFull == nil {
+			q.notFull = sync.NewCond(&q.mu)
 		}
-		l.notFull.Wait()
+		q.notFull.Wait()
 	}
-	l.pending = append(l.pending, a)
-	l.bytes += bytes
-	l.mu.Unlock()
-	return a
+	q.pending = append(q.pending, p)
+	q.bytes += bytes
+	q.mu.Unlock()
+	return p
 }
 
-// resolve notes how the frame went. It is safe for concurrent use.
-func (a *pendingReceipt) complete(err error) {
-	l := a.queue
-	l.mu.Lock()
-	a.done, a.err = true, err
-	failed := l.advanceLocked()
-	if l.notFull != nil {
-		l.notFull.Broadcast()
+// complete notes how the frame went. It is safe for concurrent use.
+func (p *pendingReceipt) complete(err error) {
+	q := p.queue
+	q.mu.Lock()
+	p.done, p.err = true, err
+	failed := q.advanceLocked()
+	if q.notFull != nil {
+		q.notFull.Broadcast()
 	}
-	l.mu.Unlock()
+	q.mu.Unlock()
 	if failed != nil {
-		l.session.failPending(failed)
+		q.session.failPending(failed)
 	}
 }
 
-// advance answers what is done at the head of the line. It returns the first
+// advanceLocked answers what is done at the head of the line. It returns the first
 // that failed, which ends the session. The caller holds the lock.
-func (l *receiptQueue) advanceLocked() (failed *pendingReceipt) {
+func (q *receiptQueue) advanceLocked() (failed *pendingReceipt) {
 	n := 0
-	for n < len(l.pending) && l.pending[n].done && failed == nil {
-		a := l.pending[n]
+	for n < len(q.pending) && q.pending[n].done && failed == nil {
+		p := q.pending[n]
 		n++
-		l.bytes -= a.bytes
+		q.bytes -= p.bytes
 		switch {
-		case a.err != nil:
-			failed = a
-		case a.then != nil:
-			a.then()
-		case a.receipt != "":
-			l.session.pushReceipt(a.receipt)
+		case p.err != nil:
+			failed = p
+		case p.then != nil:
+			p.then()
+		case p.receipt != "":
+			q.session.pushReceipt(p.receipt)
 		}
 	}
-	clear(l.pending[:n])
-	if l.pending = l.pending[n:]; len(l.pending) == 0 {
-		l.pending = nil
+	clear(q.pending[:n])
+	if q.pending = q.pending[n:]; len(q.pending) == 0 {
+		q.pending = nil
 	}
 	return failed
 }
 
-// whenDone does something when all frames before have their answers.
-func (l *receiptQueue) afterPending(then func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.pending) == 0 {
+// afterPending does something when all frames before have their answers.
+func (q *receiptQueue) afterPending(then func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.pending) == 0 {
 		then()
 		return
 	}
-	l.pending = append(l.pending, &pendingReceipt{queue: l, then: then, done: true})
+	q.pending = append(q.pending, &pendingReceipt{queue: q, then: then, done: true})
 }
 
-// failLater ends the session for a frame that failed after it was read.
-func (s *Session) failPending(a *pendingReceipt) {
-	e := *protocolError(a.err)
-	if e.receipt = a.receipt; e.receipt == "" {
-		e.receipt = a.about
+// failPending ends the session for a frame that failed after it was read.
+func (s *Session) failPending(p *pendingReceipt) {
+	e := *protocolError(p.err)
+	if e.receipt = p.receipt; e.receipt == "" {
+		e.receipt = p.about
 	}
 	s.endWith(&e, CloseRetry)
 }

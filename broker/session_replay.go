@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// mostReplayLast is the largest replay-last.
+	// maxReplayLast is the largest replay-last.
 	maxReplayLast = 10_000
 	// replayRetry is after how long a replay is tried again that failed.
 	replayRetry = time.Second
@@ -37,7 +37,7 @@ type bufferedMessage struct {
 	message *driver.Message
 }
 
-// askedReplay reads what a SUBSCRIBE wants of the past, or nil.
+// parseReplay reads what a SUBSCRIBE wants of the past, or nil.
 func (s *Session) parseReplay(sub *subscription, f *frames.Frame) (*replay, error) {
 	id, after := f.Headers.Lookup(HeaderLastEventID)
 	count, last := f.Headers.Lookup(HeaderReplayLast)
@@ -47,9 +47,9 @@ func (s *Session) parseReplay(sub *subscription, f *frames.Frame) (*replay, erro
 	case after && last:
 		return nil, errorf(CodeBadHeader, "%s and %s do not go together", HeaderLastEventID, HeaderReplayLast)
 	}
-	history, bad := s.broker.histories.single(sub.pattern)
-	if bad != nil {
-		return nil, bad
+	history, err := s.broker.histories.single(sub.pattern)
+	if err != nil {
+		return nil, err
 	}
 	r := &replay{space: make(chan struct{}, 1), request: driver.ReplayRequest{Pattern: sub.pattern}}
 	if last {
@@ -107,14 +107,14 @@ func (s *Session) replay(ctx context.Context, sub *subscription, g *group) {
 	}
 }
 
-// missing notes that the next message comes after a gap.
+// markGap notes that the next message comes after a gap.
 func (r *replay) markGap(o *outbox) {
 	o.mu.Lock()
 	r.gap = true
 	o.mu.Unlock()
 }
 
-// pushPast queues one message of the past, and waits for room.
+// pushReplayed queues one message of the past, and waits for room.
 func (s *Session) pushReplayed(ctx context.Context, sub *subscription, m *driver.Message) error {
 	if m.ToSession != "" && m.ToSession != s.id || m.NoEcho && m.Session == s.id {
 		return nil
@@ -152,7 +152,7 @@ func (r *replay) takeGap(o *outbox) bool {
 	return gap
 }
 
-// roomAgain is called by the outbox, see waiter.
+// spaceFreed is called by the outbox, see waiter.
 func (r *replay) spaceFreed() {
 	select {
 	case r.space <- struct{}{}:
@@ -188,7 +188,7 @@ func (s *Session) goLive(ctx context.Context, sub *subscription, upTo driver.Str
 	}
 }
 
-// passes reports whether a live message is for the subscriber now: it is not
+// admitLocked reports whether a live message is for the subscriber now: it is not
 // while the past is being delivered, nor where it was part of that. The caller
 // holds the outbox's lock.
 func (r *replay) admitLocked(o *OutboxOptions, data []byte, m *driver.Message) bool {

@@ -19,128 +19,135 @@ type origin struct {
 
 func (s *Session) origin() origin { return origin{s.principal, s.id} }
 
-// send handles a SEND: checks first, then at once or at COMMIT.
-func (s *Session) send(f *frames.Frame) error {
+// send handles a SEND: it is checked first, and then carried out at once or at COMMIT.
+func (s *Session) send(f *frames.Frame) (outcome, error) {
 	b := s.broker
 	if !s.rate.allow(b.clock.now(), b.limits.MessageRate) {
-		return errorf(CodeMessageRate, "more than %d messages a second", b.limits.MessageRate)
+		return 0, errorf(CodeMessageRate, "more than %d messages a second", b.limits.MessageRate)
 	}
 	if err := b.usage.send(s.usage, len(f.Body)); err != nil {
-		return err
+		return 0, err
 	}
-	dest := f.Get(frames.Destination)
-	if dest == destination.TokenDestination {
+	if f.Get(frames.Destination) == destination.TokenDestination {
 		token := f.Body
 		return s.executeOrBuffer(f, operation{run: func() error { return s.refresh(token) }})
 	}
-	kind, dest, err := b.authorizeSend(s.origin(), dest, f)
-	var told *rejection
-	if errors.As(err, &told) {
-		b.sendRejection(s.origin(), f, told.why)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if kind == 0 {
+	target, err := b.authorizeSend(s.origin(), f.Get(frames.Destination), f)
+	var rejected *rejection
+	switch {
+	case errors.As(err, &rejected):
+		b.sendRejection(s.origin(), f, rejected.why)
+		return outcomeReceipt, nil
+	case err != nil:
+		return 0, err
+	case target.dropped:
 		b.counters.rejected.Add(1)
-		return nil
+		return outcomeReceipt, nil
 	}
 	if err := s.replyTo(f); err != nil {
-		return err
+		return 0, err
 	}
-	todo, err := b.newOperation(s.origin(), kind, dest, f)
+	op, err := b.newOperation(s.origin(), target, f)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	b.counters.received.Add(1)
-	return s.executeOrBuffer(f, todo)
+	return s.executeOrBuffer(f, op)
 }
 
-// step is a frame that was checked, and is carried out now or at COMMIT.
+// operation is a frame that was checked, and is carried out now or at COMMIT. It has
+// run or runAsync; without either it is a message that an interceptor dropped.
 type operation struct {
-	// now carries it out.
 	run func() error
-	// later is in place of now where the outcome comes later: done is called with it
-	// once, maybe before later returns.
+	// runAsync is for what ends later: done is called with its error once, maybe before
+	// runAsync returns.
 	runAsync func(done func(error))
 	// runConfirmed is for an ACK, beside run: the same, with done called once the store
 	// has confirmed it.
 	runConfirmed func(done func(error))
-	// store is set where later would write to a queue: a transaction writes all of
-	// its queue messages together instead.
+	// store is set where runAsync would write to a store: a transaction writes all of
+	// its messages together instead.
 	store *driver.StoreRequest
-	size  int // of the body, in octets
+	size  int // of the body, in bytes
 }
 
-// do carries out a frame's step, or keeps it for the COMMIT.
-func (s *Session) executeOrBuffer(f *frames.Frame, todo operation) error {
+// executeOrBuffer carries out a frame's operation, or keeps it for the COMMIT.
+func (s *Session) executeOrBuffer(f *frames.Frame, op operation) (outcome, error) {
 	if name, ok := f.Headers.Lookup(frames.Transaction); ok {
-		return s.buffer(name, todo)
+		return outcomeReceipt, s.buffer(name, op)
 	}
-	return s.execute(todo, f.Get(frames.Receipt))
+	return s.execute(op, f.Get(frames.Receipt))
 }
 
-// run carries out a step. It returns errLater where the receipt is sent later.
-func (s *Session) execute(todo operation, receipt string) error {
-	if todo.run != nil {
-		return todo.run()
+// execute carries out an operation.
+func (s *Session) execute(op operation, receipt string) (outcome, error) {
+	if op.run != nil {
+		return outcomeReceipt, op.run()
 	}
-	a := s.receipts.reserve(receipt, todo.size)
-	todo.runAsync(a.complete)
-	return errLater
+	op.runAsync(s.receipts.reserve(receipt, op.size).complete)
+	return outcomePending, nil
 }
 
-// admitSend checks where a SEND goes to, and asks the interceptors, who may change
-// that. The kind is 0 where they dropped it.
-func (b *Broker) authorizeSend(from origin, dest string, f *frames.Frame) (destination.Kind, string, error) {
+// sendTarget is where a SEND goes to.
+type sendTarget struct {
+	kind        destination.Kind
+	destination string
+	dropped     bool // by an interceptor
+}
+
+// authorizeSend checks where a SEND goes to, and asks the interceptors, who may change
+// or drop it.
+func (b *Broker) authorizeSend(from origin, dest string, f *frames.Frame) (sendTarget, error) {
 	dest = destination.Canonical(dest)
-	of, err := b.sendable(dest)
+	kind, err := b.sendable(dest)
 	if err != nil {
-		return 0, "", err
+		return sendTarget{}, err
 	}
-	admitted, passed, err := b.authorize(b.interceptors.send, from, dest, f)
+	allowed, passed, err := b.authorize(b.interceptors.send, from, dest, f)
 	switch {
-	case err != nil || !passed:
-		return 0, "", err
-	case admitted != dest:
-		admitted = destination.Canonical(admitted)
-		if of, err = b.sendable(admitted); err != nil {
-			return 0, "", err
+	case err != nil:
+		return sendTarget{}, err
+	case !passed:
+		return sendTarget{dropped: true}, nil
+	case allowed != dest:
+		allowed = destination.Canonical(allowed)
+		if kind, err = b.sendable(allowed); err != nil {
+			return sendTarget{}, err
 		}
 	}
-	if of == destination.App {
+	if kind == destination.App {
 		err = checkReplyTo(f)
 	}
-	return of, admitted, err
+	return sendTarget{kind: kind, destination: allowed}, err
 }
 
 // sendable returns the kind of a destination that clients can send to.
 func (b *Broker) sendable(dest string) (destination.Kind, error) {
-	of, bad := b.classify(dest)
+	kind, err := b.classify(dest)
 	switch {
-	case bad != nil:
-		return 0, bad
-	case of == destination.TempQueue || of == destination.Token:
+	case err != nil:
+		return 0, err
+	case kind == destination.TempQueue || kind == destination.Token:
 		return 0, badDestination(dest, "clients cannot send to it")
 	case destination.HasWildcard(dest):
 		return 0, badDestination(dest, "a SEND needs a name without wildcards")
 	case destination.IsReserved(dest):
 		return 0, badDestination(dest, "names that begin with $ are the broker's own")
 	}
-	return of, nil
+	return kind, nil
 }
 
-// tellRejected tells a sender that an interceptor took its message for wrong.
+// sendRejection tells a sender that an interceptor took its message for wrong.
 func (b *Broker) sendRejection(from origin, f *frames.Frame, why string) {
 	b.counters.rejected.Add(1)
 	id, _ := f.Headers.Lookup(HeaderCorrelationID)
 	b.sendFailure(from, f.Get(frames.Destination), id, CodeRejected, why)
 }
 
-// prepare checks a SEND that was admitted, and returns what carries it out.
-func (b *Broker) newOperation(from origin, of destination.Kind, dest string, f *frames.Frame) (operation, error) {
-	switch of {
+// newOperation checks a SEND that was admitted, and returns what carries it out.
+func (b *Broker) newOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
+	dest := to.destination
+	switch to.kind {
 	case destination.User:
 		user, own, ok := destination.SplitUser(dest)
 		if !ok {
@@ -162,13 +169,13 @@ func (b *Broker) newOperation(from origin, of destination.Kind, dest string, f *
 	return b.topicOperation(f, b.message(from, f, dest, dest))
 }
 
-// publication returns what carries out a SEND to subscribers: at once, or by way
+// topicOperation returns what carries out a SEND to subscribers: at once, or by way
 // of a history, which brings it back.
 func (b *Broker) topicOperation(f *frames.Frame, m *driver.Message) (operation, error) {
 	if h := b.histories.policyOf(m.Key); h != nil {
 		return b.storeOperation(f, m, driver.StoreOptions{History: h.Name}, 0, &b.counters.kept)
 	}
-	return operation{size: len(m.Body), run: func() error { return b.publish(m) }}, nil
+	return operation{size: len(m.Body), run: func() error { b.publish(m); return nil }}, nil
 }
 
 // message makes the one immutable Message of a SEND.
@@ -191,11 +198,11 @@ func (r *rateLimit) allow(now int64, perSecond int) bool {
 	if perSecond <= 0 {
 		return true
 	}
-	most := float64(perSecond)
+	burst := float64(perSecond)
 	if r.last == 0 {
-		r.tokens = most
+		r.tokens = burst
 	} else {
-		r.tokens = min(most, r.tokens+float64(now-r.last)*most/1e9)
+		r.tokens = min(burst, r.tokens+float64(now-r.last)*burst/1e9)
 	}
 	r.last = now
 	if r.tokens < 1 {

@@ -20,10 +20,10 @@ type EventFraming interface {
 	Framing
 	// Event appends a message, but for its end, which is a mark.
 	Event(dst []byte, m *driver.Message) []byte
-	// Mark appends the end of an event, which has the client remember id. Alone it
+	// EventID appends the end of an event, which has the client remember id. Alone it
 	// is an event that nobody sees.
 	EventID(dst []byte, id string) []byte
-	// Told appends a whole event of the broker's own.
+	// Notice appends a whole event of the broker's own.
 	Notice(dst []byte, event string, data []byte) []byte
 }
 
@@ -51,7 +51,7 @@ type StreamOptions struct {
 	MaxLifetime time.Duration
 }
 
-// marks are the places of a stream's destinations, where it has several: each event
+// eventIDs are the places of a stream's destinations, where it has several: each event
 // has them all in its mark. They are under the outbox's lock.
 type eventIDs struct {
 	framing EventFraming
@@ -104,7 +104,7 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	return s, nil
 }
 
-// lastMarks splits what a client remembers into one mark for each destination. One
+// splitEventIDs splits what a client remembers into one mark for each destination. One
 // that is not of as many destinations tells nothing, but that something was missed.
 func splitEventIDs(id string, n int) []string {
 	last := make([]string, n)
@@ -128,7 +128,7 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 	if last != "" {
 		f.Headers = f.Headers.With(HeaderLastEventID, last)
 	}
-	if kind, bad := s.broker.classify(dest); bad == nil && kind != destination.Topic && kind != destination.User {
+	if kind, err := s.broker.classify(dest); err == nil && kind != destination.Topic && kind != destination.User {
 		return badDestination(dest, "streams carry topics and one's own /user destinations; a message of a queue has to be acknowledged, which takes STOMP")
 	}
 	sub, err := s.newSubscription(f)
@@ -167,9 +167,9 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 // replayFromNow has the client know where it began, so that it misses nothing when
 // it comes back before the first message.
 func (s *Session) replayFromNow(sub *subscription) (*replay, error) {
-	history, bad := s.broker.histories.single(sub.pattern)
-	if bad != nil {
-		return nil, bad
+	history, err := s.broker.histories.single(sub.pattern)
+	if err != nil {
+		return nil, err
 	}
 	if history == nil {
 		return nil, nil
@@ -192,7 +192,7 @@ func (s *Session) beginNow(sub *subscription, g *group) {
 	}
 }
 
-// message is the item of a message for a subscription. Where a stream has several
+// messageItemLocked is the item of a message for a subscription. Where a stream has several
 // destinations, its mark is put to the octets that are shared. The caller holds
 // the lock.
 func (o *outbox) messageItemLocked(data []byte, s *subscription, m *driver.Message) item {
@@ -203,7 +203,7 @@ func (o *outbox) messageItemLocked(data []byte, s *subscription, m *driver.Messa
 	return item{data: data, sub: s, destination: m.Destination}
 }
 
-// tellPlace has the client of a stream remember up to where it has everything, and
+// pushEventIDLocked has the client of a stream remember up to where it has everything, and
 // tells it of a gap. The caller holds the lock.
 func (o *outbox) pushEventIDLocked(s *subscription, upTo driver.StreamPosition) {
 	framing, ok := s.session.framing.(EventFraming)

@@ -14,14 +14,14 @@ import (
 const flushTimeout = 5 * time.Second
 
 // subscribe handles a SUBSCRIBE.
-func (s *Session) subscribe(f *frames.Frame) error {
+func (s *Session) subscribe(f *frames.Frame) (outcome, error) {
 	sub, err := s.newSubscription(f)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	group, err := s.attach(subscriptionName(sub.id, sub.named, sub.destination), sub)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if _, ok := f.Headers.Lookup(frames.Receipt); ok {
 		if group != nil {
@@ -34,19 +34,19 @@ func (s *Session) subscribe(f *frames.Frame) error {
 		s.flushInterest(group)
 		s.confirm(f) // before the answer
 		s.sendRequest(sub, f)
-		return errLater
+		return outcomeConfirmed, nil
 	}
 	if destination.IsReserved(sub.destination) {
 		s.confirm(f) // before the list
 		s.broker.presence.sendSnapshot(sub)
-		return errLater
+		return outcomeConfirmed, nil
 	}
 	if sub.replay == nil || sub.replay.live {
-		return nil
+		return outcomeReceipt, nil
 	}
 	s.confirm(f) // before what is replayed
 	s.startReplay(sub, group)
-	return errLater
+	return outcomeConfirmed, nil
 }
 
 // attach makes a subscription one of the session's, and known to the router or
@@ -55,8 +55,8 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	if _, twice := s.subs[name]; twice {
 		return nil, errorf(CodeSubscription, "there is a subscription with id %q already", sub.id)
 	}
-	if most := s.broker.limits.MaxSubscriptions; most > 0 && len(s.subs)+len(s.retired) >= most {
-		return nil, errorf(CodeTooManySubs, "a connection may have %d subscriptions", most)
+	if limit := s.broker.limits.MaxSubscriptions; limit > 0 && len(s.subs)+len(s.retired) >= limit {
+		return nil, errorf(CodeTooManySubs, "a connection may have %d subscriptions", limit)
 	}
 	if err := s.broker.usage.subscribe(s.usage); err != nil {
 		return nil, err
@@ -136,23 +136,23 @@ func subscriptionName(id string, named bool, destination string) string {
 // newSubscription checks a SUBSCRIBE frame completely.
 func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	dest := strings.Clone(f.Get(frames.Destination))
-	kind, bad := s.broker.classify(dest)
-	if bad != nil {
-		return nil, bad
+	kind, err := s.broker.classify(dest)
+	if err != nil {
+		return nil, err
 	}
 	id, named := f.Headers.Lookup(frames.ID)
 	if !named && s.version() > frames.V10 {
 		return nil, errorf(CodeMissingHeader, "SUBSCRIBE needs an id header since STOMP 1.1")
 	}
-	ack, bad := parseAck(f.Get(frames.Ack), s.version())
-	if bad != nil {
-		return nil, bad
+	ack, err := parseAck(f.Get(frames.Ack), s.version())
+	if err != nil {
+		return nil, err
 	}
 	if _, ok := f.Headers.Lookup("selector"); ok {
 		return nil, errorf(CodeBadHeader, "selectors are not supported; subscribe to a narrower destination or pattern")
 	}
-	asked := dest
-	dest, kind, err := s.authorizeSubscribe(asked, kind, f)
+	requested := dest
+	dest, kind, err = s.authorizeSubscribe(requested, kind, f)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	if err != nil {
 		return nil, badDestination(dest, err.Error())
 	}
-	sub := &subscription{session: s, id: strings.Clone(id), named: named, requestedDestination: asked, destination: dest, pattern: pattern, ack: ack}
+	sub := &subscription{session: s, id: strings.Clone(id), named: named, requestedDestination: requested, destination: dest, pattern: pattern, ack: ack}
 	switch kind {
 	case destination.Topic, destination.User:
 	case destination.Queue:
@@ -193,8 +193,8 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 }
 
 // subscribable refuses the kinds of destinations that have no subscribers.
-func subscribable(of destination.Kind, dest string) error {
-	switch of {
+func subscribable(kind destination.Kind, dest string) error {
+	switch kind {
 	case destination.TempQueue:
 		return badDestination(dest, "name it in the reply-to header of a SEND; the subscription is made with that")
 	case destination.Reply, destination.Token:
@@ -203,7 +203,7 @@ func subscribable(of destination.Kind, dest string) error {
 	return nil
 }
 
-func parseAck(value string, v frames.Version) (ackMode, *Error) {
+func parseAck(value string, v frames.Version) (ackMode, error) {
 	switch {
 	case value == "" || value == "auto":
 		return ackAuto, nil
@@ -220,10 +220,10 @@ func parseAck(value string, v frames.Version) (ackMode, *Error) {
 
 // unsubscribe handles an UNSUBSCRIBE. After it nothing more of the subscription
 // is queued, so nothing of it follows the RECEIPT.
-func (s *Session) unsubscribe(f *frames.Frame) error {
+func (s *Session) unsubscribe(f *frames.Frame) (outcome, error) {
 	id, named := f.Headers.Lookup(frames.ID)
 	if !named && s.version() > frames.V10 {
-		return errorf(CodeMissingHeader, "UNSUBSCRIBE needs an id header since STOMP 1.1")
+		return 0, errorf(CodeMissingHeader, "UNSUBSCRIBE needs an id header since STOMP 1.1")
 	}
 	destination := f.Get(frames.Destination)
 	name := subscriptionName(id, named, destination)
@@ -234,7 +234,7 @@ func (s *Session) unsubscribe(f *frames.Frame) error {
 		}
 		// It ended already, or is one that a relay kept to itself.
 		s.countStale(f)
-		return nil
+		return outcomeReceipt, nil
 	}
 	s.mu.Lock()
 	delete(s.subs, name)
@@ -244,13 +244,13 @@ func (s *Session) unsubscribe(f *frames.Frame) error {
 	s.broker.usage.unsubscribe(s.usage)
 	if sub.consumer == nil {
 		s.detach(sub)
-		return nil
+		return outcomeReceipt, nil
 	}
 	s.retire(name, sub)
 	if d := sub.consumer.durable; d != nil && isTrue(f, HeaderDurable) {
-		return s.broker.removeDurable(*d)
+		return outcomeReceipt, s.broker.removeDurable(*d)
 	}
-	return nil
+	return outcomeReceipt, nil
 }
 
 // retire ends a subscription to a queue, but keeps it while the client holds

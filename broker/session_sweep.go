@@ -46,11 +46,11 @@ func (b *Broker) sweepInterval() time.Duration {
 // sweep does what is due for one session.
 func (s *Session) sweep(now int64, wall time.Time) {
 	l := &s.broker.limits
-	most := l.WriteTimeout
+	limit := l.WriteTimeout
 	if state(s.state.Load()) == stateEnding {
-		most = min(most, lingerTimeout)
+		limit = min(limit, lingerTimeout)
 	}
-	if since := s.outbox.writing.Load(); since != 0 && most > 0 && now-since > int64(most) {
+	if since := s.outbox.writing.Load(); since != 0 && limit > 0 && now-since > int64(limit) {
 		s.endWith(errorf(CodeSlowConsumer, "a write took longer than %s", l.WriteTimeout), ClosePolicy)
 		_ = s.transport.Close() // the write under way has to end
 		return

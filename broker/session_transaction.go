@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -16,75 +15,75 @@ type transaction struct {
 	bytes      int
 }
 
-func (s *Session) begin(f *frames.Frame) error {
+func (s *Session) begin(f *frames.Frame) (outcome, error) {
 	name, err := transactionName(f)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if s.transactions[name] != nil {
-		return errorf(CodeTransaction, "transaction %q is open already", name)
+		return 0, errorf(CodeTransaction, "transaction %q is open already", name)
 	}
-	if most := s.broker.limits.MaxTransactions; most > 0 && len(s.transactions) >= most {
-		return errorf(CodeTransactionSize, "a connection may have %d open transactions", most)
+	if limit := s.broker.limits.MaxTransactions; limit > 0 && len(s.transactions) >= limit {
+		return 0, errorf(CodeTransactionSize, "a connection may have %d open transactions", limit)
 	}
 	if s.transactions == nil {
 		s.transactions = make(map[string]*transaction)
 	}
 	s.transactions[strings.Clone(name)] = new(transaction)
-	return nil
+	return outcomeReceipt, nil
 }
 
-// inTransaction keeps a step for the COMMIT.
-func (s *Session) buffer(name string, todo operation) error {
+// buffer keeps a step for the COMMIT.
+func (s *Session) buffer(name string, op operation) error {
 	t := s.transactions[name]
 	if t == nil {
 		return errorf(CodeTransaction, "there is no open transaction %q", name)
 	}
-	t.bytes += todo.size
+	t.bytes += op.size
 	l := &s.broker.limits
 	if len(t.operations) >= l.MaxTransactionFrames || t.bytes > l.MaxTransactionBytes {
 		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d octets", name, l.MaxTransactionFrames, l.MaxTransactionBytes)
 	}
-	t.operations = append(t.operations, todo)
+	t.operations = append(t.operations, op)
 	return nil
 }
 
-func (s *Session) commit(f *frames.Frame) error {
+func (s *Session) commit(f *frames.Frame) (outcome, error) {
 	t, err := s.takeTransaction(f)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var stores []driver.StoreRequest
-	for _, one := range t.operations {
-		if one.store != nil {
-			stores = append(stores, *one.store)
+	for _, op := range t.operations {
+		if op.store != nil {
+			stores = append(stores, *op.store)
 		}
 	}
 	// The queues come first: nothing else has happened when they refuse.
 	if err := s.broker.storeAll(stores); err != nil {
-		return err
+		return 0, err
 	}
 	receipt, wanted := f.Headers.Lookup(frames.Receipt)
-	for _, one := range t.operations {
-		if one.store != nil {
+	for _, op := range t.operations {
+		if op.store != nil {
 			continue
 		}
-		if one.runConfirmed != nil && wanted {
+		if op.runConfirmed != nil && wanted {
 			a := s.receipts.reserve("", 0) // the COMMIT's RECEIPT comes after it
 			a.about = strings.Clone(receipt)
-			one.runConfirmed(a.complete)
+			op.runConfirmed(a.complete)
 			continue
 		}
-		if err := s.execute(one, ""); err != nil && !errors.Is(err, errLater) {
-			return err
+		if _, err := s.execute(op, ""); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return outcomeReceipt, nil // after the RECEIPTs that are pending
 }
 
-func (s *Session) abort(f *frames.Frame) error {
+func (s *Session) abort(f *frames.Frame) (outcome, error) {
 	_, err := s.takeTransaction(f)
-	return err
+	return outcomeReceipt, err
 }
 
 func (s *Session) takeTransaction(f *frames.Frame) (*transaction, error) {

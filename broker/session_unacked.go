@@ -49,7 +49,7 @@ type encoding struct {
 	version frames.Version
 	named   bool
 	ack     uint64 // the subscription's serial, where MESSAGE has an ack header
-	// unmarked leaves a stream's mark out, which differs between its clients.
+	// withoutEventID leaves a stream's mark out, which differs between its clients.
 	withoutEventID bool
 }
 

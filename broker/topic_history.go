@@ -8,7 +8,7 @@ import (
 // histories finds policies. The first that matches a key counts.
 type histories []driver.HistoryPolicy
 
-// of returns the policy of a routing key, or nil.
+// policyOf returns the policy of a routing key, or nil.
 func (h histories) policyOf(key string) *driver.HistoryPolicy {
 	for i := range h {
 		if h[i].Match.Match(key) && !destination.IsReserved(key) {
@@ -40,18 +40,18 @@ func (h histories) containing(p destination.Pattern) *driver.HistoryPolicy {
 	return nil
 }
 
-// only returns the policy that keeps something of a pattern where there is just
+// single returns the policy that keeps something of a pattern where there is just
 // one. More than one is an error: a position is of one history.
-func (h histories) single(p destination.Pattern) (*driver.HistoryPolicy, *Error) {
+func (h histories) single(p destination.Pattern) (*driver.HistoryPolicy, error) {
 	if !destination.HasWildcard(p.String()) {
 		return h.policyOf(p.String()), nil
 	}
-	switch all := h.overlapping(p); len(all) {
+	switch overlapping := h.overlapping(p); len(overlapping) {
 	case 0:
 		return nil, nil
 	case 1:
-		return all[0], nil
+		return overlapping[0], nil
 	default:
-		return nil, errorf(CodeBadHeader, "destination %q takes in the histories %s and %s, and a replay is of one; subscribe to a narrower pattern for each", p, all[0].Name, all[1].Name)
+		return nil, errorf(CodeBadHeader, "destination %q takes in the histories %s and %s, and a replay is of one; subscribe to a narrower pattern for each", p, overlapping[0].Name, overlapping[1].Name)
 	}
 }

@@ -5,7 +5,7 @@ import "github.com/stompbox/stompbox/broker/driver"
 // publish delivers a message to the subscriptions of this node and hands it to
 // the other nodes. It serves topics and user destinations alike: the key says
 // which subscriptions it is for.
-func (b *Broker) publish(m *driver.Message) error {
+func (b *Broker) publish(m *driver.Message) {
 	f := newFanout(m)
 	b.router.find(m.Key, f.group)
 	b.finish(f)
@@ -16,7 +16,6 @@ func (b *Broker) publish(m *driver.Message) error {
 			b.log.Warn("a message could not be handed to other nodes; stompbox_relay_errors_total counts the next ones", "destination", m.Key, "error", err)
 		}
 	}
-	return nil
 }
 
 // arrived delivers a message of another node to the group whose interest
