@@ -230,7 +230,7 @@ func (s *Session) unsubscribe(f *frames.Frame) (outcome, error) {
 	sub := s.subs[name]
 	if sub == nil {
 		if named && isTrue(f, HeaderDurable) {
-			return s.removeUnattached(f, id)
+			return outcomeReceipt, s.removeUnattached(f, id)
 		}
 		// It ended already, or is one that a relay kept to itself.
 		s.countStale(f)
