@@ -222,7 +222,7 @@ func (b *Broker) reauthorize(p *auth.Principal, s *Session, sub *subscription) e
 	if !a.passed || a.Destination != sub.destination {
 		return forbidden(sub.requestedDestination, "subscribe")
 	}
-	if c := sub.consumer; c != nil && c.app && !p.Permissions.MayServe(sub.pattern) {
+	if sub.serves() && !p.Permissions.MayServe(sub.pattern) {
 		return forbidden(sub.destination, "serve") // it could now only ask
 	}
 	return nil

@@ -1,32 +1,26 @@
 package broker
 
 import (
-	"context"
 	"sync"
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
-	"github.com/stompbox/stompbox/destination"
 )
 
 // queue hands the messages of one queue to its subscriptions on this node, in
-// fair turn. It pulls no more than they have room for, so that the other nodes'
+// fair turn. It pulls no more than they have credit for, so that the other nodes'
 // consumers get their share.
 type queue struct {
-	broker    *Broker
-	name      string
-	policy    *QueuePolicy
-	transient bool
-	durable   *driver.DurableSubscription // the queue is a durable subscription
-	app       bool                        // the queue is of requests to app servers
-	pattern   destination.Pattern
-	refs      int // under the lock of queues
+	broker *Broker
+	name   string
+	source queueSource
+	refs   int // under the lock of queues
 
-	opening sync.Mutex // held while the readers are being opened
-	closers []func()
+	opening sync.Mutex // held while the source is opened or closed; guards closers
+	closers []func()   // nil: the source is not open
 
-	mu             sync.Mutex
-	sources        []*source
+	mu             sync.Mutex // guards the following, and what changes in consumers
+	feeds          []*feed
 	subs           []*subscription
 	turn           int // whose turn it is in subs
 	ready          []*delivery
@@ -34,8 +28,8 @@ type queue struct {
 	returnedCredit int // credit given back since then
 }
 
-// source is one of the stores that a queue draws from.
-type source struct {
+// feed is a reader of the store that a queue pulls from.
+type feed struct {
 	reader    driver.QueueReader
 	maxPull   int // the largest pull under way
 	requested int // pulled and not here yet, under the queue's lock
@@ -54,14 +48,12 @@ const (
 // consumer is the part of a subscription that only queues have. What changes is
 // under the queue's lock.
 type consumer struct {
-	queue     *queue
-	prefetch  int
-	transient bool
-	durable   *driver.DurableSubscription
-	app       bool
-	inFlight  int  // messages held by the client, or on their way to it
-	blocked   bool // its outbox was full
-	closed    bool // takes no more: UNSUBSCRIBE, or its session is ending
+	queue    *queue
+	source   queueSource // of its queue, where it is the first
+	prefetch int
+	inFlight int  // messages held by the client, or on their way to it
+	blocked  bool // its outbox was full
+	closed   bool // takes no more: UNSUBSCRIBE, or its session is ending
 }
 
 // creditLocked is how many messages the consumer would take now.
@@ -88,55 +80,28 @@ func (q *queue) join(sub *subscription) error {
 	return nil
 }
 
-// open connects the queue to its store, once. The caller holds opening.
+// open connects the queue to its source, once. The caller holds opening.
 func (q *queue) open() error {
 	if q.closers != nil {
 		return nil
 	}
-	if q.app {
-		return q.openApp()
+	closers, err := q.source.open(q)
+	if err == nil {
+		q.closers = closers
 	}
-	if q.transient {
-		stop, err := q.broker.store.OpenTransient(q.name, func(m *driver.Message) { q.offer(newDelivery(m, 1)) })
-		if err == nil {
-			q.closers = append(q.closers, stop)
-		}
-		return err
-	}
-	ctx, cancel := context.WithTimeout(q.broker.ctx, openTimeout)
-	defer cancel()
-	if q.durable != nil {
-		return q.openDurable(ctx)
-	}
-	var sources []*source
-	for _, memory := range []bool{false, true} {
-		from := &source{maxPull: maxPull}
-		o := q.policy.options()
-		if memory {
-			from.maxPull, o = maxMemoryPull, driver.QueueOptions{Memory: true}
-		}
-		reader, err := q.broker.store.OpenQueue(ctx, q.name, o, func(d driver.Delivery) { q.received(from, d) })
-		if err != nil {
-			for _, opened := range sources {
-				opened.reader.Close()
-			}
-			return err
-		}
-		from.reader = reader
-		sources = append(sources, from)
-	}
-	q.setSources(sources...)
-	return nil
+	return err
 }
 
-// setSources has the queue take its messages from sources until it is closed.
-func (q *queue) setSources(sources ...*source) {
+// feedFrom has the queue pull from feeds, and returns what closes them.
+func (q *queue) feedFrom(feeds ...*feed) []func() {
 	q.mu.Lock()
-	q.sources = sources
+	q.feeds = feeds
 	q.mu.Unlock()
-	for _, source := range sources {
-		q.closers = append(q.closers, source.reader.Close)
+	closers := make([]func(), len(feeds))
+	for i, feed := range feeds {
+		closers[i] = feed.reader.Close
 	}
+	return closers
 }
 
 // close lets go of the store, and gives back what no subscription took, unless
@@ -156,15 +121,15 @@ func (q *queue) close() {
 	q.closers = nil
 	q.mu.Lock()
 	left := q.ready
-	q.ready, q.sources = nil, nil
+	q.ready, q.feeds = nil, nil
 	q.mu.Unlock()
 	for _, d := range left {
-		q.requeue(d)
+		q.source.requeue(q, d)
 	}
 }
 
 // received takes a message that a source pulled.
-func (q *queue) received(from *source, lent driver.Delivery) {
+func (q *queue) received(from *feed, lent driver.Delivery) {
 	d := &delivery{Delivery: lent, reader: from.reader, extendedAt: q.broker.clock.now()}
 	q.mu.Lock()
 	if from.requested > 0 {
@@ -172,7 +137,7 @@ func (q *queue) received(from *source, lent driver.Delivery) {
 	}
 	if !q.activeLocked() {
 		q.mu.Unlock()
-		q.requeue(d) // the last one left a moment ago
+		q.source.requeue(q, d) // the last one left a moment ago
 		return
 	}
 	q.ready = append(q.ready, d)
@@ -188,6 +153,19 @@ func (q *queue) offer(d *delivery) bool {
 		return false
 	}
 	q.ready = append(q.ready, d)
+	q.dispatchLocked()
+	return true
+}
+
+// offerFront puts a message in front of the others, and reports whether there is a
+// consumer to take it.
+func (q *queue) offerFront(d *delivery) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.activeLocked() {
+		return false
+	}
+	q.ready = append([]*delivery{d}, q.ready...)
 	q.dispatchLocked()
 	return true
 }
@@ -258,18 +236,18 @@ func (q *queue) pullAndUnlock() {
 		}
 		room -= len(q.ready)
 	}
-	for i, source := range q.sources {
-		n := min(room, source.maxPull) - source.requested
-		if n > 0 && (source.requested == 0 || n >= min(q.capacity, source.maxPull)/4) {
-			source.requested += n
+	for i, feed := range q.feeds {
+		n := min(room, feed.maxPull) - feed.requested
+		if n > 0 && (feed.requested == 0 || n >= min(q.capacity, feed.maxPull)/4) {
+			feed.requested += n
 			pulls[i] = n
 		}
 	}
-	sources := q.sources
+	feeds := q.feeds
 	q.mu.Unlock()
-	for i, source := range sources {
+	for i, feed := range feeds {
 		if pulls[i] > 0 {
-			source.reader.Pull(pulls[i])
+			feed.reader.Pull(pulls[i])
 		}
 	}
 }
@@ -277,8 +255,8 @@ func (q *queue) pullAndUnlock() {
 // mayPullLocked reports whether it is worth counting the room of all consumers: a
 // source is idle, or a good part of the credit came back since it was last done.
 func (q *queue) mayPullLocked() bool {
-	for _, source := range q.sources {
-		if source.requested == 0 {
+	for _, feed := range q.feeds {
+		if feed.requested == 0 {
 			return true
 		}
 	}
@@ -320,6 +298,13 @@ func (q *queue) consumers() int {
 	return len(q.subs)
 }
 
+// hasConsumers reports whether a consumer takes messages.
+func (q *queue) hasConsumers() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.activeLocked()
+}
+
 // retire has the consumer get no more. It keeps what it holds.
 func (q *queue) retire(c *consumer) {
 	q.mu.Lock()
@@ -347,7 +332,7 @@ func (q *queue) remove(sub *subscription, held []*delivery) {
 		q.close()
 	}
 	for _, d := range held {
-		q.requeue(d)
+		q.source.requeue(q, d)
 	}
 	q.mu.Lock()
 	q.dispatchLocked()
@@ -358,22 +343,7 @@ func (q *queue) remove(sub *subscription, held []*delivery) {
 // requeueAll returns messages to the queue, so that they come again in their order.
 func (q *queue) requeueAll(all []*delivery) {
 	for _, d := range all {
-		q.requeue(d)
-	}
-}
-
-// requeue returns one message to the queue, or moves it to the dead letters
-// when it was delivered too often.
-func (q *queue) requeue(d *delivery) {
-	switch {
-	case q.app:
-		q.requeueRequest(d)
-	case q.exhausted(d):
-		q.deadLetter(d)
-	case d.reader != nil:
-		d.reader.Requeue(d.Delivery)
-	default:
-		q.requeueTransient(newDelivery(d.Message, d.Count+1))
+		q.source.requeue(q, d)
 	}
 }
 

@@ -12,13 +12,15 @@ const deadMaxDeliveries = "max-deliveries"
 
 // exhausted reports whether the message was delivered as often as it may be.
 func (q *queue) exhausted(d *delivery) bool {
-	return d.reader != nil && q.policy.MaxDeliveries > 0 && d.Count >= q.policy.MaxDeliveries && !strings.HasPrefix(q.name, destination.DeadLetterPrefix)
+	limit := q.source.maxDeliveries()
+	return limit > 0 && d.Count >= limit
 }
 
 // overDelivered reports whether the message was delivered more often than that, as
 // happens when nodes die that hold it.
 func (q *queue) overDelivered(d *delivery) bool {
-	return q.exhausted(d) && d.Count > q.policy.MaxDeliveries
+	limit := q.source.maxDeliveries()
+	return limit > 0 && d.Count > limit
 }
 
 // deadLetter moves a message to the dead letters of its queue: it is stored there

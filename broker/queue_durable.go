@@ -9,10 +9,6 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// neverDead is what durable subscriptions and app servers are like: what their client
-// cannot handle comes again, as neither has dead letters.
-var neverDead = QueuePolicy{MaxDeliveries: -1}
-
 // maxDurableID is the longest id of a durable subscription: the store keeps it.
 const maxDurableID = 512
 
@@ -37,18 +33,13 @@ func (s *Session) consumeDurable(sub *subscription, f *frames.Frame) error {
 	if history == nil || s.broker.history == nil {
 		return badDestination(sub.destination, "a durable subscription needs a history that keeps all of it; see history.policies")
 	}
-	prefetch, err := prefetchOf(f, &s.broker.defaults)
-	if err != nil {
-		return err
-	}
-	sub.consumer = &consumer{prefetch: prefetch, durable: s.durable(sub.id, history.Name, sub.pattern)}
-	return nil
+	return s.consumeFrom(&durableQueue{s.durable(sub.id, history.Name, sub.pattern)}, sub, f)
 }
 
 // durable names a durable subscription of the session's user.
-func (s *Session) durable(id, history string, pattern destination.Pattern) *driver.DurableSubscription {
+func (s *Session) durable(id, history string, pattern destination.Pattern) driver.DurableSubscription {
 	user := destination.EscapeSegment(s.principal.Name)
-	return &driver.DurableSubscription{
+	return driver.DurableSubscription{
 		History: history, Pattern: pattern,
 		Name: user + "/" + destination.EscapeSegment(id) + pattern.String(), FormerName: user + "/" + id,
 	}
@@ -61,9 +52,9 @@ func (s *Session) removeUnattached(f *frames.Frame, id string) error {
 	if !ok {
 		return errorf(CodeMissingHeader, "UNSUBSCRIBE with durable:true needs the destination header, as the session has no subscription with id %q", id)
 	}
-	kind, bad := s.broker.classify(dest)
-	if bad != nil {
-		return bad
+	kind, err := s.broker.classify(dest)
+	if err != nil {
+		return err
 	}
 	pattern, err := destination.ParseOwnPattern(strings.Clone(dest))
 	if kind == destination.User {
@@ -76,20 +67,30 @@ func (s *Session) removeUnattached(f *frames.Frame, id string) error {
 	if history == nil || s.broker.history == nil {
 		return badDestination(dest, "no history keeps it, so there is no durable subscription to it")
 	}
-	return s.broker.removeDurable(*s.durable(id, history.Name, pattern))
+	return s.broker.removeDurable(s.durable(id, history.Name, pattern))
 }
 
-// openDurable connects the queue to the history. The caller holds opening.
-func (q *queue) openDurable(ctx context.Context) error {
-	from := &source{maxPull: maxPull}
-	reader, err := q.broker.history.OpenDurable(ctx, *q.durable, func(d driver.Delivery) { q.received(from, d) })
+// durableQueue draws from a history what a durable subscription has not seen. It has no
+// dead letters: what its client cannot handle comes again.
+type durableQueue struct{ subscription driver.DurableSubscription }
+
+func (d *durableQueue) key() string { return durableMark + d.subscription.Name }
+
+func (d *durableQueue) open(q *queue) ([]func(), error) {
+	ctx, cancel := context.WithTimeout(q.broker.ctx, openTimeout)
+	defer cancel()
+	from := &feed{maxPull: maxPull}
+	reader, err := q.broker.history.OpenDurable(ctx, d.subscription, func(lent driver.Delivery) { q.received(from, lent) })
 	if err != nil {
-		return err
+		return nil, err
 	}
 	from.reader = reader
-	q.setSources(from)
-	return nil
+	return q.feedFrom(from), nil
 }
+
+func (d *durableQueue) requeue(_ *queue, lent *delivery) { lent.reader.Requeue(lent.Delivery) }
+
+func (d *durableQueue) maxDeliveries() int { return 0 }
 
 func (b *Broker) removeDurable(d driver.DurableSubscription) error {
 	ctx, cancel := context.WithTimeout(b.ctx, openTimeout)

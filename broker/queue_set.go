@@ -25,33 +25,30 @@ func newDelivery(m *driver.Message, count int) *delivery {
 
 // queues holds the queues that have subscriptions on this node.
 type queues struct {
-	mu   sync.Mutex
-	open map[string]*queue
-	apps []*queue // those of requests
-	turn int      // where to begin among them
+	mu      sync.Mutex // guards the following, and the refs of queues
+	open    map[string]*queue
+	serving []servingQueue // never changed, but replaced
+	turn    int            // where to begin among them
 }
 
-// acquire returns the queue with its use counted, made when it is new.
-func (q *queues) acquire(b *Broker, name string, c *consumer) *queue {
+// servingQueue is a queue whose app servers take the requests to a pattern.
+type servingQueue struct {
+	pattern destination.Pattern
+	queue   *queue
+}
+
+// acquire returns the queue of a source with its use counted, made when it is new.
+func (q *queues) acquire(b *Broker, name string, source queueSource) *queue {
+	key := source.key()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.open == nil {
 		q.open = make(map[string]*queue)
 	}
-	made := &queue{broker: b, name: name, policy: b.defaults.policy(name), transient: c.transient, durable: c.durable, app: c.app}
-	if c.durable != nil || c.app {
-		made.policy = &neverDead
-	}
-	if c.app {
-		made.pattern, _ = destination.ParsePattern(name) // checked by its SUBSCRIBE
-	}
-	found := q.open[made.key()]
+	found := q.open[key]
 	if found == nil {
-		found = made
-		q.open[found.key()] = found
-		if found.app {
-			q.apps = append(slices.Clone(q.apps), found)
-		}
+		found = &queue{broker: b, name: name, source: source}
+		q.open[key] = found
 	}
 	found.refs++
 	return found
@@ -63,10 +60,7 @@ func (q *queues) release(released *queue) {
 	released.refs--
 	last := released.refs == 0
 	if last {
-		delete(q.open, released.key())
-		if released.app {
-			q.apps = slices.DeleteFunc(slices.Clone(q.apps), func(a *queue) bool { return a == released })
-		}
+		delete(q.open, released.source.key())
 	}
 	q.mu.Unlock()
 	if last {
@@ -78,19 +72,32 @@ func (q *queues) release(released *queue) {
 func (q *queues) findTransient(name string) *queue {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.open[transientMark+name]
+	return q.open[transientQueue(name).key()]
+}
+
+// serve has a queue be found by the requests to a pattern, until it is withdrawn.
+func (q *queues) serve(pattern destination.Pattern, served *queue) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.serving = append(slices.Clone(q.serving), servingQueue{pattern, served})
+}
+
+func (q *queues) withdraw(served *queue) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.serving = slices.DeleteFunc(slices.Clone(q.serving), func(s servingQueue) bool { return s.queue == served })
 }
 
 // findApp returns a queue whose app servers take requests to a destination, or nil.
 // Several patterns that match take turns.
 func (q *queues) findApp(key string) *queue {
 	q.mu.Lock()
-	all, begin := q.apps, q.turn
+	all, begin := q.serving, q.turn
 	q.turn++
 	q.mu.Unlock()
 	for i := range all {
-		if candidate := all[(begin+i)%len(all)]; candidate.pattern.Match(key) && candidate.hasConsumers() {
-			return candidate
+		if found := all[(begin+i)%len(all)]; found.pattern.Match(key) && found.queue.hasConsumers() {
+			return found.queue
 		}
 	}
 	return nil
@@ -105,25 +112,4 @@ func (q *queues) all() []*queue {
 		all = append(all, opened)
 	}
 	return all
-}
-
-// transientMark tells a transient queue from a stored one of the same name, which
-// RabbitMQ's clients may ask for with headers; durableMark a durable subscription;
-// appMark app servers.
-const (
-	transientMark = "~"
-	durableMark   = "!"
-	appMark       = "@"
-)
-
-func (q *queue) key() string {
-	switch {
-	case q.durable != nil:
-		return durableMark + q.durable.Name
-	case q.app:
-		return appMark + q.name
-	case q.transient:
-		return transientMark + q.name
-	}
-	return q.name
 }

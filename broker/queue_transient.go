@@ -19,11 +19,22 @@ func (b *Broker) sendTransient(m *driver.Message) error {
 	return nil
 }
 
-// requeueTransient returns a message to the front of a transient queue. With the last
-// consumer of this node it goes to another node, where there is one.
-func (q *queue) requeueTransient(d *delivery) {
-	if q.offerFront(d) {
-		return
-	}
-	_ = q.broker.store.Offer(d.Message) // at most once is what transient queues promise
+// transientQueue lives in memory, while there is a subscription to the queue that it names.
+type transientQueue string
+
+func (t transientQueue) key() string { return transientMark + string(t) }
+
+func (t transientQueue) open(q *queue) ([]func(), error) {
+	stop, err := q.broker.store.OpenTransient(string(t), func(m *driver.Message) { q.offer(newDelivery(m, 1)) })
+	return []func(){stop}, err
 }
+
+// requeue returns a message to the front. With the last consumer of this node it goes
+// to another node, where there is one.
+func (t transientQueue) requeue(q *queue, d *delivery) {
+	if !q.offerFront(newDelivery(d.Message, d.Count+1)) {
+		_ = q.broker.store.Offer(d.Message) // at most once is what transient queues promise
+	}
+}
+
+func (t transientQueue) maxDeliveries() int { return 0 }

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +25,7 @@ func (s *Session) subscribe(f *frames.Frame) (outcome, error) {
 	if _, ok := f.Headers.Lookup(frames.Receipt); ok {
 		if group != nil {
 			s.flushInterest(group)
-		} else if sub.consumer.app {
+		} else if sub.serves() {
 			s.broker.flush(sub.destination)
 		}
 	}
@@ -82,7 +81,7 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 // connectSubscription makes a subscription known to its queue or to the router.
 func (s *Session) connectSubscription(name string, sub *subscription) (*group, error) {
 	if c := sub.consumer; c != nil {
-		c.queue = s.broker.queues.acquire(s.broker, sub.destination, c)
+		c.queue = s.broker.queues.acquire(s.broker, sub.destination, c.source)
 		if err := c.queue.join(sub); err != nil {
 			s.broker.queues.release(c.queue)
 			return nil, &Error{Code: CodeUnavailable, Message: "destination \"" + sub.destination + "\": the queue cannot be consumed at the moment", Cause: err, retryAfter: retryAfter}
@@ -247,8 +246,8 @@ func (s *Session) unsubscribe(f *frames.Frame) (outcome, error) {
 		return outcomeReceipt, nil
 	}
 	s.retire(name, sub)
-	if d := sub.consumer.durable; d != nil && isTrue(f, HeaderDurable) {
-		return outcomeReceipt, s.broker.removeDurable(*d)
+	if durable, ok := sub.consumer.source.(*durableQueue); ok && isTrue(f, HeaderDurable) {
+		return outcomeReceipt, s.broker.removeDurable(durable.subscription)
 	}
 	return outcomeReceipt, nil
 }
@@ -272,35 +271,4 @@ func (s *Session) retire(name string, sub *subscription) {
 		s.detach(old)
 	}
 	s.retired[name] = sub
-}
-
-// consume makes a subscription a consumer of its queue.
-func (s *Session) consume(sub *subscription, f *frames.Frame) error {
-	defaults := &s.broker.defaults
-	prefetch, err := prefetchOf(f, defaults)
-	if err != nil {
-		return err
-	}
-	sub.consumer = &consumer{prefetch: prefetch, transient: defaults.transient(sub.destination) || isTrue(f, HeaderAutoDelete)}
-	return nil
-}
-
-// prefetchOf is how many unacknowledged messages a SUBSCRIBE wants.
-func prefetchOf(f *frames.Frame, defaults *QueueDefaults) (int, error) {
-	prefetch := defaults.Prefetch
-	for _, header := range []string{"prefetch-count", "activemq.prefetchSize"} {
-		value, ok := f.Headers.Lookup(header)
-		if !ok {
-			continue
-		}
-		n, err := strconv.Atoi(value)
-		if err != nil || n < 0 {
-			return 0, errorf(CodeBadHeader, "%s %q is not a number of messages", header, value)
-		}
-		if prefetch = min(n, defaults.MaxPrefetch); n == 0 {
-			prefetch = defaults.MaxPrefetch // RabbitMQ's word for as many as can be
-		}
-		break
-	}
-	return prefetch, nil
 }

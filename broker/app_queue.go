@@ -1,0 +1,87 @@
+package broker
+
+import (
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// serveOrRequest makes a SUBSCRIBE to /app what it is: of who may serve it an app
+// server, of anybody else one request, whose answer comes on the subscription
+// (Spring's @SubscribeMapping). It was admitted.
+func (s *Session) serveOrRequest(sub *subscription, f *frames.Frame) error {
+	switch {
+	case s.principal.Permissions.MayServe(sub.pattern):
+		return s.consumeFrom(&appQueue{sub.destination, sub.pattern}, sub, f)
+	case destination.HasWildcard(sub.destination):
+		return forbidden(sub.destination, "serve")
+	case !sub.named:
+		return errorf(CodeMissingHeader, "a SUBSCRIBE to %s needs an id header, on which its answer comes", sub.destination)
+	}
+	reply, err := newReply()
+	if err != nil {
+		return err
+	}
+	sub.pattern, sub.isReply, sub.isRequest = reply, true, true
+	return nil
+}
+
+// ask sends the request of a SUBSCRIBE, whose headers go with it.
+func (s *Session) sendRequest(sub *subscription, f *frames.Frame) {
+	m := s.broker.message(s.origin(), f, sub.destination, sub.destination)
+	m.Headers = m.Headers.Without(frames.ID, HeaderReplyTo).With(HeaderReplyTo, sub.pattern.String())
+	s.broker.route(m, func(error) {})
+}
+
+// serves reports whether the subscription is an app server's.
+func (sub *subscription) serves() bool {
+	if sub.consumer == nil {
+		return false
+	}
+	_, ok := sub.consumer.source.(*appQueue)
+	return ok
+}
+
+// appQueue has the requests to a pattern, which its consumers, app servers, answer. It
+// has no dead letters: who sent a request learns that it failed.
+type appQueue struct {
+	name    string
+	pattern destination.Pattern
+}
+
+func (a *appQueue) key() string { return appMark + a.name }
+
+// open has requests come here, those of other nodes too.
+func (a *appQueue) open(q *queue) ([]func(), error) {
+	b := q.broker
+	withdraw := func() { b.queues.withdraw(q) }
+	if b.requestRouter == nil {
+		b.queues.serve(a.pattern, q)
+		return []func(){withdraw}, nil
+	}
+	stop, err := b.requestRouter.Serve(a.name, func(m *driver.Message) bool {
+		return a.pattern.Match(m.Key) && q.hasConsumers() && q.offer(newDelivery(m, 1))
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.queues.serve(a.pattern, q)
+	return []func(){stop, withdraw}, nil
+}
+
+// requeue gives a request to another app server, as its first one ended with it.
+func (a *appQueue) requeue(q *queue, d *delivery) {
+	b, next := q.broker, newDelivery(d.Message, d.Count+1)
+	if d.Count >= maxAppAttempts {
+		b.failOrLog(d.Message, CodeAppFailed, "app servers ended while they had the request")
+		return
+	}
+	if q.offerFront(next) {
+		return
+	}
+	if other := b.queues.findApp(d.Message.Key); other == nil || !other.offer(next) {
+		b.routeElsewhere(d.Message, other != nil, func(error) {})
+	}
+}
+
+func (a *appQueue) maxDeliveries() int { return 0 }

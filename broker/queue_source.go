@@ -1,0 +1,119 @@
+package broker
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// queueSource is the kind of a queue: where its messages come from, and where those go
+// that no client handled. A SUBSCRIBE chooses it once.
+type queueSource interface {
+	// key tells it from all other sources; queues with one key are one queue.
+	key() string
+	// open connects the queue to where its messages come from, and returns what ends
+	// that. The caller holds the queue's opening.
+	open(q *queue) (closers []func(), err error)
+	// requeue takes back a message that was lent to the queue. It takes the queue's lock.
+	requeue(q *queue, d *delivery)
+	// maxDeliveries is after how many deliveries a message is a dead letter; 0: never.
+	maxDeliveries() int
+}
+
+// The marks begin the keys of sources. A stored queue has none: RabbitMQ's clients may
+// ask with headers for a stored and for a transient queue of the same name.
+const (
+	transientMark = "~"
+	durableMark   = "!"
+	appMark       = "@"
+)
+
+// storedQueue draws from the store, on disk and in memory.
+type storedQueue struct {
+	name   string
+	policy *QueuePolicy
+}
+
+func (s *storedQueue) key() string { return s.name }
+
+func (s *storedQueue) open(q *queue) ([]func(), error) {
+	ctx, cancel := context.WithTimeout(q.broker.ctx, openTimeout)
+	defer cancel()
+	disk, err := s.openFeed(ctx, q, maxPull, s.policy.options())
+	if err != nil {
+		return nil, err
+	}
+	memory, err := s.openFeed(ctx, q, maxMemoryPull, driver.QueueOptions{Memory: true})
+	if err != nil {
+		disk.reader.Close()
+		return nil, err
+	}
+	return q.feedFrom(disk, memory), nil
+}
+
+func (s *storedQueue) openFeed(ctx context.Context, q *queue, limit int, o driver.QueueOptions) (*feed, error) {
+	from := &feed{maxPull: limit}
+	reader, err := q.broker.store.OpenQueue(ctx, s.name, o, func(d driver.Delivery) { q.received(from, d) })
+	from.reader = reader
+	return from, err
+}
+
+// requeue returns a message to the store, or moves it to the dead letters when it was
+// delivered too often.
+func (s *storedQueue) requeue(q *queue, d *delivery) {
+	if q.exhausted(d) {
+		q.deadLetter(d)
+		return
+	}
+	d.reader.Requeue(d.Delivery)
+}
+
+func (s *storedQueue) maxDeliveries() int {
+	if strings.HasPrefix(s.name, destination.DeadLetterPrefix) {
+		return 0
+	}
+	return max(s.policy.MaxDeliveries, 0)
+}
+
+// consume makes a subscription a consumer of its queue.
+func (s *Session) consume(sub *subscription, f *frames.Frame) error {
+	defaults := &s.broker.defaults
+	var source queueSource = &storedQueue{sub.destination, defaults.policy(sub.destination)}
+	if defaults.transient(sub.destination) || isTrue(f, HeaderAutoDelete) {
+		source = transientQueue(sub.destination)
+	}
+	return s.consumeFrom(source, sub, f)
+}
+
+// consumeFrom makes a subscription a consumer of the queue of a source.
+func (s *Session) consumeFrom(source queueSource, sub *subscription, f *frames.Frame) error {
+	prefetch, err := parsePrefetch(f, &s.broker.defaults)
+	if err == nil {
+		sub.consumer = &consumer{source: source, prefetch: prefetch}
+	}
+	return err
+}
+
+// parsePrefetch reads how many unacknowledged messages a SUBSCRIBE wants.
+func parsePrefetch(f *frames.Frame, defaults *QueueDefaults) (int, error) {
+	prefetch := defaults.Prefetch
+	for _, header := range []string{"prefetch-count", "activemq.prefetchSize"} {
+		value, ok := f.Headers.Lookup(header)
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 0 {
+			return 0, errorf(CodeBadHeader, "%s %q is not a number of messages", header, value)
+		}
+		if prefetch = min(n, defaults.MaxPrefetch); n == 0 {
+			prefetch = defaults.MaxPrefetch // as RabbitMQ has it: as many as can be
+		}
+		break
+	}
+	return prefetch, nil
+}
