@@ -36,8 +36,9 @@ func (b *Broker) Disconnect(ctx context.Context, user, session, reason string) (
 	answers, missing := b.cluster.Request(ctx, disconnectSubject, query)
 	for _, answer := range answers {
 		theirs, err := strconv.Atoi(string(answer.Body))
-		if err != nil {
+		if err != nil || theirs < 0 {
 			missing = append(missing, answer.Node)
+			continue
 		}
 		n += theirs
 	}

@@ -117,6 +117,16 @@ type Options struct {
 	Server string
 }
 
+const (
+	// maxDuration bounds all times of options. A longer one would wrap around where it
+	// is added to another.
+	maxDuration = 100 * 365 * 24 * time.Hour
+	// maxBeat is the longest interval of heart-beats, and maxGrace the most of them that
+	// a client may be late.
+	maxBeat  = 24 * time.Hour
+	maxGrace = 1000
+)
+
 func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
@@ -150,8 +160,14 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.HeartBeat.Send, 10*time.Second)
 	setDefault(&o.HeartBeat.Receive, 10*time.Second)
 	setDefault(&o.HeartBeat.Grace, 2.5)
-	o.HeartBeat.Send = max(o.HeartBeat.Send, 0)
-	o.HeartBeat.Receive = max(o.HeartBeat.Receive, 0)
+	if g := o.HeartBeat.Grace; !(g >= 1 && g <= maxGrace) { // which NaN is not
+		return fmt.Errorf("broker: HeartBeat.Grace %v is not 1 to %d intervals", g, maxGrace)
+	}
+	o.HeartBeat.Send = min(max(o.HeartBeat.Send, 0), maxBeat)
+	o.HeartBeat.Receive = min(max(o.HeartBeat.Receive, 0), maxBeat)
+	for _, d := range []*time.Duration{&l.ConnectTimeout, &l.IdleTimeout, &l.WriteTimeout, &o.DrainWindow, &o.AppTimeout} {
+		*d = min(*d, maxDuration)
+	}
 	o.Queues.setDefaults()
 	o.Quotas.setDefaults()
 	setDefault(&o.Outbox.MaxBytes, 8<<20)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"maps"
+	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -112,7 +113,7 @@ func (u *usage) open(address netip.Prefix) *Error {
 	if limit := u.quotas.AddressConnections; limit > 0 && a.sessions >= limit {
 		return u.refuseLocked(limitAddressConnections, CodeTooManySessions, "your address has its limit of %d connections to this server", limit)
 	}
-	if limit := u.quotas.AddressConnectRate; limit > 0 && !a.opened.take(now, 1, limit, limit*connectBurst) {
+	if limit := u.quotas.AddressConnectRate; limit > 0 && !a.opened.take(now, 1, limit, min(limit, math.MaxInt/connectBurst)*connectBurst) {
 		return u.refuseLocked(limitAddressConnectRate, CodeConnectRate, "your address opens more than %d connections a second; wait before you connect again", limit)
 	}
 	a.sessions++

@@ -91,7 +91,7 @@ func unauthenticated(err error) error {
 	}
 	var busy *auth.BusyError
 	if errors.As(err, &busy) {
-		return &Error{Code: CodeLoginBusy, Message: busy.Error(), retryAfter: int((busy.RetryAfter + time.Second - 1) / time.Second)}
+		return &Error{Code: CodeLoginBusy, Message: busy.Error(), retryAfter: int(math.Ceil(busy.RetryAfter.Seconds()))}
 	}
 	return &Error{Code: CodeUnavailable, Message: "authentication is not available at the moment", Cause: err}
 }

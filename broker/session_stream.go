@@ -86,9 +86,9 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	s.usage, s.user = usage, p.Name
 	s.setPrincipal(p)
 	s.negotiated.Store(uint32(frames.V12))
-	s.beatSend.Store(int64(o.HeartBeat))
-	if o.MaxLifetime > 0 {
-		s.endsAt.Store(s.openedAt + int64(o.MaxLifetime) - rand.Int64N(int64(o.MaxLifetime)/10+1))
+	s.beatSend.Store(int64(min(o.HeartBeat, maxBeat)))
+	if lifetime := int64(min(o.MaxLifetime, maxDuration)); lifetime > 0 {
+		s.endsAt.Store(s.openedAt + lifetime - rand.Int64N(lifetime/10+1))
 	}
 	if len(o.Destinations) > 1 {
 		s.outbox.eventIDs = &eventIDs{framing: t.Framing().(EventFraming), ids: make([]string, len(o.Destinations))}

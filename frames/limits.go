@@ -20,7 +20,16 @@ const (
 	DefaultMaxBody       = 4 << 20
 )
 
-// WithDefaults returns l with the defaults in place of zeros.
+// No frame holds more, whatever its Limits, so that no sum wraps around.
+const (
+	// HeadersCeiling is the greatest MaxHeaders.
+	HeadersCeiling = 16384
+	// BytesCeiling bounds the headers of a frame together, and its body.
+	BytesCeiling = 1 << 30
+)
+
+// WithDefaults returns l with the defaults in place of zeros, and the greatest values in
+// place of greater ones.
 func (l Limits) WithDefaults() Limits {
 	if l.MaxHeaders == 0 {
 		l.MaxHeaders = DefaultMaxHeaders
@@ -31,5 +40,8 @@ func (l Limits) WithDefaults() Limits {
 	if l.MaxBody == 0 {
 		l.MaxBody = DefaultMaxBody
 	}
+	l.MaxHeaders = min(l.MaxHeaders, HeadersCeiling)
+	l.MaxHeaderLine = min(l.MaxHeaderLine, BytesCeiling/max(l.MaxHeaders, 1))
+	l.MaxBody = min(l.MaxBody, BytesCeiling)
 	return l
 }

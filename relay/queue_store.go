@@ -78,11 +78,26 @@ func (s *queueStore) stored(m *driver.Message, p place, o driver.StoreOptions) *
 	if o.DedupID != "" {
 		msg.Header["Nats-Msg-Id"] = []string{dedupID(m.Key, o)}
 	}
-	if o.Expires > 0 {
-		seconds := (o.Expires - time.Now().UnixMilli() + 999) / 1000
-		msg.Header["Nats-TTL"] = []string{strconv.FormatInt(max(seconds, 1), 10) + "s"}
+	if ttl := ttlOf(o.Expires, time.Now()); ttl > 0 {
+		msg.Header["Nats-TTL"] = []string{strconv.FormatInt(ttl, 10) + "s"}
 	}
 	return msg
+}
+
+// maxTTL is how long, in seconds, JetStream is to keep a message. What is to expire later
+// never does: JetStream counts in nanoseconds, which end in 2262, and would throw it away.
+const maxTTL = 100 * 365 * 24 * 3600
+
+// ttlOf is in how many seconds, at least one, a message expires, or 0 for never.
+func ttlOf(expires int64, now time.Time) int64 {
+	if expires <= 0 {
+		return 0
+	}
+	seconds := max((expires-now.UnixMilli()+999)/1000, 1)
+	if seconds > maxTTL {
+		return 0
+	}
+	return seconds
 }
 
 // dedupID returns the id under which a stream knows a message. The stream's window is

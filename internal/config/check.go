@@ -81,6 +81,7 @@ func (c *Config) check(client bool) error {
 			problem("%s %s is too short; 1s is the least", key, d)
 		}
 	}
+	c.checkRanges(problem)
 	c.checkCluster(problem)
 	c.checkPublicSecrets(problem)
 	c.checkWebhooks(problem)

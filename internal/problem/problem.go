@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ const retryAfter = 5 * time.Second
 
 // seconds is a time as Retry-After has it: whole seconds, at least one.
 func seconds(d, otherwise time.Duration) string {
-	return strconv.FormatInt(int64((cmp.Or(d, otherwise)+time.Second-1)/time.Second), 10)
+	return strconv.Itoa(int(math.Ceil(cmp.Or(d, otherwise).Seconds())))
 }
 
 // Write answers a request with an error. Of one that is no problem, clients read no more

@@ -4,6 +4,7 @@ package sdnotify
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"strconv"
@@ -30,7 +31,7 @@ func FromEnvironment() (*Notifier, error) {
 		return n, nil
 	}
 	interval, err := strconv.ParseInt(usec, 10, 64)
-	if err != nil || interval <= 0 {
+	if err != nil || interval <= 0 || interval > math.MaxInt64/int64(time.Microsecond) {
 		return n, fmt.Errorf("WATCHDOG_USEC %q is not a number of microseconds", usec)
 	}
 	n.watchdog = time.Duration(interval) * time.Microsecond
