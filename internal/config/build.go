@@ -14,6 +14,7 @@ import (
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/clientaddr"
+	"github.com/stompbox/stompbox/internal/logattr"
 )
 
 // devSecret signs tokens in development mode. It is no secret: that mode listens
@@ -23,7 +24,7 @@ const devSecret = "stompbox development key, which is not secret at all"
 // Logger returns the logger that log.level and log.format describe.
 func (c *Config) Logger(w io.Writer) *slog.Logger {
 	level, _ := c.Log.level() // checked by Load
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: logattr.Cut}
 	if c.Log.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
