@@ -1,13 +1,14 @@
 package relay
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -100,9 +101,8 @@ type Server struct {
 	private   bool // it does not listen, so this process is its only client
 	clustered bool
 	routes    map[uint64]struct{} // those of the last look
-	marker    string
-	started   time.Time
-	unclean   bool // the last process that had the data did not end well
+	data      *dataDir
+	served    bool // what a bad end of the last process left is dealt with
 }
 
 // maxControlLine is the longest line that a client of the server may send: subjects of
@@ -130,19 +130,22 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 			return nil, err
 		}
 	}
+	data, err := openDataDir(e.DataDir)
+	if err != nil {
+		return nil, err
+	}
 	s, err := server.NewServer(options)
 	if err != nil {
+		data.close(!data.unclean)
 		return nil, fmt.Errorf("relay: embedded NATS: %w", err)
 	}
-	embedded := &Server{nats: s, private: options.DontListen && e.Cluster == nil, clustered: e.Cluster != nil}
+	embedded := &Server{nats: s, private: options.DontListen && e.Cluster == nil, clustered: e.Cluster != nil, data: data}
+	natsLog := &natsLogger{log: cmp.Or(o.Logger, slog.Default())}
+	s.SetLogger(natsLog, false, false)
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
 		embedded.close()
-		return nil, fmt.Errorf("relay: the embedded NATS server did not start; is %s writable, and not used by another process?", options.StoreDir)
-	}
-	if err := embedded.mark(options.StoreDir); err != nil {
-		embedded.close()
-		return nil, fmt.Errorf("relay: %w", err)
+		return nil, fmt.Errorf("relay: the embedded NATS server did not start; is %s writable?", options.StoreDir)
 	}
 	o.User, o.Password = e.User, e.Password
 	r, err := connect(o, "", embedded)
@@ -155,9 +158,7 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 func (s *Server) close() {
 	s.nats.Shutdown()
 	s.nats.WaitForShutdown()
-	if s.marker != "" {
-		_ = os.Remove(s.marker) // then what it says is true
-	}
+	s.data.close(s.served || !s.data.unclean)
 }
 
 // addPeers adds the ids of the servers that this one has routes to.
@@ -187,13 +188,4 @@ func (s *Server) newRoutes() bool {
 	}
 	s.routes = now
 	return made
-}
-
-// mark leaves a file that only a good end removes. Where it is found, messages
-// may have been delivered of which JetStream had not noted it yet.
-func (s *Server) mark(dir string) error {
-	s.marker, s.started = filepath.Join(dir, "running"), time.Now()
-	_, err := os.Stat(s.marker)
-	s.unclean = err == nil
-	return os.WriteFile(s.marker, nil, 0o600)
 }

@@ -204,6 +204,15 @@ func (l *link) private() bool { return l.server != nil && l.server.private }
 // clustered reports whether the embedded server is one of several.
 func (l *link) clustered() bool { return l.server != nil && l.server.clustered }
 
+// crashed is when the embedded server last began after a bad end, in nanoseconds since
+// 1970, or 0: JetStream may not know of deliveries before.
+func (l *link) crashed() int64 {
+	if l.server == nil {
+		return 0
+	}
+	return l.server.data.crashed.Load()
+}
+
 // nextID makes an id for a message of a program that gave it none.
 func (l *link) nextID() string { return l.id + "-" + strconv.FormatUint(l.ids.Add(1), 36) }
 

@@ -142,6 +142,12 @@ func (q *reader) message(msg *nats.Msg) {
 	q.source.handle(q, msg, meta)
 }
 
+// mayBeKnown reports whether a message may have been delivered before, though JetStream
+// does not know of it.
+func (q *reader) mayBeKnown(meta *nats.MsgMetadata) bool {
+	return meta.Timestamp.UnixNano() < q.readers.link.crashed()
+}
+
 // What a message's reply subject takes.
 var (
 	ackBody    = []byte("+ACK")

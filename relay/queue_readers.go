@@ -20,18 +20,13 @@ type readers struct {
 	link    *link
 	acks    *acks
 	ackWait time.Duration
-	crashed time.Time // what was stored before may have been delivered before
 
 	mu   sync.Mutex // guards the following
 	open map[*reader]struct{}
 }
 
 func newReaders(l *link, a *acks, ackWait time.Duration) *readers {
-	r := &readers{link: l, acks: a, ackWait: ackWait, open: make(map[*reader]struct{})}
-	if l.server != nil && l.server.unclean {
-		r.crashed = l.server.started
-	}
-	return r
+	return &readers{link: l, acks: a, ackWait: ackWait, open: make(map[*reader]struct{})}
 }
 
 // openReader begins to read from a source.

@@ -61,6 +61,6 @@ func (s *queueSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
 	m.Key = s.queue
 	q.deliver(driver.Delivery{
 		Message: m, Count: int(meta.NumDelivered), Token: msg.Reply,
-		Redelivered: meta.Timestamp.Before(s.store.readers.crashed),
+		Redelivered: q.mayBeKnown(meta),
 	})
 }

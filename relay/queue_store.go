@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -198,6 +199,36 @@ func wait(ctx context.Context, answers <-chan error, n int) error {
 		}
 	}
 	return failed
+}
+
+// deleteConsumers removes the consumers of all queues, which are made again when they
+// are needed. After a process died JetStream may have lost that it had removed a message,
+// and kept that the message was acknowledged: it would stay hidden until some later
+// consumer, which gave it to a client as new.
+func (s *queueStore) deleteConsumers(ctx context.Context) error {
+	if err := s.link.checkAsk(); err != nil {
+		return err
+	}
+	streams, err := s.streams.names(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range streams {
+		stream, err := s.link.js.Stream(ctx, name)
+		if err != nil {
+			return storeError("cannot look at "+name, err)
+		}
+		consumers := stream.ConsumerNames(ctx)
+		for consumer := range consumers.Name() {
+			if err := stream.DeleteConsumer(ctx, consumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return storeError("cannot remove a consumer of "+name, err)
+			}
+		}
+		if err := consumers.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+			return storeError("cannot list the consumers of "+name, err)
+		}
+	}
+	return nil
 }
 
 // Offer hands a message of a transient queue to a consumer elsewhere.

@@ -153,6 +153,20 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 	return nil
 }
 
+// names returns the streams that queues are in.
+func (s *queueStreams) names(ctx context.Context) (all []string, err error) {
+	for _, prefix := range []string{s.link.prefix, s.link.prefix + ".memory", s.link.prefix + ".bounded"} {
+		names := s.link.js.StreamNames(ctx, jetstream.WithStreamListSubject(prefix+".queue.>"))
+		for name := range names.Name() {
+			all = append(all, name)
+		}
+		if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+			return nil, storeError("cannot list queues", err)
+		}
+	}
+	return all, nil
+}
+
 // storeError makes an error of the client library stream that the broker knows.
 func storeError(what string, err error) error {
 	var api *jetstream.APIError

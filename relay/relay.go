@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ type Options struct {
 	// Logger reports lost and restored connections. Default slog.Default.
 	Logger *slog.Logger
 }
+
+// repairTimeout bounds what a start does about a bad end of the last process.
+const repairTimeout = 30 * time.Second
 
 // Relay carries a broker's messages over one NATS connection. Its parts, which
 // [Relay.Driver] gives to the broker, each own their state and lock. It is safe for
@@ -105,6 +109,7 @@ func (r *Relay) begin() error {
 		}
 	}
 	r.health.check(r.link.ctx)
+	r.repairAfterCrash()
 	background := &r.link.background
 	background.Go(r.janitor)
 	background.Go(r.watch)
@@ -113,6 +118,23 @@ func (r *Relay) begin() error {
 	}
 	r.bus.workers.start(background, r.link.ctx)
 	return nil
+}
+
+// repairAfterCrash deals with what a bad end of the last process left.
+func (r *Relay) repairAfterCrash() {
+	server := r.link.server
+	if server == nil {
+		return
+	}
+	if server.data.unclean && !server.clustered {
+		ctx, cancel := context.WithTimeout(r.link.ctx, repairTimeout)
+		defer cancel()
+		if err := r.queues.deleteConsumers(ctx); err != nil {
+			r.link.log.Warn("the consumers of queues could not be made again after a bad end; what they took for acknowledged may stay hidden until the next start", "error", err)
+			return
+		}
+	}
+	server.served = true
 }
 
 // Driver returns the relay as a backend of the broker.
