@@ -38,10 +38,10 @@ type past interface {
 	// decodeLive makes the message of a NATS message, and returns for one of a history
 	// which sequence came before it on its destination.
 	decodeLive(msg *nats.Msg) (m *driver.Message, before uint64, ok bool)
-	// backfill delivers the messages before next in (last, before] that did not arrive,
-	// and notes it on next where the history does not give them. The caller holds the
-	// lock of the interest.
-	backfill(i *interest, next *driver.Message, last, before uint64)
+	// backfill has what an interest misses of a stream fetched in the background, and
+	// reports false where there is no such stream. The caller holds the lock of the
+	// interest.
+	backfill(i *interest, epoch string) bool
 }
 
 func newBus(l *link, m *members, replies *externalRequests) *bus {
@@ -76,9 +76,9 @@ func (b *bus) Subscribe(pattern string, deliver func(*driver.Message)) (func(), 
 	if err != nil {
 		return nil, err
 	}
-	i := &interest{past: b.past, pattern: parsed, deliver: deliver, since: time.Now().UnixMilli()}
+	i := newInterest(b.past, parsed, time.Now().UnixMilli(), deliver)
 	var subs []*nats.Subscription
-	end := func() { b.unsubscribe(i, subs) }
+	end := sync.OnceFunc(func() { b.unsubscribe(i, subs) })
 	for _, subject := range PatternSubjects(b.link.prefix, pattern) {
 		sub, err := b.workers.subscribe(b.link.conn, subject, i)
 		if err != nil {
@@ -100,6 +100,7 @@ func (b *bus) unsubscribe(i *interest, subs []*nats.Subscription) {
 	for _, sub := range subs {
 		b.workers.unsubscribe(sub)
 	}
+	close(i.ended)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.interests[i.pattern.String()] == i {

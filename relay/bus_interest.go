@@ -9,22 +9,74 @@ import (
 	"github.com/stompbox/stompbox/destination"
 )
 
-// maxSeen bounds of how many destinations an interest remembers where it is.
-const maxSeen = 100_000
-
 // interest is a routing pattern that this node has subscribers for. Messages of
 // histories pass through it in the order of their streams, each once: NATS may
-// drop some on a link that is slow or cut, and each says which one came before it
-// on its destination, so that those are fetched from the history first.
+// drop some on a link that is slow or cut, and a leader that dies may have published
+// some to no node. Those are fetched from the history first; until then what comes
+// after them is held, for this interest alone.
 type interest struct {
 	past    past
 	pattern destination.Pattern
+	wild    bool // the pattern has wildcards
 	deliver func(*driver.Message)
-	since   int64 // milliseconds since 1970; older messages are for none of its subscribers
+	since   int64         // milliseconds since 1970; older messages are for none of its subscribers
+	ended   chan struct{} // closed with the interest
 
-	mu       sync.Mutex // held while messages of histories are delivered; guards the following
-	seen     map[string]driver.StreamPosition
-	baseline map[string]uint64 // by epoch: subscribers of that time have everything up to it
+	mu     sync.Mutex // held while messages of histories are delivered; guards the following
+	epochs map[string]*progress
+}
+
+func newInterest(p past, pattern destination.Pattern, since int64, deliver func(*driver.Message)) *interest {
+	return &interest{
+		past: p, pattern: pattern, wild: destination.HasWildcard(pattern.String()), deliver: deliver, since: since,
+		ended: make(chan struct{}), epochs: make(map[string]*progress),
+	}
+}
+
+// progress is how far an interest is in one stream of a history. What a pattern has seen
+// is judged by the stream, and not by destination: the place of a subscriber is one
+// number, and no message goes out before those below it that match.
+type progress struct {
+	delivered uint64 // the last message
+	baseline  uint64 // subscribers of that time have everything up to it
+	filling   bool   // what comes is held, and fetched where it is too much to hold
+	target    uint64 // what is to be fetched up to
+	held      []heldMessage
+	heldBytes int
+}
+
+type heldMessage struct {
+	message *driver.Message
+	before  uint64 // the sequence that came before it on its destination
+}
+
+const (
+	// maxHeld and maxHeldBytes bound what an interest holds while it fetches. What is
+	// beyond is fetched too.
+	maxHeld      = 256
+	maxHeldBytes = 1 << 20
+)
+
+// reached returns the place up to which nothing is missing, or 0 where that is unknown.
+func (p *progress) reached() uint64 { return max(p.delivered, p.baseline) }
+
+// follows reports whether nothing that matches can be missing before a live message.
+func (p *progress) follows(wild bool, seq, before uint64) bool {
+	switch last := p.reached(); {
+	case last == 0 || seq <= last:
+		return true // the latter may still be on its way to some subscribers
+	case wild:
+		return seq == last+1
+	default:
+		return before <= last
+	}
+}
+
+func (p *progress) hold(m *driver.Message, before uint64) {
+	p.target = max(p.target, m.Position.Seq)
+	if len(p.held) < maxHeld && p.heldBytes+len(m.Body) <= maxHeldBytes {
+		p.held, p.heldBytes = append(p.held, heldMessage{m, before}), p.heldBytes+len(m.Body)
+	}
 }
 
 // arrived takes a live message.
@@ -37,69 +89,85 @@ func (i *interest) arrived(msg *nats.Msg) {
 		i.deliver(m)
 		return
 	}
+	if !i.pattern.Match(m.Key) {
+		return // NATS's pattern is wider
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	last, seen := i.lastSeenLocked(m)
-	if seen && m.Position.Seq <= last {
-		return // it was fetched meanwhile
-	}
-	if !seen {
-		// What came up to the baseline may still be on its way to some subscribers.
-		last, seen = i.baseline[m.Position.Epoch]
-	}
-	if seen && before > last {
-		i.past.backfill(i, m, last, before)
-	}
-	i.deliverLocked(m)
+	i.acceptLocked(m, before)
 }
 
-// lastSeenLocked returns the place of the destination's last message that was delivered.
-func (i *interest) lastSeenLocked(m *driver.Message) (seq uint64, ok bool) {
-	at, ok := i.seen[m.Key]
-	if !ok || at.Epoch != m.Position.Epoch {
-		return 0, false
+// acceptLocked delivers a message now where it may be, or once those before it were
+// fetched. It reports whether it was new.
+func (i *interest) acceptLocked(m *driver.Message, before uint64) bool {
+	p := i.progressLocked(m.Position.Epoch)
+	switch seq := m.Position.Seq; {
+	case seq <= p.delivered:
+		return false // it was fetched meanwhile
+	case p.filling:
+		p.hold(m, before)
+	case p.follows(i.wild, seq, before):
+		i.deliverLocked(p, m)
+	default:
+		p.hold(m, before)
+		i.startFillingLocked(p, m.Position.Epoch)
 	}
-	return at.Seq, true
-}
-
-// deliverLocked delivers a message of a history and remembers its place.
-func (i *interest) deliverLocked(m *driver.Message) {
-	if len(i.seen) >= maxSeen {
-		i.seen, i.baseline = nil, nil // gaps are not noticed until each was seen again
-	}
-	if i.seen == nil {
-		i.seen = make(map[string]driver.StreamPosition)
-	}
-	i.seen[m.Key] = m.Position
-	i.deliver(m)
-}
-
-// missed delivers a message that did not arrive live, and reports whether that was so.
-// It asks trimmed whether messages between the last one of the destination and this
-// one are gone.
-func (i *interest) missed(m *driver.Message, trimmed func(last uint64) bool) bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	last, seen := i.lastSeenLocked(m)
-	if !i.pattern.Match(m.Key) || m.Position.Seq <= last || (!seen && m.Timestamp < i.since) {
-		return false
-	}
-	if trimmed(last) {
-		m = m.AfterGap()
-	}
-	i.deliverLocked(m)
 	return true
 }
 
-// setBaseline notes, for an interest that has seen nothing of a history yet, up to
+func (i *interest) startFillingLocked(p *progress, epoch string) {
+	p.filling = i.past.backfill(i, epoch)
+	if p.filling {
+		return
+	}
+	for _, held := range p.held { // there is no such history any more
+		i.deliverLocked(p, held.message.AfterGap())
+	}
+	p.held, p.heldBytes = nil, 0
+}
+
+func (i *interest) progressLocked(epoch string) *progress {
+	p := i.epochs[epoch]
+	if p == nil {
+		p = new(progress)
+		i.epochs[epoch] = p
+	}
+	return p
+}
+
+// deliverLocked delivers a message of a history and remembers its place.
+func (i *interest) deliverLocked(p *progress, m *driver.Message) {
+	p.delivered = max(p.delivered, m.Position.Seq)
+	i.deliver(m)
+}
+
+// missed takes a message that was read since it may not have arrived live, and reports
+// whether that was so. It asks trimmed whether messages between the last one that was
+// delivered and this one are gone.
+func (i *interest) missed(m *driver.Message, trimmed func(last uint64) bool) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p := i.progressLocked(m.Position.Epoch)
+	known := p.delivered > 0
+	switch {
+	case !i.pattern.Match(m.Key) || m.Position.Seq <= p.delivered || !known && m.Timestamp < i.since:
+		return false
+	case p.filling || i.wild && known:
+		return i.acceptLocked(m, 0)
+	}
+	if trimmed(p.delivered) {
+		m = m.AfterGap()
+	}
+	i.deliverLocked(p, m)
+	return true
+}
+
+// setBaseline notes, for an interest that has seen nothing of a stream yet, up to
 // where nothing is missing: a subscriber was given the past up to there.
 func (i *interest) setBaseline(epoch string, seq uint64) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.baseline == nil {
-		i.baseline = make(map[string]uint64, 1)
-	}
-	if _, ok := i.baseline[epoch]; !ok && len(i.seen) == 0 {
-		i.baseline[epoch] = seq
+	if p := i.progressLocked(epoch); p.reached() == 0 {
+		p.baseline = seq
 	}
 }

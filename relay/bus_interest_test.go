@@ -21,7 +21,7 @@ func TestAMessageOnItsWayIsNotTakenForOneThatWasSeen(t *testing.T) {
 	var got []string
 	pattern, err := destination.ParsePattern("/topic/a")
 	require.NoError(t, err)
-	i := &interest{past: r.histories, pattern: pattern, deliver: func(m *driver.Message) { got = append(got, m.ID) }}
+	i := newInterest(r.histories, pattern, 0, func(m *driver.Message) { got = append(got, m.ID) })
 	arrive := func(seq, before int) {
 		i.arrived(&nats.Msg{Subject: "stompbox.topic.a", Header: nats.Header{
 			"Nats-Stream": {"stompbox_history_all_epoch"}, "Nats-Subject": {"stompbox.history.all.topic.a"},

@@ -2,48 +2,238 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
 const (
-	// backfillTimeout is how long a history may take to answer: a node that was cut off
-	// has its links back some seconds before it knows who leads.
-	backfillTimeout = 10 * time.Second
-	backfillRetry   = 250 * time.Millisecond
+	// backfillRetry is after how long a history is asked again that did not answer: a node
+	// that was cut off has its links back some seconds before it knows who leads.
+	backfillRetry = 250 * time.Millisecond
+	// maxBackfills is how many interests fetch at a time.
+	maxBackfills = 64
+	// maxSeen is of how many destinations a backfill remembers what it delivered.
+	maxSeen = 100_000
+	// maxAhead is how often a stream is asked that ends before a message that says it is
+	// of it: a server that was paused takes itself for the leader for a moment.
+	maxAhead = 8
 )
 
-// backfill delivers the messages of one destination in (last, before] that did not
-// arrive, and notes it on next where the history does not give them. The caller holds
-// the lock of the interest, so that what comes after them waits.
-func (s *historyStore) backfill(i *interest, next *driver.Message, last, before uint64) {
-	ctx, cancel := context.WithTimeout(s.link.ctx, backfillTimeout)
-	defer cancel()
-	h, stream := s.streams.ofEpoch(next.Position.Epoch)
+// backfill has what an interest misses of a stream fetched in the background, in order
+// and before what it holds, until that is there or known to be gone. It reports false
+// where there is no such stream. The caller holds the lock of the interest.
+func (s *historyStore) backfill(i *interest, epoch string) bool {
+	h, stream := s.streams.ofEpoch(epoch)
 	if h == nil {
-		return
+		return false
 	}
-	cursor := &historyCursor{link: s.link, stream: stream, subject: Subject(h.prefix, next.Key), next: last + 1, upTo: before}
-	reached, n := last, 0
-	deliver := func(stored *storedMessage) error {
-		if m, _, ok := s.streams.decodeStored(stored.msg); ok {
-			m.Gap = n == 0 && s.streams.trimmedSince(ctx, h, stream, m, last)
-			i.deliverLocked(m)
-			reached = m.Position.Seq
-			n++
+	f := &backfill{store: s, interest: i, history: h, stream: stream, epoch: epoch, last: make(map[string]uint64)}
+	f.start = i.progressLocked(epoch).reached()
+	s.link.background.Go(f.run)
+	return true
+}
+
+// backfill fills one interest up.
+type backfill struct {
+	store    *historyStore
+	interest *interest
+	history  *history
+	stream   string
+	epoch    string
+
+	start     uint64            // what was reached before
+	last      map[string]uint64 // the last message that was delivered since, by destination
+	checked   bool              // whether the stream still begins at start
+	fetched   int               // messages that had not arrived
+	gone      int               // places where some are missing for good
+	ahead     int               // how often the stream ended before a message that is held
+	lastError error
+}
+
+func (f *backfill) run() {
+	began := time.Now()
+	for {
+		done, err := f.fill()
+		if done {
+			break
 		}
+		if err != nil {
+			f.lastError = err
+		}
+		select {
+		case <-f.store.link.ctx.Done():
+			return
+		case <-f.interest.ended:
+			return
+		case <-time.After(backfillRetry):
+		}
+	}
+	f.store.filled.Add(int64(f.fetched))
+	if f.fetched > 0 || f.gone > 0 || f.lastError != nil {
+		f.store.link.log.Info("messages that did not arrive were fetched from the history", "destination", f.interest.pattern.String(), "messages", f.fetched, "complete", f.gone == 0, "took", time.Since(began).Round(time.Millisecond), "error", f.lastError)
+	}
+}
+
+// fill fetches until nothing is held any more, and reports whether that is so.
+func (f *backfill) fill() (done bool, err error) {
+	select {
+	case f.store.backfills <- struct{}{}:
+		defer func() { <-f.store.backfills }()
+	case <-f.store.link.ctx.Done():
+		return false, nil
+	}
+	for {
+		from, target := f.span()
+		if h, _ := f.store.streams.ofEpoch(f.epoch); h == nil {
+			f.settle(target, true) // the stream is gone, and what it had
+			return true, nil
+		}
+		found, err := f.fetch(from, target)
+		if err != nil {
+			return false, err
+		}
+		if !found {
+			_, info, err := f.store.streams.info(f.store.link.ctx, f.history)
+			if err != nil {
+				return false, err
+			}
+			if info.State.LastSeq < target && info.Config.Name == f.stream {
+				if f.ahead++; f.ahead < maxAhead {
+					return false, nil
+				}
+				f.reject(info.State.LastSeq)
+				return true, nil
+			}
+		}
+		if f.settle(target, false) {
+			return true, nil
+		}
+	}
+}
+
+func (f *backfill) span() (from, target uint64) {
+	f.interest.mu.Lock()
+	defer f.interest.mu.Unlock()
+	p := f.interest.progressLocked(f.epoch)
+	return p.reached() + 1, p.target
+}
+
+// fetch delivers what the stream has up to target, and reports whether that was among it.
+func (f *backfill) fetch(from, target uint64) (found bool, err error) {
+	ctx := f.store.link.ctx
+	var cursors []*historyCursor
+	for _, subject := range PatternSubjects(f.history.prefix, f.interest.pattern.String()) {
+		cursors = append(cursors, &historyCursor{link: f.store.link, stream: f.stream, subject: subject, next: from, upTo: target})
+	}
+	err = merge(ctx, cursors, func(stored *storedMessage) error {
+		found = found || stored.seq == target
+		m, _, ok := f.store.streams.decodeStored(stored.msg)
+		if !ok || !f.interest.pattern.Match(m.Key) {
+			return nil
+		}
+		gap, err := f.trimmedBefore(ctx, m)
+		if err != nil {
+			return err
+		}
+		f.interest.mu.Lock()
+		defer f.interest.mu.Unlock()
+		p := f.interest.progressLocked(f.epoch)
+		f.passHeldLocked(p, m.Position.Seq-1)
+		if m.Position.Seq <= p.delivered {
+			return nil
+		}
+		if len(p.held) > 0 && p.held[0].message.Position.Seq == m.Position.Seq {
+			f.passHeldLocked(p, m.Position.Seq)
+			return nil
+		}
+		f.fetched++
+		f.passLocked(p, m, gap)
 		return nil
+	})
+	return found, err
+}
+
+// trimmedBefore reports whether messages are gone before one that was not held, the first
+// of its destination.
+func (f *backfill) trimmedBefore(ctx context.Context, m *driver.Message) (bool, error) {
+	f.interest.mu.Lock()
+	p := f.interest.progressLocked(f.epoch)
+	_, known := f.last[m.Key]
+	for _, held := range p.held {
+		known = known || held.message.Position.Seq == m.Position.Seq
 	}
-	err := merge(ctx, []*historyCursor{cursor}, deliver)
-	for errors.Is(err, driver.ErrUnavailable) && ctx.Err() == nil {
-		time.Sleep(backfillRetry)
-		err = merge(ctx, []*historyCursor{cursor}, deliver)
+	known = known || m.Position.Seq <= p.delivered
+	f.interest.mu.Unlock()
+	if known || f.start == 0 {
+		return false, nil
 	}
-	s.filled.Add(int64(n))
-	if err != nil || reached < before {
-		next.Gap = true
+	if !f.checked {
+		_, info, err := f.store.streams.info(ctx, f.history)
+		if err != nil {
+			return false, err
+		}
+		f.checked = true
+		if info.State.FirstSeq > f.start+1 {
+			return true, nil
+		}
 	}
-	s.link.log.Info("messages that did not arrive were fetched from the history", "destination", next.Key, "messages", n, "complete", !next.Gap, "error", err)
+	return f.store.streams.trimmedAfter(ctx, f.history, f.stream, m, f.start)
+}
+
+// passHeldLocked delivers what is held up to a sequence.
+func (f *backfill) passHeldLocked(p *progress, upTo uint64) {
+	for len(p.held) > 0 && p.held[0].message.Position.Seq <= upTo {
+		held := p.held[0]
+		p.held, p.heldBytes = p.held[1:], p.heldBytes-len(held.message.Body)
+		if held.message.Position.Seq > p.delivered {
+			f.passLocked(p, held.message, f.start > 0 && held.before > max(f.start, f.last[held.message.Key]))
+		}
+	}
+}
+
+func (f *backfill) passLocked(p *progress, m *driver.Message, gap bool) {
+	if gap {
+		f.gone++
+		m = m.AfterGap()
+	}
+	if len(f.last) >= maxSeen {
+		clear(f.last)
+		f.start = p.delivered
+	}
+	f.last[m.Key] = m.Position.Seq
+	f.interest.deliverLocked(p, m)
+}
+
+// settle delivers what is held up to target, which was fetched, and reports whether
+// nothing is left. Where the stream is gone, all that is held follows a gap.
+func (f *backfill) settle(target uint64, gone bool) bool {
+	f.interest.mu.Lock()
+	defer f.interest.mu.Unlock()
+	p := f.interest.progressLocked(f.epoch)
+	if gone && len(p.held) > 0 {
+		p.held[0].message = p.held[0].message.AfterGap()
+		f.gone++
+		target = p.target
+	}
+	f.passHeldLocked(p, target)
+	p.baseline = max(p.baseline, target)
+	for len(p.held) > 0 && p.follows(f.interest.wild, p.held[0].message.Position.Seq, p.held[0].before) {
+		f.passHeldLocked(p, p.held[0].message.Position.Seq)
+	}
+	if p.target > p.reached() {
+		return false
+	}
+	p.filling, p.held, p.heldBytes = false, nil, 0
+	return true
+}
+
+// reject drops what is held after the end of the stream, where it cannot come from.
+func (f *backfill) reject(end uint64) {
+	f.interest.mu.Lock()
+	defer f.interest.mu.Unlock()
+	p := f.interest.progressLocked(f.epoch)
+	f.passHeldLocked(p, end)
+	f.store.streams.rejected(f.interest.pattern.String(), len(p.held))
+	p.filling, p.held, p.heldBytes, p.target = false, nil, 0, 0
 }

@@ -16,6 +16,7 @@ type historyCursor struct {
 	since   *time.Time // in place of next, for the first request
 	upTo    uint64
 	page    []*storedMessage
+	pages   int // that were read
 	ended   bool
 }
 
@@ -48,6 +49,7 @@ func (c *historyCursor) read(ctx context.Context) error {
 		return nil
 	}
 	c.since = nil
+	c.pages++
 	if len(page) == 0 {
 		m, err := readFromLeader(ctx, c.link, c.stream, pageRequest{Seq: c.next, Subject: c.subject})
 		if err != nil {

@@ -54,10 +54,15 @@ func (s *historyStreams) decodeLive(msg *nats.Msg) (m *driver.Message, before ui
 			return m, before, true
 		}
 	}
-	if s.misplaced.Add(1) == 1 {
-		s.link.log.Warn("a program published a message that names a history and is not of its stream; it was ignored, and so are the next ones", "subject", msg.Subject)
-	}
+	s.rejected(msg.Subject, 1)
 	return nil, 0, false
+}
+
+// rejected notes live messages that named a history and were not of its stream.
+func (s *historyStreams) rejected(where string, n int) {
+	if n > 0 && s.misplaced.Add(int64(n)) == int64(n) {
+		s.link.log.Warn("a program published a message that names a history and is not of its stream; it was ignored, and so are the next ones", "destination", where)
+	}
 }
 
 // decodeStored makes the message of one of a history.

@@ -124,6 +124,33 @@ func readFromLeader(ctx context.Context, l *link, stream string, q pageRequest) 
 	return &storedMessage{m, got.Seq}, nil
 }
 
+// countAtLeader returns how many messages a stream's leader has on a subject.
+func countAtLeader(ctx context.Context, l *link, stream, subject string) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
+	body, err := json.Marshal(map[string]string{"subjects_filter": subject})
+	if err != nil {
+		return 0, err
+	}
+	msg, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+stream, body)
+	if err != nil {
+		return 0, unreachable(err)
+	}
+	var answer struct {
+		State struct {
+			Subjects map[string]int64 `json:"subjects"`
+		} `json:"state"`
+		Error *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(msg.Data, &answer); err != nil {
+		return 0, fmt.Errorf("relay: an answer of the server cannot be read: %w", err)
+	}
+	if answer.Error != nil {
+		return 0, answer.Error
+	}
+	return answer.State.Subjects[subject], nil
+}
+
 // seekLast returns the sequence from which on count messages match, or as many as
 // there are.
 func seekLast(ctx context.Context, l *link, stream, subject string, last uint64, count int) (uint64, error) {

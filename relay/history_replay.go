@@ -28,17 +28,25 @@ func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo u
 	for i, subject := range subjects {
 		cursors[i] = &historyCursor{link: r.streams.link, stream: r.stream, subject: subject, next: max(from, 1), upTo: upTo}
 	}
+	exact, pages := !destination.HasWildcard(r.pattern.String()), 1
 	return merge(ctx, cursors, func(stored *storedMessage) error {
 		m, _, ok := r.streams.decodeStored(stored.msg)
 		if !ok || !r.pattern.Match(m.Key) {
 			return nil
+		}
+		if exact && cursors[0].pages > pages { // more may have been dropped while the last page was delivered
+			pages, r.checked = cursors[0].pages, nil
 		}
 		if err := r.checkTrimmed(ctx, m); err != nil {
 			return err
 		}
 		m.Gap = r.gap
 		r.gap = false
-		return r.deliver(m)
+		err := r.deliver(m)
+		if exact && r.after.Epoch == r.epoch {
+			r.after.Seq = m.Position.Seq
+		}
+		return err
 	})
 }
 
@@ -77,12 +85,16 @@ func (r *historyReplay) checkTrimmed(ctx context.Context, m *driver.Message) err
 		r.checked = make(map[string]bool)
 	}
 	r.checked[m.Key] = true
-	first, kept, err := readPage(ctx, r.streams.link, r.stream, pageRequest{Seq: 1, Subject: Subject(r.history.prefix, m.Key), Batch: 1})
+	// A replica that catches up may still have what is gone, so the leader is asked.
+	subject := Subject(r.history.prefix, m.Key)
+	first, err := readFromLeader(ctx, r.streams.link, r.stream, pageRequest{Seq: 1, Subject: subject})
+	if err != nil || first == nil || first.seq <= r.after.Seq {
+		return err
+	}
+	kept, err := countAtLeader(ctx, r.streams.link, r.stream, subject)
 	if err != nil {
 		return err
 	}
-	if len(first) > 0 && first[0].seq > r.after.Seq && int64(kept) >= limit {
-		r.gap = true
-	}
+	r.gap = r.gap || kept >= limit
 	return nil
 }

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,12 +21,14 @@ type historyStore struct {
 	bus     *bus
 	readers *readers
 
+	backfills chan struct{} // has room for those that may run at a time
+	staleWait time.Duration
 	repairDue atomic.Bool  // live messages may have been missed
 	filled    atomic.Int64 // messages that were fetched since they did not arrive
 }
 
 func newHistoryStore(l *link, streams *historyStreams, b *bus, r *readers) *historyStore {
-	return &historyStore{link: l, streams: streams, bus: b, readers: r}
+	return &historyStore{link: l, streams: streams, bus: b, readers: r, backfills: make(chan struct{}, maxBackfills), staleWait: staleWait}
 }
 
 // Policies are what the histories keep.
@@ -40,7 +43,7 @@ func (s *historyStore) Replay(ctx context.Context, q driver.ReplayRequest, deliv
 	if err != nil {
 		return driver.ReplayResult{}, err
 	}
-	stream, info, err := s.streams.info(ctx, h)
+	stream, info, err := s.infoAfter(ctx, h, q.After)
 	if err != nil {
 		return driver.ReplayResult{}, err
 	}
@@ -64,6 +67,31 @@ func (s *historyStore) Replay(ctx context.Context, q driver.ReplayRequest, deliv
 		i.setBaseline(r.epoch, state.LastSeq)
 	}
 	return driver.ReplayResult{UpTo: driver.StreamPosition{Epoch: r.epoch, Seq: state.LastSeq}, Incomplete: r.gap}, nil
+}
+
+// staleWait is how long a stream may end before what a client has of it. A server that
+// was paused or cut off takes itself for the leader until it hears of another one, and
+// for at most ten seconds.
+const staleWait = 12 * time.Second
+
+// infoAfter is what the leader says of a history's stream, once that has what the client
+// has. Where it does not get there, what the client has was lost.
+func (s *historyStore) infoAfter(ctx context.Context, h *history, after driver.StreamPosition) (string, *jetstream.StreamInfo, error) {
+	until := time.Now().Add(s.staleWait)
+	for {
+		stream, info, err := s.streams.info(ctx, h)
+		if err != nil {
+			return "", nil, err
+		}
+		if _, epoch := s.streams.epochOf(stream); epoch != after.Epoch || after.Seq <= info.State.LastSeq || time.Now().After(until) {
+			return stream, info, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", nil, ctx.Err()
+		case <-time.After(backfillRetry):
+		}
+	}
 }
 
 // firstWanted returns the sequence after a position, and whether something in

@@ -40,6 +40,13 @@ func (t *trimDetector) before(ctx context.Context, i *interest, m *driver.Messag
 
 // trimmedSince reports whether messages between last and m may have been dropped.
 func (s *historyStreams) trimmedSince(ctx context.Context, h *history, stream string, m *driver.Message, last uint64) bool {
+	trimmed, err := s.trimmedAfter(ctx, h, stream, m, last)
+	return trimmed || err != nil
+}
+
+// trimmedAfter is trimmedSince with an error where that cannot be found out.
+func (s *historyStreams) trimmedAfter(ctx context.Context, h *history, stream string, m *driver.Message, last uint64) (bool, error) {
 	r := &historyReplay{streams: s, history: h, stream: stream, epoch: m.Position.Epoch, after: driver.StreamPosition{Epoch: m.Position.Epoch, Seq: last}}
-	return r.checkTrimmed(ctx, m) != nil || r.gap
+	err := r.checkTrimmed(ctx, m)
+	return r.gap, err
 }
