@@ -53,6 +53,7 @@ type Broker struct {
 	appTimeout  time.Duration
 
 	sweepEvery time.Duration
+	resumedAt  atomic.Int64 // clock time at which the process went on after it was paused
 	sweeper    sync.WaitGroup
 	background sync.WaitGroup // replays, and moves to dead letters, under way
 }

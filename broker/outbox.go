@@ -36,6 +36,8 @@ type outbox struct {
 	dropped   *atomic.Int64
 	onWritten func([]*delivery)
 
+	onDrained chan struct{} // closed when all is written or the connection is lost; nil while nothing waits
+
 	waiters  []waiter  // who found no room, under mu
 	eventIDs *eventIDs // of a stream with several destinations; what is in it is under mu
 }
@@ -264,7 +266,52 @@ func (o *outbox) abandon() {
 	o.state = outboxClosed
 	clear(o.queue)
 	o.queue, o.newest = nil, nil
+	o.signalDrainedLocked()
 	o.mu.Unlock()
+}
+
+// drained returns a channel that is closed when the outbox has ended and all is
+// written, or the connection is lost.
+func (o *outbox) drained() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.onDrained == nil {
+		o.onDrained = make(chan struct{})
+		if o.state == outboxClosed || o.state == outboxEnding && !o.running {
+			close(o.onDrained)
+		}
+	}
+	return o.onDrained
+}
+
+func (o *outbox) signalDrainedLocked() {
+	if o.onDrained == nil {
+		return
+	}
+	select {
+	case <-o.onDrained:
+	default:
+		close(o.onDrained)
+	}
+}
+
+// dropDeliveries takes the messages of queues out that were not written yet.
+func (o *outbox) dropDeliveries() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	kept := o.queue[:0]
+	for _, it := range o.queue {
+		if it.delivery != nil {
+			o.frames--
+			o.bytes -= len(it.data)
+			continue
+		}
+		kept = append(kept, it)
+	}
+	if len(kept) < len(o.queue) {
+		clear(o.queue[len(kept):])
+		o.queue, o.newest = kept, nil // the places have changed
+	}
 }
 
 // closeSubscription has the outbox take no more of s: what was pushed before is
@@ -288,6 +335,9 @@ func (o *outbox) flush() {
 			o.mu.Unlock()
 			if ended {
 				o.transport.Finish(o.linger)
+				o.mu.Lock()
+				o.signalDrainedLocked()
+				o.mu.Unlock()
 			}
 			return
 		}

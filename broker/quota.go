@@ -163,11 +163,10 @@ func (u *usage) join(name string) (*userUsage, *Error) {
 	return user, nil
 }
 
-// leave takes a session of a user back, with the subscriptions that it had.
-func (u *usage) leave(name string, user *userUsage, subscriptions int) {
+// leave takes a session of a user back.
+func (u *usage) leave(name string, user *userUsage) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	user.subscriptions -= subscriptions
 	if user.sessions--; user.sessions == 0 {
 		delete(u.users, name)
 	}
@@ -184,10 +183,10 @@ func (u *usage) subscribe(user *userUsage) *Error {
 	return nil
 }
 
-func (u *usage) unsubscribe(user *userUsage) {
+func (u *usage) unsubscribe(user *userUsage, n int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	user.subscriptions--
+	user.subscriptions -= n
 }
 
 // send holds a user to the rates of messages and of bytes.

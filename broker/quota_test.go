@@ -49,12 +49,12 @@ func TestUsageIsBoundedAndForgotten(t *testing.T) {
 	require.NotNil(t, err)
 	require.Nil(t, u.subscribe(ann))
 	require.Equal(t, CodeTooManySubs, u.subscribe(ann).Code)
-	u.unsubscribe(ann)
+	u.unsubscribe(ann, 1)
 	require.Nil(t, u.subscribe(ann))
 	require.Nil(t, u.send(ann, 10))
 	require.Nil(t, u.send(ann, 1000), "a message that is larger than the rate takes all of it")
 	require.Equal(t, CodeMessageRate, u.send(ann, 1).Code)
-	u.leave("ann", ann, 1)
+	u.leave("ann", ann)
 	require.Empty(t, u.users)
 	require.Equal(t, map[string]int64{
 		limitAddressConnections: 1, limitAddressConnectRate: 1, limitUserConnections: 1, limitUserSubscriptions: 1, limitUserMessageRate: 1,

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net/netip"
 	"strconv"
@@ -63,6 +64,11 @@ type Session struct {
 	failed   bool // an ERROR is to come; what arrives is ignored
 
 	serials uint64 // subscriptions so far
+	early   int    // bytes that came before CONNECT
+
+	// handling is held while a frame is handled, and while the session lets go of what
+	// it has: others than the reader may end it. It comes before all other locks.
+	handling sync.Mutex
 
 	mu         sync.Mutex // the unacked of all subs; and subs, where others than the reader read it
 	deliveries uint64     // to client-acknowledged subscriptions and of queues so far, under mu
@@ -119,9 +125,11 @@ func (s *Session) Touch() { s.lastRead.Store(s.broker.clock.now()) }
 // ping, in order with all else. It is safe for concurrent use.
 func (s *Session) Push(wire []byte) { s.outbox.push(wire) }
 
-// Leave ends the session because the peer said farewell: last is written, and
-// nothing after it.
-func (s *Session) Leave(last []byte) { s.finish(false, last) }
+// Leave ends the session because the peer said farewell: last is written after the
+// answers to all frames before, and nothing after it.
+func (s *Session) Leave(last []byte) {
+	s.receipts.afterPending(func() { s.finish(false, last) })
+}
 
 var frameScratch = sync.Pool{New: func() any { return new(frames.Frame) }}
 
@@ -136,6 +144,8 @@ func (s *Session) Receive(p []byte) error {
 		f.Body = nil
 		frameScratch.Put(f)
 	}()
+	s.handling.Lock()
+	defer s.handling.Unlock()
 	s.decoder.Feed(p)
 	for {
 		if s.failed || state(s.state.Load()) == stateEnding {
@@ -143,7 +153,9 @@ func (s *Session) Receive(p []byte) error {
 		}
 		ok, err := s.decoder.Next(f)
 		if err == nil && !ok {
-			return nil
+			if err = s.checkEarly(len(p)); err == nil {
+				return nil
+			}
 		}
 		if err == nil {
 			err = s.handle(f)
@@ -153,6 +165,22 @@ func (s *Session) Receive(p []byte) error {
 			return ErrClosed
 		}
 	}
+}
+
+// maxEarlyBytes is how much a peer may send before its CONNECT frame is whole, beside a
+// header line of any length that is allowed: nothing is known of it yet.
+const maxEarlyBytes = 64 << 10
+
+// checkEarly bounds what is kept for a peer that is not connected.
+func (s *Session) checkEarly(n int) error {
+	if state(s.state.Load()) != stateConnecting {
+		return nil
+	}
+	limit := maxEarlyBytes + s.broker.limits.Frame.MaxHeaderLine
+	if s.early += n; s.early > limit {
+		return errorf(CodeNotConnected, "more than %d bytes came before the end of a CONNECT frame", limit)
+	}
+	return nil
 }
 
 // handle does what one frame asks for, and then confirms it.
@@ -266,6 +294,9 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 		s.report(e) // before the peer can know
 	}
 	s.outbox.end(e != nil && e.Code == CodeSlowConsumer, lingerTimeout, frame, s.framing.Close(code, reason))
+	if e != nil {
+		go s.release()
+	}
 }
 
 // report counts and logs why a session ends.
@@ -282,6 +313,7 @@ func (s *Session) report(e *Error) {
 func (s *Session) finish(drop bool, last ...[]byte) {
 	if state(s.state.Swap(int32(stateEnding))) != stateEnding {
 		s.outbox.end(drop, lingerTimeout, last...)
+		go s.release()
 	}
 }
 
@@ -297,29 +329,59 @@ func (s *Session) writeFailed(error) {
 	_ = s.transport.Close() // the reader sees it, and detaches
 }
 
+// release lets go of all that the session has, which is free for others at once. What
+// was queued of queues and not written goes back with the rest.
+func (s *Session) release() {
+	s.handling.Lock()
+	defer s.handling.Unlock()
+	s.mu.Lock()
+	subs, retired := s.subs, s.retired
+	s.subs, s.retired, s.transactions = nil, nil, nil
+	s.mu.Unlock()
+	s.outbox.dropDeliveries()
+	for _, all := range []map[string]*subscription{subs, retired} {
+		for _, sub := range all {
+			s.detach(sub)
+		}
+	}
+	s.broker.counters.subscriptions.Add(-int64(len(subs)))
+	if s.usage != nil {
+		s.broker.usage.unsubscribe(s.usage, len(subs))
+	}
+}
+
+// writeRest writes what is queued, and the answers that wait for the store, for a peer
+// that has said all it had to say: the end of reading is not the end of writing.
+func (s *Session) writeRest() {
+	drained := s.outbox.drained()
+	s.receipts.afterPending(func() { s.finish(false) })
+	select {
+	case <-drained:
+	case <-time.After(lingerTimeout):
+	}
+}
+
 // Detach ends the session because its connection has ended, for the given
-// reason, which may be nil. It is called once, by the goroutine that reads.
+// reason, which may be nil. [io.EOF] is that of a peer that ended what it sends: it gets
+// what is still to be written, within a bound. It is called once, by the goroutine that reads.
 func (s *Session) Detach(reason error) {
 	if s.detached.Swap(true) {
 		return
 	}
-	if s.state.Swap(int32(stateEnding)) != int32(stateEnding) && reason != nil && !errors.Is(reason, ErrClosed) {
+	ended := state(s.state.Load()) == stateEnding
+	s.release()
+	switch {
+	case ended || errors.Is(reason, io.EOF):
+		s.writeRest()
+	case reason != nil:
 		s.broker.log.Debug("connection lost", "session", s.id, "remote", s.transport.RemoteAddr(), "error", reason)
 	}
+	s.state.Store(int32(stateEnding))
 	s.outbox.abandon()
-	for _, subs := range []map[string]*subscription{s.subs, s.retired} {
-		for _, sub := range subs {
-			s.detach(sub)
-		}
-	}
-	s.broker.counters.subscriptions.Add(-int64(len(s.subs)))
 	if s.usage != nil {
-		s.broker.usage.leave(s.user, s.usage, len(s.subs))
+		s.broker.usage.leave(s.user, s.usage)
 	}
 	s.broker.usage.close(s.address)
-	s.mu.Lock()
-	s.subs, s.retired, s.transactions = nil, nil, nil
-	s.mu.Unlock()
 	_ = s.transport.Close()
 	s.broker.registry.remove(s)
 	s.broker.counters.sessions.Add(-1)

@@ -13,12 +13,18 @@ func (b *Broker) sweep() {
 	tick := time.NewTicker(b.sweepEvery)
 	defer tick.Stop()
 	extended := b.clock.now()
+	swept := extended
 	for {
 		select {
 		case <-b.ctx.Done():
 			return
 		case <-tick.C:
 			now, wall := b.clock.now(), time.Now()
+			if now-swept > pausedAfter*int64(b.sweepEvery) {
+				// This process was paused or starved. Its peers were not silent: it did not read.
+				b.resumedAt.Store(now)
+			}
+			swept = now
 			b.registry.each(func(s *Session) { s.sweep(now, wall) })
 			b.sweepRequests(now)
 			if hold := int64(b.ackWait / 3); hold > 0 && now-extended > hold/2 {
@@ -46,18 +52,19 @@ func (b *Broker) sweepInterval() time.Duration {
 // sweep does what is due for one session.
 func (s *Session) sweep(now int64, wall time.Time) {
 	l := &s.broker.limits
+	resumed := s.broker.resumedAt.Load()
 	limit := l.WriteTimeout
 	if state(s.state.Load()) == stateEnding {
 		limit = min(limit, lingerTimeout)
 	}
-	if since := s.outbox.writing.Load(); since != 0 && limit > 0 && now-since > int64(limit) {
+	if since := s.outbox.writing.Load(); since != 0 && limit > 0 && now-max(since, resumed) > int64(limit) {
 		s.endWith(errorf(CodeSlowConsumer, "a write took longer than %s", l.WriteTimeout), ClosePolicy)
 		_ = s.transport.Close() // the write under way has to end
 		return
 	}
 	switch state(s.state.Load()) {
 	case stateConnecting:
-		if now-s.openedAt > int64(l.ConnectTimeout) {
+		if now-max(s.openedAt, resumed) > int64(l.ConnectTimeout) {
 			s.endWith(errorf(CodeConnectTimeout, "no CONNECT frame within %s", l.ConnectTimeout), ClosePolicy)
 		}
 	case stateConnected:
@@ -74,9 +81,10 @@ func (s *Session) sweep(now int64, wall time.Time) {
 }
 
 func (s *Session) sweepBeats(now int64) {
-	silent := now - s.lastRead.Load()
+	lastRead := max(s.lastRead.Load(), s.broker.resumedAt.Load())
+	silent := now - lastRead
 	if receive := s.beatReceive.Load(); receive > 0 {
-		if silent > int64(float64(receive)*s.broker.heartBeat.Grace) {
+		if silent > int64(float64(receive)*s.broker.heartBeat.Grace) && s.isGone(now, lastRead, receive) {
 			s.endWith(errorf(CodeHeartBeatMissing, "no heart-beat for %s; %s was agreed", time.Duration(silent).Round(time.Millisecond), time.Duration(receive)), ClosePolicy)
 			return
 		}
@@ -88,6 +96,29 @@ func (s *Session) sweepBeats(now int64) {
 		s.outbox.push(s.framing.HeartBeat())
 	}
 }
+
+// isGone reports whether a peer that has missed its heart-beats is given up. A WebSocket
+// is asked with a ping first, which browsers answer also where the timers of a hidden
+// tab are throttled. Any other peer has one more sweep: what it sent may be here, and
+// its reader has not run yet.
+func (s *Session) isGone(now, lastRead, receive int64) bool {
+	ping := s.framing.Ping()
+	if s.pinged <= lastRead {
+		s.pinged = now
+		if ping != nil {
+			s.outbox.push(ping)
+		}
+		return false
+	}
+	if ping == nil {
+		return true
+	}
+	return now-s.pinged > max(receive, int64(s.broker.sweepEvery))
+}
+
+// pausedAfter is how many sweep intervals late a sweep has to be to tell that the process
+// was paused.
+const pausedAfter = 4
 
 // sweepIdle asks a silent peer whether it is there, where the transport can.
 func (s *Session) sweepIdle(now, silent int64) {

@@ -406,7 +406,9 @@ func TestStreamsOverHTTP2EndWhileWritten(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				sender.Send(frames.SEND, "destination", "/topic/a", "x")
+				// One in flight: a flood would make the streams slow consumers.
+				sender.Send(frames.SEND, "destination", "/topic/a", "receipt", "r", "x")
+				sender.Receipt("r")
 			}
 		}
 	})

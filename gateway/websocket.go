@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -91,7 +92,6 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the upgrader has answered
 	}
-	ws.SetReadLimit(w.options.MaxMessage)
 	c := &conn{Conn: ws.NetConn(), framing: framing}
 	if r.RemoteAddr != c.RemoteAddr() {
 		c.remote = r.RemoteAddr // of a client behind a proxy
@@ -102,7 +102,7 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setControlHandlers(ws, s, framing)
-	w.conns.Go(func() { s.Detach(readWebSocket(ws, s, framing)) })
+	w.conns.Go(func() { s.Detach(readWebSocket(ws, s, framing, w.options.MaxMessage)) })
 }
 
 // Wait returns when all connections are closed.
@@ -131,26 +131,57 @@ func setControlHandlers(ws *websocket.Conn, s *broker.Session, framing broker.Fr
 
 // readWebSocket reads until the connection ends, and returns why it did. It
 // holds a buffer only while a message is being read.
-func readWebSocket(ws *websocket.Conn, s *broker.Session, framing broker.Framing) error {
+func readWebSocket(ws *websocket.Conn, s *broker.Session, framing broker.Framing, maxMessage int64) error {
 	for {
-		_, r, err := ws.NextReader()
+		kind, r, err := ws.NextReader()
 		if err == nil {
-			err = readMessage(r, s)
+			m := incoming{text: kind == websocket.TextMessage, left: maxMessage}
+			err = m.read(r, s)
 		}
-		if errors.Is(err, websocket.ErrReadLimit) {
-			s.Leave(framing.Close(websocket.CloseMessageTooBig, "the WebSocket message is too large; split it, as STOMP.js does with splitLargeFrames"))
+		var wrong *messageError
+		var closed *websocket.CloseError
+		switch {
+		case err == nil:
+			continue
+		case errors.As(err, &wrong):
+			s.Leave(framing.Close(wrong.code, wrong.reason))
+			discard(ws.NetConn())
+			return io.EOF
+		case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
+			return io.EOF // the peer has said farewell, and the answer is on its way
+		case errors.As(err, &closed), errors.Is(err, io.ErrUnexpectedEOF):
+			return io.EOF // it ended what it sends without a farewell
 		}
-		if err != nil {
-			return err
-		}
+		return err
 	}
 }
 
-func readMessage(r io.Reader, s *broker.Session) error {
+// messageError is what is wrong with a message, and with which code the connection ends.
+type messageError struct {
+	code   broker.CloseCode
+	reason string
+}
+
+func (e *messageError) Error() string { return e.reason }
+
+// incoming is one WebSocket message that is being read.
+type incoming struct {
+	text bool
+	left int64 // bytes that it may still have, after it was inflated
+	utf8 utf8Checker
+}
+
+func (m *incoming) read(r io.Reader, s *broker.Session) error {
 	buffer := readBuffers.Get().(*[16 << 10]byte)
 	defer readBuffers.Put(buffer)
 	for {
 		n, err := r.Read(buffer[:])
+		if m.left -= int64(n); m.left < 0 {
+			return &messageError{websocket.CloseMessageTooBig, "the WebSocket message is too large; split it, as STOMP.js does with splitLargeFrames"}
+		}
+		if m.text && !(m.utf8.write(buffer[:n]) && (err != io.EOF || m.utf8.whole())) {
+			return &messageError{websocket.CloseInvalidFramePayloadData, "a text message has to be UTF-8; send other bytes in a binary message"}
+		}
 		if n > 0 {
 			_ = s.Receive(buffer[:n]) // after its end the rest is thrown away
 		}
@@ -159,6 +190,19 @@ func readMessage(r io.Reader, s *broker.Session) error {
 		}
 		if err != nil {
 			return err
+		}
+	}
+}
+
+// discard reads what a peer still sends whose session has ended, so that it can read the
+// last frames: closing on unread bytes could discard them. The session's Finish bounds
+// the time, and the connection ends after it.
+func discard(c net.Conn) {
+	buffer := readBuffers.Get().(*[16 << 10]byte)
+	defer readBuffers.Put(buffer)
+	for {
+		if _, err := c.Read(buffer[:]); err != nil {
+			return
 		}
 	}
 }

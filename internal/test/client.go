@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
@@ -249,6 +250,9 @@ func (w *wsConn) Read(p []byte) (int, error) {
 }
 
 func (w *wsConn) Write(p []byte) (int, error) {
+	if !utf8.Valid(p) {
+		return len(p), w.ws.WriteMessage(websocket.BinaryMessage, p)
+	}
 	return len(p), w.ws.WriteMessage(websocket.TextMessage, p)
 }
 
