@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
@@ -69,18 +71,24 @@ func (a *appQueue) open(q *queue) ([]func(), error) {
 	return []func(){stop, withdraw}, nil
 }
 
-// requeue gives a request to another app server, as its first one ended with it.
-func (a *appQueue) requeue(q *queue, d *delivery) {
-	b, next := q.broker, newDelivery(d.Message, d.Count+1)
-	if d.Count >= maxAppAttempts {
-		b.failOrLog(d.Message, CodeAppFailed, "app servers ended while they had the request")
+// requeue gives requests to another app server, as their first one ended with them.
+func (a *appQueue) requeue(q *queue, all []*delivery) {
+	b := q.broker
+	all = slices.DeleteFunc(all, func(d *delivery) bool {
+		if d.Count >= maxAppAttempts {
+			b.failOrLog(d.Message, CodeAppFailed, "app servers ended while they had the request")
+			return true
+		}
+		return false
+	})
+	next := again(all)
+	if len(next) == 0 || q.offerFront(next) {
 		return
 	}
-	if q.offerFront(next) {
-		return
-	}
-	if other := b.queues.findApp(d.Message.Key); other == nil || !other.offer(next) {
-		b.routeElsewhere(d.Message, other != nil, func(error) {})
+	for _, d := range next {
+		if other := b.queues.findApp(d.Message.Key); other == nil || !other.offer(d) {
+			b.routeElsewhere(d.Message, other != nil, func(error) {})
+		}
 	}
 }
 

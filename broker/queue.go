@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,40 +94,55 @@ func (q *queue) open() error {
 	return err
 }
 
-// feedFrom has the queue pull from feeds, and returns what closes them.
+// feedFrom has the queue pull from feeds, until it is closed.
 func (q *queue) feedFrom(feeds ...*feed) []func() {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.feeds = feeds
-	q.mu.Unlock()
-	closers := make([]func(), len(feeds))
-	for i, feed := range feeds {
-		closers[i] = feed.reader.Close
-	}
-	return closers
+	return []func(){}
 }
 
-// close lets go of the store, and gives back what no subscription took, unless
-// somebody joined meanwhile. The next to join opens it anew.
-func (q *queue) close() {
+// close lets go of the source, and gives back held and what no subscription took, in
+// their order, unless somebody joined meanwhile. The next to join opens it anew.
+func (q *queue) close(held []*delivery) {
 	q.opening.Lock()
 	defer q.opening.Unlock()
 	q.mu.Lock()
-	active := q.activeLocked()
-	q.mu.Unlock()
-	if active {
+	if q.activeLocked() {
+		q.mu.Unlock()
+		q.requeue(held)
 		return
+	}
+	all := append(held, q.ready...)
+	feeds := q.feeds
+	q.ready, q.feeds = nil, nil
+	q.mu.Unlock()
+	for _, feed := range feeds {
+		var theirs []driver.Delivery
+		all = slices.DeleteFunc(all, func(d *delivery) bool {
+			if d.reader != feed.reader || q.exhausted(d) {
+				return false
+			}
+			theirs = append(theirs, d.Delivery)
+			return true
+		})
+		feed.reader.Close(theirs)
 	}
 	for _, closeSource := range q.closers {
 		closeSource()
 	}
 	q.closers = nil
-	q.mu.Lock()
-	left := q.ready
-	q.ready, q.feeds = nil, nil
-	q.mu.Unlock()
-	for _, d := range left {
-		q.source.requeue(q, d)
+	q.requeue(all)
+}
+
+// requeue returns messages to where they come from, so that they come again in its
+// order.
+func (q *queue) requeue(all []*delivery) {
+	if len(all) == 0 {
+		return
 	}
+	slices.SortStableFunc(all, func(a, b *delivery) int { return cmp.Compare(a.Seq, b.Seq) })
+	q.source.requeue(q, all)
 }
 
 // received takes a message that a source pulled.
@@ -137,12 +154,27 @@ func (q *queue) received(from *feed, lent driver.Delivery) {
 	}
 	if !q.activeLocked() {
 		q.mu.Unlock()
-		q.source.requeue(q, d) // the last one left a moment ago
+		q.requeue([]*delivery{d}) // the last one left a moment ago
 		return
 	}
-	q.ready = append(q.ready, d)
+	q.insertLocked(d)
 	q.dispatchLocked()
 	q.pullAndUnlock()
+}
+
+// insertLocked puts a message behind those that were in its store before it: one that
+// comes again is older than what waits.
+func (q *queue) insertLocked(d *delivery) {
+	at := len(q.ready)
+	for i := at - 1; i >= 0; i-- {
+		if other := q.ready[i]; other.reader != d.reader {
+			continue
+		} else if other.Seq < d.Seq {
+			break
+		}
+		at = i
+	}
+	q.ready = slices.Insert(q.ready, at, d)
 }
 
 // offer takes a message of a transient queue, and reports whether there was room.
@@ -157,15 +189,15 @@ func (q *queue) offer(d *delivery) bool {
 	return true
 }
 
-// offerFront puts a message in front of the others, and reports whether there is a
-// consumer to take it.
-func (q *queue) offerFront(d *delivery) bool {
+// offerFront puts messages in front of the others, and reports whether there is a
+// consumer to take them.
+func (q *queue) offerFront(all []*delivery) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.activeLocked() {
 		return false
 	}
-	q.ready = append([]*delivery{d}, q.ready...)
+	q.ready = append(all, q.ready...)
 	q.dispatchLocked()
 	return true
 }
@@ -312,12 +344,29 @@ func (q *queue) retire(c *consumer) {
 	active := q.activeLocked()
 	q.mu.Unlock()
 	if !active {
-		q.close()
+		q.close(nil)
+	}
+}
+
+// stop has the consumer get no more.
+func (q *queue) stop(c *consumer) {
+	q.mu.Lock()
+	c.closed = true
+	q.mu.Unlock()
+}
+
+// giveBack takes messages back. Without an active consumer the queue is closed first,
+// or this node would get them all again.
+func (q *queue) giveBack(held []*delivery, active bool) {
+	if active {
+		q.requeue(held)
+	} else {
+		q.close(held)
 	}
 }
 
 // remove takes the consumer out, and returns to the queue what it held. The
-// last one closes the queue first, or this node would get it all back.
+// last one closes the queue.
 func (q *queue) remove(sub *subscription, held []*delivery) {
 	q.mu.Lock()
 	for i, consumer := range q.subs {
@@ -328,23 +377,11 @@ func (q *queue) remove(sub *subscription, held []*delivery) {
 	}
 	active := q.activeLocked()
 	q.mu.Unlock()
-	if !active {
-		q.close()
-	}
-	for _, d := range held {
-		q.source.requeue(q, d)
-	}
+	q.giveBack(held, active)
 	q.mu.Lock()
 	q.dispatchLocked()
 	q.pullAndUnlock()
 	q.broker.queues.release(q)
-}
-
-// requeueAll returns messages to the queue, so that they come again in their order.
-func (q *queue) requeueAll(all []*delivery) {
-	for _, d := range all {
-		q.source.requeue(q, d)
-	}
 }
 
 // extend tells the store of all messages that clients hold, or that wait for

@@ -88,7 +88,11 @@ func (d *durableQueue) open(q *queue) ([]func(), error) {
 	return q.feedFrom(from), nil
 }
 
-func (d *durableQueue) requeue(_ *queue, lent *delivery) { lent.reader.Requeue(lent.Delivery) }
+func (d *durableQueue) requeue(_ *queue, all []*delivery) {
+	for _, lent := range all {
+		lent.reader.Requeue(lent.Delivery)
+	}
+}
 
 func (d *durableQueue) maxDeliveries() int { return 0 }
 

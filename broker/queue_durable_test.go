@@ -110,7 +110,7 @@ func TestAFormerDurableSubscriptionGoesOn(t *testing.T) {
 	former := driver.DurableSubscription{History: "chat", Name: "guest/d", Pattern: pattern}
 	reader, err := n.Relay.Driver().Histories.OpenDurable(t.Context(), former, func(driver.Delivery) {})
 	require.NoError(t, err)
-	reader.Close()
+	reader.Close(nil)
 	sender := test.Dial(t, n).Connect()
 	for _, dest := range []string{"/topic/chat.a", "/topic/chat.b"} {
 		sender.Send(frames.SEND, "destination", dest, "receipt", "r", "before")

@@ -64,7 +64,7 @@ func (q *queues) release(released *queue) {
 	}
 	q.mu.Unlock()
 	if last {
-		released.close()
+		released.close(nil)
 	}
 }
 

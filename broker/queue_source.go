@@ -18,8 +18,9 @@ type queueSource interface {
 	// open connects the queue to where its messages come from, and returns what ends
 	// that. The caller holds the queue's opening.
 	open(q *queue) (closers []func(), err error)
-	// requeue takes back a message that was lent to the queue. It takes the queue's lock.
-	requeue(q *queue, d *delivery)
+	// requeue takes back messages that were lent to the queue, in their order. It takes
+	// the queue's lock.
+	requeue(q *queue, all []*delivery)
 	// maxDeliveries is after how many deliveries a message is a dead letter; 0: never.
 	maxDeliveries() int
 }
@@ -49,7 +50,7 @@ func (s *storedQueue) open(q *queue) ([]func(), error) {
 	}
 	memory, err := s.openFeed(ctx, q, maxMemoryPull, driver.QueueOptions{Memory: true})
 	if err != nil {
-		disk.reader.Close()
+		disk.reader.Close(nil)
 		return nil, err
 	}
 	return q.feedFrom(disk, memory), nil
@@ -62,14 +63,16 @@ func (s *storedQueue) openFeed(ctx context.Context, q *queue, limit int, o drive
 	return from, err
 }
 
-// requeue returns a message to the store, or moves it to the dead letters when it was
-// delivered too often.
-func (s *storedQueue) requeue(q *queue, d *delivery) {
-	if q.exhausted(d) {
-		q.deadLetter(d)
-		return
+// requeue returns messages to the store, or moves them to the dead letters when they
+// were delivered too often.
+func (s *storedQueue) requeue(q *queue, all []*delivery) {
+	for _, d := range all {
+		if q.exhausted(d) {
+			q.deadLetter(d)
+		} else {
+			d.reader.Requeue(d.Delivery)
+		}
 	}
-	d.reader.Requeue(d.Delivery)
 }
 
 func (s *storedQueue) maxDeliveries() int {

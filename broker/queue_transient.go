@@ -29,12 +29,24 @@ func (t transientQueue) open(q *queue) ([]func(), error) {
 	return []func(){stop}, err
 }
 
-// requeue returns a message to the front. With the last consumer of this node it goes
+// requeue returns messages to the front. With the last consumer of this node they go
 // to another node, where there is one.
-func (t transientQueue) requeue(q *queue, d *delivery) {
-	if !q.offerFront(newDelivery(d.Message, d.Count+1)) {
+func (t transientQueue) requeue(q *queue, all []*delivery) {
+	if q.offerFront(again(all)) {
+		return
+	}
+	for _, d := range all {
 		_ = q.broker.store.Offer(d.Message) // at most once is what transient queues promise
 	}
+}
+
+// again makes the next deliveries of messages that no store holds.
+func again(all []*delivery) []*delivery {
+	next := make([]*delivery, len(all))
+	for i, d := range all {
+		next[i] = newDelivery(d.Message, d.Count+1)
+	}
+	return next
 }
 
 func (t transientQueue) maxDeliveries() int { return 0 }

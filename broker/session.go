@@ -341,6 +341,13 @@ func (s *Session) release() {
 	s.outbox.dropDeliveries()
 	for _, all := range []map[string]*subscription{subs, retired} {
 		for _, sub := range all {
+			if c := sub.consumer; c != nil {
+				c.queue.stop(c) // none of them gets what another gives back
+			}
+		}
+	}
+	for _, all := range []map[string]*subscription{subs, retired} {
+		for _, sub := range all {
 			s.detach(sub)
 		}
 	}

@@ -228,7 +228,7 @@ func (s *Session) nack(sub *subscription, number uint64) {
 		return // a topic's, or acknowledged earlier in the transaction
 	}
 	s.broker.counters.nacked.Add(int64(len(taken)))
-	sub.consumer.queue.requeueAll(taken)
+	sub.consumer.queue.requeue(taken)
 	s.settle(sub, len(taken))
 }
 

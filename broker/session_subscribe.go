@@ -87,7 +87,9 @@ func (s *Session) connectSubscription(name string, sub *subscription) (*group, e
 			return nil, &Error{Code: CodeUnavailable, Message: "destination \"" + sub.destination + "\": the queue cannot be consumed at the moment", Cause: err, retryAfter: retryAfter}
 		}
 		if old := s.retired[name]; old != nil {
+			s.mu.Lock()
 			delete(s.retired, name) // its id is taken again, so no ACK can name its messages
+			s.mu.Unlock()
 			s.detach(old)
 		}
 		return nil, nil
@@ -264,11 +266,14 @@ func (s *Session) retire(name string, sub *subscription) {
 		s.detach(sub)
 		return
 	}
+	s.mu.Lock()
 	if s.retired == nil {
 		s.retired = make(map[string]*subscription)
 	}
-	if old := s.retired[name]; old != nil {
+	old := s.retired[name]
+	s.retired[name] = sub
+	s.mu.Unlock()
+	if old != nil {
 		s.detach(old)
 	}
-	s.retired[name] = sub
 }

@@ -101,7 +101,7 @@ func (s *durableSource) ended() {}
 func (s *durableSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
 	_, epoch := s.store.streams.epochOf(meta.Stream)
 	at := driver.StreamPosition{Epoch: epoch, Seq: meta.Sequence.Stream}
-	d := driver.Delivery{Count: int(meta.NumDelivered), Token: msg.Reply, Redelivered: q.mayBeKnown(meta)}
+	d := driver.Delivery{Count: int(meta.NumDelivered), Seq: meta.Sequence.Stream, Token: msg.Reply, Redelivered: q.mayBeKnown(meta)}
 	m, ok := decode(s.history.prefix, msg, at.String)
 	if !ok || !s.subscription.Pattern.Match(m.Key) || m.ToSession != "" {
 		d.Message = &driver.Message{ID: at.String()}

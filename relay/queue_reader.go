@@ -30,11 +30,16 @@ type reader struct {
 	sub     *nats.Subscription
 
 	mu          sync.Mutex // guards the following
-	next        string     // the subject of pull requests
-	outstanding int        // asked for and not delivered
+	stream      string
+	consumer    string
+	next        string // the subject of pull requests
+	outstanding int    // asked for and not delivered
 	heard       time.Time
 	lost        bool // the consumer has to be looked for again
 	closed      bool
+	// returns are given back once it is closed and the server knows; then returned.
+	returns  []driver.Delivery
+	returned bool
 }
 
 // readerSource is what a reader reads from: a queue, or a durable subscription.
@@ -133,10 +138,15 @@ func (q *reader) message(msg *nats.Msg) {
 	q.mu.Lock()
 	q.outstanding = max(q.outstanding-1, 0)
 	q.heard = time.Now()
+	closed := q.closed
 	q.mu.Unlock()
 	meta, err := msg.Metadata()
 	if err != nil {
 		q.readers.link.log.Warn("a queue's message without JetStream's reply subject was ignored", "destination", q.source.name(), "error", err)
+		return
+	}
+	if closed {
+		q.Requeue(driver.Delivery{Seq: meta.Sequence.Stream, Token: msg.Reply})
 		return
 	}
 	q.source.handle(q, msg, meta)
@@ -165,7 +175,11 @@ func (q *reader) Ack(d driver.Delivery, done func(error)) {
 }
 
 // Requeue puts a delivered message back.
-func (q *reader) Requeue(d driver.Delivery) { q.notify(d, nakBody) }
+func (q *reader) Requeue(d driver.Delivery) {
+	if !q.keep(d) {
+		q.notify(d, nakBody)
+	}
+}
 
 // Extend keeps a delivered message from going to others.
 func (q *reader) Extend(d driver.Delivery) { q.notify(d, extendBody) }
@@ -173,23 +187,7 @@ func (q *reader) Extend(d driver.Delivery) { q.notify(d, extendBody) }
 func (q *reader) notify(d driver.Delivery, body []byte) {
 	l := q.readers.link
 	if err := l.conn.Publish(d.Token, body); err != nil {
-		l.log.Debug("JetStream could not be notified about a message; it comes again after the ack wait", "destination", q.source.name(), "message", d.Message.ID, "error", err)
-	}
-}
-
-// Close ends the delivery.
-func (q *reader) Close() {
-	q.mu.Lock()
-	closed := q.closed
-	q.closed = true
-	q.mu.Unlock()
-	if closed {
-		return
-	}
-	q.readers.remove(q)
-	_ = q.sub.Drain() // what is on its way still arrives, and goes back
-	if !q.source.idle() {
-		q.readers.link.background.Go(q.source.ended)
+		l.log.Debug("JetStream could not be notified about a message; it comes again after the ack wait", "destination", q.source.name(), "seq", d.Seq, "error", err)
 	}
 }
 
@@ -200,9 +198,14 @@ func (q *reader) ensure(ctx context.Context) error {
 		return err
 	}
 	q.mu.Lock()
-	q.next = "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
+	q.stream, q.consumer = stream, consumer
+	q.next = pullSubject(stream, consumer)
 	q.mu.Unlock()
 	return nil
+}
+
+func pullSubject(stream, consumer string) string {
+	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
 }
 
 // recover finds a consumer again that is gone, and asks for what is outstanding.

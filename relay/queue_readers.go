@@ -23,10 +23,12 @@ type readers struct {
 
 	mu   sync.Mutex // guards the following
 	open map[*reader]struct{}
+	// returning are those that were closed and still give back, by their pull subjects.
+	returning map[string]chan struct{}
 }
 
 func newReaders(l *link, a *acks, ackWait time.Duration) *readers {
-	return &readers{link: l, acks: a, ackWait: ackWait, open: make(map[*reader]struct{})}
+	return &readers{link: l, acks: a, ackWait: ackWait, open: make(map[*reader]struct{}), returning: make(map[string]chan struct{})}
 }
 
 // openReader begins to read from a source.
@@ -48,12 +50,6 @@ func (r *readers) openReader(ctx context.Context, source readerSource, deliver f
 	defer r.mu.Unlock()
 	r.open[q] = struct{}{}
 	return q, nil
-}
-
-func (r *readers) remove(q *reader) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.open, q)
 }
 
 func (r *readers) all() []*reader {
@@ -104,8 +100,10 @@ const (
 
 // makeConsumer makes a consumer, or finds the one that is there. While the server
 // still removes the files of one that had the same name, making another one fails; so
-// it is tried again.
+// it is tried again. It waits until an earlier reader of this node has given back what it
+// had, which may remove the consumer.
 func (r *readers) makeConsumer(ctx context.Context, stream string, config jetstream.ConsumerConfig) (consumer jetstream.Consumer, err error) {
+	r.awaitReturned(ctx, pullSubject(stream, config.Durable))
 	for try := range makeTries {
 		consumer, err = r.link.js.CreateOrUpdateConsumer(ctx, stream, config)
 		var api *jetstream.APIError

@@ -60,7 +60,7 @@ func (s *queueSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
 	}
 	m.Key = s.queue
 	q.deliver(driver.Delivery{
-		Message: m, Count: int(meta.NumDelivered), Token: msg.Reply,
+		Message: m, Count: int(meta.NumDelivered), Seq: meta.Sequence.Stream, Token: msg.Reply,
 		Redelivered: q.mayBeKnown(meta),
 	})
 }

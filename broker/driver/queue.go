@@ -74,9 +74,10 @@ type QueueReader interface {
 	Requeue(d Delivery)
 	// Extend tells the store that the message is still being worked on.
 	Extend(d Delivery)
-	// Close ends the delivery. What was delivered can still be acknowledged and
-	// returned.
-	Close()
+	// Close ends the delivery and puts held back, which was delivered, and all that is
+	// still on its way, for whoever pulls next, in the order of the queue. What else was
+	// delivered can still be acknowledged and returned.
+	Close(held []Delivery)
 }
 
 // Delivery is a message that a store lent to this node.
@@ -87,6 +88,8 @@ type Delivery struct {
 	// Redelivered says that the message may have been seen before, even where
 	// Count is 1.
 	Redelivered bool
+	// Seq is the message's place in the order of its queue, as its reader has it.
+	Seq uint64
 	// Token is for the QueueReader alone.
 	Token string
 }

@@ -1,0 +1,114 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// returnTimeout bounds how long a reader that was closed keeps what it gives back.
+const returnTimeout = 2 * time.Second
+
+// Close ends the delivery. What was held, and what is still on its way, goes back in
+// the order of the queue: once the server has forgotten the pull requests, as it takes
+// a message that it finds nobody for to the end of those that come again.
+func (q *reader) Close(held []driver.Delivery) {
+	q.mu.Lock()
+	closed := q.closed
+	q.closed = true
+	if !closed {
+		q.returns = append(q.returns, held...)
+	}
+	key := q.next
+	q.mu.Unlock()
+	if closed {
+		for _, d := range held {
+			q.Requeue(d)
+		}
+		return
+	}
+	drained, returned := make(chan struct{}), make(chan struct{})
+	q.readers.remove(q, key, returned)
+	q.sub.SetClosedHandler(func(string) { close(drained) })
+	_ = q.sub.Drain() // what is on its way still arrives
+	if key == "" {
+		close(returned) // it has read nothing
+		return
+	}
+	q.readers.link.background.Go(func() {
+		q.giveBack(drained)
+		q.source.ended()
+		q.readers.hasReturned(key, returned)
+	})
+}
+
+// keep takes a delivery that is to go back with the others, and reports whether it did.
+func (q *reader) keep(d driver.Delivery) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed || q.returned {
+		return false
+	}
+	q.returns = append(q.returns, d)
+	return true
+}
+
+// giveBack puts back what a closed reader had.
+func (q *reader) giveBack(drained <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(q.readers.link.ctx, returnTimeout)
+	defer cancel()
+	select {
+	case <-drained:
+		q.mu.Lock()
+		stream, consumer := q.stream, q.consumer
+		q.mu.Unlock()
+		// To say how many requests wait, the server looks which of them have no interest.
+		_, _ = q.readers.link.js.Consumer(ctx, stream, consumer)
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	all := q.returns
+	q.returns, q.returned = nil, true
+	q.mu.Unlock()
+	slices.SortStableFunc(all, func(a, b driver.Delivery) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, d := range all {
+		q.notify(d, nakBody)
+	}
+}
+
+// remove forgets a reader that is closed. Until what it has was returned, the next
+// reader of the same consumer waits.
+func (r *readers) remove(q *reader, key string, returned chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.open, q)
+	if key != "" {
+		r.returning[key] = returned
+	}
+}
+
+func (r *readers) hasReturned(key string, returned chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.returning[key] == returned {
+		delete(r.returning, key)
+	}
+	close(returned)
+}
+
+// awaitReturned waits until an earlier reader of this node has given back what it had.
+func (r *readers) awaitReturned(ctx context.Context, key string) {
+	r.mu.Lock()
+	returned := r.returning[key]
+	r.mu.Unlock()
+	if returned == nil {
+		return
+	}
+	select {
+	case <-returned:
+	case <-ctx.Done():
+	}
+}
