@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build man run cluster-demo test lint fuzz bench interop interop-setup interop-spring
+.PHONY: help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench interop interop-setup interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,19 @@ GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.
 
 lint: ## gofmt, go vet, staticcheck, errcheck, bodyclose and revive
 	$(GOLANGCI) run ./...
+
+package: ## the binary, deb and rpm for this machine's kind of processor, in dist/
+	PLATFORMS="$${PLATFORMS:-linux/$$(go env GOHOSTARCH)}" deploy/package/build.sh
+
+package-test: package ## install the deb in a system of its own, and use the service; needs root and systemd
+	TEST_DEB="$$(ls $(CURDIR)/dist/*_"$$(dpkg --print-architecture)".deb)" CGO_ENABLED=0 go test -count=1 -v ./deploy/package
+
+dist: ## what a release has: binaries and packages for all platforms, in dist/
+	deploy/package/build.sh
+
+# A module of its own: Helm and others would be many dependencies of the broker.
+deploy-test: ## the chart, the Compose files, the Dockerfiles and the release, with the tools that read them
+	cd deploy/check && go test -count=1 ./...
 
 fuzz: ## each fuzz target for 20 seconds
 	go test ./frames -run '^$$' -fuzz '^FuzzDecode$$' -fuzztime 20s

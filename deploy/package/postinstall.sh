@@ -1,0 +1,31 @@
+#!/bin/sh
+# Makes the signing secret of a first installation, and restarts a service that runs.
+# Debian's dpkg calls it with "configure" and the old version, rpm with 1, or 2 for an upgrade.
+set -e
+
+case "$1" in
+abort-*) exit 0 ;;
+esac
+
+secret=/etc/stompbox/jwt.secret
+if [ ! -e "$secret" ]; then
+  (umask 077 && head -c 32 /dev/urandom | base64 >"$secret")
+fi
+# The service reads its configuration and cannot change it. What an operator has given
+# to another group stays so.
+for path in /etc/stompbox /etc/stompbox/stompbox.yaml "$secret"; do
+  if [ -e "$path" ] && [ "$(stat -c %G "$path")" = root ]; then
+    chgrp stompbox "$path"
+    chmod g+r,o-rwx "$path"
+  fi
+done
+
+if [ -d /run/systemd/system ]; then
+  systemctl daemon-reload || true
+  # Starts nothing that does not run.
+  systemctl try-restart stompbox.service || true
+fi
+
+if [ "$1" = 1 ] || { [ "$1" = configure ] && [ -z "$2" ]; }; then
+  echo "stompbox is installed. Start it now and at each boot: systemctl enable --now stompbox"
+fi
