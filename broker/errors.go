@@ -40,6 +40,7 @@ const (
 	CodeNotAvailable     Code = "not-available-yet"
 	CodeUnavailable      Code = "unavailable"
 	CodeQueueFull        Code = "queue-full"
+	CodeNoConsumer       Code = "no-consumer"
 	CodeNotStored        Code = "not-stored"
 	CodeShutdown         Code = "shutting-down"
 )

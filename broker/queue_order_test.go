@@ -81,14 +81,15 @@ func awaitSessions(t *testing.T, n *test.Node, sessions int64) {
 func TestATransientQueueKeepsItsOrder(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})
-	transient := []string{"auto-delete", "true", "ack", "client-individual"}
+	transient := []string{"ack", "client-individual"}
+	const queue = "/queue/order-user8f14e45f-ceea-467f-a0e6-123456789abc"
 	first, second := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
-	first.Subscribe("q", "/queue/order.transient", append(transient, "prefetch-count", "5")...)
+	first.Subscribe("q", queue, append(transient, "prefetch-count", "5")...)
 	for _, body := range numbered(8) {
-		first.Send(frames.SEND, "destination", "/queue/order.transient", "auto-delete", "true", body)
+		first.Send(frames.SEND, "destination", queue, body)
 	}
 	messages(first, 5)
-	second.Subscribe("q", "/queue/order.transient", append(transient, "prefetch-count", "1")...)
+	second.Subscribe("q", queue, append(transient, "prefetch-count", "1")...)
 	f := second.Message("m5")
 	first.Close()
 	awaitSessions(t, n, 1)

@@ -2,10 +2,12 @@ package broker
 
 import (
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
+	"github.com/stompbox/stompbox/frames"
 )
 
 // QueueDefaults are what queues are like, and which ones differ.
@@ -42,11 +44,17 @@ type QueuePolicy struct {
 }
 
 // SpringQueues are expressions for the queues that Spring makes for one session
-// of a user: the id is a UUID, or eight characters of SockJS.
+// of a user: the id is a UUID. Those whose id is SockJS's, eight letters as in
+// -useraccounts, are known by what Spring says of them; see [QueueDefaults.transient].
 var SpringQueues = []string{
 	`-user[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`,
-	`-user[a-z0-5]{8}$`,
 }
+
+// headerSpringOrigin is what Spring adds to the frames whose destination it has made of
+// one of a user: /user/queue/x, which it has made /queue/x-user<session>.
+const headerSpringOrigin = "simpOrigDestination"
+
+var springSession = regexp.MustCompile(`^-user([a-z0-5]{8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
 
 func (d *QueueDefaults) setDefaults() {
 	setDefault(&d.Prefetch, 1000)
@@ -78,7 +86,15 @@ func (d *QueueDefaults) policy(queue string) *QueuePolicy {
 	return &d.QueuePolicy
 }
 
-func (d *QueueDefaults) transient(queue string) bool {
+// transient reports whether the queue that a frame names lives in memory.
+func (d *QueueDefaults) transient(queue string, f *frames.Frame) bool {
+	if origin, ok := f.Headers.Lookup(headerSpringOrigin); ok {
+		rest, isUsers := strings.CutPrefix(origin, "/user")
+		session, isItsOwn := strings.CutPrefix(queue, rest)
+		if isUsers && rest != "" && isItsOwn && springSession.MatchString(session) {
+			return true
+		}
+	}
 	for _, expression := range d.Transient {
 		if expression.MatchString(queue) {
 			return true

@@ -86,7 +86,7 @@ func (s *storedQueue) maxDeliveries() int {
 func (s *Session) consume(sub *subscription, f *frames.Frame) error {
 	defaults := &s.broker.defaults
 	var source queueSource = &storedQueue{sub.destination, defaults.policy(sub.destination)}
-	if defaults.transient(sub.destination) || isTrue(f, HeaderAutoDelete) {
+	if defaults.transient(sub.destination, f) {
 		source = transientQueue(sub.destination)
 	}
 	return s.consumeFrom(source, sub, f)

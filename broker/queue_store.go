@@ -24,12 +24,12 @@ func (b *Broker) queueOperation(f *frames.Frame, m *driver.Message) (operation, 
 	if b.store == nil {
 		return operation{}, noStore(m.Key)
 	}
-	if b.defaults.transient(m.Key) || isTrue(f, HeaderAutoDelete) {
-		return operation{size: len(m.Body), run: func() error { return b.sendTransient(m) }}, nil
+	if b.defaults.transient(m.Key, f) {
+		return b.transientOperation(f, m), nil
 	}
 	policy := b.defaults.policy(m.Key)
 	o := driver.StoreOptions{Queue: policy.options()}
-	if value, ok := f.Headers.Lookup(HeaderPersistent); ok && strings.EqualFold(value, "false") {
+	if value, ok := f.Headers.Lookup(HeaderPersistent); isTrue(f, HeaderAutoDelete) || ok && strings.EqualFold(value, "false") {
 		o.Queue = driver.QueueOptions{Memory: true}
 	}
 	return b.storeOperation(f, m, o, policy.MaxAge, &b.counters.stored)

@@ -1,22 +1,57 @@
 package broker
 
-import "github.com/stompbox/stompbox/broker/driver"
+import (
+	"errors"
 
-// sendTransient hands a message of a transient queue to a consumer of this
-// node, or else to one of another. Where there is none it is dropped, as nobody
-// has the queue then.
-func (b *Broker) sendTransient(m *driver.Message) error {
-	q := b.queues.findTransient(m.Key)
-	if q != nil && q.hasConsumers() {
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/frames"
+)
+
+// transientOperation returns what carries out a SEND to a transient queue. Nobody has
+// the queue while it has no consumer, so there the message is lost: whoever asks for a
+// confirmation hears of it.
+func (b *Broker) transientOperation(f *frames.Frame, m *driver.Message) operation {
+	_, receipt := f.Headers.Lookup(frames.Receipt)
+	_, transaction := f.Headers.Lookup(frames.Transaction)
+	if m.Session != "" && !receipt && !transaction {
+		return operation{size: len(m.Body), run: func() error { return b.sendTransient(m, nil) }}
+	}
+	return operation{size: len(m.Body), runAsync: func(done func(error)) {
+		err := b.sendTransient(m, func(err error) { done(b.transientError(m, err)) })
+		if err != nil {
+			done(err)
+		}
+	}}
+}
+
+// sendTransient hands a message of a transient queue to a consumer of this node, or
+// else to one of another. Where it returns no error, done is called with what became of
+// it; it may be nil.
+func (b *Broker) sendTransient(m *driver.Message, done func(error)) error {
+	if q := b.queues.findTransient(m.Key); q != nil && q.hasConsumers() {
 		if !q.offer(newDelivery(m, 1)) {
 			return b.stored(m, driver.ErrQueueFull, nil)
 		}
+		if done != nil {
+			done(nil)
+		}
 		return nil
 	}
-	if err := b.store.Offer(m); err != nil {
+	if err := b.store.Offer(m, done); err != nil {
 		return storeError("destination \""+m.Key+"\"", err)
 	}
 	return nil
+}
+
+func (b *Broker) transientError(m *driver.Message, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, driver.ErrNoConsumer):
+		b.counters.refused.Add(1)
+		return &Error{Code: CodeNoConsumer, Message: "destination \"" + m.Key + "\": nobody consumes this transient queue, and it keeps nothing", Cause: err, retryAfter: retryAfter}
+	}
+	return b.stored(m, err, nil)
 }
 
 // transientQueue lives in memory, while there is a subscription to the queue that it names.
@@ -25,7 +60,9 @@ type transientQueue string
 func (t transientQueue) key() string { return transientMark + string(t) }
 
 func (t transientQueue) open(q *queue) ([]func(), error) {
-	stop, err := q.broker.store.OpenTransient(string(t), func(m *driver.Message) { q.offer(newDelivery(m, 1)) })
+	stop, err := q.broker.store.OpenTransient(string(t), func(m *driver.Message) bool {
+		return q.hasConsumers() && q.offer(newDelivery(m, 1))
+	})
 	return []func(){stop}, err
 }
 
@@ -36,7 +73,7 @@ func (t transientQueue) requeue(q *queue, all []*delivery) {
 		return
 	}
 	for _, d := range all {
-		_ = q.broker.store.Offer(d.Message) // at most once is what transient queues promise
+		_ = q.broker.store.Offer(d.Message, nil) // at most once is what transient queues promise
 	}
 }
 

@@ -33,8 +33,14 @@ func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 
 	// Spring's queue of one session: nobody is there, so nothing is kept.
 	spring := "/queue/position-updates-user8f14e45f-ceea-467f-a0e6-123456789abc"
-	c.Send(frames.SEND, "destination", spring, "receipt", "2", "nobody hears")
-	c.Receipt("2")
+	c.Send(frames.SEND, "destination", spring, "nobody hears")
+	for _, pairs := range [][]string{{"receipt", "2"}, {"transaction", "t"}} {
+		asks := test.Dial(t, n).Connect()
+		asks.Send(frames.BEGIN, "transaction", "t")
+		asks.Send(frames.SEND, append(pairs, "destination", spring, "nobody hears")...)
+		asks.Send(frames.COMMIT, "transaction", "t")
+		asks.Error("nobody consumes this transient queue")
+	}
 	a, b := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	far := test.Dial(t, test.Start(t, test.Options{NATSURL: n.Relay.ClientURL()})).Connect()
 	a.Subscribe("s", spring, "ack", "client-individual")
@@ -48,16 +54,66 @@ func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 	a.Close()
 	require.Equal(t, "true", b.Message(string(first.Body)).Get("redelivered"))
 
-	// RabbitMQ's header, on both sides.
-	b.Subscribe("r", "/queue/rabbit", "auto-delete", "true", "durable", "false")
-	c.Send(frames.SEND, "destination", "/queue/rabbit", "auto-delete", "true", "x")
-	b.Message("x")
 	queues, err := n.Relay.Driver().QueueAdmin.ListQueues(t.Context())
 	require.NoError(t, err)
 	for _, q := range queues {
-		require.NotContains(t, q.Name, "rabbit", "a transient queue is not stored")
-		require.NotContains(t, q.Name, "position-updates")
+		require.NotContains(t, q.Name, "position-updates", "a transient queue is not stored")
 	}
+}
+
+// TestAQueueHasOneName: RabbitMQ's auto-delete on one side makes no second queue.
+func TestAQueueHasOneName(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{NATSPort: -1})
+	far := test.Start(t, test.Options{NATSURL: n.Relay.ClientURL()})
+	for i, subscribe := range [][]string{nil, {"auto-delete", "true", "durable", "false", "exclusive", "true"}} {
+		for j, send := range [][]string{nil, {"auto-delete", "true"}} {
+			queue := "/queue/replies" + strconv.Itoa(2*i+j)
+			for _, node := range []*test.Node{n, far} {
+				sender, c := test.Dial(t, node).Connect(), test.Dial(t, n).Connect()
+				sender.Send(frames.SEND, append(send, "destination", queue, "receipt", "r", "before")...)
+				sender.Receipt("r")
+				c.Subscribe("r", queue, subscribe...)
+				c.Message("before")
+				sender.Send(frames.SEND, append(send, "destination", queue, "receipt", "r", "answer")...)
+				sender.Receipt("r")
+				c.Message("answer")
+				c.Close()
+			}
+		}
+	}
+}
+
+// TestOnlySpringsQueuesAreTakenForThem: eight letters after -user may be a word.
+func TestOnlySpringsQueuesAreTakenForThem(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
+	for _, name := range []string{"sync-useraccounts", "export-userprofiles", "mail-usersettings", "x-userabcdefgh"} {
+		for _, origin := range [][]string{nil, {"simpOrigDestination", "/user/queue/other"}, {"simpOrigDestination", "/user"}} {
+			c.Send(frames.SEND, append(origin, "destination", "/queue/"+name, "receipt", "r", "kept")...)
+			c.Receipt("r")
+			later := test.Dial(t, n).Connect()
+			later.Subscribe("q", "/queue/"+name, origin...)
+			later.Message("kept")
+			later.Close()
+		}
+	}
+	// What Spring's relay sends for a session of SockJS.
+	spring := []string{"destination", "/queue/x-userabcdefgh", "simpOrigDestination", "/user/queue/x"}
+	c.Send(frames.SUBSCRIBE, append(spring, "id", "s", "receipt", "s")...)
+	c.Receipt("s")
+	c.Send(frames.SEND, append(spring, "receipt", "r", "to the session")...)
+	bodies := map[string]bool{}
+	for range 2 {
+		f, err := c.Next()
+		require.NoError(t, err)
+		bodies[f.Command+string(f.Body)] = true
+	}
+	require.Equal(t, map[string]bool{"RECEIPT": true, "MESSAGEto the session": true}, bodies)
+	c.Send(frames.UNSUBSCRIBE, "id", "s")
+	c.Send(frames.SEND, append(spring, "receipt", "gone", "to nobody")...)
+	require.Equal(t, "gone", c.Error("nobody consumes").Get("receipt-id"))
 }
 
 func TestReplyToATempQueue(t *testing.T) {

@@ -244,7 +244,7 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	}
 	code := CloseProtocol
 	switch e.Code {
-	case CodeUnavailable, CodeLoginBusy, CodeQueueFull, CodeNotStored:
+	case CodeUnavailable, CodeLoginBusy, CodeQueueFull, CodeNotStored, CodeNoConsumer:
 		code = CloseRetry
 	case CodeUnauthenticated, CodeForbidden, CodeTooManySessions, CodeTooManySubs, CodeTransactionSize, CodeMessageRate,
 		frames.CodeBodySize, frames.CodeHeaderCount, frames.CodeHeaderLine:

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,7 +162,7 @@ func TestNackIsCumulativeInClientMode(t *testing.T) {
 			headers []string
 		}{
 			{"/queue/nack." + version, nil},
-			{"/queue/nack.transient." + version, []string{"auto-delete", "true"}},
+			{"/queue/nack-user8f14e45f-ceea-467f-a0e6-" + strings.ReplaceAll(version, ".", "0") + "456789abc", nil},
 			{"/topic/kept", []string{"durable", "true", "auto-delete", "false"}},
 		} {
 			c := test.Dial(t, n).Connect("accept-version", version)

@@ -65,7 +65,7 @@ var goodAck = []byte(`{"stream":`)
 func ackError(msg *nats.Msg) error {
 	if status := statusOf(msg); status != "" {
 		if status == "503" {
-			return fmt.Errorf("%w: no JetStream answers; is it enabled, and is there disk space?", driver.ErrUnavailable)
+			return fmt.Errorf("%w: no JetStream answers (%w); is it enabled, and is there disk space?", driver.ErrUnavailable, nats.ErrNoResponders)
 		}
 		return fmt.Errorf("%w: status %s %s", driver.ErrUnavailable, status, msg.Header.Get("Description"))
 	}

@@ -87,7 +87,7 @@ func TestRelayRefusesNamesThatNATSWouldNotTake(t *testing.T) {
 	long := "/topic/" + strings.Repeat("x", 5000)
 	m := &driver.Message{Key: long, Destination: long}
 	require.ErrorIs(t, d.Bus.Publish(m), driver.ErrKeyTooLong)
-	require.ErrorIs(t, d.Queues.Offer(m), driver.ErrKeyTooLong)
+	require.ErrorIs(t, d.Queues.Offer(m, nil), driver.ErrKeyTooLong)
 	_, err = d.Bus.Subscribe(long, nil)
 	require.ErrorIs(t, err, driver.ErrKeyTooLong)
 	_, err = d.Requests.Serve(long, nil)

@@ -232,29 +232,50 @@ func (s *queueStore) deleteConsumers(ctx context.Context) error {
 }
 
 // Offer hands a message of a transient queue to a consumer elsewhere.
-func (s *queueStore) Offer(m *driver.Message) error {
+func (s *queueStore) Offer(m *driver.Message, done func(error)) error {
 	if err := checkKey(m.Key); err != nil {
 		return err
 	}
 	if s.link.private() {
+		if done != nil {
+			done(driver.ErrNoConsumer)
+		}
 		return nil
 	}
 	msg := encode(s.link.prefix, m)
 	msg.Subject = Subject(s.link.prefix+".transient", m.Key)
+	if done != nil {
+		s.readers.acks.publish(msg, func(err error) {
+			if errors.Is(err, nats.ErrNoResponders) {
+				err = driver.ErrNoConsumer
+			}
+			done(err)
+		})
+		return nil
+	}
 	if err := s.link.conn.PublishMsg(msg); err != nil {
 		return unreachable(err)
 	}
 	return nil
 }
 
+// noRoom answers what is offered to a transient queue that is full, as JetStream does.
+var noRoom = []byte(`{"error":{"code":400,"description":"maximum messages exceeded"}}`)
+
 // OpenTransient takes part in a transient queue, on a NATS queue group.
-func (s *queueStore) OpenTransient(queue string, deliver func(*driver.Message)) (func(), error) {
+func (s *queueStore) OpenTransient(queue string, deliver func(*driver.Message) bool) (func(), error) {
 	if err := checkKey(queue); err != nil {
 		return nil, err
 	}
 	sub, err := s.link.conn.QueueSubscribe(Subject(s.link.prefix+".transient", queue), "stompbox", func(msg *nats.Msg) {
 		if m, ok := decode(s.link.prefix+".transient", msg, s.link.nextID); ok {
-			deliver(m)
+			answer := []byte{}
+			if !deliver(m) {
+				answer = noRoom
+			}
+			if msg.Reply != "" {
+				_ = msg.Respond(answer) // its sender hears nothing then, and says so
+			}
 		}
 	})
 	if err != nil {

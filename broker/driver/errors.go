@@ -20,3 +20,6 @@ var (
 	// ErrRecordChanged says that a record has another revision by now.
 	ErrRecordChanged = errors.New("the record was changed meanwhile")
 )
+
+// ErrNoConsumer says that nobody consumes a transient queue.
+var ErrNoConsumer = errors.New("nobody consumes the queue")

@@ -22,10 +22,14 @@ type QueueStore interface {
 	OpenQueue(ctx context.Context, queue string, o QueueOptions, deliver func(Delivery)) (QueueReader, error)
 	// Offer hands a message of a transient queue to a consumer on another node,
 	// where there is one.
-	Offer(m *Message) error
+	//
+	// Where done is not nil it is called once, from any goroutine: with nil when the
+	// consumer's node has the message, with [ErrNoConsumer] where there is none, or with
+	// another error. Without done nobody hears what became of it.
+	Offer(m *Message, done func(error)) error
 	// OpenTransient takes part in a transient queue: deliver is called with some
-	// of what other nodes offer, until stop was called.
-	OpenTransient(queue string, deliver func(*Message)) (stop func(), err error)
+	// of what other nodes offer, and reports whether there was room, until stop was called.
+	OpenTransient(queue string, deliver func(*Message) bool) (stop func(), err error)
 	// AckWait is how long the store waits for a node that holds messages and has died.
 	// A node extends what its sessions hold three times as often.
 	AckWait() time.Duration

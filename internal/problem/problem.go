@@ -97,7 +97,7 @@ func statusOf(code broker.Code) int {
 		return http.StatusRequestEntityTooLarge
 	case broker.CodeNotAvailable:
 		return http.StatusNotImplemented
-	case broker.CodeUnavailable, broker.CodeNotStored, broker.CodeQueueFull, broker.CodeTooManySessions, broker.CodeShutdown, broker.CodeNoAppServer, broker.CodeAppBusy:
+	case broker.CodeUnavailable, broker.CodeNotStored, broker.CodeNoConsumer, broker.CodeQueueFull, broker.CodeTooManySessions, broker.CodeShutdown, broker.CodeNoAppServer, broker.CodeAppBusy:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusBadRequest
