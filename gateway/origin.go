@@ -1,51 +1,119 @@
 package gateway
 
 import (
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
 )
+
+const (
+	// LoopbackOrigins in a list of allowed origins stands for every port of this machine.
+	LoopbackOrigins = "loopback"
+	// anyOrigin in a list of allowed origins stands for all of them.
+	anyOrigin = "*"
+	// opaqueOrigin is that of sandboxed frames and of pages without a server, and
+	// fileOrigin that of local pages in some browsers.
+	opaqueOrigin = "null"
+	fileOrigin   = "file://"
+)
+
+// CheckOrigins returns what is wrong with a list of allowed origins: an entry that no
+// browser would ever send.
+func CheckOrigins(allowed []string) error {
+	for _, entry := range allowed {
+		switch entry {
+		case anyOrigin, LoopbackOrigins, opaqueOrigin, fileOrigin:
+			continue
+		}
+		u, err := url.Parse(entry)
+		switch {
+		case err != nil || u.Scheme == "" || u.Host == "":
+			return fmt.Errorf("%q is no origin of a page; write it as browsers send it, such as https://app.example, or use *, null, file:// or loopback", entry)
+		case u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+			return fmt.Errorf("%q can never match: an origin ends after the host and port, as in %s://%s", entry, u.Scheme, u.Host)
+		case strings.Contains(u.Host, "*"):
+			return fmt.Errorf("%q can never match: only a single * stands for all origins; name each of them", entry)
+		}
+	}
+	return nil
+}
 
 // originAllowed reports whether a browser page of the request's Origin may
 // connect. Requests without an Origin are not a browser's, and are allowed: a
 // session needs credentials that no browser adds by itself.
 func originAllowed(r *http.Request, allowed []string) bool {
 	origin := r.Header.Get("Origin")
-	if origin == "" {
+	if origin == "" || slices.Contains(allowed, anyOrigin) {
 		return true
+	}
+	if origin == opaqueOrigin || origin == fileOrigin {
+		return slices.Contains(allowed, origin)
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" {
 		return false
 	}
-	if strings.EqualFold(u.Host, r.Host) {
+	if sameOrigin(u, r) {
 		return true
 	}
-	for _, pattern := range allowed {
-		switch {
-		case pattern == "*":
-			return true
-		case pattern == LoopbackOrigins:
-			if IsLoopback(u.Hostname()) {
-				return true
-			}
-		case strings.EqualFold(pattern, origin):
+	for _, entry := range allowed {
+		if entry == LoopbackOrigins && IsLoopback(u.Hostname()) || matchOrigin(entry, u) {
 			return true
 		}
 	}
 	return false
 }
 
-// originNamed is originAllowed without "*": for what browsers send by themselves, any
-// page is not to be one that was named.
-func originNamed(r *http.Request, allowed []string) bool {
-	return originAllowed(r, slices.DeleteFunc(slices.Clone(allowed), func(origin string) bool { return origin == "*" }))
+// matchOrigin reports whether an entry of a list is an origin. The default port of a
+// scheme may be written or not.
+func matchOrigin(entry string, origin *url.URL) bool {
+	e, err := url.Parse(entry)
+	return err == nil && e.Host != "" && strings.EqualFold(e.Scheme, origin.Scheme) &&
+		strings.EqualFold(e.Hostname(), origin.Hostname()) && portOf(e) == portOf(origin)
 }
 
-// LoopbackOrigins in a list of allowed origins stands for every port of this machine.
-const LoopbackOrigins = "loopback"
+// portOf is the port of a URL, or the default of its scheme.
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return defaultPorts[strings.ToLower(u.Scheme)]
+}
+
+var defaultPorts = map[string]string{"http": "80", "https": "443"}
+
+// sameOrigin reports whether a page is of the host that the request is for. A page over
+// plain http is not of a server over https: anyone on its network may have written it. A
+// page over https may be of a server over http, where something in front ends TLS.
+func sameOrigin(page *url.URL, r *http.Request) bool {
+	secure := r.TLS != nil || r.URL.Scheme == "https"
+	if page.Scheme != "https" && (secure || page.Scheme != "http") {
+		return false
+	}
+	host, port := r.Host, ""
+	if h, p, err := net.SplitHostPort(r.Host); err == nil {
+		host, port = h, p
+	}
+	if port == "" {
+		port = defaultPorts[page.Scheme]
+	}
+	return strings.EqualFold(strings.Trim(host, "[]"), page.Hostname()) && port == portOf(page)
+}
+
+// originNamed is originAllowed without "*" and what any page can be: for what browsers
+// send by themselves, any page is not to be one that was named.
+func originNamed(r *http.Request, allowed []string) bool {
+	return originAllowed(r, slices.DeleteFunc(slices.Clone(allowed), func(entry string) bool {
+		return entry == anyOrigin || entry == opaqueOrigin || entry == fileOrigin
+	}))
+}
 
 // IsLoopback reports whether a host name or address is this machine's own.
 func IsLoopback(host string) bool {
@@ -54,4 +122,25 @@ func IsLoopback(host string) bool {
 	}
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return ip != nil && ip.IsLoopback()
+}
+
+// originLog reports pages that were refused, so that an operator sees which entry is
+// missing. It is bounded, since any page can be refused as often as it likes.
+type originLog struct {
+	log  *slog.Logger
+	some rate.Sometimes
+}
+
+func newOriginLog(log *slog.Logger) *originLog {
+	if log == nil {
+		log = slog.Default()
+	}
+	return &originLog{log: log, some: rate.Sometimes{First: 10, Interval: time.Second}}
+}
+
+func (o *originLog) refused(r *http.Request) {
+	o.some.Do(func() {
+		origin := r.Header.Get("Origin")
+		o.log.Warn("a page was refused; if it is yours, add its origin to http.allowed_origins", "origin", origin[:min(len(origin), 200)], "host", r.Host, "remote", r.RemoteAddr)
+	})
 }

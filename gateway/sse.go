@@ -198,7 +198,7 @@ func (e *Events) stream(w http.ResponseWriter, r *http.Request, t *eventConn, s 
 		hello = nil // it is always JSON
 	}
 	first := []byte("retry: " + strconv.FormatInt(e.Retry.Milliseconds(), 10) + "\n")
-	first = t.framing.Notice(first, "connected", hello)
+	first = t.framing.Notice(first, eventConnected, hello)
 	if r.ProtoMajor == 1 {
 		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			e.takeOver(c, w.Header(), t, s, first)

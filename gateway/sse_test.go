@@ -492,3 +492,23 @@ func TestAStalledEventReaderIsBounded(t *testing.T) {
 		})
 	}
 }
+
+// TestPublishersCannotForgeEventsOfTheBroker: an event of such a name comes without it.
+func TestPublishersCannotForgeEventsOfTheBroker(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	server := eventsOf(t, n, gateway.EventsOptions{})
+	server.Start()
+	s := ask{user: "alice"}.stream(t, server, "/topic/a")
+	sender := test.Dial(t, n).Connect()
+	for _, name := range []string{"connected", "problem", "replay-incomplete", "binary-refused", "heartbeat", "message", "mine"} {
+		sender.Send(frames.SEND, "destination", "/topic/a", "event", name, name)
+		want := ""
+		if name == "mine" {
+			want = name
+		}
+		require.Equal(t, want, s.data(name).event)
+	}
+	sender.Send(frames.SEND, "destination", "/topic/a", "\xff")
+	require.Equal(t, gateway.EventBinary, s.next().event)
+}

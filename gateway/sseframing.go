@@ -51,7 +51,7 @@ const EventBinary = "binary-refused"
 
 func (f eventStream) Event(dst []byte, m *driver.Message) []byte {
 	event, _ := m.Headers.Lookup(broker.HeaderEvent)
-	data := m.Body
+	data, own := m.Body, false
 	switch f.form {
 	case "base64":
 		data = base64.StdEncoding.AppendEncode(nil, data)
@@ -60,14 +60,30 @@ func (f eventStream) Event(dst []byte, m *driver.Message) []byte {
 	default:
 		if !utf8.Valid(data) {
 			contentType, _ := m.Headers.Lookup(frames.ContentType)
-			event, data = EventBinary, []byte(strconv.Itoa(len(data))+" bytes of "+strconv.Quote(contentType)+"; ask for format=base64 or json")
+			own, event, data = true, EventBinary, []byte(strconv.Itoa(len(data))+" bytes of "+strconv.Quote(contentType)+"; ask for format=base64 or json")
 		}
 	}
-	if event != "" && event != "message" && !strings.ContainsAny(event, "\r\n") {
+	if own || event != "" && !isOwnEvent(event) && !strings.ContainsAny(event, "\r\n") {
 		dst = append(append(append(dst, "event: "...), event...), '\n')
 	}
 	return appendData(dst, data)
 }
+
+// isOwnEvent reports whether an event's name is one that the broker gives to events of
+// its own, which no publisher may forge, or the one that events have without a name.
+func isOwnEvent(name string) bool {
+	switch name {
+	case "message", eventConnected, eventHeartBeat, EventBinary, broker.EventProblem, broker.EventReplayIncomplete:
+		return true
+	}
+	return false
+}
+
+// The names of further events of the broker's own.
+const (
+	eventConnected = "connected"
+	eventHeartBeat = "heartbeat"
+)
 
 // appendData appends one data field for each line: LF, CR LF and CR all end one.
 func appendData(dst, data []byte) []byte {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -20,7 +21,7 @@ var subprotocols = []string{"v12.stomp", "v11.stomp", "v10.stomp"}
 // WebSocketOptions say which WebSockets are taken. The zero value is fit for use.
 type WebSocketOptions struct {
 	// AllowedOrigins are the origins of pages that may connect, beside those of
-	// the same host: "https://app.example", [LoopbackOrigins] or "*".
+	// the same host: "https://app.example", "null", "file://", [LoopbackOrigins] or "*".
 	AllowedOrigins []string
 	// MaxMessage is the largest WebSocket message in bytes; it may hold many
 	// STOMP frames. Default four times the largest body, and at least 1 MiB.
@@ -28,6 +29,8 @@ type WebSocketOptions struct {
 	// Compression offers permessage-deflate. It costs CPU and, per connection,
 	// memory while messages are read.
 	Compression bool
+	// Logger reports pages that were refused. Default slog.Default.
+	Logger *slog.Logger
 }
 
 // WebSocket is an http.Handler that serves STOMP over WebSocket.
@@ -51,13 +54,20 @@ func (noWriteBuffers) Put(any)  {}
 func NewWebSocket(b *broker.Broker, options WebSocketOptions) *WebSocket {
 	options.MaxMessage = cmp.Or(options.MaxMessage, defaultMaxMessage(b))
 	w := &WebSocket{broker: b, options: options}
+	refusals := newOriginLog(options.Logger)
 	w.upgrader = websocket.Upgrader{
 		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: noWriteBuffers{},
 		HandshakeTimeout:  10 * time.Second,
 		Subprotocols:      subprotocols,
 		EnableCompression: options.Compression,
-		CheckOrigin:       func(r *http.Request) bool { return originAllowed(r, options.AllowedOrigins) },
-		Error:             handshakeError,
+		CheckOrigin: func(r *http.Request) bool {
+			allowed := originAllowed(r, options.AllowedOrigins)
+			if !allowed {
+				refusals.refused(r)
+			}
+			return allowed
+		},
+		Error: handshakeError,
 	}
 	return w
 }

@@ -158,7 +158,7 @@ func (s *server) listen() error {
 	if c.Dev {
 		origins = append(origins, gateway.LoopbackOrigins)
 	}
-	s.websocket = gateway.NewWebSocket(s.broker, gateway.WebSocketOptions{AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: c.HTTP.MaxMessage})
+	s.websocket = gateway.NewWebSocket(s.broker, gateway.WebSocketOptions{Logger: s.log, AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: c.HTTP.MaxMessage})
 	events := c.EventsOptions()
 	events.AllowedOrigins = origins
 	s.events = gateway.NewEvents(s.broker, events)

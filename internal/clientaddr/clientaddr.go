@@ -50,7 +50,8 @@ const maxHops = 32
 
 // Handler gives requests that come through trusted proxies the address of their client
 // as RemoteAddr, from Forwarded (RFC 7239) or X-Forwarded-For. The last address that is
-// not a proxy's counts, since what stands before it can be made up by the client.
+// not a proxy's counts, since what stands before it can be made up by the client. Where
+// the proxy ended TLS, the request's URL has the scheme https.
 func (p Proxies) Handler(next http.Handler) http.Handler {
 	if len(p) == 0 {
 		return next
@@ -59,6 +60,9 @@ func (p Proxies) Handler(next http.Handler) http.Handler {
 		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && p.trusts(peer.Addr()) {
 			if client, ok := p.client(r.Header); ok {
 				r.RemoteAddr = client
+			}
+			if secure(r.Header) {
+				r.URL.Scheme = "https" // as for a client's request to a proxy
 			}
 		}
 		next.ServeHTTP(w, r)
@@ -83,6 +87,21 @@ func (p Proxies) client(h http.Header) (string, bool) {
 		}
 	}
 	return found, found != ""
+}
+
+// secure reports whether the last proxy was reached over TLS.
+func secure(h http.Header) bool {
+	proto := ""
+	if elements := split(h["Forwarded"]); len(elements) > 0 {
+		for pair := range strings.SplitSeq(elements[len(elements)-1], ";") {
+			if name, value, _ := strings.Cut(strings.TrimSpace(pair), "="); strings.EqualFold(name, "proto") {
+				proto = strings.Trim(value, `"`)
+			}
+		}
+	} else if all := split(h["X-Forwarded-Proto"]); len(all) > 0 {
+		proto = all[len(all)-1]
+	}
+	return strings.EqualFold(proto, "https")
 }
 
 func split(lines []string) (hops []string) {

@@ -42,6 +42,9 @@ func (c *Config) check(client bool) error {
 			problem("%s needs both cert and key", key)
 		}
 	}
+	if err := gateway.CheckOrigins(c.HTTP.AllowedOrigins); err != nil {
+		problem("http.allowed_origins: %w", err)
+	}
 	if _, _, err := c.Proxies(); err != nil {
 		problem("%w", err)
 	}

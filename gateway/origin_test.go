@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestOrigins(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		origin, host string
+		secure       bool
+		allowed      []string
+		want         bool
+	}{
+		{"https://app.example", "app.example", true, nil, true},
+		{"https://app.example", "app.example:443", true, nil, true},
+		{"https://app.example:443", "app.example", true, nil, true},
+		{"http://app.example", "app.example:80", false, nil, true},
+		{"https://app.example", "app.example", false, nil, true}, // something in front ends TLS
+		{"http://app.example", "app.example", true, nil, false},  // anyone on its network may have written the page
+		{"http://app.example:443", "app.example:443", true, nil, false},
+		{"https://app.example:8443", "app.example", true, nil, false},
+		{"https://app.example:8443", "app.example:8443", true, nil, true},
+		{"ftp://app.example", "app.example", false, nil, false},
+		{"http://[::1]:8080", "[::1]:8080", false, nil, true},
+		{"https://APP.example", "app.example", true, nil, true},
+
+		{"null", "a", false, nil, false},
+		{"null", "a", false, []string{"*"}, true},
+		{"file://", "a", false, []string{"*"}, true},
+		{"https://any.example", "a", false, []string{"*"}, true},
+		{"null", "a", false, []string{"null"}, true},
+		{"file://", "a", false, []string{"null"}, false},
+		{"file://", "a", false, []string{"file://"}, true},
+		{"https://b.example", "a", false, []string{"https://b.example:443"}, true},
+		{"http://b.example", "a", false, []string{"https://b.example"}, false},
+		{"capacitor://localhost", "a", false, []string{"capacitor://localhost"}, true},
+		{"http://127.0.0.1:3000", "a", false, []string{"loopback"}, true},
+		{"not an origin", "a", false, []string{"loopback"}, false},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/ws", nil)
+		r.Host = c.host
+		r.Header.Set("Origin", c.origin)
+		if c.secure {
+			r.TLS = new(tls.ConnectionState)
+		}
+		require.Equal(t, c.want, originAllowed(r, c.allowed), "%+v", c)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/events", nil)
+	r.Header.Set("Origin", "null")
+	require.False(t, originNamed(r, []string{"*", "null"}), "any page can be a sandboxed frame")
+}
+
+func TestOriginsThatCanNeverMatchAreRefused(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, CheckOrigins([]string{"*", "null", "file://", "loopback", "https://app.example", "http://localhost:3000", "chrome-extension://abc"}))
+	for _, entry := range []string{"app.example", "https://", "https://app.example/", "https://app.example/chat", "https://*.example", "localhost:3000", ""} {
+		require.Error(t, CheckOrigins([]string{entry}), entry)
+	}
+}
