@@ -16,6 +16,7 @@ import (
 // relay, of others. All its methods are safe for concurrent use.
 type Broker struct {
 	auth            Authenticator
+	driver          driver.Driver
 	bus             driver.Bus
 	limits          Limits
 	heartBeat       HeartBeat
@@ -64,7 +65,7 @@ func New(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{
-		auth: o.Authenticator, bus: o.Driver.Bus, limits: o.Limits, heartBeat: o.HeartBeat, outbox: o.Outbox,
+		auth: o.Authenticator, driver: o.Driver, bus: o.Driver.Bus, limits: o.Limits, heartBeat: o.HeartBeat, outbox: o.Outbox,
 		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(), drainWindow: o.DrainWindow, appTimeout: o.AppTimeout,
 	}
 	b.defaults = o.Queues
@@ -96,6 +97,9 @@ func New(o Options) (*Broker, error) {
 
 // Authenticator returns what says who a client is, for those who serve clients.
 func (b *Broker) Authenticator() Authenticator { return b.auth }
+
+// Driver returns the backend, for those who manage queues or keep records.
+func (b *Broker) Driver() driver.Driver { return b.driver }
 
 // Limits returns the limits in force, defaults filled in.
 func (b *Broker) Limits() Limits { return b.limits }

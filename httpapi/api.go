@@ -18,12 +18,8 @@ import (
 
 // Options are what New needs beside the broker.
 type Options struct {
-	// Admin serves what concerns queues.
-	Admin driver.QueueAdmin
-	// Records are by what a request with an Idempotency-Key is sent once; nil: such
-	// requests are refused.
-	Records driver.IdempotencyStore
-	Logger  *slog.Logger
+	// Logger reports what clients read less about. Default slog.Default.
+	Logger *slog.Logger
 }
 
 // New returns the HTTP API of b, whose OpenAPI document is at /api/openapi.json:
@@ -49,7 +45,8 @@ func New(b *broker.Broker, o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	a := &api{Options: o, broker: b, authenticator: b.Authenticator()}
+	d := b.Driver()
+	a := &api{broker: b, authenticator: b.Authenticator(), queues: d.QueueAdmin, records: d.Idempotency, log: o.Logger}
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]apiHandler{
 		"POST /api/send":                    a.send,
@@ -58,9 +55,9 @@ func New(b *broker.Broker, o Options) http.Handler {
 		"GET /api/users/{name}":             a.user,
 		"GET /api/destinations":             a.destinations,
 		"GET /api/presence":                 a.presence,
-		"GET /api/queues":                   a.list,
-		"POST /api/queues/purge":            a.purge,
-		"POST /api/queues/move":             a.move,
+		"GET /api/queues":                   a.withQueues(a.list),
+		"POST /api/queues/purge":            a.withQueues(a.purge),
+		"POST /api/queues/move":             a.withQueues(a.move),
 	} {
 		mux.HandleFunc(pattern, a.authenticated(handle))
 	}
@@ -71,9 +68,11 @@ func New(b *broker.Broker, o Options) http.Handler {
 }
 
 type api struct {
-	Options
 	broker        *broker.Broker
 	authenticator broker.Authenticator
+	queues        driver.QueueAdmin       // nil: none can be managed
+	records       driver.IdempotencyStore // nil: an Idempotency-Key is refused
+	log           *slog.Logger
 	rates         sendRates
 }
 
@@ -122,7 +121,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, driver.ErrNoQueue):
 		p = problem.New(http.StatusNotFound, "the queue has neither messages nor consumers")
 	default:
-		a.Logger.Warn("an API request failed", "path", r.URL.Path, "error", err)
+		a.log.Warn("an API request failed", "path", r.URL.Path, "error", err)
 		p = problem.New(http.StatusServiceUnavailable, "the message store is not available; the broker's log says why")
 	}
 	problem.Write(w, p)

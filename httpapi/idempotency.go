@@ -41,7 +41,7 @@ type replayed struct{ json.RawMessage }
 // Where it is not known whether a request with the key was sent, it is sent again:
 // under the same dedup ids, by which what is stored is stored once.
 func (a *api) sendIdempotent(ctx context.Context, r request, keys []string, text []byte, all []broker.Publication) (any, error) {
-	if a.Records == nil {
+	if a.records == nil {
 		return nil, problem.New(http.StatusNotImplemented, "this server keeps no records of idempotency keys")
 	}
 	if len(keys) > 1 || len(keys[0]) == 0 || len(keys[0]) > maxKey {
@@ -69,7 +69,7 @@ func (a *api) claim(ctx context.Context, key string, record idempotencyRecord) (
 	if err != nil {
 		return 0, nil, err
 	}
-	text, last, err := a.Records.Record(ctx, key)
+	text, last, err := a.records.Record(ctx, key)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -87,7 +87,7 @@ func (a *api) claim(ctx context.Context, key string, record idempotencyRecord) (
 			return 0, nil, problem.New(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
 		}
 	}
-	revision, err = a.Records.PutRecord(ctx, key, mine, last)
+	revision, err = a.records.PutRecord(ctx, key, mine, last)
 	if errors.Is(err, driver.ErrRecordChanged) {
 		err = problem.New(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
 	}
@@ -112,8 +112,8 @@ func (a *api) settle(ctx context.Context, key string, revision uint64, fingerpri
 	// The client may be gone; what was sent stays sent.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	if _, err := a.Records.PutRecord(ctx, key, text, revision); err != nil {
-		a.Logger.Warn("what became of a request with an Idempotency-Key could not be noted; one that repeats it may be sent again", "error", err)
+	if _, err := a.records.PutRecord(ctx, key, text, revision); err != nil {
+		a.log.Warn("what became of a request with an Idempotency-Key could not be noted; one that repeats it may be sent again", "error", err)
 	}
 }
 

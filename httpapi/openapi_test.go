@@ -23,8 +23,7 @@ import (
 // document says: answers always, and requests that are not refused.
 func apiServer(t *testing.T, n *test.Node) *httptest.Server {
 	t.Helper()
-	backend := n.Relay.Driver()
-	handler := httpapi.New(n.Broker, httpapi.Options{Admin: backend.QueueAdmin, Records: backend.Idempotency})
+	handler := httpapi.New(n.Broker, httpapi.Options{})
 	router := documentRouter(t, handler)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -89,7 +88,7 @@ func checkAgainst(router routers.Router, r *http.Request, body []byte, answer *h
 func TestAllThatTheDocumentSaysIsThere(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})
-	handler := httpapi.New(n.Broker, httpapi.Options{Admin: n.Relay.Driver().QueueAdmin, Records: n.Relay.Driver().Idempotency})
+	handler := httpapi.New(n.Broker, httpapi.Options{})
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/openapi.json", nil))
 	var document struct {

@@ -10,6 +10,16 @@ import (
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
+// withQueues refuses requests where the backend keeps no queues.
+func (a *api) withQueues(handle apiHandler) apiHandler {
+	return func(ctx context.Context, r request) (any, error) {
+		if a.queues == nil {
+			return nil, problem.New(http.StatusNotImplemented, "the backend of this server has no queues to manage")
+		}
+		return handle(ctx, r)
+	}
+}
+
 // queue returns the queue that a request names, when the principal may consume it.
 func (r request) queue() (string, error) {
 	name := r.URL.Query().Get("destination")
@@ -46,9 +56,9 @@ func (a *api) list(ctx context.Context, r request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return a.Admin.Queue(ctx, name)
+		return a.queues.Queue(ctx, name)
 	}
-	all, err := a.Admin.ListQueues(ctx)
+	all, err := a.queues.ListQueues(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +76,11 @@ func (a *api) purge(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := a.Admin.PurgeQueue(ctx, name)
+	n, err := a.queues.PurgeQueue(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	a.Logger.Warn("a queue was purged", "destination", name, "user", r.principal.Name, "messages", n)
+	a.log.Warn("a queue was purged", "destination", name, "user", r.principal.Name, "messages", n)
 	return map[string]uint64{"purged": n}, nil
 }
 
@@ -97,7 +107,7 @@ func (a *api) move(ctx context.Context, r request) (any, error) {
 		return nil, err
 	}
 	left := 0
-	moved, err := a.Admin.MoveQueue(ctx, name, limit, func(m *driver.Message) (string, driver.QueueOptions) {
+	moved, err := a.queues.MoveQueue(ctx, name, limit, func(m *driver.Message) (string, driver.QueueOptions) {
 		target := to
 		if target == "" && m.Dead != nil {
 			target = m.Dead.Origin
@@ -111,6 +121,6 @@ func (a *api) move(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Logger.Info("messages were moved", "destination", name, "to", to, "user", r.principal.Name, "messages", moved)
+	a.log.Info("messages were moved", "destination", name, "to", to, "user", r.principal.Name, "messages", moved)
 	return map[string]int{"moved": moved, "left": left}, nil
 }

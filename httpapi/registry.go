@@ -139,7 +139,7 @@ func (a *api) disconnect(ctx context.Context, r request) (any, error) {
 		reason = "the session was ended by the application"
 	}
 	n, missing := a.broker.Disconnect(ctx, name, query.Get("session"), reason)
-	a.Logger.Info("sessions were ended on request", "user", name, "session", query.Get("session"), "by", r.principal.Name, "sessions", n)
+	a.log.Info("sessions were ended on request", "user", name, "session", query.Get("session"), "by", r.principal.Name, "sessions", n)
 	return struct {
 		Disconnected int      `json:"disconnected"`
 		Missing      []string `json:"missing,omitempty"`

@@ -13,6 +13,7 @@ import (
 	"github.com/go-stomp/stomp/v3"
 	"github.com/gorilla/websocket"
 	"github.com/spf13/pflag"
+
 	"github.com/stompbox/stompbox/internal/config"
 )
 

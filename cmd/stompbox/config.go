@@ -24,10 +24,10 @@ func newConfigCheck() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if _, err := c.Authenticator(cmd.Context(), c.Logger(cmd.ErrOrStderr())); err != nil {
+		if _, err := newAuthenticator(cmd.Context(), c, newLogger(c, cmd.ErrOrStderr())); err != nil {
 			return err
 		}
-		if err := c.CheckWebhooks(); err != nil {
+		if err := checkWebhooks(c); err != nil {
 			return err
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), "the configuration is fine")

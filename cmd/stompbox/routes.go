@@ -13,7 +13,6 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/gateway"
-	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/console"
 	"github.com/stompbox/stompbox/metrics"
 )
@@ -29,10 +28,8 @@ func (s *server) mux() http.Handler {
 	mux.Handle("OPTIONS /events", s.events)
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
-	backend := s.relay.Driver()
-	api := httpapi.New(s.broker, httpapi.Options{Admin: backend.QueueAdmin, Records: backend.Idempotency, Logger: s.log})
-	mux.Handle("GET /api/", api)
-	mux.Handle("POST /api/", api)
+	mux.Handle("GET /api/", s.api)
+	mux.Handle("POST /api/", s.api)
 	if !s.config.Dev {
 		return mux
 	}
@@ -93,7 +90,7 @@ func (s *server) devToken(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "say who the token is for: /dev/token?user=alice", http.StatusBadRequest)
 		return
 	}
-	token, _, err := s.config.Sign(user, auth.Claims{TTL: 12 * time.Hour})
+	token, _, err := sign(s.config, user, auth.Claims{TTL: 12 * time.Hour})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -53,6 +53,7 @@ type server struct {
 	events    *gateway.Events
 	sockjs    *gateway.SockJS
 	tcp       *gateway.TCP
+	api       http.Handler
 	webhooks  []*webhook.Webhook
 	listeners []listener
 	cancel    context.CancelFunc // ends the refresh of key sets
@@ -69,7 +70,7 @@ type listener struct {
 // newServer opens everything, so that what cannot work fails before anything is
 // served.
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
-	s := &server{config: c, log: c.Logger(os.Stderr)}
+	s := &server{config: c, log: newLogger(c, os.Stderr)}
 	s.systemd = newSystemd(s.log)
 	if err := s.setUp(ctx); err != nil {
 		s.close()
@@ -78,103 +79,18 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	return s, nil
 }
 
-func (s *server) setUp(ctx context.Context) error {
-	c := s.config
-	authCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.cancel = cancel
-	authenticator, err := c.Authenticator(authCtx, s.log)
-	if err != nil {
-		return err
-	}
-	if s.relay, err = openRelay(c, s.log); err != nil {
-		return err
-	}
-	if most := s.relay.MaxPayload(); most < int64(c.Limits.Body) {
-		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", most, "limits.body", c.Limits.Body)
-	}
-	options := c.Broker()
-	s.auth = authenticator
-	options.Authenticator, options.Driver, options.Logger, options.Server = authenticator, s.relay.Driver(), s.log, "stompbox/"+version()
-	if s.broker, err = broker.New(options); err != nil {
-		return err
-	}
-	if s.webhooks, err = c.OpenWebhooks(s.broker, s.log); err != nil {
-		return err
-	}
-	return s.listen()
-}
-
-func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
-	options := relay.Options{
-		URL: c.NATS.URL, CredentialsFile: c.NATS.Credentials, Token: c.NATS.Token,
-		User: c.NATS.User, Password: c.NATS.Password, Prefix: c.NATS.Prefix, Name: c.Cluster.Node,
-		Queues: c.QueueSettings(), Histories: c.HistorySettings(), Logger: log,
-	}
-	var err error
-	if options.TLS, err = c.NATS.Config(); err != nil {
-		return nil, err
-	}
-	if c.NATS.URL != "" {
-		return relay.Dial(options)
-	}
-	// Headers travel beside the body, so leave room for them.
-	embedded := relay.EmbeddedOptions{DataDir: c.DataDir, MaxPayload: int32(c.Limits.Body + 1<<20), User: c.NATS.User, Password: c.NATS.Password}
-	embedded.MaxBytes = c.Data.MaxBytes
-	if c.Cluster.Listen != "" {
-		host, port, err := hostPort("cluster.listen", c.Cluster.Listen)
-		if err != nil {
-			return nil, err
-		}
-		routes, err := c.Cluster.TLS.Config()
-		if err != nil {
-			return nil, err
-		}
-		embedded.Cluster = &relay.ClusterOptions{TLS: routes, Name: c.Cluster.Name, Node: c.Cluster.Node, Host: host, Port: port, Peers: c.Cluster.Peers, User: c.Cluster.User, Password: c.Cluster.Password}
-	}
-	embedded.SyncAlways, embedded.SyncInterval, _ = c.Data.Syncing() // checked by Load
-	if c.NATS.Listen != "" {
-		if embedded.Host, embedded.Port, err = hostPort("nats.listen", c.NATS.Listen); err != nil {
-			return nil, err
-		}
-	}
-	return relay.Embed(embedded, options)
-}
-
-func hostPort(key, address string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(address)
-	if err == nil {
-		port, err = strconv.Atoi(text)
-	}
-	if err != nil {
-		err = fmt.Errorf("%s: %w", key, err)
-	}
-	return host, port, err
-}
-
 // listen opens the ports.
 func (s *server) listen() error {
 	c := s.config
-	origins := c.HTTP.AllowedOrigins
-	if c.Dev {
-		origins = append(origins, gateway.LoopbackOrigins)
-	}
-	s.websocket = gateway.NewWebSocket(s.broker, gateway.WebSocketOptions{Logger: s.log, AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: c.HTTP.MaxMessage})
-	events := c.EventsOptions()
-	events.AllowedOrigins = origins
-	s.events = gateway.NewEvents(s.broker, events)
-	sockJS := c.SockJSOptions()
-	sockJS.AllowedOrigins = origins
-	s.sockjs = gateway.NewSockJS(s.broker, sockJS)
-	s.tcp = gateway.NewTCP(s.broker, gateway.TCPOptions{})
 	proxies, stompProxies, err := c.Proxies()
 	if err != nil {
 		return err
 	}
-	http := s.mux()
+	mux := s.mux()
 	if !c.HTTP.ProxyProtocol {
-		http, proxies = proxies.Handler(http), nil
+		mux, proxies = proxies.Handler(mux), nil
 	}
-	if err := s.open("http", c.HTTP.Listen, c.HTTP.TLS, proxies, s.serveHTTP(http)); err != nil {
+	if err := s.open("http", c.HTTP.Listen, c.HTTP.TLS, proxies, s.serveHTTP(mux)); err != nil {
 		return err
 	}
 	if err := s.open("stomp", c.STOMP.Listen, c.STOMP.TLS, stompProxies, s.tcp.Serve); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/go-stomp/stomp/v3"
 	"github.com/go-stomp/stomp/v3/frame"
 	"github.com/spf13/cobra"
+
 	"github.com/stompbox/stompbox/destination"
 )
 

@@ -33,7 +33,7 @@ func newToken() *cobra.Command {
 		if _, err := auth.NewPermissions(claims.Grants, user); err != nil {
 			return err
 		}
-		token, dev, err := c.Sign(user, claims)
+		token, dev, err := sign(c, user, claims)
 		if err != nil {
 			return err
 		}

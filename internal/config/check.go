@@ -15,7 +15,7 @@ func (c *Config) check(client bool) error {
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if c.HTTP.Listen == "" && c.STOMP.Listen == "" {
-		problem("http.listen and stomp.listen are both empty, so nobody could connect")
+		problem("http.listen and stomp.listen are both empty, so no client could connect")
 	}
 	listeners := map[string]string{
 		"http.listen": c.HTTP.Listen, "stomp.listen": c.STOMP.Listen,
@@ -59,7 +59,7 @@ func (c *Config) check(client bool) error {
 	if _, _, err := c.Data.Syncing(); err != nil {
 		problem("data.sync %q is neither always nor a time such as 2m", c.Data.Sync)
 	}
-	if _, err := c.Queues.defaults(); err != nil {
+	if _, err := c.Queues.Parse(); err != nil {
 		problem("%w", err)
 	}
 	if c.Queues.AckWait < time.Second {
@@ -73,10 +73,10 @@ func (c *Config) check(client bool) error {
 			problem("%s needs a cluster; set nats.url or cluster.listen, or leave it at 1", key)
 		}
 	}
-	if _, err := c.History.policies(); err != nil {
+	if _, err := c.History.Parse(); err != nil {
 		problem("%w", err)
 	}
-	if _, err := c.Presence.patterns(); err != nil {
+	if _, err := c.Presence.Parse(); err != nil {
 		problem("%w", err)
 	}
 	for key, d := range map[string]time.Duration{"events.heartbeat": c.Events.HeartBeat, "sockjs.heartbeat": c.SockJS.HeartBeat, "sockjs.disconnect_delay": c.SockJS.DisconnectDelay, "app.timeout": c.App.Timeout} {
@@ -88,14 +88,14 @@ func (c *Config) check(client bool) error {
 	c.checkCluster(problem)
 	c.checkPublicSecrets(problem)
 	c.checkWebhooks(problem)
-	if _, err := c.Log.level(); err != nil {
+	if _, err := c.Log.ParseLevel(); err != nil {
 		problem("log.level %q is not debug, info, warn or error", c.Log.Level)
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		problem("log.format %q is not text or json", c.Log.Format)
 	}
 	if !c.Dev && !client && !c.hasCredentials() {
-		problem("nobody could authenticate: set auth.jwt.secret, auth.jwt.secret_file, auth.jwt.key_file, auth.jwt.keys, auth.jwt.jwks_url or auth.logins; or try it with --dev")
+		problem("no client could authenticate: set auth.jwt.secret, auth.jwt.secret_file, auth.jwt.key_file, auth.jwt.keys, auth.jwt.jwks_url or auth.logins; or try it with --dev")
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("configuration: %w", errors.Join(problems...))
@@ -127,7 +127,8 @@ func (c *Config) hasCredentials() bool {
 	return j.Secret != "" || j.SecretFile != "" || j.KeyFile != "" || len(j.Keys) > 0 || j.JWKSURL != "" || len(c.Auth.Logins) > 0
 }
 
-func (l Log) level() (slog.Level, error) {
+// ParseLevel returns the level.
+func (l Log) ParseLevel() (slog.Level, error) {
 	var level slog.Level
 	err := level.UnmarshalText([]byte(l.Level))
 	return level, err

@@ -63,8 +63,8 @@ func walkKeys(value any, t reflect.Type, path string, unknown *[]string) {
 		}
 	case reflect.Slice:
 		if list, ok := value.([]any); ok {
-			for _, one := range list {
-				walkKeys(one, t.Elem(), path, unknown)
+			for _, item := range list {
+				walkKeys(item, t.Elem(), path, unknown)
 			}
 		}
 	case reflect.Map:

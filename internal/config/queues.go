@@ -8,16 +8,10 @@ import (
 
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/destination"
-	"github.com/stompbox/stompbox/relay"
 )
 
 // syncAlways is the value of data.sync that has each write reach the disk.
 const syncAlways = "always"
-
-// QueueSettings are what the relay has to know of queues.
-func (c *Config) QueueSettings() relay.QueueSettings {
-	return relay.QueueSettings{Replicas: c.Queues.Replicas, AckWait: c.Queues.AckWait, DedupWindow: c.Queues.DedupWindow}
-}
 
 // Syncing returns what data.sync says.
 func (d Data) Syncing() (always bool, every time.Duration, err error) {
@@ -31,19 +25,19 @@ func (d Data) Syncing() (always bool, every time.Duration, err error) {
 	return false, every, err
 }
 
-// defaults builds what the broker has to know of queues.
-func (q Queues) defaults() (broker.QueueDefaults, error) {
+// Parse returns what the broker has to know of queues.
+func (q Queues) Parse() (broker.QueueDefaults, error) {
 	d := broker.QueueDefaults{
 		Prefetch: q.Prefetch, MaxPrefetch: q.MaxPrefetch, MaxUnconfirmed: q.Unconfirmed,
-		QueuePolicy: broker.QueuePolicy{MaxMessages: q.MaxMessages, MaxBytes: q.MaxBytes, MaxAge: q.MaxAge, MaxDeliveries: off(q.MaxDeliveries)},
+		QueuePolicy: broker.QueuePolicy{MaxMessages: q.MaxMessages, MaxBytes: q.MaxBytes, MaxAge: q.MaxAge, MaxDeliveries: Off(q.MaxDeliveries)},
 		Transient:   []*regexp.Regexp{},
 	}
 	for _, text := range q.Transient {
-		one, err := regexp.Compile(text)
+		expression, err := regexp.Compile(text)
 		if err != nil {
 			return d, fmt.Errorf("queues.transient %q: %w", text, err)
 		}
-		d.Transient = append(d.Transient, one)
+		d.Transient = append(d.Transient, expression)
 	}
 	for i, p := range q.Policies {
 		match, err := destination.ParsePattern(p.Match)
@@ -53,4 +47,13 @@ func (q Queues) defaults() (broker.QueueDefaults, error) {
 		d.Policies = append(d.Policies, broker.QueuePolicy{Match: match, MaxMessages: p.MaxMessages, MaxBytes: p.MaxBytes, MaxAge: p.MaxAge, MaxDeliveries: p.MaxDeliveries})
 	}
 	return d, nil
+}
+
+// Off turns the zero of a configuration, which says none, into the negative that says so
+// in options, whose zero means the default.
+func Off[T ~int | ~int64](value T) T {
+	if value == 0 {
+		return -1
+	}
+	return value
 }

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/httpapi"
+	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/logattr"
+	"github.com/stompbox/stompbox/relay"
+	"github.com/stompbox/stompbox/webhook"
+)
+
+// setUp makes a running node of a configuration, from the relay up to what listens.
+func (s *server) setUp(ctx context.Context) error {
+	c := s.config
+	authCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	var err error
+	if s.auth, err = newAuthenticator(authCtx, c, s.log); err != nil {
+		return err
+	}
+	if s.relay, err = openRelay(c, s.log); err != nil {
+		return err
+	}
+	if limit := s.relay.MaxPayload(); limit < int64(c.Limits.Body) {
+		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", limit, "limits.body", c.Limits.Body)
+	}
+	options := brokerOptions(c)
+	options.Authenticator, options.Driver, options.Logger, options.Server = s.auth, s.relay.Driver(), s.log, "stompbox/"+version()
+	if s.broker, err = broker.New(options); err != nil {
+		return err
+	}
+	if s.webhooks, err = openWebhooks(c, s.broker, s.log); err != nil {
+		return err
+	}
+	s.openTransports()
+	s.api = httpapi.New(s.broker, httpapi.Options{Logger: s.log})
+	return s.listen()
+}
+
+// newLogger returns the logger that log.level and log.format describe.
+func newLogger(c *config.Config, w io.Writer) *slog.Logger {
+	level, _ := c.Log.ParseLevel() // checked by Load
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: logattr.Cut}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
+	histories, _ := c.History.Parse() // checked by Load
+	options := relay.Options{
+		URL: c.NATS.URL, CredentialsFile: c.NATS.Credentials, Token: c.NATS.Token,
+		User: c.NATS.User, Password: c.NATS.Password, Prefix: c.NATS.Prefix, Name: c.Cluster.Node,
+		Queues:    relay.QueueSettings{Replicas: c.Queues.Replicas, AckWait: c.Queues.AckWait, DedupWindow: c.Queues.DedupWindow},
+		Histories: relay.HistorySettings{Policies: histories, Replicas: c.History.Replicas, DurableIdle: c.History.DurableIdle},
+		Logger:    log,
+	}
+	var err error
+	if options.TLS, err = c.NATS.LoadTLS(); err != nil {
+		return nil, err
+	}
+	if c.NATS.URL != "" {
+		return relay.Dial(options)
+	}
+	embedded, err := embeddedOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	return relay.Embed(embedded, options)
+}
+
+// headerRoom is what a message may have beside its body.
+const headerRoom = 1 << 20
+
+func embeddedOptions(c *config.Config) (relay.EmbeddedOptions, error) {
+	o := relay.EmbeddedOptions{
+		DataDir: c.DataDir, MaxBytes: c.Data.MaxBytes, MaxPayload: int32(c.Limits.Body + headerRoom),
+		User: c.NATS.User, Password: c.NATS.Password,
+	}
+	o.SyncAlways, o.SyncInterval, _ = c.Data.Syncing() // checked by Load
+	var err error
+	if c.NATS.Listen != "" {
+		if o.Host, o.Port, err = hostPort("nats.listen", c.NATS.Listen); err != nil {
+			return o, err
+		}
+	}
+	if c.Cluster.Listen == "" {
+		return o, nil
+	}
+	o.Cluster = &relay.ClusterOptions{
+		Name: c.Cluster.Name, Node: c.Cluster.Node, Peers: c.Cluster.Peers, User: c.Cluster.User, Password: c.Cluster.Password,
+	}
+	if o.Cluster.Host, o.Cluster.Port, err = hostPort("cluster.listen", c.Cluster.Listen); err != nil {
+		return o, err
+	}
+	o.Cluster.TLS, err = c.Cluster.TLS.Load()
+	return o, err
+}
+
+func hostPort(key, address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", key, err)
+	}
+	return host, port, err
+}
+
+// brokerOptions are the options of a broker, but for those that are no settings.
+func brokerOptions(c *config.Config) broker.Options {
+	l := c.Limits
+	queues, _ := c.Queues.Parse() // checked by Load, as is the next
+	presence, _ := c.Presence.Parse()
+	return broker.Options{
+		Limits: broker.Limits{
+			Frame:          frames.Limits{MaxHeaders: l.Headers, MaxHeaderLine: l.HeaderLine, MaxBody: l.Body},
+			MaxDestination: l.Destination, MaxSubscriptions: l.Subscriptions, MaxTransactions: l.Transactions,
+			MaxTransactionFrames: l.TransactionFrames, MaxTransactionBytes: l.TransactionBytes,
+			MessageRate: l.MessageRate, MaxConnections: l.Connections,
+			ConnectTimeout: l.ConnectTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
+		},
+		Quotas: broker.Quotas{
+			AddressConnections: config.Off(l.AddressConnections), AddressConnectRate: config.Off(l.AddressConnectRate),
+			UserConnections: config.Off(l.UserConnections), UserSubscriptions: config.Off(l.UserSubscriptions),
+			UserMessageRate: l.UserMessageRate, UserByteRate: l.UserByteRate,
+		},
+		HeartBeat: broker.HeartBeat{Send: config.Off(c.HeartBeat.Send), Receive: config.Off(c.HeartBeat.Receive), Grace: c.HeartBeat.Grace},
+		Queues:    queues, Presence: presence, Name: c.Cluster.Node,
+		DrainWindow: c.Drain.Window, AppTimeout: c.App.Timeout,
+		Outbox: broker.OutboxOptions{MaxBytes: c.Outbox.MaxBytes, MaxFrames: c.Outbox.MaxFrames, Policy: broker.Policy(c.Outbox.Policy)},
+	}
+}
+
+// openTransports makes the ways into the broker.
+func (s *server) openTransports() {
+	c := s.config
+	origins := c.HTTP.AllowedOrigins
+	if c.Dev {
+		origins = append(origins, gateway.LoopbackOrigins)
+	}
+	s.websocket = gateway.NewWebSocket(s.broker, gateway.WebSocketOptions{
+		AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: c.HTTP.MaxMessage, Logger: s.log,
+	})
+	s.events = gateway.NewEvents(s.broker, gateway.EventsOptions{
+		AllowedOrigins: origins, Cookie: c.Events.Cookie,
+		HeartBeat: c.Events.HeartBeat, MaxLifetime: config.Off(c.Events.MaxLifetime), Retry: c.Events.Retry,
+	})
+	s.sockjs = gateway.NewSockJS(s.broker, gateway.SockJSOptions{
+		AllowedOrigins: origins, MaxMessage: c.HTTP.MaxMessage,
+		HeartBeat: c.SockJS.HeartBeat, DisconnectDelay: c.SockJS.DisconnectDelay, ClientURL: c.SockJS.ClientURL,
+	})
+	s.tcp = gateway.NewTCP(s.broker, gateway.TCPOptions{Logger: s.log})
+}
+
+// openWebhooks has the webhooks of the configuration answer requests of b.
+func openWebhooks(c *config.Config, b *broker.Broker, log *slog.Logger) ([]*webhook.Webhook, error) {
+	var all []*webhook.Webhook
+	for _, w := range c.App.Webhooks {
+		hook, err := newWebhook(w, b, log, c.Dev)
+		if err == nil {
+			err = b.Handle(w.Match, hook.Handle)
+		}
+		if err != nil {
+			return all, fmt.Errorf("configuration: app.webhooks: %w", err)
+		}
+		all = append(all, hook)
+	}
+	return all, nil
+}
+
+// checkWebhooks says what openWebhooks would find wrong: their URLs, permissions and
+// secrets, some of which are in files.
+func checkWebhooks(c *config.Config) error {
+	for _, w := range c.App.Webhooks {
+		if _, err := newWebhook(w, nil, nil, c.Dev); err != nil {
+			return fmt.Errorf("configuration: app.webhooks: %w", err)
+		}
+	}
+	return nil
+}
+
+func newWebhook(w config.Webhook, b *broker.Broker, log *slog.Logger, dev bool) (*webhook.Webhook, error) {
+	secret, previous, err := w.Secrets(dev)
+	if err != nil {
+		return nil, fmt.Errorf("webhook %q: %w", w.Name, err)
+	}
+	return webhook.New(b, webhook.Options{
+		Name: w.Name, URL: w.URL, Secret: secret, PreviousSecret: previous, Grants: auth.Grants{Send: w.Send},
+		Timeout: w.Timeout, Deadline: w.Deadline, MaxInFlight: w.InFlight, Logger: log,
+	})
+}
