@@ -19,6 +19,8 @@ const ackTimeout = 10 * time.Second
 type acks struct {
 	link    *link
 	pending pendingReplies[func(error)]
+	// confirmed, where not nil, is called with each answer before who waits for it.
+	confirmed func(answer []byte)
 }
 
 func (a *acks) begin() error { return a.pending.begin(a.link.conn, a.answered) }
@@ -41,7 +43,13 @@ func (a *acks) request(subject string, body []byte, done func(error)) {
 }
 
 // answered takes an answer of the server.
-func (a *acks) answered(id uint64, msg *nats.Msg) { a.settle(id, ackError(msg)) }
+func (a *acks) answered(id uint64, msg *nats.Msg) {
+	err := ackError(msg)
+	if err == nil && a.confirmed != nil {
+		a.confirmed(msg.Data)
+	}
+	a.settle(id, err)
+}
 
 // settle calls what waits for the answer, once.
 func (a *acks) settle(id uint64, err error) {

@@ -38,10 +38,10 @@ type past interface {
 	// decodeLive makes the message of a NATS message, and returns for one of a history
 	// which sequence came before it on its destination.
 	decodeLive(msg *nats.Msg) (m *driver.Message, before uint64, ok bool)
-	// backfill has what an interest misses of a stream fetched in the background, and
+	// backfill has what an interest misses before a message fetched in the background, and
 	// reports false where there is no such stream. The caller holds the lock of the
 	// interest.
-	backfill(i *interest, epoch string) bool
+	backfill(i *interest, m *driver.Message) bool
 }
 
 func newBus(l *link, m *members, replies *externalRequests) *bus {

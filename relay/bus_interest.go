@@ -110,13 +110,13 @@ func (i *interest) acceptLocked(m *driver.Message, before uint64) bool {
 		i.deliverLocked(p, m)
 	default:
 		p.hold(m, before)
-		i.startFillingLocked(p, m.Position.Epoch)
+		i.startFillingLocked(p, m)
 	}
 	return true
 }
 
-func (i *interest) startFillingLocked(p *progress, epoch string) {
-	p.filling = i.past.backfill(i, epoch)
+func (i *interest) startFillingLocked(p *progress, m *driver.Message) {
+	p.filling = i.past.backfill(i, m)
 	if p.filling {
 		return
 	}

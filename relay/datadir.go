@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -17,6 +18,9 @@ type dataDir struct {
 	// started is when this process took the folder.
 	started time.Time
 	unclean bool // the last process that had it did not end well
+	// rebooted says that the machine went down since, as far as that is known: what was
+	// not synced may be lost.
+	rebooted bool
 
 	// crashed is when the last process began that followed a bad end, in nanoseconds
 	// since 1970, or 0. JetStream may not know of deliveries before.
@@ -84,11 +88,29 @@ func (d *dataDir) begin() error {
 	}
 	if _, err := os.Stat(d.file(runningFile)); err == nil {
 		d.unclean = true
+		d.rebooted = d.bootedSince()
 		if err := d.noteCrash(d.started); err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(d.file(runningFile), nil, 0o600)
+	return os.WriteFile(d.file(runningFile), []byte(bootID()), 0o600)
+}
+
+// bootedSince reports whether the machine was started since the last process wrote which
+// start it ran in.
+func (d *dataDir) bootedSince() bool {
+	before, err := os.ReadFile(d.file(runningFile))
+	now := bootID()
+	return err == nil && len(before) > 0 && now != "" && string(before) != now
+}
+
+// bootID names this start of the machine, or is "" where that cannot be known.
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
 }
 
 // noteCrash notes that JetStream may not know of deliveries before a time.

@@ -134,6 +134,7 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
+	data.rebooted = data.rebooted && !e.SyncAlways
 	s, err := server.NewServer(options)
 	if err != nil {
 		data.close(!data.unclean)

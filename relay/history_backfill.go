@@ -23,9 +23,14 @@ const (
 // backfill has what an interest misses of a stream fetched in the background, in order
 // and before what it holds, until that is there or known to be gone. It reports false
 // where there is no such stream. The caller holds the lock of the interest.
-func (s *historyStore) backfill(i *interest, epoch string) bool {
-	h, stream := s.streams.ofEpoch(epoch)
+func (s *historyStore) backfill(i *interest, m *driver.Message) bool {
+	epoch := m.Position.Epoch
+	h := s.streams.ofKey(m.Key)
 	if h == nil {
+		return false
+	}
+	stream, ok := h.streamOf(epoch)
+	if !ok {
 		return false
 	}
 	f := &backfill{store: s, interest: i, history: h, stream: stream, epoch: epoch, last: make(map[string]uint64)}
@@ -85,7 +90,7 @@ func (f *backfill) fill() (done bool, err error) {
 	}
 	for {
 		from, target := f.span()
-		if h, _ := f.store.streams.ofEpoch(f.epoch); h == nil {
+		if _, ok := f.history.streamOf(f.epoch); !ok {
 			f.settle(target, true) // the stream is gone, and what it had
 			return true, nil
 		}

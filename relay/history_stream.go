@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,6 +54,8 @@ type history struct {
 	stream   string     // its name, or "" while unknown
 	verified bool       // that its limits are the policy's
 
+	later atomic.Pointer[laterEpoch] // the epoch, where it is not the stream's first one
+
 	checks checkpoints // of the watch alone
 }
 
@@ -64,6 +65,7 @@ type historyStreams struct {
 	settings    HistorySettings
 	dedupWindow time.Duration
 	all         map[string]*history // by policy; does not change
+	confirmed   *confirmedPlaces    // nil where the server is external
 	misplaced   atomic.Int64        // live messages that named a history and were not of its stream
 }
 
@@ -75,7 +77,11 @@ func newHistoryStreams(l *link, settings HistorySettings, dedupWindow time.Durat
 			base: streamBase(l.prefix) + "_history_" + p.Name, kind: strings.Split(p.Match.String(), "/")[1],
 		}
 	}
-	return &historyStreams{link: l, settings: settings, dedupWindow: dedupWindow, all: all}
+	s := &historyStreams{link: l, settings: settings, dedupWindow: dedupWindow, all: all}
+	if l.server != nil {
+		s.confirmed = &confirmedPlaces{dir: l.server.data.file("confirmed"), files: make(map[string]*confirmedPlace)}
+	}
+	return s
 }
 
 // epochOf returns which of the histories a stream's name is of, and its epoch.
@@ -87,7 +93,7 @@ func (s *historyStreams) epochOf(stream string) (*history, string) {
 	name := stream[:at]
 	name = name[strings.LastIndexByte(name, '_')+1:]
 	if h := s.all[name]; h != nil && h.base == stream[:at] {
-		return h, stream[at+1:]
+		return h, h.epochIn(stream)
 	}
 	return nil, ""
 }
@@ -125,7 +131,7 @@ func (s *historyStreams) nameOf(ctx context.Context, h *history) (string, error)
 	name, err := s.link.js.StreamNameBySubject(ctx, all)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		name = h.base + "_" + strconv.FormatInt(time.Now().UnixMilli(), 36)
+		name = h.base + "_" + newEpoch()
 		if _, err = s.link.js.CreateStream(ctx, s.config(h, name)); err != nil {
 			// Another node may have been faster, with an epoch of its own.
 			found, again := s.link.js.StreamNameBySubject(ctx, all)
@@ -140,12 +146,15 @@ func (s *historyStreams) nameOf(ctx context.Context, h *history) (string, error)
 	case err != nil:
 		return "", storeError("cannot find the history "+h.policy.Name, err)
 	case !h.verified:
-		if _, err := s.link.js.UpdateStream(ctx, s.config(h, name)); err != nil {
-			return "", storeError("cannot set the limits of the history "+h.policy.Name, err)
+		if err := s.verify(ctx, h, name); err != nil {
+			return "", err
 		}
 	}
 	if _, epoch := s.epochOf(name); epoch == "" {
 		return "", fmt.Errorf("relay: the stream %s has the subjects of the history %s, and is not its own", name, h.policy.Name)
+	}
+	if err := s.confirmed.begin(h.policy.Name, name, 0); err != nil {
+		return "", err
 	}
 	h.stream, h.verified = name, true
 	return name, nil
@@ -173,8 +182,13 @@ func (s *historyStreams) config(h *history, name string) jetstream.StreamConfig 
 		}
 		return n
 	}
+	var metadata map[string]string
+	if later := h.later.Load(); later != nil && later.stream == name {
+		metadata = map[string]string{metadataEpoch: later.epoch}
+	}
 	return jetstream.StreamConfig{
-		Name: name, Description: "stompbox: history " + h.policy.Name + ", " + h.policy.Match.String(),
+		Metadata: metadata,
+		Name:     name, Description: "stompbox: history " + h.policy.Name + ", " + h.policy.Match.String(),
 		Subjects: []string{h.prefix + ".>"}, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
 		Storage: jetstream.FileStorage, Replicas: s.settings.Replicas, Duplicates: s.window(h),
 		MaxMsgsPerSubject: limit(h.policy.MaxMessages), MaxAge: h.policy.MaxAge, MaxBytes: limit(h.policy.MaxBytes), MaxMsgs: -1,
@@ -205,20 +219,6 @@ func (s *historyStreams) forget() {
 	}
 }
 
-// ofEpoch returns the history whose stream has an epoch, and the stream's name.
-func (s *historyStreams) ofEpoch(epoch string) (*history, string) {
-	for _, h := range s.all {
-		name := h.base + "_" + epoch
-		h.mu.Lock()
-		found := h.stream == "" || h.stream == name
-		h.mu.Unlock()
-		if found {
-			return h, name
-		}
-	}
-	return nil, ""
-}
-
 // info asks the leader about a history's stream: how far it goes, and who leads.
 func (s *historyStreams) info(ctx context.Context, h *history) (string, *jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
@@ -232,5 +232,7 @@ func (s *historyStreams) info(ctx context.Context, h *history) (string, *jetstre
 		h.forget() // it may have been made again
 		return "", nil, storeError("cannot look at "+name, err)
 	}
-	return name, stream.CachedInfo(), nil
+	info := stream.CachedInfo()
+	h.learnEpoch(&info.Config) // another node may have begun one
+	return name, info, nil
 }

@@ -91,6 +91,9 @@ func newRelay(o Options, server *Server) *Relay {
 	r.bus = newBus(l, r.members, r.requests.external)
 	r.readers = newReaders(l, r.acks, o.Queues.AckWait)
 	streams := newHistoryStreams(l, o.Histories, o.Queues.DedupWindow)
+	if streams.confirmed != nil {
+		r.acks.confirmed = streams.confirmed.note
+	}
 	r.queues = newQueueStore(l, r.acks, r.readers, streams, o.Queues)
 	r.histories = newHistoryStore(l, streams, r.bus, r.readers)
 	r.bus.past = r.histories
@@ -199,6 +202,7 @@ func (r *Relay) Close() {
 	r.requests.fail(time.Now().Add(time.Hour), closed)
 	r.requests.external.close()
 	r.link.close()
+	r.histories.streams.confirmed.close()
 }
 
 // streamBase begins the names of streams.

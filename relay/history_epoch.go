@@ -1,0 +1,225 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// metadataEpoch is where a stream says which epoch its messages are of, once that is
+// another one than its name's.
+const metadataEpoch = "stompbox-epoch"
+
+// laterEpoch is the epoch of a stream that lost messages which were confirmed. Numbers
+// would be given twice in the one before.
+type laterEpoch struct{ stream, epoch string }
+
+func newEpoch() string { return strconv.FormatInt(time.Now().UnixMilli(), 36) }
+
+// learnEpoch notes which epoch a stream's messages are of.
+func (h *history) learnEpoch(config *jetstream.StreamConfig) {
+	epoch := config.Metadata[metadataEpoch]
+	if now := h.later.Load(); epoch != "" && (now == nil || *now != laterEpoch{config.Name, epoch}) {
+		h.later.Store(&laterEpoch{config.Name, epoch})
+	}
+}
+
+// epochIn returns the epoch of a stream of the history.
+func (h *history) epochIn(stream string) string {
+	if later := h.later.Load(); later != nil && later.stream == stream {
+		return later.epoch
+	}
+	return stream[len(h.base)+1:]
+}
+
+// streamOf returns the stream that has an epoch, where it may be there.
+func (h *history) streamOf(epoch string) (name string, ok bool) {
+	name = h.base + "_" + epoch
+	if later := h.later.Load(); later != nil && later.epoch == epoch {
+		name = later.stream
+	}
+	h.mu.Lock()
+	known := h.stream
+	h.mu.Unlock()
+	return name, h.epochIn(name) == epoch && (known == "" || known == name)
+}
+
+// ofKey returns the history that keeps a routing key, or nil.
+func (s *historyStreams) ofKey(key string) *history {
+	for _, p := range s.settings.Policies {
+		if p.Match.Match(key) {
+			return s.all[p.Name]
+		}
+	}
+	return nil
+}
+
+// verify brings a stream that is there in line with its policy, and begins an epoch where
+// it ends before what this node has confirmed. The caller holds the history's lock.
+func (s *historyStreams) verify(ctx context.Context, h *history, name string) error {
+	stream, err := s.link.js.Stream(ctx, name)
+	if err != nil {
+		return storeError("cannot look at "+name, err)
+	}
+	info := stream.CachedInfo()
+	h.learnEpoch(&info.Config)
+	if lost, err := s.lostConfirmed(h, name, info.State.LastSeq); err != nil {
+		return err
+	} else if lost != "" {
+		later := laterEpoch{name, newEpoch()}
+		s.link.log.Error("a history lost messages that were confirmed; it begins a new epoch, and clients that come back read replay:incomplete", "history", h.policy.Name, "stream", name, "ends", info.State.LastSeq, "why", lost, "epoch", later.epoch)
+		h.later.Store(&later)
+	}
+	if _, err := s.link.js.UpdateStream(ctx, s.config(h, name)); err != nil {
+		return storeError("cannot set the limits of the history "+h.policy.Name, err)
+	}
+	return s.confirmed.begin(h.policy.Name, name, info.State.LastSeq)
+}
+
+// lostConfirmed says why a stream that ends at a sequence lost what was confirmed, or "".
+func (s *historyStreams) lostConfirmed(h *history, name string, end uint64) (string, error) {
+	if s.confirmed == nil {
+		return "", nil
+	}
+	stream, seq, err := s.confirmed.read(h.policy.Name)
+	if err != nil {
+		return "", fmt.Errorf("relay: what was confirmed of the history %s: %w", h.policy.Name, err)
+	}
+	server := s.link.server
+	switch {
+	case stream != name:
+		return "", nil
+	case end < seq && server.clustered && time.Since(server.data.started) < staleWait:
+		return "", fmt.Errorf("%w: the history %s is not there yet up to %d", driver.ErrUnavailable, h.policy.Name, seq)
+	case end < seq:
+		return "it was confirmed up to " + strconv.FormatUint(seq, 10), nil
+	case server.data.rebooted && !server.clustered:
+		return "the machine went down, and what was not synced may be lost", nil
+	}
+	return "", nil
+}
+
+// confirmedPlaces are, in a file for each history, up to where this node has told senders
+// that their messages are stored. The kernel keeps what was written there when the process
+// dies. They are safe for concurrent use.
+type confirmedPlaces struct {
+	dir string
+
+	mu    sync.RWMutex // guards the following
+	files map[string]*confirmedPlace
+}
+
+// confirmedPlace is one of them.
+type confirmedPlace struct {
+	mu   sync.Mutex // guards the following
+	file *os.File
+	seq  uint64
+}
+
+func (c *confirmedPlaces) path(policy string) string {
+	return c.dir + string(os.PathSeparator) + policy
+}
+
+// read returns what the file of a policy says; nothing where there is none.
+func (c *confirmedPlaces) read(policy string) (stream string, seq uint64, err error) {
+	data, err := os.ReadFile(c.path(policy))
+	if os.IsNotExist(err) || err == nil && len(data) < 8 {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	return string(data[8:]), binary.LittleEndian.Uint64(data), nil
+}
+
+// begin has what a stream confirms noted, from a sequence on.
+func (c *confirmedPlaces) begin(policy, stream string, seq uint64) error {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.files[stream] != nil {
+		return nil
+	}
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
+	data := append(binary.LittleEndian.AppendUint64(nil, seq), stream...)
+	written := c.path(policy) + ".new"
+	if err := os.WriteFile(written, data, 0o600); err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
+	if err := os.Rename(written, c.path(policy)); err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
+	file, err := os.OpenFile(c.path(policy), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
+	c.files[stream] = &confirmedPlace{file: file, seq: seq}
+	return nil
+}
+
+// note is called with each answer of JetStream, before its sender hears of it.
+func (c *confirmedPlaces) note(answer []byte) {
+	stream, seq := placeConfirmed(answer)
+	c.mu.RLock()
+	place := c.files[string(stream)]
+	c.mu.RUnlock()
+	if place != nil {
+		place.note(seq)
+	}
+}
+
+func (p *confirmedPlace) note(seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if seq > p.seq {
+		p.seq = seq
+		var data [8]byte
+		binary.LittleEndian.PutUint64(data[:], seq)
+		_, _ = p.file.WriteAt(data[:], 0) // of bytes that the file has already
+	}
+}
+
+func (c *confirmedPlaces) close() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, place := range c.files {
+		_ = place.file.Close()
+	}
+}
+
+// placeConfirmed reads the stream and the sequence of an answer, such as
+// {"stream":"a","seq":7}, or returns nothing.
+func placeConfirmed(answer []byte) (stream []byte, seq uint64) {
+	rest, ok := bytes.CutPrefix(answer, goodAck)
+	if !ok {
+		return nil, 0
+	}
+	_, rest, _ = bytes.Cut(rest, []byte(`"`))
+	stream, rest, _ = bytes.Cut(rest, []byte(`"`))
+	if _, rest, ok = bytes.Cut(rest, []byte(`"seq":`)); !ok {
+		return nil, 0
+	}
+	for _, c := range bytes.TrimLeft(rest, " ") {
+		if c < '0' || c > '9' {
+			break
+		}
+		seq = seq*10 + uint64(c-'0')
+	}
+	return stream, seq
+}
