@@ -26,13 +26,13 @@ func EncodedLen(name string) int {
 }
 
 // CheckEncoded returns an error that says how long a name is where that is more than
-// max when it is encoded. It does not name it.
-func CheckEncoded(name string, max int) error {
-	if len(name) <= max/4 {
+// limit when it is encoded. It does not name it.
+func CheckEncoded(name string, limit int) error {
+	if len(name) <= limit/4 {
 		return nil
 	}
-	if n := EncodedLen(name); n > max {
-		return fmt.Errorf("it takes %d bytes when it is encoded; the limit is %d", n, max)
+	if n := EncodedLen(name); n > limit {
+		return fmt.Errorf("it takes %d bytes when it is encoded; the limit is %d", n, limit)
 	}
 	return nil
 }

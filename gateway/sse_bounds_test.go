@@ -22,6 +22,7 @@ func TestEventsOfLoginsThatAreBusyMayTryAgain(t *testing.T) {
 	server := eventsOf(t, n, gateway.EventsOptions{})
 	server.Start()
 	answer := ask{headers: map[string]string{"Authorization": "Basic Z3Vlc3Q6Z3Vlc3Q="}}.do(t, server, "/topic/a")
+	defer answer.Body.Close()
 	require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
 	require.Equal(t, "7", answer.Header.Get("Retry-After"))
 	body, err := io.ReadAll(answer.Body)

@@ -189,7 +189,7 @@ func (m *incoming) read(r io.Reader, s *broker.Session) error {
 		if m.left -= int64(n); m.left < 0 {
 			return &messageError{websocket.CloseMessageTooBig, "the WebSocket message is too large; split it, as STOMP.js does with splitLargeFrames"}
 		}
-		if m.text && !(m.utf8.write(buffer[:n]) && (err != io.EOF || m.utf8.whole())) {
+		if m.text && (!m.utf8.write(buffer[:n]) || err == io.EOF && !m.utf8.whole()) {
 			return &messageError{websocket.CloseInvalidFramePayloadData, "a text message has to be UTF-8; send other bytes in a binary message"}
 		}
 		if n > 0 {

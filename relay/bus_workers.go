@@ -34,7 +34,7 @@ func newWorkers() *workers {
 }
 
 // start has the workers deliver until ctx is done.
-func (w *workers) start(group *sync.WaitGroup, ctx context.Context) {
+func (w *workers) start(ctx context.Context, group *sync.WaitGroup) {
 	for _, messages := range w.chans {
 		group.Go(func() { w.run(ctx, messages) })
 	}

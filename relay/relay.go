@@ -119,7 +119,7 @@ func (r *Relay) begin() error {
 	if r.link.clustered() {
 		background.Go(r.health.watchPartition)
 	}
-	r.bus.workers.start(background, r.link.ctx)
+	r.bus.workers.start(r.link.ctx, background)
 	return nil
 }
 

@@ -38,7 +38,7 @@ func TestRequestsHaveDeadlinesAndStreamsHaveNot(t *testing.T) {
 	go func() { served <- server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = server.Close()
-		<-served
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
 	})
 
 	stream, err := net.Dial("tcp", l.Addr().String())

@@ -46,8 +46,8 @@ func newSubscribe() *cobra.Command {
 			}
 		}
 		fmt.Fprintln(cmd.ErrOrStderr(), "subscribed; Ctrl-C ends it")
-		print := func(m *stomp.Message) error { return printMessage(cmd.OutOrStdout(), m, asJSON) }
-		return printMessages(cmd.Context(), conn, messages, count, print)
+		show := func(m *stomp.Message) error { return printMessage(cmd.OutOrStdout(), m, asJSON) }
+		return printMessages(cmd.Context(), conn, messages, count, show)
 	}
 	return cmd
 }
@@ -100,7 +100,7 @@ func subscribeTo(conn *stomp.Conn, name, ack string, options []func(*frame.Frame
 }
 
 // printMessages prints count messages, or with 0 all that come until ctx is done.
-func printMessages(ctx context.Context, conn *stomp.Conn, messages <-chan *stomp.Message, count int, print func(*stomp.Message) error) error {
+func printMessages(ctx context.Context, conn *stomp.Conn, messages <-chan *stomp.Message, count int, show func(*stomp.Message) error) error {
 	for n := 0; count == 0 || n < count; n++ {
 		var m *stomp.Message
 		select {
@@ -114,7 +114,7 @@ func printMessages(ctx context.Context, conn *stomp.Conn, messages <-chan *stomp
 		if m.Err != nil {
 			return m.Err
 		}
-		if err := print(m); err != nil {
+		if err := show(m); err != nil {
 			return err
 		}
 		if m.ShouldAck() {
