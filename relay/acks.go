@@ -67,13 +67,16 @@ func (a *acks) fail(before time.Time, err error) {
 	}
 }
 
+// errNoStream says that no stream has a subject.
+var errNoStream = fmt.Errorf("%w: no JetStream answers (%w); is it enabled, and is there disk space?", driver.ErrUnavailable, nats.ErrNoResponders)
+
 var goodAck = []byte(`{"stream":`)
 
 // ackError returns what an answer says is wrong, or nil.
 func ackError(msg *nats.Msg) error {
 	if status := statusOf(msg); status != "" {
 		if status == "503" {
-			return fmt.Errorf("%w: no JetStream answers (%w); is it enabled, and is there disk space?", driver.ErrUnavailable, nats.ErrNoResponders)
+			return errNoStream
 		}
 		return fmt.Errorf("%w: status %s %s", driver.ErrUnavailable, status, msg.Header.Get("Description"))
 	}

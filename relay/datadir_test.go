@@ -149,3 +149,36 @@ func TestDurableSubscriptionsMarkWhatMayHaveBeenDeliveredBeforeACrash(t *testing
 	store(t, r, "/topic/a", driver.StoreOptions{History: "all"}, "second")
 	require.False(t, next(t, q, got, "second").Redelivered)
 }
+
+// TestDedupIDsOutliveRestarts has a sender repeat a message after it was consumed, and
+// the broker was started again.
+func TestDedupIDsOutliveRestarts(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(t *testing.T, dir string){"clean": func(*testing.T, string) {}, "killed": died} {
+		dir := t.TempDir()
+		for _, o := range []driver.StoreOptions{{DedupID: "x"}, {DedupID: "x", Queue: driver.QueueOptions{MaxMessages: 1}}} {
+			dest := "/queue/" + name + strconv.FormatInt(o.Queue.MaxMessages, 10)
+			r := embed(t, dir)
+			store(t, r, dest, o, "first")
+			got := make(chan driver.Delivery, 10)
+			q, err := r.Driver().Queues.OpenQueue(t.Context(), dest, o.Queue, func(d driver.Delivery) { got <- d })
+			require.NoError(t, err)
+			ack(t, q, next(t, q, got, "first"))
+			r.Close()
+			end(t, dir)
+
+			r = embed(t, dir)
+			store(t, r, dest, o, "repeated")
+			require.NoError(t, r.Driver().Queues.StoreAll(t.Context(), []driver.StoreRequest{
+				{Message: &driver.Message{Key: dest, Destination: dest, Body: []byte("repeated")}, Options: o},
+				{Message: &driver.Message{Key: dest, Destination: dest, Body: []byte("other")}, Options: driver.StoreOptions{Queue: o.Queue}},
+			}))
+			got = make(chan driver.Delivery, 10)
+			q, err = r.Driver().Queues.OpenQueue(t.Context(), dest, o.Queue, func(d driver.Delivery) { got <- d })
+			require.NoError(t, err)
+			ack(t, q, next(t, q, got, "other"))
+			require.Empty(t, got)
+			r.Close()
+		}
+	}
+}

@@ -19,6 +19,8 @@ const (
 	headerSequence     = "Nats-Sequence"
 	headerLastSequence = "Nats-Last-Sequence"
 	headerStored       = "Nats-Time-Stamp"
+
+	headerMsgID = "Nats-Msg-Id" // that the publisher set, by which JetStream knows what is repeated
 )
 
 // lastOf returns the last value of a header. JetStream adds its own after those that a

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -17,6 +18,17 @@ func (r *Relay) watch() {
 		r.health.check(r.link.ctx)
 		if !r.link.state().storesNothing() {
 			r.histories.check(r.link.ctx)
+		}
+	})
+}
+
+// sweep removes what queues left behind, until the relay ends.
+func (r *Relay) sweep() {
+	r.link.every(sweepEvery, func(now time.Time) {
+		ctx, cancel := context.WithTimeout(r.link.ctx, sweepEvery)
+		defer cancel()
+		if err := r.queues.sweepConsumers(ctx, now); err != nil {
+			r.link.log.Debug("consumers that queues left behind could not be looked for; it is tried again", "error", err)
 		}
 	})
 }

@@ -205,10 +205,10 @@ func (a queueAdmin) moveFrom(ctx context.Context, queue string, p place, limit i
 		a.store.acks.publish(copied.msg, func(err error) {
 			if err != nil {
 				_ = msg.Nak()
-			} else {
-				err = msg.Ack()
+				done <- err
+				return
 			}
-			done <- err
+			a.remove(msg, func(err error) { done <- err })
 		})
 	}
 	for range under {
@@ -223,6 +223,26 @@ func (a queueAdmin) moveFrom(ctx context.Context, queue string, p place, limit i
 	}
 	source.ended() // here, so that a move that follows makes it anew
 	return moved, err
+}
+
+// remove takes a message off its queue, once its dedup id is written.
+func (a queueAdmin) remove(msg jetstream.Msg, done func(error)) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		done(err)
+		return
+	}
+	id := msg.Headers()[headerMsgID]
+	if len(id) == 0 {
+		done(msg.Ack())
+		return
+	}
+	a.store.dedup.write(meta.Stream, id[0], meta.Timestamp, func(err error) {
+		if err == nil {
+			err = msg.Ack()
+		}
+		done(err)
+	})
 }
 
 type movedCopy struct {

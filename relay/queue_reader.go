@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -167,11 +168,41 @@ var (
 
 // Ack removes a delivered message from the queue.
 func (q *reader) Ack(d driver.Delivery, done func(error)) {
+	_, rest, ok := strings.Cut(d.Token, tokenSeparator)
+	if !ok {
+		q.remove(d, done)
+		return
+	}
+	stored, rest, _ := strings.Cut(rest, tokenSeparator)
+	stream, id, _ := strings.Cut(rest, tokenSeparator)
+	at, _ := strconv.ParseInt(stored, 10, 64)
+	q.readers.dedup.write(stream, id, time.UnixMilli(at), func(err error) {
+		switch {
+		case err == nil:
+			q.remove(d, done)
+		case done != nil:
+			done(err)
+		default:
+			q.readers.link.log.Warn("a dedup id could not be written, so its message was not removed; it comes again after the ack wait", "destination", q.source.name(), "seq", d.Seq, "error", err)
+		}
+	})
+}
+
+func (q *reader) remove(d driver.Delivery, done func(error)) {
 	if done == nil {
 		q.notify(d, ackBody)
 		return
 	}
-	q.readers.acks.request(d.Token, ackBody, done)
+	q.readers.acks.request(subjectOf(d), ackBody, done)
+}
+
+// tokenSeparator ends the reply subject in the token of a delivery.
+const tokenSeparator = "\n"
+
+// subjectOf returns the reply subject of a delivery.
+func subjectOf(d driver.Delivery) string {
+	subject, _, _ := strings.Cut(d.Token, tokenSeparator)
+	return subject
 }
 
 // Requeue puts a delivered message back.
@@ -186,7 +217,7 @@ func (q *reader) Extend(d driver.Delivery) { q.notify(d, extendBody) }
 
 func (q *reader) notify(d driver.Delivery, body []byte) {
 	l := q.readers.link
-	if err := l.conn.Publish(d.Token, body); err != nil {
+	if err := l.conn.Publish(subjectOf(d), body); err != nil {
 		l.log.Debug("JetStream could not be notified about a message; it comes again after the ack wait", "destination", q.source.name(), "seq", d.Seq, "error", err)
 	}
 }

@@ -20,6 +20,7 @@ type readers struct {
 	link    *link
 	acks    *acks
 	ackWait time.Duration
+	dedup   *dedupJournal
 
 	mu   sync.Mutex // guards the following
 	open map[*reader]struct{}
@@ -27,8 +28,8 @@ type readers struct {
 	returning map[string]chan struct{}
 }
 
-func newReaders(l *link, a *acks, ackWait time.Duration) *readers {
-	return &readers{link: l, acks: a, ackWait: ackWait, open: make(map[*reader]struct{}), returning: make(map[string]chan struct{})}
+func newReaders(l *link, a *acks, dedup *dedupJournal, ackWait time.Duration) *readers {
+	return &readers{link: l, acks: a, ackWait: ackWait, dedup: dedup, open: make(map[*reader]struct{}), returning: make(map[string]chan struct{})}
 }
 
 // openReader begins to read from a source.
@@ -60,6 +61,17 @@ func (r *readers) all() []*reader {
 		all = append(all, q)
 	}
 	return all
+}
+
+// consumers returns what this node reads from, by the subject of pull requests.
+func (r *readers) consumers() map[string]struct{} {
+	open := make(map[string]struct{})
+	for _, q := range r.all() {
+		q.mu.Lock()
+		open[q.next] = struct{}{}
+		q.mu.Unlock()
+	}
+	return open
 }
 
 // recover finds the consumers again that are gone.
@@ -131,8 +143,7 @@ func (r *readers) deleteIdleConsumer(stream, consumer string) {
 	if err != nil {
 		return
 	}
-	info := c.CachedInfo()
-	if info.NumAckPending == 0 && info.NumRedelivered == 0 && info.NumWaiting == 0 {
+	if isIdle(c.CachedInfo()) {
 		_ = r.link.js.DeleteConsumer(ctx, stream, consumer)
 	}
 }

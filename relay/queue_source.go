@@ -60,7 +60,17 @@ func (s *queueSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
 	}
 	m.Key = s.queue
 	q.deliver(driver.Delivery{
-		Message: m, Count: int(meta.NumDelivered), Seq: meta.Sequence.Stream, Token: msg.Reply,
+		Message: m, Count: int(meta.NumDelivered), Seq: meta.Sequence.Stream, Token: tokenOf(msg, meta),
 		Redelivered: q.mayBeKnown(meta),
 	})
+}
+
+// tokenOf is the reply subject of a message, and behind it what the journal of dedup ids
+// needs of one that has such an id.
+func tokenOf(msg *nats.Msg, meta *nats.MsgMetadata) string {
+	id := msg.Header[headerMsgID]
+	if len(id) == 0 {
+		return msg.Reply
+	}
+	return msg.Reply + tokenSeparator + strconv.FormatInt(meta.Timestamp.UnixMilli(), 10) + tokenSeparator + meta.Stream + tokenSeparator + id[0]
 }

@@ -25,6 +25,7 @@ type queueStore struct {
 	readers   *readers
 	streams   *queueStreams
 	memory    *memoryQueues
+	dedup     *dedupJournal
 	histories historyPlaces
 	ackWait   time.Duration
 }
@@ -34,10 +35,10 @@ type historyPlaces interface {
 	place(ctx context.Context, history, key string) (place, error)
 }
 
-func newQueueStore(l *link, a *acks, r *readers, histories historyPlaces, settings QueueSettings) *queueStore {
+func newQueueStore(l *link, a *acks, r *readers, dedup *dedupJournal, histories historyPlaces, settings QueueSettings) *queueStore {
 	memory := &memoryQueues{link: l}
 	streams := &queueStreams{link: l, memory: memory, settings: settings, known: make(map[string]*knownStream)}
-	return &queueStore{link: l, acks: a, readers: r, streams: streams, memory: memory, histories: histories, ackWait: settings.AckWait}
+	return &queueStore{link: l, acks: a, readers: r, streams: streams, memory: memory, dedup: dedup, histories: histories, ackWait: settings.AckWait}
 }
 
 // AckWait is how long JetStream waits for a node that holds messages.
@@ -52,7 +53,13 @@ func (s *queueStore) Store(m *driver.Message, o driver.StoreOptions, done func(e
 		done(err)
 		return
 	}
-	s.acks.publish(s.stored(m, p, o), done)
+	msg := s.stored(m, p, o)
+	known, err := s.known(ctx, p, msg, o)
+	if err != nil || known {
+		done(err)
+		return
+	}
+	s.acks.publish(msg, done)
 }
 
 // locate says where a message is to be stored, and makes what is missing there.
@@ -70,6 +77,18 @@ func (s *queueStore) locate(ctx context.Context, key string, o driver.StoreOptio
 	}
 	p := queuePlace(s.link.prefix, key, o.Queue)
 	return p, s.streams.ensure(ctx, p, o.Queue)
+}
+
+// known reports whether a message was stored before under the same dedup id, and
+// removed since. JetStream itself knows those that are still there.
+func (s *queueStore) known(ctx context.Context, p place, msg *nats.Msg, o driver.StoreOptions) (bool, error) {
+	if o.DedupID == "" || o.History != "" {
+		return false, nil
+	}
+	if err := s.dedup.ensure(ctx); err != nil {
+		return false, err
+	}
+	return s.dedup.removed(p.stream, msg.Header[headerMsgID][0]), nil
 }
 
 // stored makes the NATS message of a queue's message.
@@ -125,10 +144,18 @@ func (s *queueStore) StoreAll(ctx context.Context, all []driver.StoreRequest) er
 		if err != nil {
 			return err
 		}
+		msg := s.stored(request.Message, p, request.Options)
+		known, err := s.known(ctx, p, msg, request.Options)
+		if err != nil {
+			return err
+		}
+		if known {
+			continue
+		}
 		if byStream[p.stream] == nil {
 			order = append(order, p.stream)
 		}
-		byStream[p.stream] = append(byStream[p.stream], s.stored(request.Message, p, request.Options))
+		byStream[p.stream] = append(byStream[p.stream], msg)
 	}
 	for _, stream := range order {
 		if len(byStream[stream]) > maxBatch {

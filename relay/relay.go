@@ -89,24 +89,25 @@ func newRelay(o Options, server *Server) *Relay {
 	l := newLink(o, server)
 	r := &Relay{link: l, acks: &acks{link: l}, members: newMembers(l), requests: newRequests(l)}
 	r.bus = newBus(l, r.members, r.requests.external)
-	r.readers = newReaders(l, r.acks, o.Queues.AckWait)
+	dedup := newDedupJournal(l, r.acks, o.Queues)
+	r.readers = newReaders(l, r.acks, dedup, o.Queues.AckWait)
 	streams := newHistoryStreams(l, o.Histories, o.Queues.DedupWindow)
 	if streams.confirmed != nil {
 		r.acks.confirmed = streams.confirmed.note
 	}
-	r.queues = newQueueStore(l, r.acks, r.readers, streams, o.Queues)
+	r.queues = newQueueStore(l, r.acks, r.readers, dedup, streams, o.Queues)
 	r.histories = newHistoryStore(l, streams, r.bus, r.readers)
 	r.bus.past = r.histories
 	r.idempotency = &idempotency{link: l, replicas: o.Queues.Replicas}
 	r.health = &health{link: l, acks: r.acks, members: r.members}
 	l.onLost = []func(){r.acks.disconnected, r.requests.disconnected, r.queues.streams.forget, streams.forget, r.readers.markLost}
-	l.onMissed = []func(){r.histories.scheduleRepair}
+	l.onMissed = []func(){r.histories.scheduleRepair, r.queues.dedup.reload}
 	return r
 }
 
 // begin makes what the parts need of the connection.
 func (r *Relay) begin() error {
-	for _, begin := range []func() error{r.acks.begin, r.requests.begin, r.queues.memory.begin, r.members.join} {
+	for _, begin := range []func() error{r.acks.begin, r.requests.begin, r.queues.memory.begin, r.queues.dedup.begin, r.members.join} {
 		if err := begin(); err != nil {
 			return err
 		}
@@ -116,6 +117,7 @@ func (r *Relay) begin() error {
 	background := &r.link.background
 	background.Go(r.janitor)
 	background.Go(r.watch)
+	background.Go(r.sweep)
 	if r.link.clustered() {
 		background.Go(r.health.watchPartition)
 	}

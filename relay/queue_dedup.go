@@ -1,0 +1,168 @@
+package relay
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// maxDedupIDs bounds how many dedup ids of removed messages are remembered, at some 60
+// bytes each. Beyond, the oldest are forgotten.
+const maxDedupIDs = 1_000_000
+
+// dedupKey stands for the dedup id of a queue's stream.
+type dedupKey [16]byte
+
+func dedupKeyOf(stream, id string) dedupKey {
+	hash := sha256.Sum256([]byte(stream + " " + id))
+	return dedupKey(hash[:16])
+}
+
+// dedupJournal remembers the dedup ids of messages that were removed from their queue.
+// JetStream knows those that it took since it started, and when it starts those of the
+// messages that are still there. So before a message is removed its id is written to a
+// stream, which all nodes read when they start and hear of while they run.
+type dedupJournal struct {
+	link     *link
+	acks     *acks
+	window   time.Duration
+	replicas int
+
+	loading sync.Mutex // held while the stream is made or read
+	mu      sync.Mutex // guards the following
+	expiry  map[dedupKey]int64
+	order   []dedupKey // as they came
+	loaded  bool       // all that other nodes wrote before is known
+	since   time.Time  // up to when it was
+}
+
+func newDedupJournal(l *link, a *acks, settings QueueSettings) *dedupJournal {
+	return &dedupJournal{link: l, acks: a, window: settings.DedupWindow, replicas: settings.Replicas, expiry: make(map[dedupKey]int64)}
+}
+
+func (j *dedupJournal) stream() string { return streamBase(j.link.prefix) + "_dedup" }
+
+func (j *dedupJournal) subject() string { return j.link.prefix + ".dedup" }
+
+// begin hears of what other nodes write.
+func (j *dedupJournal) begin() error {
+	_, err := j.link.conn.Subscribe(j.subject(), func(msg *nats.Msg) { j.read(msg.Data) })
+	return err
+}
+
+// reload has what other nodes wrote read again, since some of it may have been missed.
+func (j *dedupJournal) reload() {
+	j.mu.Lock()
+	j.loaded = false
+	j.mu.Unlock()
+}
+
+// ensure makes the stream where it is missing, and reads what is not known of it.
+func (j *dedupJournal) ensure(ctx context.Context) error {
+	j.mu.Lock()
+	loaded := j.loaded
+	j.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	j.loading.Lock()
+	defer j.loading.Unlock()
+	j.mu.Lock()
+	loaded = j.loaded
+	j.loaded = true // what is missed from here on is noticed
+	since := j.since
+	j.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	now := time.Now()
+	err := j.load(ctx, since)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err != nil {
+		j.loaded = false
+		return err
+	}
+	j.since = now
+	return nil
+}
+
+func (j *dedupJournal) load(ctx context.Context, since time.Time) error {
+	if err := j.link.checkAsk(); err != nil {
+		return err
+	}
+	stream, err := j.link.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: j.stream(), Subjects: []string{j.subject()}, Description: "stompbox: dedup ids of messages that were removed from their queues",
+		MaxAge: j.window, Duplicates: min(j.window, 2*time.Minute), MaxMsgs: maxDedupIDs, Discard: jetstream.DiscardOld, Replicas: j.replicas, AllowDirect: true,
+	})
+	if err != nil {
+		return storeError("cannot make the stream "+j.stream(), err)
+	}
+	from := time.Now().Add(-j.window)
+	if since = since.Add(-clocksDiffer); since.After(from) {
+		from = since
+	}
+	cursor := &historyCursor{link: j.link, stream: j.stream(), subject: j.subject(), since: &from, upTo: stream.CachedInfo().State.LastSeq}
+	return merge(ctx, []*historyCursor{cursor}, func(m *storedMessage) error {
+		j.read(m.msg.Data)
+		return nil
+	})
+}
+
+// read takes what a node wrote.
+func (j *dedupJournal) read(record []byte) {
+	if len(record) != len(dedupKey{})+8 {
+		return
+	}
+	key := dedupKey(record[:len(dedupKey{})])
+	j.remember(key, int64(binary.BigEndian.Uint64(record[len(key):])))
+}
+
+func (j *dedupJournal) remember(key dedupKey, until int64) {
+	now := time.Now().UnixMilli()
+	until = min(until, now+j.window.Milliseconds())
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for len(j.order) > 0 && (j.expiry[j.order[0]] <= now || len(j.order) >= maxDedupIDs) {
+		delete(j.expiry, j.order[0])
+		j.order = j.order[1:]
+	}
+	if _, ok := j.expiry[key]; !ok && until > now {
+		j.order = append(j.order, key)
+		j.expiry[key] = until
+	}
+}
+
+// removed reports whether a message with an id was stored within the window, and
+// removed.
+func (j *dedupJournal) removed(stream, id string) bool {
+	key := dedupKeyOf(stream, id)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.expiry[key] > time.Now().UnixMilli()
+}
+
+// write notes the id of a message that is about to be removed, and calls done once it is
+// safe.
+func (j *dedupJournal) write(stream, id string, stored time.Time, done func(error)) {
+	until := stored.Add(j.window)
+	if !time.Now().Before(until) {
+		done(nil)
+		return
+	}
+	key := dedupKeyOf(stream, id)
+	j.remember(key, until.UnixMilli())
+	record := binary.BigEndian.AppendUint64(key[:], uint64(until.UnixMilli()))
+	j.acks.publish(&nats.Msg{Subject: j.subject(), Data: record}, func(err error) {
+		if errors.Is(err, errNoStream) {
+			err = nil // no message came with a dedup id since this version stores them
+		}
+		done(err)
+	})
+}

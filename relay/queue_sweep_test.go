@@ -1,0 +1,67 @@
+package relay
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// TestConsumersOfQueuesThatWereLeftGo leaves one while a message is held, and one as a
+// node that dies does.
+func TestConsumersOfQueuesThatWereLeftGo(t *testing.T) {
+	t.Parallel()
+	r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{})
+	require.NoError(t, err)
+	t.Cleanup(r.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	open := func(queue string) (driver.QueueReader, driver.Delivery) {
+		stored := make(chan error, 1)
+		r.queues.Store(&driver.Message{Key: queue, Destination: queue}, driver.StoreOptions{}, func(err error) { stored <- err })
+		require.NoError(t, <-stored)
+		got := make(chan driver.Delivery, 1)
+		q, err := r.queues.OpenQueue(ctx, queue, driver.QueueOptions{}, func(d driver.Delivery) { got <- d })
+		require.NoError(t, err)
+		q.Pull(1)
+		select {
+		case d := <-got:
+			return q, d
+		case <-ctx.Done():
+			t.Fatal("nothing came")
+			return nil, driver.Delivery{}
+		}
+	}
+	acked := func(q driver.QueueReader, d driver.Delivery) {
+		done := make(chan error, 1)
+		q.Ack(d, func(err error) { done <- err })
+		require.NoError(t, <-done)
+	}
+	consumers := func() (names []string) {
+		stream, err := r.link.js.Stream(ctx, "stompbox_queues")
+		require.NoError(t, err)
+		for name := range stream.ConsumerNames(ctx).Name() {
+			names = append(names, name)
+		}
+		return names
+	}
+	used, usedDelivery := open("/queue/used")
+	acked(used, usedDelivery)
+	left, held := open("/queue/left")
+	left.Close(nil)
+	acked(left, held)
+	died, diedDelivery := open("/queue/died")
+	acked(died, diedDelivery)
+	r.readers.mu.Lock()
+	delete(r.readers.open, died.(*reader))
+	r.readers.mu.Unlock()
+	require.NoError(t, died.(*reader).sub.Unsubscribe())
+
+	require.NoError(t, r.queues.sweepConsumers(ctx, time.Now()))
+	require.Contains(t, consumers(), safeName("/queue/died"), "it could be new")
+	require.NoError(t, r.queues.sweepConsumers(ctx, time.Now().Add(sweepAge)))
+	require.Equal(t, []string{safeName("/queue/used")}, consumers())
+}
