@@ -37,6 +37,8 @@ type EmbeddedOptions struct {
 	MaxBytes int64
 	// Cluster joins the servers of several nodes, where not nil.
 	Cluster *ClusterOptions
+
+	free func(path string) (free, size uint64, err error) // for tests
 }
 
 // ClusterOptions join embedded servers by routes. JetStream then needs a
@@ -102,7 +104,9 @@ type Server struct {
 	clustered bool
 	routes    map[uint64]struct{} // those of the last look
 	data      *dataDir
-	served    bool // what a bad end of the last process left is dealt with
+	free      func(path string) (free, size uint64, err error)
+	failed    chan struct{} // JetStream reports that it could not write
+	served    bool          // what a bad end of the last process left is dealt with
 }
 
 // maxControlLine is the longest line that a client of the server may send: subjects of
@@ -141,7 +145,11 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 		return nil, fmt.Errorf("relay: embedded NATS: %w", err)
 	}
 	embedded := &Server{nats: s, private: options.DontListen && e.Cluster == nil, clustered: e.Cluster != nil, data: data}
-	natsLog := &natsLogger{log: cmp.Or(o.Logger, slog.Default())}
+	natsLog := &natsLogger{log: cmp.Or(o.Logger, slog.Default()), failed: make(chan struct{}, 1)}
+	embedded.failed, embedded.free = natsLog.failed, e.free
+	if embedded.free == nil {
+		embedded.free = freeSpace
+	}
 	s.SetLogger(natsLog, false, false)
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
@@ -154,6 +162,20 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 		embedded.close()
 	}
 	return r, err
+}
+
+// restartJetStream has JetStream read its files again.
+func (s *Server) restartJetStream() error {
+	config := s.nats.JetStreamConfig()
+	if config == nil {
+		return errors.New("JetStream is not there")
+	}
+	again := *config
+	again.StoreDir = filepath.Dir(config.StoreDir)
+	if err := s.nats.DisableJetStream(); err != nil {
+		return err
+	}
+	return s.nats.EnableJetStream(&again)
 }
 
 func (s *Server) close() {

@@ -19,7 +19,8 @@ const (
 // natsLogger has warnings and errors of the embedded server in the log of this process,
 // such as what it says of files that it cannot read. It is a server.Logger.
 type natsLogger struct {
-	log *slog.Logger
+	log    *slog.Logger
+	failed chan struct{} // has room for one; gets something when JetStream cannot write
 
 	mu   sync.Mutex           // guards the following
 	said map[string]time.Time // by format, of which there are as many as the server has
@@ -46,6 +47,12 @@ func (n *natsLogger) Debugf(string, ...any) {}
 func (n *natsLogger) Tracef(string, ...any) {}
 
 func (n *natsLogger) warn(format string, v []any) {
+	if strings.Contains(format, "Critical write error") {
+		select {
+		case n.failed <- struct{}{}:
+		default:
+		}
+	}
 	now := time.Now()
 	text := line(format, v)
 	key := format

@@ -32,6 +32,7 @@ type link struct {
 	prefix string
 	log    *slog.Logger
 	server *Server // nil when external
+	disk   *disk   // of the embedded server, else nil
 	id     string  // begins the ids of messages that came without, and names the node to others
 	name   string  // for people
 	conn   *nats.Conn
@@ -61,6 +62,9 @@ func newLink(o Options, server *Server) *link {
 		l.name = l.id
 	}
 	l.states.optional = server == nil
+	if server != nil {
+		l.disk = newDisk(l, server.failed)
+	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l
 }
@@ -113,9 +117,7 @@ func (l *link) options(o Options) []nats.Option {
 
 func (l *link) disconnected(err error) {
 	l.observe(connectionLost, nil)
-	for _, call := range l.onLost {
-		call()
-	}
+	l.answersLost()
 	if err != nil {
 		l.log.Warn("lost NATS; local topics go on, other nodes are out of reach until it is back", "error", err)
 	}
@@ -141,6 +143,13 @@ func (l *link) reported(sub *nats.Subscription, err error) {
 		l.mayHaveMissed()
 	}
 	l.log.Warn("NATS reported an error", "subject", subject, "error", err)
+}
+
+// answersLost says that answers which are waited for do not come any more.
+func (l *link) answersLost() {
+	for _, call := range l.onLost {
+		call()
+	}
 }
 
 // observe notes an event, with its cause where it is a bad one.
@@ -182,6 +191,9 @@ func (l *link) checkWrite() error {
 		return errNoMajority
 	case disconnected:
 		return errDisconnected
+	}
+	if l.disk != nil && l.disk.full.Load() {
+		return errDiskFull
 	}
 	return nil
 }

@@ -118,6 +118,10 @@ func (r *Relay) begin() error {
 	background.Go(r.janitor)
 	background.Go(r.watch)
 	background.Go(r.sweep)
+	if disk := r.link.disk; disk != nil {
+		disk.check(time.Now())
+		background.Go(func() { r.link.every(diskEvery, disk.check) })
+	}
 	if r.link.clustered() {
 		background.Go(r.health.watchPartition)
 	}
@@ -155,7 +159,7 @@ func (r *Relay) MaxPayload() int64 { return r.link.conn.MaxPayload() }
 
 // Ready reports whether the server can be reached now, and what it has to keep can
 // be kept.
-func (r *Relay) Ready() bool { return r.link.state() == connected }
+func (r *Relay) Ready() bool { return r.link.state() == connected && r.link.checkWrite() == nil }
 
 // Stats are counts since the relay began.
 type Stats struct {
