@@ -43,6 +43,7 @@ type progress struct {
 	target    uint64 // what is to be fetched up to
 	held      []heldMessage
 	heldBytes int
+	unheld    int // messages that arrived and were too much to hold
 }
 
 type heldMessage struct {
@@ -76,6 +77,8 @@ func (p *progress) hold(m *driver.Message, before uint64) {
 	p.target = max(p.target, m.Position.Seq)
 	if len(p.held) < maxHeld && p.heldBytes+len(m.Body) <= maxHeldBytes {
 		p.held, p.heldBytes = append(p.held, heldMessage{m, before}), p.heldBytes+len(m.Body)
+	} else {
+		p.unheld++
 	}
 }
 

@@ -229,7 +229,8 @@ func (f *backfill) settle(target uint64, gone bool) bool {
 	if p.target > p.reached() {
 		return false
 	}
-	p.filling, p.held, p.heldBytes = false, nil, 0
+	f.fetched = max(f.fetched-p.unheld, 0) // those had arrived
+	p.filling, p.held, p.heldBytes, p.unheld = false, nil, 0, 0
 	return true
 }
 
@@ -240,5 +241,5 @@ func (f *backfill) reject(end uint64) {
 	p := f.interest.progressLocked(f.epoch)
 	f.passHeldLocked(p, end)
 	f.store.streams.rejected(f.interest.pattern.String(), len(p.held))
-	p.filling, p.held, p.heldBytes, p.target = false, nil, 0, 0
+	p.filling, p.held, p.heldBytes, p.unheld, p.target = false, nil, 0, 0, 0
 }
