@@ -106,7 +106,7 @@ func TestAPatternGetsAllThatIsBelowAPlace(t *testing.T) {
 	}
 }
 
-// TestAGapKeepsNoOtherMessageWaiting has a gap while nobody answers for the history.
+// TestAGapKeepsNoOtherMessageWaiting has a gap while the history does not answer.
 func TestAGapKeepsNoOtherMessageWaiting(t *testing.T) {
 	t.Parallel()
 	d := newDeaf(t, 0)
@@ -180,7 +180,7 @@ func TestAReplayWaitsForAServerThatWasPaused(t *testing.T) {
 	require.NotContains(t, got, "1")
 	require.NotContains(t, got, "2")
 
-	// What nobody has is lost.
+	// What no server has is lost.
 	d.histories.staleWait = 0
 	at.Seq += 1000
 	result, err := d.histories.Replay(t.Context(), driver.ReplayRequest{History: "all", Pattern: d.i.pattern, After: at}, func(*driver.Message) error { return nil })

@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAConnectionThatNATSEndsForGoodIsToldOf sends what NATS takes for an error of its
+// TestAConnectionThatNATSEndsForGoodIsReported sends what NATS takes for an error of its
 // protocol, after which its client library does not connect again.
-func TestAConnectionThatNATSEndsForGoodIsToldOf(t *testing.T) {
+func TestAConnectionThatNATSEndsForGoodIsReported(t *testing.T) {
 	t.Parallel()
 	d := newDeaf(t, 0)
 	require.NoError(t, d.LostError())
@@ -18,7 +18,7 @@ func TestAConnectionThatNATSEndsForGoodIsToldOf(t *testing.T) {
 	select {
 	case <-d.Lost():
 	case <-time.After(patience):
-		t.Fatal("it was not told")
+		t.Fatal("it was not reported")
 	}
 	require.ErrorContains(t, d.LostError(), "NATS ended the connection for good")
 	require.False(t, d.Ready())
