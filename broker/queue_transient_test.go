@@ -68,8 +68,8 @@ func TestAQueueHasOneName(t *testing.T) {
 	far := test.Start(t, test.Options{NATSURL: n.Relay.ClientURL()})
 	for i, subscribe := range [][]string{nil, {"auto-delete", "true", "durable", "false", "exclusive", "true"}} {
 		for j, send := range [][]string{nil, {"auto-delete", "true"}} {
-			queue := "/queue/replies" + strconv.Itoa(2*i+j)
-			for _, node := range []*test.Node{n, far} {
+			for k, node := range []*test.Node{n, far} {
+				queue := "/queue/replies" + strconv.Itoa(4*i+2*j+k)
 				sender, c := test.Dial(t, node).Connect(), test.Dial(t, n).Connect()
 				sender.Send(frames.SEND, append(send, "destination", queue, "receipt", "r", "before")...)
 				sender.Receipt("r")
@@ -94,8 +94,9 @@ func TestOnlySpringsQueuesAreTakenForThem(t *testing.T) {
 			c.Send(frames.SEND, append(origin, "destination", "/queue/"+name, "receipt", "r", "kept")...)
 			c.Receipt("r")
 			later := test.Dial(t, n).Connect()
-			later.Subscribe("q", "/queue/"+name, origin...)
-			later.Message("kept")
+			later.Subscribe("q", "/queue/"+name, append(origin, "ack", "client")...)
+			later.Send(frames.ACK, "id", later.Message("kept").Get("ack"), "receipt", "a")
+			later.Receipt("a")
 			later.Close()
 		}
 	}
