@@ -15,6 +15,9 @@ const maxPendingRequests = 1000
 type pendingRequests struct {
 	mu      sync.Mutex
 	waiting map[string][]pendingRequest
+	// timedOut are the correlation ids of requests whose sender got that failure, by the reply
+	// destination: no second failure follows.
+	timedOut map[string][]string
 }
 
 type pendingRequest struct {
@@ -48,14 +51,29 @@ func (r *pendingRequests) add(m *driver.Message, until int64) bool {
 }
 
 // answered notes an answer, of whatever kind: the oldest request with its
-// correlation id waits no longer.
-func (r *pendingRequests) answered(m *driver.Message) {
+// correlation id waits no longer. It reports false for the failure of a request that
+// has timed out: its sender has had one.
+func (r *pendingRequests) answered(m *driver.Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all, id := r.waiting[m.Key], correlationOf(m)
 	if i := slices.IndexFunc(all, func(w pendingRequest) bool { return w.correlation == id }); i >= 0 {
 		r.keep(m.Key, slices.Delete(all, i, i+1))
+		return true
 	}
+	if i := slices.Index(r.timedOut[m.Key], id); i >= 0 && isLateFailure(m) {
+		r.timedOut[m.Key] = slices.Delete(r.timedOut[m.Key], i, i+1)
+		return false
+	}
+	return true
+}
+
+// isLateFailure reports whether a message says that a request failed, but for those that
+// say so because of the time.
+func isLateFailure(m *driver.Message) bool {
+	code, _ := m.Headers.Lookup(HeaderError)
+	_, failed := m.Headers.Lookup(HeaderFailed)
+	return failed && code != string(CodeAppTimeout)
 }
 
 func (r *pendingRequests) keep(reply string, rest []pendingRequest) {
@@ -71,6 +89,7 @@ func (r *pendingRequests) forget(reply string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.waiting, reply)
+	delete(r.timedOut, reply)
 }
 
 // takeExpired takes the requests whose time is over.
@@ -81,6 +100,7 @@ func (r *pendingRequests) takeExpired(now int64) (late []*driver.Message) {
 		n := 0 // the oldest come first
 		for n < len(all) && now >= all[n].deadline {
 			late = append(late, all[n].message)
+			r.noteTimeoutLocked(reply, all[n].correlation)
 			n++
 		}
 		if n > 0 {
@@ -88,4 +108,12 @@ func (r *pendingRequests) takeExpired(now int64) (late []*driver.Message) {
 		}
 	}
 	return late
+}
+
+func (r *pendingRequests) noteTimeoutLocked(reply, correlation string) {
+	if r.timedOut == nil {
+		r.timedOut = make(map[string][]string)
+	}
+	all := append(r.timedOut[reply], correlation)
+	r.timedOut[reply] = all[max(len(all)-maxPendingRequests, 0):]
 }

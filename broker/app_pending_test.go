@@ -35,3 +35,23 @@ func TestRequestsThatWaitAreBoundedAndEnd(t *testing.T) {
 	require.Empty(t, r.takeExpired(1<<40))
 	require.Empty(t, r.waiting)
 }
+
+// TestNoSecondFailureFollowsATimeout: an app server ends with a request, or has no room,
+// after the sender was answered that it took too long.
+func TestNoSecondFailureFollowsATimeout(t *testing.T) {
+	t.Parallel()
+	var r pendingRequests
+	failure := func(code Code) *driver.Message {
+		return &driver.Message{Key: "/reply/a", Headers: failureHeaders("/app/a", code, "why").With(HeaderCorrelationID, "1")}
+	}
+	answer := &driver.Message{Key: "/reply/a", Headers: frames.Headers{{Name: HeaderCorrelationID, Value: "1"}}}
+	require.True(t, r.add(asking("/reply/a", "1"), 1))
+	require.Len(t, r.takeExpired(1), 1)
+	require.True(t, r.answered(failure(CodeAppTimeout)))
+	require.True(t, r.answered(answer), "a late answer is welcome")
+	require.False(t, r.answered(failure(CodeAppFailed)))
+	require.True(t, r.answered(failure(CodeAppBusy)), "that is of another request with the same id")
+
+	require.True(t, r.add(asking("/reply/a", "1"), 1))
+	require.True(t, r.answered(failure(CodeNoAppServer)))
+}

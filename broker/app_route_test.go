@@ -277,3 +277,21 @@ func TestNativeProgramsAskAppServers(t *testing.T) {
 	require.Equal(t, "app-failed", got.Header.Get("error"))
 	require.Equal(t, "no", string(got.Data))
 }
+
+// TestARequestThatTookTooLongFailsOnce has its app server end with it after that.
+func TestARequestThatTookTooLongFailsOnce(t *testing.T) {
+	t.Parallel()
+	for name, nodes := range test.OneAndTwoNodes(t, broker.Options{AppTimeout: 300 * time.Millisecond}) {
+		t.Run(name, func(t *testing.T) {
+			client, server := test.Caller(t, nodes[1], "alice"), test.Dial(t, nodes[0]).Connect()
+			server.Subscribe("app", "/app/slow", "ack", "client-individual")
+			client.Send(frames.SEND, "destination", "/app/slow", "correlation-id", "1", "reply-to", "/temp-queue/a", "x")
+			server.Message("x")
+			require.Equal(t, "app-timeout", client.Expect(frames.MESSAGE).Get("error"))
+			before := nodes[0].Broker.Stats().Failed
+			server.Close()
+			require.Eventually(t, func() bool { return nodes[0].Broker.Stats().Failed > before }, test.Patience, time.Millisecond)
+			client.Quiet()
+		})
+	}
+}

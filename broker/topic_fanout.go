@@ -59,11 +59,11 @@ func (f *fanout) group(g *group) {
 		if (m.NoEcho && s.session.id == m.Session) || (m.ToSession != "" && s.session.id != m.ToSession) {
 			continue
 		}
+		if s.isReply && !s.session.broker.pendingRequests.answered(m) {
+			continue
+		}
 		if s.ack != ackAuto {
 			s.session.trackUnacked(s, m.ID)
-		}
-		if s.isReply {
-			s.session.broker.pendingRequests.answered(m)
 		}
 		if s.session.outbox.pushMessage(f.encode(s), s, m) {
 			f.count++
