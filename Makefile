@@ -51,6 +51,9 @@ fuzz: ## each fuzz target for 20 seconds
 	go test ./frames -run '^$$' -fuzz '^FuzzDecode$$' -fuzztime 20s
 	go test ./frames -run '^$$' -fuzz '^FuzzRoundTrip$$' -fuzztime 20s
 	go test ./destination -run '^$$' -fuzz '^FuzzPattern$$' -fuzztime 20s
+	go test ./auth -run '^$$' -fuzz '^FuzzToken$$' -fuzztime 20s
+	go test ./auth -run '^$$' -fuzz '^FuzzTokenText$$' -fuzztime 20s
+	go test ./auth -run '^$$' -fuzz '^FuzzKeySet$$' -fuzztime 20s
 	go test ./relay -run '^$$' -fuzz '^FuzzSubject$$' -fuzztime 20s
 	go test ./relay -run '^$$' -fuzz '^FuzzHeaders$$' -fuzztime 20s
 
