@@ -57,8 +57,9 @@ type Action struct {
 	// Permitted lets the action through without a permission of the principal's.
 	Permitted bool
 	// Renewed says that a session showed a fresh token, and that one of its
-	// subscriptions is looked at again. There are no headers then; where it is refused,
-	// or comes to another destination than at first, the session ends.
+	// subscriptions is looked at again, without headers, or, at its COMMIT, a SEND in a
+	// transaction. What is changed then has no effect; where it is refused, dropped, or
+	// comes to another destination than at first, the session ends.
 	Renewed bool
 
 	broker *Broker
@@ -230,6 +231,9 @@ func (b *Broker) reauthorize(p *auth.Principal, s *Session, sub *subscription) e
 
 // refusal is an interceptor's error as the session has it.
 func refusal(err error) error {
+	if err == nil {
+		return nil
+	}
 	var own *Error
 	var rejected *rejection
 	if errors.As(err, &own) || errors.As(err, &rejected) {

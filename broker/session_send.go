@@ -30,8 +30,9 @@ func (s *Session) send(f *frames.Frame) (outcome, error) {
 	}
 	if f.Get(frames.Destination) == destination.TokenDestination {
 		token := f.Body
-		return s.executeOrBuffer(f, operation{run: func() error { return s.refresh(token) }})
+		return s.executeOrBuffer(f, operation{run: func() error { return s.refresh(token) }, refreshes: true})
 	}
+	buffered := s.authorizedSendOf(f)
 	target, err := b.authorizeSend(s.origin(), f.Get(frames.Destination), f)
 	var rejected *rejection
 	switch {
@@ -52,6 +53,10 @@ func (s *Session) send(f *frames.Frame) (outcome, error) {
 		return 0, err
 	}
 	b.counters.received.Add(1)
+	if buffered != nil {
+		buffered.target, op.authorized = target.destination, buffered
+		op.size += headerBytes(f.Headers) // which are kept as the body is
+	}
 	return s.executeOrBuffer(f, op)
 }
 
@@ -69,6 +74,11 @@ type operation struct {
 	// its messages together instead.
 	store *driver.StoreRequest
 	size  int // of the body, in bytes
+
+	// authorized is for a SEND in a transaction.
+	authorized *authorizedSend
+	// refreshes is for a fresh token: at a COMMIT it counts before all else.
+	refreshes bool
 }
 
 // executeOrBuffer carries out a frame's operation, or keeps it for the COMMIT.

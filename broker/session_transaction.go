@@ -8,8 +8,9 @@ import (
 )
 
 // transaction is the SENDs and ACKs between BEGIN and COMMIT. They were checked
-// when they arrived. At COMMIT those that write to queues take effect first,
-// together, and then all others in order.
+// when they arrived, and are once more at COMMIT where the session has shown a fresh
+// token since. At COMMIT those that write to queues take effect first, together, and
+// then all others in order.
 type transaction struct {
 	operations []operation
 	bytes      int
@@ -53,6 +54,9 @@ func (s *Session) commit(f *frames.Frame) (outcome, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := s.authorizeCommit(t); err != nil {
+		return 0, err
+	}
 	var stores []driver.StoreRequest
 	for _, op := range t.operations {
 		if op.store != nil {
@@ -65,7 +69,7 @@ func (s *Session) commit(f *frames.Frame) (outcome, error) {
 	}
 	receipt, wanted := f.Headers.Lookup(frames.Receipt)
 	for _, op := range t.operations {
-		if op.store != nil {
+		if op.store != nil || op.refreshes {
 			continue
 		}
 		if op.runConfirmed != nil && wanted {
