@@ -32,16 +32,28 @@ const (
 func (l *Logins) check(ctx context.Context, c Credentials, mac passcodeMAC) (outcome, error) {
 	shown := l.enqueue(c, mac)
 	defer l.leave(shown)
-	late := time.NewTimer(maxWait)
-	defer late.Stop()
-	select {
-	case <-shown.done:
-		return shown.outcome, nil
-	case <-late.C:
-		return dropped, nil
-	case <-ctx.Done():
-		return dropped, ctx.Err()
+	timer := time.NewTimer(maxWait)
+	defer timer.Stop()
+	late := timer.C
+	for {
+		select {
+		case <-shown.done:
+			return shown.outcome, nil
+		case <-late:
+			if !l.isRunning(shown) {
+				return dropped, nil
+			}
+			late = nil // it has its turn, and ends soon
+		case <-ctx.Done():
+			return dropped, ctx.Err()
+		}
 	}
+}
+
+func (l *Logins) isRunning(c *check) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return c.running
 }
 
 // enqueue joins the check of a passcode that is under way, or begins one.

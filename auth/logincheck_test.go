@@ -225,3 +225,15 @@ func TestPeerOf(t *testing.T) {
 		require.Equal(t, peer, peerOf(remote), remote)
 	}
 }
+
+// TestWhoHasItsTurnIsRunning: who has it waits for the outcome, as the bound is on the wait for the turn.
+func TestWhoHasItsTurnIsRunning(t *testing.T) {
+	t.Parallel()
+	s := newSlowLogins(t)
+	first := s.show("spring", "right", "")
+	<-s.begun
+	second := s.show("spring", "guess", "")
+	require.True(t, s.isRunning(first))
+	require.False(t, s.isRunning(second))
+	s.finish(t, second)
+}

@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
@@ -108,12 +110,20 @@ func History(t testing.TB, name, match string, maxMessages int64) driver.History
 	return driver.HistoryPolicy{Name: name, Match: pattern, MaxMessages: maxMessages}
 }
 
+// guestHash is as cheap as bcrypt can be: tests start hundreds of nodes, each with its
+// own logins, on few processors.
+var guestHash = sync.OnceValue(func() string {
+	hash, err := bcrypt.GenerateFromPassword([]byte("guest"), bcrypt.MinCost)
+	if err != nil {
+		panic(err) // it only fails for passcodes that are too long
+	}
+	return string(hash)
+})
+
 // Authenticator accepts tokens signed with Secret, and guest/guest for all.
 func Authenticator(t testing.TB) *auth.Authenticator {
 	t.Helper()
-	hash, err := auth.HashPasscode("guest")
-	require.NoError(t, err)
-	logins, err := auth.NewLogins([]auth.Login{{Name: "guest", PasscodeHash: hash, Grants: auth.AllGrants()}})
+	logins, err := auth.NewLogins([]auth.Login{{Name: "guest", PasscodeHash: guestHash(), Grants: auth.AllGrants()}})
 	require.NoError(t, err)
 	tokens, err := auth.NewVerifier(auth.VerifierOptions{Keys: auth.StaticKeys{key(t)}, DefaultGrants: auth.AllGrants()})
 	require.NoError(t, err)
