@@ -114,6 +114,10 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 // ID returns the session header of CONNECTED.
 func (s *Session) ID() string { return s.id }
 
+// Connected reports whether the client was authenticated, also after the session's end.
+// It is safe for concurrent use.
+func (s *Session) Connected() bool { return s.version() != 0 }
+
 // version is what was negotiated, or 0 before CONNECT.
 func (s *Session) version() frames.Version { return frames.Version(s.negotiated.Load()) }
 

@@ -1,38 +1,70 @@
 package gateway
 
 import (
-	"bytes"
 	"cmp"
-	"context"
-	"io"
-	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/igm/sockjs-go/v3/sockjs"
 
 	"github.com/stompbox/stompbox/broker"
 )
 
-// SockJSOptions make a [SockJS].
+// The transports of SockJS, as sockjs-client names them.
+const (
+	SockJSWebSocket    = "websocket"
+	SockJSXHRStreaming = "xhr-streaming"
+	SockJSXHRPolling   = "xhr-polling"
+	SockJSEventSource  = "eventsource"
+	SockJSHTMLFile     = "htmlfile"
+	SockJSJSONPPolling = "jsonp-polling"
+)
+
+// SockJSTransports are all of them.
+var SockJSTransports = []string{SockJSWebSocket, SockJSXHRStreaming, SockJSXHRPolling, SockJSEventSource, SockJSHTMLFile, SockJSJSONPPolling}
+
+// SockJSOptions make a [SockJS]. The zero value is fit for use.
 type SockJSOptions struct {
-	// Prefix is the path that the handler is mounted at. Default /sockjs.
+	// Prefix is the path of the handler. Default /sockjs.
 	Prefix string
 	// AllowedOrigins are as for WebSockets.
 	AllowedOrigins []string
+	// Transports are those that are served. Default [SockJSTransports].
+	Transports []string
 	// HeartBeat is after how long of silence SockJS sends one of its own. Default 25 s.
 	HeartBeat time.Duration
-	// DisconnectDelay is after how long without a request of the client its session
-	// ends. Default 5 s.
+	// DisconnectDelay is after how long without a request that waits for messages a
+	// session ends. Default 5 s.
 	DisconnectDelay time.Duration
 	// ClientURL is where pages in iframes find sockjs-client, which only old browsers
-	// need. Default none.
+	// need. Default the copy that the handler serves itself.
 	ClientURL string
-	// MaxMessage is the largest message or request body in bytes. Default as for WebSockets.
+	// MaxMessage is the largest WebSocket message or request body in bytes, from
+	// CONNECTED on. Default as for WebSockets.
 	MaxMessage int64
+	// Compression is as for WebSockets, on the path of raw WebSockets.
+	Compression bool
+	// BodyTimeout is how long a request's body may take. Default 30 s.
+	BodyTimeout time.Duration
+	// ResponseLimit is after how many bytes a streaming answer ends, so that browsers
+	// can forget it. Default 128 KiB.
+	ResponseLimit int
+	// MaxPending bounds the sessions over HTTP that have not connected. Default 4096.
+	MaxPending int
+	// MaxBodies bounds the bytes of large messages that are being read, of all sessions
+	// together: what each has beyond 64 KiB. Default 64 MiB; never less
+	// than MaxMessage.
+	MaxBodies int64
+	// AnyAddress has a session's requests come from any address. By default those of
+	// another address than the first one's are not the session's.
+	AnyAddress bool
+	// Cookie has answers set the cookie JSESSIONID, for load balancers that stick to it.
+	Cookie bool
 }
 
 // WithDefaults returns o with the defaults in place of zeros, but for those that depend
@@ -41,202 +73,214 @@ func (o SockJSOptions) WithDefaults() SockJSOptions {
 	o.Prefix = cmp.Or(o.Prefix, "/sockjs")
 	o.HeartBeat = cmp.Or(o.HeartBeat, 25*time.Second)
 	o.DisconnectDelay = cmp.Or(o.DisconnectDelay, 5*time.Second)
+	o.ClientURL = cmp.Or(o.ClientURL, o.Prefix+sockJSClientPath)
+	o.BodyTimeout = cmp.Or(o.BodyTimeout, 30*time.Second)
+	o.ResponseLimit = cmp.Or(o.ResponseLimit, 128<<10)
+	o.MaxPending = cmp.Or(o.MaxPending, 4096)
+	o.MaxBodies = cmp.Or(o.MaxBodies, 64<<20)
+	if o.Transports == nil {
+		o.Transports = SockJSTransports
+	}
 	return o
 }
 
-// SockJS serves STOMP to clients of SockJS, over WebSocket, xhr-streaming,
-// xhr-polling and eventsource. Their sessions are as any others; a body that is no
-// valid UTF-8 arrives with replacement characters, as SockJS carries text.
+// SockJS serves STOMP to clients of SockJS (sockjs-protocol 0.3.3 and later). Their
+// sessions are as any others; a body that is not valid UTF-8 arrives with replacement
+// characters, as SockJS carries text.
 type SockJS struct {
-	broker     *broker.Broker
-	handler    http.Handler
-	prefix     string
-	origins    []string
-	maxMessage int64
-	sessions   connTracker
+	broker   *broker.Broker
+	options  SockJSOptions
+	routes   map[string]sockJSRoute // by the last word of a session's path
+	static   map[string]sockJSRoute // by the whole path below the prefix
+	iframe   sockJSRoute
+	raw      *WebSocket
+	upgrader websocket.Upgrader
+	conns    connTracker
+	refused  sockJSRefusals
 
-	mu    sync.Mutex
-	gates map[string]*gate // by SockJS session id
+	mu       sync.Mutex
+	sessions map[sockJSKey]*sockJSSession
+	ids      map[string]int // sessions of each id, at whatever address
+	pending  int            // sessions that have not connected
+	bodies   int64          // counted bytes of messages that are being read
 }
 
-// NewSockJS returns a handler for the path of o.Prefix and all below it.
+// sockJSKey is what a session is found by. Two clients that chose one id are two
+// sessions, so that an id is of no use to who guesses it or reads it in a log.
+type sockJSKey struct{ address, id string }
+
+// sockJSRefusals count requests that were refused.
+type sockJSRefusals struct{ address, pending, bodies, size, timeout atomic.Int64 }
+
+// SockJSStats are counts of a [SockJS], of its sessions over HTTP.
+type SockJSStats struct {
+	// Sessions are open, or have ended and tell so. Pending have not connected.
+	Sessions, Pending int64
+	// BodyBytes are those of large messages that are being read.
+	BodyBytes int64
+	// Refused are the requests that were refused, by the reason.
+	Refused map[string]int64
+}
+
+// NewSockJS returns a handler for the path of o.Prefix and all below it. An
+// http.ServeMux cleans paths, which SockJS has to answer with 404: use Mount.
 func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
 	o = o.WithDefaults()
 	o.MaxMessage = cmp.Or(o.MaxMessage, defaultMaxMessage(b))
-	h := &SockJS{broker: b, prefix: o.Prefix, origins: o.AllowedOrigins, maxMessage: o.MaxMessage, gates: make(map[string]*gate)}
-	options := sockjs.DefaultOptions
-	options.HeartbeatDelay, options.DisconnectDelay, options.SockJSURL = o.HeartBeat, o.DisconnectDelay, o.ClientURL
-	options.CheckOrigin = func(r *http.Request) bool { return originAllowed(r, o.AllowedOrigins) }
-	options.WebsocketUpgrader = &websocket.Upgrader{
-		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: new(sync.Pool), HandshakeTimeout: 10 * time.Second,
-		CheckOrigin: options.CheckOrigin,
+	o.MaxBodies = max(o.MaxBodies, o.MaxMessage)
+	h := &SockJS{broker: b, options: o, sessions: make(map[sockJSKey]*sockJSSession), ids: make(map[string]int)}
+	h.raw = NewWebSocket(b, WebSocketOptions{AllowedOrigins: o.AllowedOrigins, MaxMessage: o.MaxMessage, Compression: o.Compression})
+	h.upgrader = websocket.Upgrader{
+		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: noWriteBuffers{}, HandshakeTimeout: 10 * time.Second,
+		CheckOrigin: func(*http.Request) bool { return true }, // ServeHTTP has checked
 	}
-	options.WebsocketWriteTimeout = b.Limits().WriteTimeout
-	options.DisableHtmlFile, options.DisableJSONP = true, true // they put the peer's text into pages
-	h.handler = sockjs.NewHandler(o.Prefix, options, h.serve)
+	h.setRoutes()
 	return h
 }
 
-// Wait returns when all sessions have ended.
-func (h *SockJS) Wait() { h.sessions.Wait() }
+// sockJSRoute is what answers on one path, and with which methods.
+type sockJSRoute struct {
+	methods   []string
+	preflight bool // OPTIONS too
+	serve     http.HandlerFunc
+}
 
-// receivers are the requests on which a session's messages travel to the client.
-var receivers = map[string]bool{"xhr": true, "xhr_streaming": true, "eventsource": true, "websocket": true}
+func (h *SockJS) setRoutes() {
+	get, post := []string{http.MethodGet}, []string{http.MethodPost}
+	read := []string{http.MethodGet, http.MethodHead}
+	h.iframe = sockJSRoute{methods: read, serve: h.iframePage()}
+	h.static = map[string]sockJSRoute{
+		"":               {methods: read, serve: greeting},
+		"/":              {methods: read, serve: greeting},
+		"/info":          {methods: get, preflight: true, serve: h.info},
+		sockJSClientPath: {methods: read, serve: serveSockJSClient},
+	}
+	h.routes = make(map[string]sockJSRoute)
+	serves := func(transport string) bool { return slices.Contains(h.options.Transports, transport) }
+	if serves(SockJSWebSocket) {
+		h.static["/websocket"] = sockJSRoute{methods: get, serve: upgradesOnly(h.raw.ServeHTTP)}
+		h.routes["websocket"] = sockJSRoute{methods: get, serve: upgradesOnly(h.webSocket)}
+	}
+	receivers := map[string]struct {
+		path string
+		sockJSRoute
+	}{
+		SockJSXHRStreaming: {"xhr_streaming", sockJSRoute{post, true, h.receiver(xhrStreaming)}},
+		SockJSXHRPolling:   {"xhr", sockJSRoute{post, true, h.receiver(xhrPolling)}},
+		SockJSEventSource:  {"eventsource", sockJSRoute{get, false, h.receiver(eventSource)}},
+		SockJSHTMLFile:     {"htmlfile", sockJSRoute{get, false, h.receiver(htmlFile)}},
+		SockJSJSONPPolling: {"jsonp", sockJSRoute{get, false, h.receiver(jsonpPolling)}},
+	}
+	for transport, r := range receivers {
+		if !serves(transport) {
+			continue
+		}
+		h.routes[r.path] = r.sockJSRoute
+		if transport == SockJSJSONPPolling {
+			h.routes["jsonp_send"] = sockJSRoute{post, true, h.jsonpSend}
+		} else {
+			h.routes["xhr_send"] = sockJSRoute{post, true, h.xhrSend}
+		}
+	}
+}
+
+// route returns what answers on a path below the prefix.
+func (h *SockJS) route(path string) (sockJSRoute, bool) {
+	if r, ok := h.static[path]; ok {
+		return r, true
+	}
+	if iframePath.MatchString(path) {
+		return h.iframe, true
+	}
+	words := strings.Split(path, "/")
+	if len(words) != 4 || words[0] != "" || !sockJSWord(words[1]) || !sockJSWord(words[2]) {
+		return sockJSRoute{}, false
+	}
+	r, ok := h.routes[words[3]]
+	return r, ok
+}
+
+// maxSockJSWord is the longest id of a server or a session in bytes.
+const maxSockJSWord = 256
+
+// sockJSWord reports whether a word of a path can name a server or a session.
+func sockJSWord(word string) bool {
+	return word != "" && len(word) <= maxSockJSWord && !strings.Contains(word, ".")
+}
+
+// Mount returns a handler that serves the prefix and all below it, and has next serve
+// the rest.
+func (h *SockJS) Mount(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, ok := strings.CutPrefix(r.URL.Path, h.options.Prefix); ok && (rest == "" || rest[0] == '/') {
+			h.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // ServeHTTP serves one request of a session, or what a client asks before one.
 func (h *SockJS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !originAllowed(r, h.origins) {
-		handshakeError(w, r, http.StatusForbidden, http.ErrNotSupported)
-		return
+	if r.ContentLength != 0 {
+		// Whatever the answer is, net/http reads a body that the handler has not read.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.options.BodyTimeout))
 	}
-	if h.broker.Draining() {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.maxMessage)) // the library would take half of it for all
-	if err != nil {
-		http.Error(w, "the body is too large, or did not come whole", http.StatusRequestEntityTooLarge)
-		return
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	words := strings.Split(strings.Trim(strings.TrimPrefix(r.URL.Path, h.prefix), "/"), "/")
-	if len(words) != 3 || !receivers[words[2]] {
-		h.handler.ServeHTTP(w, r)
-		return
-	}
-	if words[2] == "websocket" {
-		w = &limitedHijacker{ResponseWriter: w, maxMessage: h.maxMessage}
-	}
-	g := h.gate(words[1])
-	g.open()
-	defer h.leave(words[1], g)
-	h.handler.ServeHTTP(w, r)
-	// The library forgets this request in a goroutine of its own. The answer ends when
-	// this returns, and a client whose next request came before would be refused.
-	time.Sleep(detachTime)
-}
-
-// detachTime is what that takes, and some more.
-const detachTime = 2 * time.Millisecond
-
-// gate is whether a session has a request on which messages can travel now. The
-// library would keep without bounds what is sent between two polls.
-type gate struct {
-	mu      sync.Mutex
-	changed *sync.Cond
-	active  int
-	users   int // requests, and the session
-	closed  bool
-}
-
-func (h *SockJS) gate(id string) *gate {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	g := h.gates[id]
-	if g == nil {
-		g = new(gate)
-		g.changed = sync.NewCond(&g.mu)
-		h.gates[id] = g
-	}
-	g.users++
-	return g
-}
-
-func (h *SockJS) release(id string, g *gate) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if g.users--; g.users == 0 {
-		delete(h.gates, id)
-	}
-}
-
-func (h *SockJS) leave(id string, g *gate) {
-	g.mu.Lock()
-	g.active--
-	g.mu.Unlock()
-	h.release(id, g)
-}
-
-func (g *gate) open() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.active++
-	g.changed.Broadcast()
-}
-
-func (g *gate) close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.closed = true
-	g.changed.Broadcast()
-}
-
-// wait returns when messages can travel, and reports false once they never can again.
-func (g *gate) wait() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for g.active == 0 && !g.closed {
-		g.changed.Wait()
-	}
-	return !g.closed
-}
-
-// serve runs one session.
-func (h *SockJS) serve(session sockjs.Session) {
-	h.sessions.begin()
-	defer h.sessions.end()
-	g := h.gate(session.ID())
-	defer h.release(session.ID(), g)
-	c := &sockJSConn{session: session, gate: g, remote: session.Request().RemoteAddr}
-	s, err := h.broker.Open(c)
-	if err != nil {
-		_ = session.Close(uint32(broker.ClosePolicy), err.Error())
-		return
-	}
-	stop := context.AfterFunc(session.Context(), g.close)
-	defer stop()
-	for {
-		text, err := session.Recv()
-		if err != nil {
-			s.Detach(nil)
-			return
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	route, ok := h.route(strings.TrimPrefix(r.URL.Path, h.options.Prefix))
+	switch {
+	case !ok:
+		refuseSockJS(w, r, http.StatusNotFound, "SockJS has nothing here")
+	case r.Method == http.MethodOptions && route.preflight:
+		if h.allowOrigin(w, r) {
+			preflight(w, route.methods)
 		}
-		_ = s.Receive([]byte(text)) // after its end the rest is thrown away
+	case !slices.Contains(route.methods, r.Method):
+		methodNotAllowed(w, r, route)
+	case h.allowOrigin(w, r):
+		route.serve(w, r)
 	}
 }
 
-// sockJS is the framing of SockJS: text alone.
-type sockJS struct{ plain }
-
-// Close returns nothing: Finish closes.
-func (sockJS) Close(broker.CloseCode, string) []byte { return nil }
-
-// sockJSConn is a broker.Transport over a session of SockJS.
-type sockJSConn struct {
-	session sockjs.Session
-	gate    *gate
-	remote  string
+// Wait returns when all sessions have ended.
+func (h *SockJS) Wait() {
+	h.conns.Wait()
+	h.raw.Wait()
 }
 
-func (c *sockJSConn) Framing() broker.Framing { return sockJS{} }
-
-func (c *sockJSConn) RemoteAddr() string { return c.remote }
-
-// Write waits for a request of the client, and sends all as one message: STOMP
-// frames may share one.
-func (c *sockJSConn) Write(buffers [][]byte) error {
-	if !c.gate.wait() {
-		return net.ErrClosed
+// Stats returns counts of this moment.
+func (h *SockJS) Stats() SockJSStats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return SockJSStats{
+		Sessions: int64(len(h.sessions)), Pending: int64(h.pending), BodyBytes: h.bodies,
+		Refused: map[string]int64{
+			"address": h.refused.address.Load(), "pending": h.refused.pending.Load(), "bodies": h.refused.bodies.Load(),
+			"size": h.refused.size.Load(), "timeout": h.refused.timeout.Load(),
+		},
 	}
-	return c.session.Send(string(bytes.Join(buffers, nil)))
 }
 
-// Finish closes with SockJS's word for a server that goes away.
-func (c *sockJSConn) Finish(time.Duration) { _ = c.Close() }
+// key is what the request's session is found by.
+func (h *SockJS) key(r *http.Request) sockJSKey {
+	words := strings.Split(strings.TrimPrefix(r.URL.Path, h.options.Prefix), "/")
+	key := sockJSKey{id: words[2]} // route has counted them
+	if !h.options.AnyAddress {
+		key.address = addressKey(r.RemoteAddr)
+	}
+	return key
+}
 
-func (c *sockJSConn) Close() error {
-	c.gate.close()
-	_ = c.session.Close(3000, "Go away!") // an error says that it is closed already
-	return nil
+// addressKey is what addresses of one client have in common: of IPv6 the network, in
+// which hosts change their addresses.
+func addressKey(remote string) string {
+	a, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return remote
+	}
+	address := a.Addr().Unmap()
+	if network, err := address.WithZone("").Prefix(64); err == nil && address.Is6() {
+		return network.Addr().String()
+	}
+	return address.String()
 }

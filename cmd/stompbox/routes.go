@@ -21,9 +21,6 @@ import (
 func (s *server) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", s.websocket)
-	for _, method := range []string{"GET", "POST", "OPTIONS"} {
-		mux.Handle(method+" /sockjs/", withoutDeadlines(s.sockjs))
-	}
 	mux.Handle("GET /events", withoutDeadlines(s.events))
 	mux.Handle("OPTIONS /events", s.events)
 	mux.HandleFunc("GET /healthz", s.healthy)
@@ -31,12 +28,12 @@ func (s *server) mux() http.Handler {
 	mux.Handle("GET /api/", s.api)
 	mux.Handle("POST /api/", s.api)
 	if !s.config.Dev {
-		return mux
+		return s.sockjs.Mount(mux)
 	}
 	s.addMetrics(mux)
 	mux.HandleFunc("GET /dev/token", s.devToken)
 	mux.Handle("GET /", console.Chat())
-	return loopbackHosts(mux)
+	return loopbackHosts(s.sockjs.Mount(mux))
 }
 
 // healthPatience is how long the locks of the broker may take to come free.
@@ -74,7 +71,7 @@ func (s *server) metricsMux() http.Handler {
 
 func (s *server) addMetrics(mux *http.ServeMux) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics.Broker(s.broker), metrics.Auth(s.auth), metrics.Relay(s.relay), metrics.Webhooks(s.webhooks...), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(metrics.Broker(s.broker), metrics.Auth(s.auth), metrics.Relay(s.relay), metrics.Webhooks(s.webhooks...), metrics.SockJS(s.sockjs), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	if s.config.Metrics.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

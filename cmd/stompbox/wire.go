@@ -158,9 +158,11 @@ func (s *server) openTransports() {
 		AllowedOrigins: origins, Cookie: c.Events.Cookie,
 		HeartBeat: c.Events.HeartBeat, MaxLifetime: config.Off(c.Events.MaxLifetime), Retry: c.Events.Retry,
 	})
+	js := c.SockJS
 	s.sockjs = gateway.NewSockJS(s.broker, gateway.SockJSOptions{
-		AllowedOrigins: origins, MaxMessage: c.HTTP.MaxMessage,
-		HeartBeat: c.SockJS.HeartBeat, DisconnectDelay: c.SockJS.DisconnectDelay, ClientURL: c.SockJS.ClientURL,
+		AllowedOrigins: origins, MaxMessage: c.HTTP.MaxMessage, Compression: c.HTTP.Compression,
+		HeartBeat: js.HeartBeat, DisconnectDelay: js.DisconnectDelay, Transports: js.Transports, ClientURL: js.ClientURL,
+		Cookie: js.Cookie, AnyAddress: !js.BindAddress, BodyTimeout: js.BodyTimeout, MaxPending: js.MaxPending, MaxBodies: js.MaxBodies,
 	})
 	s.tcp = gateway.NewTCP(s.broker, gateway.TCPOptions{Logger: s.log})
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/stompbox/stompbox/gateway"
@@ -79,12 +81,13 @@ func (c *Config) check(client bool) error {
 	if _, err := c.Presence.Parse(); err != nil {
 		problem("%w", err)
 	}
-	for key, d := range map[string]time.Duration{"events.heartbeat": c.Events.HeartBeat, "sockjs.heartbeat": c.SockJS.HeartBeat, "sockjs.disconnect_delay": c.SockJS.DisconnectDelay, "app.timeout": c.App.Timeout} {
+	for key, d := range map[string]time.Duration{"events.heartbeat": c.Events.HeartBeat, "sockjs.heartbeat": c.SockJS.HeartBeat, "sockjs.disconnect_delay": c.SockJS.DisconnectDelay, "sockjs.body_timeout": c.SockJS.BodyTimeout, "app.timeout": c.App.Timeout} {
 		if d < time.Second {
 			problem("%s %s is too short; 1s is the least", key, d)
 		}
 	}
 	c.checkRanges(problem)
+	c.checkSockJS(problem)
 	c.checkCluster(problem)
 	c.checkPublicSecrets(problem)
 	c.checkWebhooks(problem)
@@ -101,6 +104,19 @@ func (c *Config) check(client bool) error {
 		return fmt.Errorf("configuration: %w", errors.Join(problems...))
 	}
 	return nil
+}
+
+func (c *Config) checkSockJS(problem func(string, ...any)) {
+	for _, transport := range c.SockJS.Transports {
+		if !slices.Contains(gateway.SockJSTransports, transport) {
+			problem("sockjs.transports: there is no %q; use %s", transport, strings.Join(gateway.SockJSTransports, ", "))
+		}
+	}
+	for key, n := range map[string]int64{"sockjs.max_pending": int64(c.SockJS.MaxPending), "sockjs.max_bodies": c.SockJS.MaxBodies} {
+		if n < 1 {
+			problem("%s %d has to be at least 1", key, n)
+		}
+	}
 }
 
 func (c *Config) checkCluster(problem func(string, ...any)) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/gateway"
 )
 
 // Config is all that an operator can say. stompbox.example.yaml explains each key.
@@ -62,7 +63,13 @@ type Events struct {
 type SockJS struct {
 	HeartBeat       time.Duration `mapstructure:"heartbeat"`
 	DisconnectDelay time.Duration `mapstructure:"disconnect_delay"`
+	Transports      []string      `mapstructure:"transports"`
 	ClientURL       string        `mapstructure:"client_url"`
+	Cookie          bool          `mapstructure:"cookie"`
+	BindAddress     bool          `mapstructure:"bind_address"`
+	BodyTimeout     time.Duration `mapstructure:"body_timeout"`
+	MaxPending      int           `mapstructure:"max_pending"`
+	MaxBodies       int64         `mapstructure:"max_bodies"`
 }
 
 // STOMP is the listener of plain STOMP over TCP.
@@ -294,6 +301,11 @@ var defaults = map[string]any{
 	"events.retry":                "2s",
 	"sockjs.heartbeat":            "25s",
 	"sockjs.disconnect_delay":     "5s",
+	"sockjs.transports":           gateway.SockJSTransports,
+	"sockjs.bind_address":         true,
+	"sockjs.body_timeout":         "30s",
+	"sockjs.max_pending":          4096,
+	"sockjs.max_bodies":           64 << 20,
 	"nats.prefix":                 "stompbox",
 	"cluster.name":                "stompbox",
 	"data.sync":                   "2m",

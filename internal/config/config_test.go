@@ -87,6 +87,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		"nameless webhook":      {secret + "app:\n  webhooks:\n    - { match: /app/x }\n", nil, "app.webhooks, entry 1: it needs a name"},
 		"webhook of a topic":    {secret + "app:\n  webhooks:\n    - { name: x, match: /topic/x }\n", nil, "not a pattern of /app destinations"},
 		"two webhooks":          {secret + "app:\n  webhooks:\n    - { name: x, match: /app/x }\n    - { name: x, match: /app/y }\n", nil, `two are called "x"`},
+		"SockJS transport":      {secret + "sockjs:\n  transports: [websocket, flash]\n", nil, `sockjs.transports: there is no "flash"; use websocket, xhr-streaming`},
+		"SockJS sessions":       {secret + "sockjs:\n  max_pending: 0\n", nil, "sockjs.max_pending 0 has to be at least 1"},
 		"log level":             {secret + "log:\n  level: loud\n", nil, `log.level "loud"`},
 	}
 	for name, tt := range tests {

@@ -49,8 +49,14 @@ func DialAddress(t testing.TB, address string) *Client {
 // Dial opens a WebSocket.
 func Dial(t testing.TB, n *Node) *Client {
 	t.Helper()
+	return DialWebSocket(t, n.WebSocket)
+}
+
+// DialWebSocket opens a WebSocket at a URL.
+func DialWebSocket(t testing.TB, url string) *Client {
+	t.Helper()
 	dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp", "v11.stomp", "v10.stomp"}}
-	ws, _, err := dialer.Dial(n.WebSocket, nil)
+	ws, _, err := dialer.Dial(url, nil)
 	require.NoError(t, err)
 	return newClient(t, &wsConn{ws: ws}, ws.NetConn())
 }

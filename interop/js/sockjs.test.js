@@ -18,17 +18,22 @@ after(async () => {
 
 const module = (name) => fileURLToPath(new URL(`node_modules/${name}`, import.meta.url));
 
-for (const transport of ["websocket", "xhr-streaming", "xhr-polling", "eventsource"]) {
-  test(`STOMP over SockJS: ${transport}`, async () => {
+// From a page of the broker's host, and from one of another origin, where eventsource
+// needs the iframe.
+const transports = ["websocket", "xhr-streaming", "xhr-polling", "eventsource", "htmlfile", "jsonp-polling"].map((transport) => ({ transport, host: "127.0.0.1" }))
+  .concat(["websocket", "xhr-streaming", "iframe-eventsource", "jsonp-polling"].map((transport) => ({ transport, host: "localhost" })));
+
+for (const { transport, host } of transports) {
+  test(`STOMP over SockJS: ${transport}, from ${host}`, async () => {
     const page = await browser.newPage();
-    await page.goto(`${broker.page}healthz`);
+    await page.goto(`http://${host}:${broker.http}/healthz`);
     await page.addScriptTag({ path: module("sockjs-client/dist/sockjs.js") });
     await page.addScriptTag({ path: module("@stomp/stompjs/bundles/stomp.umd.js") });
-    const result = await page.evaluate(async ({ transport, token }) => {
+    const result = await page.evaluate(async ({ transport, url, token }) => {
       let socket;
       const errors = [];
       const client = new StompJs.Client({
-        webSocketFactory: () => (socket = new SockJS("/sockjs", null, { transports: [transport] })),
+        webSocketFactory: () => (socket = new SockJS(url, null, { transports: [transport] })),
         connectHeaders: { Authorization: `Bearer ${token}` },
         heartbeatIncoming: 1000, heartbeatOutgoing: 1000, reconnectDelay: 0,
         onStompError: (f) => errors.push(f.headers.message),
@@ -41,7 +46,7 @@ for (const transport of ["websocket", "xhr-streaming", "xhr-polling", "eventsour
       const large = "ä€😀".repeat(20000);
       for (let i = 0; i < 200; i++) client.publish({ destination: "/topic/sockjs", body: String(i) });
       client.publish({ destination: "/topic/sockjs", body: large });
-      await new Promise((resolve) => setTimeout(resolve, 3500)); // heart-beats go both ways meanwhile
+      await new Promise((resolve) => setTimeout(resolve, 1500)); // heart-beats go both ways meanwhile
       client.publish({ destination: "/topic/sockjs", body: "last" });
       await done;
       const used = socket.transport, connected = client.connected;
@@ -49,7 +54,7 @@ for (const transport of ["websocket", "xhr-streaming", "xhr-polling", "eventsour
       client.deactivate();
       await receipt;
       return { used, connected, errors, numbers: seen.slice(0, 200), large: seen[200] === large, count: seen.length };
-    }, { transport, token: await devToken(broker, "alice") });
+    }, { transport, url: `${broker.page}sockjs`, token: await devToken(broker, "alice") });
     assert.deepEqual(result, { used: transport, connected: true, errors: [], numbers: Array.from({ length: 200 }, (_, i) => String(i)), large: true, count: 202 });
     await page.close();
   });

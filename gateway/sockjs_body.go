@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/stompbox/stompbox/broker"
+)
+
+const (
+	// maxConnectMessage is the largest message of a client that has not connected:
+	// CONNECT fits, with a large token.
+	maxConnectMessage = 32 << 10
+	// minBody is how much of a message is read at first.
+	minBody = 4 << 10
+	// smallBody is how much of a message counts for nothing: what large ones take
+	// together never stops small ones.
+	smallBody = 64 << 10
+)
+
+var (
+	errBodyTooLarge  = errors.New("gateway: a message is larger than the limit")
+	errTooManyBodies = errors.New("too many bytes of large messages are being read; try again, or raise sockjs.max_bodies")
+)
+
+// maxMessage is the largest message that the client of a session may send now.
+func (h *SockJS) maxMessage(s *broker.Session) int64 {
+	if s.Connected() {
+		return h.options.MaxMessage
+	}
+	// A header may be as long as the broker allows.
+	return min(max(maxConnectMessage, 2*int64(h.broker.Limits().Frame.MaxHeaderLine)), h.options.MaxMessage)
+}
+
+// tooLarge says that a message is.
+func (h *SockJS) tooLarge(limit int64) string {
+	text := fmt.Sprintf("the message is larger than %d bytes", limit)
+	if limit < h.options.MaxMessage {
+		text += ", the limit before CONNECT"
+	}
+	return text
+}
+
+// readAll returns all that r has, within a limit. The caller forgets it, also where
+// there is an error.
+func (h *SockJS) readAll(r io.Reader, limit int64) ([]byte, error) {
+	var body []byte
+	for {
+		var err error
+		if body, err = h.grow(body, limit); err != nil {
+			return body, err
+		}
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			h.refused.size.Add(1)
+			return body, errBodyTooLarge
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return body, err
+		}
+	}
+}
+
+// grow makes room for more of a message, and counts it.
+func (h *SockJS) grow(body []byte, limit int64) ([]byte, error) {
+	if len(body) < cap(body) {
+		return body, nil
+	}
+	// A byte more than the limit shows that there is more.
+	size := min(int64(max(2*cap(body), minBody)), limit+1)
+	more := counted(size) - counted(int64(cap(body)))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if more > 0 && h.bodies+more > h.options.MaxBodies {
+		h.refused.bodies.Add(1)
+		return body, errTooManyBodies
+	}
+	h.bodies += more
+	grown := make([]byte, len(body), size)
+	copy(grown, body)
+	return grown, nil
+}
+
+func counted(size int64) int64 { return max(size-smallBody, 0) }
+
+// forget ends the counting of what readAll returned.
+func (h *SockJS) forget(body []byte) {
+	if size := counted(int64(cap(body))); size > 0 {
+		h.mu.Lock()
+		h.bodies -= size
+		h.mu.Unlock()
+	}
+}

@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+)
+
+// xhrSend takes messages as a JSON array of strings.
+func (h *SockJS) xhrSend(w http.ResponseWriter, r *http.Request) {
+	if h.takeMessages(w, r, func(body []byte) []byte { return body }) {
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// jsonpSend takes messages from a form too, which is all that a page could post to
+// another origin.
+func (h *SockJS) jsonpSend(w http.ResponseWriter, r *http.Request) {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	field := func(body []byte) []byte {
+		if kind != "application/x-www-form-urlencoded" {
+			return body
+		}
+		form, _ := url.ParseQuery(string(body)) // what is wrong in it is not in form
+		return []byte(form.Get("d"))
+	}
+	if h.takeMessages(w, r, field) {
+		_, _ = io.WriteString(w, "ok")
+	}
+}
+
+// takeMessages handles the messages of a request's body. Otherwise it answers, and
+// reports false.
+func (h *SockJS) takeMessages(w http.ResponseWriter, r *http.Request, payload func(body []byte) []byte) bool {
+	w.Header().Set("Cache-Control", neverCached)
+	plainText(w.Header())
+	h.sessionCookie(w, r)
+	s := h.find(r)
+	if s == nil {
+		refuseSockJS(w, r, http.StatusNotFound, "there is no such session")
+		return false
+	}
+	body, err := h.readBody(w, r, s)
+	defer h.forget(body)
+	if err == nil {
+		var messages []string
+		if messages, err = parseMessages(payload(body)); err == nil {
+			s.receive(messages)
+			return true
+		}
+	}
+	refusal := &bodyRefusal{http.StatusBadRequest, "the body did not come whole"}
+	_ = errors.As(err, &refusal)
+	refuseSockJS(w, r, refusal.status, refusal.text)
+	return false
+}
+
+// The protocol's words and status for what is no array of strings.
+var (
+	errNoPayload  = &bodyRefusal{http.StatusInternalServerError, "Payload expected."}
+	errBrokenJSON = &bodyRefusal{http.StatusInternalServerError, "Broken JSON encoding."}
+)
+
+// parseMessages returns the strings of a JSON array.
+func parseMessages(payload []byte) ([]string, error) {
+	if len(bytes.TrimSpace(payload)) == 0 {
+		return nil, errNoPayload
+	}
+	var messages []string
+	err := json.Unmarshal(payload, &messages)
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &kind), err == nil && messages == nil:
+		return nil, errNoPayload
+	case err != nil:
+		return nil, errBrokenJSON
+	}
+	return messages, nil
+}
+
+// bodyRefusal is why a body was not taken, as the client reads it.
+type bodyRefusal struct {
+	status int
+	text   string
+}
+
+func (b *bodyRefusal) Error() string { return b.text }
+
+// readBody returns the body of a request of a session. One at a time of them is read.
+// The caller forgets it, also where there is an error.
+func (h *SockJS) readBody(w http.ResponseWriter, r *http.Request, s *sockJSSession) ([]byte, error) {
+	late := time.NewTimer(h.options.BodyTimeout)
+	defer late.Stop()
+	select {
+	case s.body <- struct{}{}:
+		defer func() { <-s.body }()
+	case <-late.C:
+		h.refused.timeout.Add(1)
+		return nil, &bodyRefusal{http.StatusServiceUnavailable, "another request of the session is still being read"}
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	limit := h.maxMessage(s.session)
+	if r.ContentLength > limit {
+		h.refused.size.Add(1)
+		return nil, &bodyRefusal{http.StatusRequestEntityTooLarge, h.tooLarge(limit)}
+	}
+	body, err := h.readAll(r.Body, limit)
+	switch {
+	case err == nil:
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		return body, nil
+	case errors.Is(err, errBodyTooLarge):
+		return body, &bodyRefusal{http.StatusRequestEntityTooLarge, h.tooLarge(limit)}
+	case errors.Is(err, errTooManyBodies):
+		return body, &bodyRefusal{http.StatusServiceUnavailable, err.Error()}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		h.refused.timeout.Add(1)
+		return body, &bodyRefusal{http.StatusRequestTimeout, fmt.Sprintf("the body did not come within %s", h.options.BodyTimeout)}
+	}
+	return body, err
+}
+
+// skipBody reads a body that means nothing, so that net/http can watch for the end of
+// the connection, for as long as it takes. It reports false where it answered.
+func (h *SockJS) skipBody(w http.ResponseWriter, r *http.Request) bool {
+	n, err := io.Copy(io.Discard, io.LimitReader(r.Body, minBody+1))
+	switch {
+	case n > minBody:
+		h.refused.size.Add(1)
+		refuseSockJS(w, r, http.StatusRequestEntityTooLarge, "this request takes no body")
+	case err != nil:
+		h.refused.timeout.Add(1)
+		refuseSockJS(w, r, http.StatusRequestTimeout, "the body did not come whole")
+	default:
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		return true
+	}
+	return false
+}
