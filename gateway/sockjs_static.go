@@ -179,7 +179,7 @@ func (h *SockJS) allowScript(w http.ResponseWriter, r *http.Request) bool {
 	}
 	referer, err := url.Parse(r.Referer())
 	if err == nil && referer.Host != "" {
-		asked := &http.Request{Host: r.Host, TLS: r.TLS, Header: http.Header{"Origin": {referer.Scheme + "://" + referer.Host}}}
+		asked := &http.Request{URL: r.URL, Host: r.Host, TLS: r.TLS, Header: http.Header{"Origin": {referer.Scheme + "://" + referer.Host}}}
 		if originAllowed(asked, h.options.AllowedOrigins) {
 			return true
 		}
