@@ -87,5 +87,11 @@ func looksLikeToken(s string) bool {
 	return strings.Count(s, ".") == 2 && strings.HasPrefix(s, "ey")
 }
 
-// refuse wraps the precise reason of a refusal.
-func refuse(reason error) error { return fmt.Errorf("%w: %w", ErrUnauthenticated, reason) }
+// refuse wraps the precise reason of a refusal, which is cut where it is long: a token
+// may have its say in it.
+func refuse(reason error) error {
+	if text := reason.Error(); len(text) > maxReason {
+		reason = errors.New(truncate(text))
+	}
+	return fmt.Errorf("%w: %w", ErrUnauthenticated, reason)
+}

@@ -30,7 +30,7 @@ func FuzzToken(f *testing.F) {
 	}
 	for _, header := range []string{
 		`{"alg":"HS256","crit":["b64"],"b64":false}`, `{"alg":"HS256","crit":null}`, `{"alg":"none"}`, `{"alg":"HS512"}`, `{"alg":"HS256","kid":7}`,
-		`{"alg":"HS256","kid":"` + strings.Repeat("k", 300) + `"}`, `{"alg":["HS256"]}`, `null`, `{"alg":"HS256","alg":"none"}`, `{"ALG":"HS256"}`,
+		`{"alg":"HS256","kid":"` + strings.Repeat("k", 300) + `"}`, `{"alg":"HS256","kid":"` + strings.Repeat("\xc7", 4000) + `"}`, `{"alg":["HS256"]}`, `null`, `{"alg":"HS256","alg":"none"}`, `{"ALG":"HS256"}`,
 	} {
 		f.Add(header, `{"sub":"alice","exp":9999999999,"tenant":"t"}`, true)
 	}
@@ -50,7 +50,7 @@ func FuzzToken(f *testing.F) {
 		p, err := a.Authenticate(t.Context(), auth.Credentials{Authorization: "Bearer " + token})
 		if err != nil {
 			require.ErrorIs(t, err, auth.ErrUnauthenticated)
-			require.Less(t, len(err.Error()), 1500)
+			require.Less(t, len(err.Error()), 500)
 			for part := range strings.SplitSeq(token, ".") {
 				require.False(t, len(part) > 20 && strings.Contains(err.Error(), part), "the error shows the token")
 			}
@@ -105,7 +105,7 @@ func FuzzTokenText(f *testing.F) {
 		for _, c := range []auth.Credentials{{Authorization: "Bearer " + text}, {Authorization: text}, {Passcode: text}, {Login: text, Passcode: text}, {Login: text}} {
 			_, err := a.Authenticate(t.Context(), c)
 			require.ErrorIs(t, err, auth.ErrUnauthenticated)
-			require.Less(t, len(err.Error()), 1500)
+			require.Less(t, len(err.Error()), 500)
 			require.False(t, len(text) > 40 && strings.Contains(err.Error(), text), "the error shows the credentials")
 		}
 	})

@@ -131,7 +131,7 @@ func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
 		}
 	}
 	if len(set.Keys) == 0 {
-		return nil, fmt.Errorf("no key for kid %q with algorithm %s", kid, t.Method.Alg())
+		return nil, fmt.Errorf("no key for kid %s with algorithm %s", quote(kid), t.Method.Alg())
 	}
 	return set, nil
 }
