@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -74,15 +75,120 @@ func passThrough(all frames.Headers) frames.Headers {
 	return kept
 }
 
+// encoding is what makes the bytes of a topic's message differ between subscribers.
+type encoding struct {
+	framing Framing
+	id      string
+	version frames.Version
+	named   bool
+	serial  uint64 // the subscription's, where MESSAGE has an ack header
+	// withoutEventID leaves out the id of an event, which differs between the clients of
+	// streams with several destinations.
+	withoutEventID bool
+}
+
+func (sub *subscription) encoding() encoding {
+	s := sub.session
+	if s.stream {
+		return encoding{framing: s.framing, withoutEventID: s.outbox.eventIDs != nil}
+	}
+	e := encoding{framing: s.framing, id: sub.id, version: s.version(), named: sub.named}
+	if sub.ack != ackAuto && e.version == frames.V12 {
+		e.serial = sub.serial
+	}
+	return e
+}
+
+// encode makes a MESSAGE in wire form. The delivery is that of a queue, and nil for a
+// topic's message. The tail, by [appendTail], is what all subscribers with one version
+// have in common; it is made where it is nil.
+func (e *encoding) encode(scratch *[]byte, m *driver.Message, d *delivery, tail []byte, text bool) []byte {
+	b := frames.AppendCommand((*scratch)[:0], frames.MESSAGE)
+	if e.named {
+		b = frames.AppendHeader(b, frames.Subscription, e.id, e.version)
+	}
+	if e.serial != 0 {
+		b = e.appendAck(b, m, d)
+	}
+	if d != nil {
+		b = d.appendCounts(b)
+	}
+	if tail == nil {
+		b = appendTail(b, m, e.version)
+	} else {
+		b = append(b, tail...)
+	}
+	*scratch = b
+	return e.framing.Frame(make([]byte, 0, len(b)+16), b, text)
+}
+
+// appendAck appends the header by which a 1.2 client acknowledges. That of a queue's
+// message has the session and the delivery in it, so that it is not taken for one of a
+// later session. A subscription gets a topic's message once, so all sessions with like
+// subscriptions share its header, as they share the bytes of the frame.
+func (e *encoding) appendAck(b []byte, m *driver.Message, d *delivery) []byte {
+	if d == nil {
+		return frames.AppendHeader(b, frames.Ack, m.ID+"/"+strconv.FormatUint(e.serial, 36), e.version)
+	}
+	b = append(b, frames.Ack+":"...)
+	b = append(append(b, d.sub.session.id...), '/')
+	return append(strconv.AppendUint(b, d.number, 36), '\n')
+}
+
+func (d *delivery) appendCounts(b []byte) []byte {
+	if d.Redelivered || d.Count > 1 {
+		b = append(b, driver.HeaderRedelivered+":true\n"...)
+	}
+	b = append(b, driver.HeaderDeliveryCount+":"...)
+	return append(strconv.AppendInt(b, int64(d.Count), 10), '\n')
+}
+
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+// encodeDelivery makes the MESSAGE of one delivery of a queue.
+func encodeDelivery(sub *subscription, d *delivery) []byte {
+	scratch := scratches.Get().(*[]byte)
+	e := sub.encoding()
+	wire := e.encode(scratch, d.Message, d, nil, isText(d.Message))
+	if cap(*scratch) <= maxScratch {
+		scratches.Put(scratch)
+	}
+	return wire
+}
+
+// encodeFor makes the MESSAGE of a topic for one subscription, shared with no other.
+func encodeFor(sub *subscription, m *driver.Message) []byte {
+	f := newFanout(m)
+	defer f.release()
+	return f.encode(sub)
+}
+
+// encodeEvent makes the event of a message for streams.
+func encodeEvent(scratch *[]byte, framing EventFraming, m *driver.Message, withID bool) []byte {
+	b := (*scratch)[:0]
+	if m.Gap {
+		b = framing.Notice(b, EventReplayIncomplete, []byte(m.Destination))
+	}
+	b = framing.Event(b, m)
+	if withID {
+		b = framing.EventID(b, m.ID)
+	}
+	*scratch = b
+	return append(make([]byte, 0, len(b)), b...)
+}
+
+// maxScratch is the largest buffer that is kept for the next message.
+const maxScratch = 64 << 10
+
 // isText reports whether the message can travel in a text frame: valid UTF-8,
 // and no NUL in the body, at which some clients cut.
 func isText(m *driver.Message) bool {
 	return utf8.Valid(m.Body) && bytes.IndexByte(m.Body, 0) < 0
 }
 
-// appendRest appends all of the MESSAGE frame after the headers that differ
+// appendTail appends all of the MESSAGE frame after the headers that differ
 // between subscribers.
-func appendRest(dst []byte, m *driver.Message, v frames.Version) []byte {
+func appendTail(dst []byte, m *driver.Message, v frames.Version) []byte {
 	dst = frames.AppendHeader(dst, frames.Destination, m.Destination, v)
 	dst = frames.AppendHeader(dst, frames.MessageID, m.ID, v)
 	if m.User != "" {

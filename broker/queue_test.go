@@ -80,14 +80,12 @@ func TestQueueRedeliversAfterSessionDies(t *testing.T) {
 	enqueue(t, sender, "/queue/a", numbered(50)...)
 	dying := test.Dial(t, n).Connect()
 	dying.Subscribe("q", "/queue/a", "ack", "client-individual")
-	for i := range 50 {
-		f := dying.Message(fmt.Sprintf("m%d", i))
-		if i < 10 {
-			dying.Send(frames.ACK, "id", f.Get("ack"), "receipt", "r")
-			if i == 9 {
-				break
-			}
-		}
+	var acks []string
+	for i := range 10 {
+		acks = append(acks, dying.Message(fmt.Sprintf("m%d", i)).Get("ack"))
+	}
+	for _, ack := range acks {
+		dying.Send(frames.ACK, "id", ack, "receipt", "r")
 	}
 	for range 10 {
 		for {

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -89,19 +88,6 @@ func (s *Session) parseAckHeaders(f *frames.Frame) (*subscription, uint64, error
 	}
 	sub, number := s.findLatest(id, func(*subscription) bool { return true })
 	return sub, number, nil
-}
-
-// appendAck appends the value by which a 1.2 client acknowledges one delivery of a
-// queue: the session is in it, so that it is not taken for one of a later session.
-func (d *delivery) appendAck(b []byte) []byte {
-	b = append(append(b, d.sub.session.id...), '/')
-	return strconv.AppendUint(b, d.number, 36)
-}
-
-// topicAck is the same for a topic's message, which a subscription gets once. All
-// sessions with like subscriptions share it, as they share the octets of the frame.
-func topicAck(m *driver.Message, serial uint64) string {
-	return m.ID + "/" + strconv.FormatUint(serial, 36)
 }
 
 // findByAck returns the delivery with an ack header.

@@ -2,11 +2,7 @@ package broker
 
 import (
 	"strconv"
-	"sync"
 	"time"
-
-	"github.com/stompbox/stompbox/broker/driver"
-	"github.com/stompbox/stompbox/frames"
 )
 
 // pushResult is what became of a delivery to a session.
@@ -41,34 +37,6 @@ func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
 		return pushSkipped // the session ended meanwhile, and gave it back
 	}
 	return result
-}
-
-var scratches = sync.Pool{New: func() any { return new([]byte) }}
-
-// encodeDelivery makes the MESSAGE frame, in wire form, of one delivery.
-func encodeDelivery(sub *subscription, d *delivery) []byte {
-	scratch := scratches.Get().(*[]byte)
-	m, v := d.Message, sub.session.version()
-	b := frames.AppendCommand((*scratch)[:0], frames.MESSAGE)
-	if sub.named {
-		b = frames.AppendHeader(b, frames.Subscription, sub.id, v)
-	}
-	if sub.ack != ackAuto && v == frames.V12 {
-		b = append(b, frames.Ack+":"...)
-		b = append(d.appendAck(b), '\n')
-	}
-	if d.Redelivered || d.Count > 1 {
-		b = append(b, driver.HeaderRedelivered+":true\n"...)
-	}
-	b = append(b, driver.HeaderDeliveryCount+":"...)
-	b = strconv.AppendInt(b, int64(d.Count), 10)
-	b = append(b, '\n')
-	b = appendRest(b, m, v)
-	wire := sub.session.framing.Frame(make([]byte, 0, len(b)+16), b, isText(m))
-	if *scratch = b; cap(b) <= 64<<10 {
-		scratches.Put(scratch)
-	}
-	return wire
 }
 
 // written is called when deliveries were written to the connection: those of

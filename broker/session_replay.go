@@ -207,10 +207,3 @@ func (r *replay) admitLocked(o *OutboxOptions, data []byte, m *driver.Message) b
 func (r *replay) isNewLocked(m *driver.Message) bool {
 	return m.Position.Seq == 0 || m.Position.Seq > r.deliveredUpTo.Seq || m.Position.Epoch != r.deliveredUpTo.Epoch
 }
-
-// encodeFor makes the MESSAGE frame of one subscription, shared with no other.
-func encodeFor(sub *subscription, m *driver.Message) []byte {
-	f := newFanout(m)
-	defer f.release()
-	return f.encode(sub)
-}

@@ -51,22 +51,8 @@ type StreamOptions struct {
 	MaxLifetime time.Duration
 }
 
-// eventIDs are the places of a stream's destinations, where it has several: each event
-// has them all in its mark. They are under the outbox's lock.
-type eventIDs struct {
-	framing EventFraming
-	ids     []string
-}
-
 // nowTimeout bounds how long the beginning of a stream waits for its history.
 const nowTimeout = 3 * time.Second
-
-const (
-	noEventID  = "-"
-	eventIDSep = ","
-)
-
-func (m *eventIDs) String() string { return strings.Join(m.ids, eventIDSep) }
 
 // OpenStream begins a session that only receives, on a connection whose Framing is
 // an [EventFraming]. What is wrong with a destination, or not permitted, is an
@@ -195,36 +181,6 @@ func (s *Session) beginNow(sub *subscription, g *group) {
 	}
 }
 
-// messageItemLocked is the item of a message for a subscription. Where a stream has several
-// destinations, its mark is put to the octets that are shared. The caller holds
-// the lock.
-func (o *outbox) messageItemLocked(data []byte, s *subscription, m *driver.Message) item {
-	if v := o.eventIDs; v != nil {
-		v.ids[s.eventIDIndex] = m.ID
-		data = v.framing.EventID(data[:len(data):len(data)], v.String())
-	}
-	return item{data: data, sub: s, destination: m.Destination}
-}
-
-// pushEventIDLocked has the client of a stream remember up to where it has everything, and
-// tells it of a gap. The caller holds the lock.
-func (o *outbox) pushEventIDLocked(s *subscription, upTo driver.StreamPosition) {
-	framing, ok := s.session.framing.(EventFraming)
-	if !ok || upTo.Epoch == "" {
-		return
-	}
-	if r := s.replay; r.gap {
-		r.gap = false
-		o.addLocked(item{data: framing.Notice(nil, EventReplayIncomplete, []byte(s.destination))})
-	}
-	id := upTo.String()
-	if v := o.eventIDs; v != nil {
-		v.ids[s.eventIDIndex] = id
-		id = v.String()
-	}
-	o.addLocked(item{data: framing.EventID(nil, id)})
-}
-
 // problem is an ERROR as a stream has it.
 func problem(framing EventFraming, e *Error) []byte {
 	data, err := json.Marshal(struct {
@@ -235,19 +191,4 @@ func problem(framing EventFraming, e *Error) []byte {
 		return nil
 	}
 	return framing.Notice(nil, EventProblem, data)
-}
-
-// event makes the octets of a message for streams.
-func (f *fanout) event(framing EventFraming, marked bool) []byte {
-	m := f.message
-	b := f.scratch[:0]
-	if m.Gap {
-		b = framing.Notice(b, EventReplayIncomplete, []byte(m.Destination))
-	}
-	b = framing.Event(b, m)
-	if marked {
-		b = framing.EventID(b, m.ID)
-	}
-	f.scratch = b
-	return append(make([]byte, 0, len(b)), b...)
 }

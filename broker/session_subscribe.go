@@ -1,16 +1,48 @@
 package broker
 
 import (
-	"context"
 	"strings"
-	"time"
 
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
-// flushTimeout bounds how long a SUBSCRIBE waits for its interest to be known.
-const flushTimeout = 5 * time.Second
+// ackMode is the ack header of a SUBSCRIBE.
+type ackMode uint8
+
+const (
+	ackAuto ackMode = iota
+	ackClient
+	ackIndividual
+)
+
+func (a ackMode) String() string {
+	return [...]string{"auto", "client", "client-individual"}[a]
+}
+
+// subscription is one SUBSCRIBE of a session. What is small is together, since there
+// are many of them.
+type subscription struct {
+	session              *Session
+	id                   string // as the client named it; "" in 1.0 without id
+	requestedDestination string // the destination as the client wrote it
+	destination          string // the same, or what an interceptor made of it
+	pattern              destination.Pattern
+
+	serial       uint64  // its number in the session, for the ack header of topics' messages
+	eventIDIndex int     // which of a stream's destinations it is
+	index        int     // in its group, under the group's lock
+	named        bool    // the client gave an id, so MESSAGE carries it
+	ack          ackMode // as the client wants to acknowledge
+	isReply      bool    // made by a reply-to header, or by a request
+	isRequest    bool    // a SUBSCRIBE that is one request
+	closed       bool    // under the outbox's lock: nothing is pushed any more
+
+	consumer *consumer // of queues and durable subscriptions alone
+	replay   *replay   // where the SUBSCRIBE asked for the past
+
+	unacked unacked // of ackClient and ackIndividual, under the session's lock
+}
 
 // subscribe handles a SUBSCRIBE.
 func (s *Session) subscribe(f *frames.Frame) (outcome, error) {
@@ -111,18 +143,6 @@ func (s *Session) flushInterest(g *group) {
 	if s.broker.flush(g.pattern.String()) {
 		g.confirmed.Store(true)
 	}
-}
-
-// flush waits until the other nodes know of all interests, and reports whether that
-// was confirmed. The destination is for the log.
-func (b *Broker) flush(destination string) bool {
-	ctx, cancel := context.WithTimeout(b.ctx, flushTimeout)
-	defer cancel()
-	err := b.bus.Flush(ctx)
-	if err != nil {
-		b.log.Warn("an interest was not confirmed; messages of other nodes may be missed until the relay is back", "destination", destination, "error", err)
-	}
-	return err == nil
 }
 
 // subscriptionName is how a session finds a subscription: by id, or in 1.0 by

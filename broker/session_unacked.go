@@ -1,58 +1,5 @@
 package broker
 
-import (
-	"github.com/stompbox/stompbox/destination"
-	"github.com/stompbox/stompbox/frames"
-)
-
-// ackMode is the ack header of a SUBSCRIBE.
-type ackMode uint8
-
-const (
-	ackAuto ackMode = iota
-	ackClient
-	ackIndividual
-)
-
-func (a ackMode) String() string {
-	return [...]string{"auto", "client", "client-individual"}[a]
-}
-
-// subscription is one SUBSCRIBE of a session. What is small is together, since there
-// are many of them.
-type subscription struct {
-	session              *Session
-	id                   string // as the client named it; "" in 1.0 without id
-	requestedDestination string // the destination as the client wrote it
-	destination          string // the same, or what an interceptor made of it
-	pattern              destination.Pattern
-
-	serial       uint64  // its number in the session, for the ack header of topics' messages
-	eventIDIndex int     // which of a stream's destinations it is
-	index        int     // in its group, under the group's lock
-	named        bool    // the client gave an id, so MESSAGE carries it
-	ack          ackMode // as the client wants to acknowledge
-	isReply      bool    // made by a reply-to header, or by a request
-	isRequest    bool    // a SUBSCRIBE that is one request
-	closed       bool    // under the outbox's lock: nothing is pushed any more
-
-	consumer *consumer // of queues and durable subscriptions alone
-	replay   *replay   // where the SUBSCRIBE asked for the past
-
-	unacked unacked // of ackClient and ackIndividual, under the session's lock
-}
-
-// encoding is what makes the octets of one message differ between subscribers.
-type encoding struct {
-	framing Framing
-	id      string
-	version frames.Version
-	named   bool
-	ack     uint64 // the subscription's serial, where MESSAGE has an ack header
-	// withoutEventID leaves a stream's mark out, which differs between its clients.
-	withoutEventID bool
-}
-
 // unacked remembers which deliveries of a subscription were not acknowledged, in the
 // order in which they went out. Each has a number, which no other delivery of the
 // session has, so that a message that comes again is not taken for its first delivery.

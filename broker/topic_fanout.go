@@ -40,11 +40,11 @@ func (f *fanout) release() {
 	f.message = nil
 	for i := range f.tails {
 		f.tails[i] = f.tails[i][:0]
-		if cap(f.tails[i]) > 64<<10 {
+		if cap(f.tails[i]) > maxScratch {
 			f.tails[i] = nil
 		}
 	}
-	if cap(f.scratch) > 64<<10 {
+	if cap(f.scratch) > maxScratch {
 		f.scratch = nil
 	}
 	clear(f.encodings)
@@ -71,16 +71,9 @@ func (f *fanout) group(g *group) {
 	}
 }
 
-// encode returns the octets for a subscription, shared with all like it.
+// encode returns the bytes for a subscription, shared with all like it.
 func (f *fanout) encode(s *subscription) []byte {
-	version := s.session.version()
-	key := encoding{framing: s.session.framing, id: s.id, version: version, named: s.named}
-	if s.ack != ackAuto && version == frames.V12 {
-		key.ack = s.serial
-	}
-	if s.session.stream {
-		key = encoding{framing: s.session.framing, withoutEventID: s.session.outbox.eventIDs != nil}
-	}
+	key := s.encoding()
 	if f.byKey != nil {
 		if data, ok := f.byKey[key]; ok {
 			return data
@@ -105,21 +98,11 @@ func (f *fanout) encode(s *subscription) []byte {
 
 func (f *fanout) make(key encoding) []byte {
 	if framing, ok := key.framing.(EventFraming); ok {
-		return f.event(framing, !key.withoutEventID)
+		return encodeEvent(&f.scratch, framing, f.message, !key.withoutEventID)
 	}
-	v := key.version
-	rest := &f.tails[v-frames.V10]
-	if len(*rest) == 0 {
-		*rest = appendRest(*rest, f.message, v)
+	tail := &f.tails[key.version-frames.V10]
+	if len(*tail) == 0 {
+		*tail = appendTail(*tail, f.message, key.version)
 	}
-	b := frames.AppendCommand(f.scratch[:0], frames.MESSAGE)
-	if key.named {
-		b = frames.AppendHeader(b, frames.Subscription, key.id, v)
-	}
-	if key.ack != 0 {
-		b = frames.AppendHeader(b, frames.Ack, topicAck(f.message, key.ack), v)
-	}
-	b = append(b, *rest...)
-	f.scratch = b
-	return key.framing.Frame(make([]byte, 0, len(b)+16), b, f.text)
+	return key.encode(&f.scratch, f.message, nil, *tail, f.text)
 }

@@ -1,6 +1,11 @@
 package broker
 
-import "github.com/stompbox/stompbox/broker/driver"
+import (
+	"context"
+	"time"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
 
 // publish delivers a message to the subscriptions of this node and hands it to
 // the other nodes. It serves topics and user destinations alike: the key says
@@ -34,4 +39,19 @@ func (b *Broker) arrived(g *group, m *driver.Message) {
 func (b *Broker) finish(f *fanout) {
 	b.counters.delivered.Add(int64(f.count))
 	f.release()
+}
+
+// flushTimeout bounds how long a SUBSCRIBE waits for its interest to be known.
+const flushTimeout = 5 * time.Second
+
+// flush waits until the other nodes know of all interests, and reports whether that
+// was confirmed. The destination is for the log.
+func (b *Broker) flush(destination string) bool {
+	ctx, cancel := context.WithTimeout(b.ctx, flushTimeout)
+	defer cancel()
+	err := b.bus.Flush(ctx)
+	if err != nil {
+		b.log.Warn("an interest was not confirmed; messages of other nodes may be missed until the relay is back", "destination", destination, "error", err)
+	}
+	return err == nil
 }
