@@ -201,8 +201,8 @@ func roleNames(claim any) []string {
 		return []string{c}
 	case []any:
 		var names []string
-		for _, one := range c {
-			if name, ok := one.(string); ok {
+		for _, element := range c {
+			if name, ok := element.(string); ok {
 				names = append(names, name)
 			}
 		}

@@ -191,7 +191,7 @@ func (h *handler) call(m *driver.Message) (reply *Reply, err error) {
 	return h.handle(ctx, Request{ID: m.ID, Timestamp: m.Timestamp, Destination: m.Key, User: m.User, Session: m.Session, Headers: m.Headers, Body: m.Body})
 }
 
-// sweepRequests fails the requests that nobody answered in time.
+// sweepRequests fails the requests that got no answer in time.
 func (b *Broker) sweepRequests(now int64) {
 	for _, m := range b.pendingRequests.takeExpired(now) {
 		b.failOrLog(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.appTimeout.Round(time.Millisecond)))

@@ -8,9 +8,9 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// serveOrRequest makes a SUBSCRIBE to /app what it is: of who may serve it an app
-// server, of anybody else one request, whose answer comes on the subscription
-// (Spring's @SubscribeMapping). It was admitted.
+// serveOrRequest makes a SUBSCRIBE to /app that of an app server, where the principal
+// may serve it, and else one request, whose answer comes on the subscription (Spring's
+// @SubscribeMapping). It was authorized.
 func (s *Session) serveOrRequest(sub *subscription, f *frames.Frame) error {
 	switch {
 	case s.principal.Permissions.MayServe(sub.pattern):
@@ -28,7 +28,7 @@ func (s *Session) serveOrRequest(sub *subscription, f *frames.Frame) error {
 	return nil
 }
 
-// ask sends the request of a SUBSCRIBE, whose headers go with it.
+// sendRequest sends the request of a SUBSCRIBE, whose headers go with it.
 func (s *Session) sendRequest(sub *subscription, f *frames.Frame) {
 	m := s.broker.message(s.origin(), f, sub.destination, sub.destination)
 	m.Headers = m.Headers.Without(frames.ID, HeaderReplyTo).With(HeaderReplyTo, sub.pattern.String())

@@ -13,7 +13,7 @@ import (
 
 const (
 
-	// errorsDestination is where a session hears of requests that failed (Spring's
+	// errorsDestination is where a session learns of requests that failed (Spring's
 	// convention).
 	errorsDestination = "/user/queue/errors"
 	// HeaderError is the code of a failure, on a MESSAGE in place of an answer.
@@ -44,9 +44,9 @@ func checkReplyTo(f *frames.Frame) error {
 	return nil
 }
 
-// route gives a request to whom it is for: a handler or an app server of this node
+// route gives a request to a handler or an app server of this node
 // or else one elsewhere. It calls taken once, when that is decided: with nil when one
-// has it or its sender's session was told why not, else with the reason.
+// has it or its sender's session got an error, else with the reason.
 func (b *Broker) route(m *driver.Message, taken func(error)) {
 	b.counters.requests.Add(1)
 	if !b.pendingRequests.add(m, b.clock.now()+int64(b.appTimeout)) {
@@ -107,9 +107,9 @@ func (b *Broker) answer(m *driver.Message, headers frames.Headers, body []byte) 
 	b.publish(&driver.Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body})
 }
 
-// failRequest tells who sent a request that it failed: where the answer was to
+// failRequest reports to the sender of a request that it failed: where the answer was to
 // come, or else on the session's /user/queue/errors. Where there is no session it
-// returns the error for whoever can tell.
+// returns the error for the caller to report.
 func (b *Broker) failRequest(m *driver.Message, code Code, why string) error {
 	b.counters.requestsFailed.Add(1)
 	if _, ok := m.Headers.Lookup(HeaderReplyTo); ok {
@@ -123,16 +123,16 @@ func (b *Broker) failRequest(m *driver.Message, code Code, why string) error {
 	return nil
 }
 
-// failOrLog is failRequest for a request that somebody had already: where there is nobody
-// to tell, the log has it.
+// failOrLog is failRequest for a request that was taken already: without a session the
+// log has the failure.
 func (b *Broker) failOrLog(m *driver.Message, code Code, why string) {
 	if err := b.failRequest(m, code, why); err != nil {
-		b.log.Warn("a request failed, and there is no session to tell", "destination", m.Key, "user", m.User, "code", string(code), "error", why)
+		b.log.Warn("a request failed, and there is no session that could learn it", "destination", m.Key, "user", m.User, "code", string(code), "error", why)
 	}
 }
 
-// sendFailure tells a session on its /user/queue/errors that something failed which
-// it had sent. The correlation id is the message's, or "".
+// sendFailure reports to a session, on its /user/queue/errors, that something
+// failed which it had sent. The correlation id is the message's, or "".
 func (b *Broker) sendFailure(to origin, failed, correlation string, code Code, why string) {
 	headers := failureHeaders(failed, code, why)
 	if correlation != "" {

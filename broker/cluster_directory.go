@@ -32,7 +32,7 @@ type SubscriptionInfo struct {
 	Ack         string `json:"ack"`
 }
 
-// DestinationInfo is a destination or pattern that somebody is subscribed to.
+// DestinationInfo is a destination or pattern that has subscriptions.
 // Those of users have the user in them.
 type DestinationInfo struct {
 	Destination   string   `json:"destination"`
@@ -259,7 +259,7 @@ func (s *Session) info() SessionInfo {
 // registrySubject is what nodes ask each other about sessions.
 const registrySubject = "registry"
 
-// joinCluster has this node answer the others, and hear of them.
+// joinCluster has this node answer the others, and learn of them.
 func (b *Broker) joinCluster() error {
 	if b.cluster == nil {
 		return nil

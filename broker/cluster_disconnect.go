@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// CodeDisconnected ends sessions that somebody was asked to end.
+// CodeDisconnected ends sessions by an operator's request.
 const CodeDisconnected Code = "disconnected"
 
 // disconnectSubject is on which nodes ask each other to end sessions.
@@ -21,8 +21,8 @@ type disconnection struct {
 
 // Disconnect ends the sessions of a user on all nodes, or where session is not "" that
 // one of them: each gets an ERROR with the reason. It returns how many they were, and
-// the nodes that did not answer. It keeps nobody from coming back: that is for who
-// makes tokens. It is safe for concurrent use.
+// the nodes that did not answer. It does not keep the user from coming back: that
+// is for the maker of tokens. It is safe for concurrent use.
 func (b *Broker) Disconnect(ctx context.Context, user, session, reason string) (n int, missing []string) {
 	d := disconnection{user, session, reason}
 	n = b.disconnect(d)

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// presencePrefix begins the topics on which joins and leaves are told:
+	// presencePrefix begins the topics that carry joins and leaves:
 	// /topic/$presence/chat.room1 has those of /topic/chat.room1.
 	presencePrefix = destination.ReservedPrefix + "presence/"
 
@@ -25,18 +25,18 @@ const (
 	maxPresent = 1000
 )
 
-// presence knows who is subscribed to the destinations that a policy asks it for,
-// on all nodes. Each node tells the others of its own users; all come to the same
-// view, and each tells its own subscribers what changes in it. What a node that
-// died had told is taken back when it is gone.
+// presence knows who is subscribed to the destinations that a policy names, on all
+// nodes. Each node broadcasts the changes of its own users; all come to the same view,
+// and each sends its own subscribers what changes in it. The users of a node that died
+// leave when it is gone.
 type presence struct {
 	broker   *Broker
 	patterns []destination.Pattern
 
-	mu      sync.Mutex
+	mu      sync.Mutex                // guards the following
 	local   map[string]map[string]int // sessions of this node, by destination and user
-	sentSeq uint64                    // how many changes of this node were told
-	nodes   map[string]*nodePresence  // what other nodes told
+	sentSeq uint64                    // how many changes this node has broadcast
+	nodes   map[string]*nodePresence  // the users of other nodes
 	global  map[string]map[string]int // on how many nodes, by destination and user
 }
 
@@ -70,8 +70,8 @@ func (p *presence) watches(destination string) bool {
 	return false
 }
 
-// parseTopic returns the destinations whose presence a topic tells. Who may read
-// them may see who else does.
+// parseTopic returns the destinations whose presence a topic carries. A permission to
+// read them is one to see who else does.
 func (p *presence) parseTopic(topic string) (destination.Pattern, error) {
 	rest, ok := strings.CutPrefix(topic, presencePrefix)
 	if !ok || rest == "" {
@@ -89,7 +89,7 @@ func (p *presence) parseTopic(topic string) (destination.Pattern, error) {
 	return destination.Pattern{}, badDestination(topic, "nobody watches the presence there; see presence.destinations")
 }
 
-// watched returns the destination of a subscription whose presence is told.
+// watched returns the destination of a subscription whose presence is watched.
 func (p *presence) watched(sub *subscription) (string, bool) {
 	if len(p.patterns) == 0 || sub.consumer != nil || sub.pattern.String() != sub.destination || destination.HasWildcard(sub.destination) {
 		return "", false
@@ -141,7 +141,7 @@ func (p *presence) count(destination, user string, by int) {
 }
 
 // changeLocked notes that a user is at a destination on one node more or less, and
-// tells subscribers where that makes a difference. The caller holds the lock.
+// publishes it to subscribers where that makes a difference.
 func (p *presence) changeLocked(destination, user string, join bool) {
 	users := p.global[destination]
 	if users == nil {

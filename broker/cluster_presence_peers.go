@@ -2,13 +2,13 @@ package broker
 
 import "encoding/json"
 
-// nodePresence is what another node told.
+// nodePresence is what is known of another node's users.
 type nodePresence struct {
 	lastSeq uint64 // the number of the last change
 	users   map[string]map[string]bool
 }
 
-// presenceChange is what a node tells the others.
+// presenceChange is what a node broadcasts.
 type presenceChange struct {
 	Number      uint64 `json:"n"`
 	Join        bool   `json:"join"`
@@ -16,13 +16,13 @@ type presenceChange struct {
 	User        string `json:"user"`
 }
 
-// presenceState is all that a node has to tell.
+// presenceState is all users of a node.
 type presenceState struct {
 	Number uint64              `json:"n"`
 	Users  map[string][]string `json:"users"`
 }
 
-// join has the other nodes tell what they know.
+// join has this node exchange presence with the others.
 func (p *presence) join() error {
 	if len(p.patterns) == 0 {
 		return nil
@@ -39,7 +39,7 @@ func (p *presence) join() error {
 	return nil
 }
 
-// state is what this node has to tell.
+// state is all users of this node, for another one.
 func (p *presence) state() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,7 +56,7 @@ func (p *presence) state() []byte {
 	return body
 }
 
-// onChange takes a change that another node tells.
+// onChange takes a change that another node broadcast.
 func (p *presence) onChange(id string, body []byte) {
 	var c presenceChange
 	if json.Unmarshal(body, &c) != nil {
@@ -75,7 +75,7 @@ func (p *presence) onChange(id string, body []byte) {
 	}
 }
 
-// applyLocked notes what is true of one node now. The caller holds the lock.
+// applyLocked notes what is true of one node now.
 func (p *presence) applyLocked(n *nodePresence, destination, user string, join bool) {
 	users := n.users[destination]
 	if users[user] == join {
@@ -93,7 +93,7 @@ func (p *presence) applyLocked(n *nodePresence, destination, user string, join b
 	p.changeLocked(destination, user, join)
 }
 
-// catchUp asks all nodes for all they have to tell.
+// catchUp asks all nodes for all their users.
 func (p *presence) catchUp() {
 	answers, _ := p.broker.cluster.Request(p.broker.ctx, presenceSubject, nil)
 	for _, answer := range answers {
@@ -104,7 +104,7 @@ func (p *presence) catchUp() {
 	}
 }
 
-// replace takes all that a node has to tell in place of what it told before.
+// replace takes all users of a node in place of those that were known.
 func (p *presence) replace(id string, s presenceState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,7 +133,7 @@ func (p *presence) replace(id string, s presenceState) {
 	}
 }
 
-// nodeChanged takes back what a node told that is gone, and asks a new one.
+// nodeChanged lets the users of a node leave that is gone, and asks a new one for its.
 func (p *presence) nodeChanged(id string, here bool) {
 	if here {
 		p.broker.background.Go(p.catchUp)

@@ -67,7 +67,7 @@ func TestPresenceTellsJoinsAndLeavesOnAllNodes(t *testing.T) {
 	everything.Quiet()
 	watcher.Quiet()
 
-	// Who may read the room may see who is in it, and nobody else.
+	// A permission to read the room is one to see who is in it; there is no other way.
 	for dest, says := range map[string]string{
 		"/topic/$presence/chat.secret": "no subscribe permission",
 		"/topic/$presence/news":        "nobody watches the presence",

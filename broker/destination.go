@@ -13,7 +13,7 @@ func (b *Broker) classify(name string) (destination.Kind, error) {
 		return 0, errorf(CodeMissingHeader, "the destination header is missing or empty")
 	}
 	if len(name) > b.limits.MaxDestination {
-		return 0, errorf(CodeDestination, "the destination has %d octets; the limit is %d", len(name), b.limits.MaxDestination)
+		return 0, errorf(CodeDestination, "the destination has %d bytes; the limit is %d", len(name), b.limits.MaxDestination)
 	}
 	if err := checkLength(name); err != nil {
 		return 0, err

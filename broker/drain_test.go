@@ -13,7 +13,7 @@ import (
 	"github.com/stompbox/stompbox/internal/test"
 )
 
-// TestShutdownSpreadsTheEndOfSessions: they are told over the window, and what they
+// TestShutdownSpreadsTheEndOfSessions: they end over the window, and what they
 // held of a queue goes to a consumer on another node.
 func TestShutdownSpreadsTheEndOfSessions(t *testing.T) {
 	t.Parallel()

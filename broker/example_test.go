@@ -21,7 +21,7 @@ func start(o broker.Options) (b *broker.Broker, stop func()) {
 	if err != nil {
 		panic(err)
 	}
-	o.Authenticator, o.Driver = new(auth.Authenticator), nats.Driver() // which lets nobody in
+	o.Authenticator, o.Driver = new(auth.Authenticator), nats.Driver() // which lets no client in
 	if b, err = broker.New(o); err != nil {
 		panic(err)
 	}
@@ -32,7 +32,7 @@ func start(o broker.Options) (b *broker.Broker, stop func()) {
 	}
 }
 
-// principal is somebody who may send to some destinations.
+// principal is a user who may send to some destinations.
 func principal(name string, send ...string) *auth.Principal {
 	permissions, err := auth.NewPermissions(auth.Grants{Send: send}, name)
 	if err != nil {

@@ -29,7 +29,7 @@ import (
 //     has become.
 //   - To let through what the permissions do not grant, set [Action.Permitted].
 //   - A SEND whose interceptor returns nil and has not called next is dropped, and its
-//     client hears nothing of that. A SUBSCRIBE is refused then.
+//     client learns nothing of that. A SUBSCRIBE is refused then.
 //
 // SENDs to /session/token, which hold a secret, are not shown.
 type Interceptor struct {
@@ -52,7 +52,7 @@ type Action struct {
 	// Headers are all headers of the frame, the destination as the client wrote it
 	// among them. Those that the broker stamps are not taken from here.
 	Headers frames.Headers
-	// Body is a SEND's. Another one may take its place, but its octets stay.
+	// Body is a SEND's. Another one may take its place, but its bytes must stay as they are.
 	Body []byte
 	// Permitted lets the action through without a permission of the principal's.
 	Permitted bool
@@ -66,8 +66,8 @@ type Action struct {
 	passed bool
 }
 
-// Reject is the error of a SEND that its sender is told of, while its session goes on:
-// by a MESSAGE with this text on its /user/queue/errors.
+// Reject is the error of a SEND that does not end its sender's session: it gets a MESSAGE
+// with this text on its /user/queue/errors.
 func Reject(why string) error { return &rejection{why} }
 
 type rejection struct{ why string }
@@ -123,7 +123,7 @@ func recoverPanics(next ActionFunc) ActionFunc {
 var permissions = Interceptor{
 	Send: func(next ActionFunc) ActionFunc {
 		return func(ctx context.Context, a *Action) error {
-			// Whoever knows a reply token was given it to answer.
+			// A client that knows a reply token was given it to answer.
 			if !a.Permitted && !a.Principal.Permissions.MaySend(a.Destination) && !strings.HasPrefix(a.Destination, destination.ReplyPrefix) {
 				return forbidden(a.Destination, "send")
 			}
@@ -195,7 +195,7 @@ func (s *Session) authorizeSubscribe(asked string, kind destination.Kind, f *fra
 	if err := subscribable(kind, asked); err != nil {
 		return "", 0, err
 	}
-	admitted, passed, err := s.broker.authorize(s.broker.interceptors.subscribe, s.origin(), asked, f)
+	allowed, passed, err := s.broker.authorize(s.broker.interceptors.subscribe, s.origin(), asked, f)
 	var rejected *rejection
 	switch {
 	case errors.As(err, &rejected):
@@ -204,14 +204,14 @@ func (s *Session) authorizeSubscribe(asked string, kind destination.Kind, f *fra
 		return "", 0, err
 	case !passed:
 		return "", 0, forbidden(asked, "subscribe")
-	case admitted == asked:
+	case allowed == asked:
 		return asked, kind, nil
 	}
-	kind, err = s.broker.classify(admitted)
+	kind, err = s.broker.classify(allowed)
 	if err != nil {
 		return "", 0, err
 	}
-	return strings.Clone(admitted), kind, subscribable(kind, admitted)
+	return strings.Clone(allowed), kind, subscribable(kind, allowed)
 }
 
 // reauthorize asks again about a subscription that there is, for a fresh principal.

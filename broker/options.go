@@ -26,7 +26,7 @@ type Authenticator interface {
 // default; a negative value means no limit where that is possible.
 type Limits struct {
 	Frame frames.Limits
-	// MaxDestination is the longest destination in octets. Default 512.
+	// MaxDestination is the longest destination in bytes. Default 512.
 	MaxDestination int
 	// MaxSubscriptions is the most subscriptions of a connection. Default 1000.
 	MaxSubscriptions int
@@ -78,7 +78,7 @@ const (
 // OutboxOptions bound what is queued for one connection.
 type OutboxOptions struct {
 	// MaxBytes and MaxFrames bound what is queued and being written. Defaults
-	// 8 MiB and 16384. The octets are shared between subscribers.
+	// 8 MiB and 16384. The bytes are shared between subscribers.
 	MaxBytes, MaxFrames int
 	// Policy is what happens beyond. Default PolicyDisconnect.
 	Policy Policy
@@ -97,10 +97,9 @@ type Options struct {
 	Outbox    OutboxOptions
 	// Queues has defaults. It matters where the Driver has Queues.
 	Queues QueueDefaults
-	// Presence are the topics of which joins and leaves are told. Default none.
+	// Presence are the topics whose joins and leaves are published. Default none.
 	Presence []destination.Pattern
-	// AppTimeout is how long a request to /app may take before its sender is told that
-	// nobody answers. Default 30 s.
+	// AppTimeout is how long a request to /app may take before it fails. Default 30 s.
 	AppTimeout time.Duration
 	// Interceptors look at each SEND and SUBSCRIBE before it is carried out; the first
 	// one is asked first, and the permissions last.
@@ -136,7 +135,7 @@ func setDefault[T comparable](field *T, value T) {
 
 func (o *Options) setDefaults() error {
 	if o.Authenticator == nil {
-		return errors.New("broker: Options.Authenticator is required; without one nobody could connect")
+		return errors.New("broker: Options.Authenticator is required; without one no client could connect")
 	}
 	if err := o.Driver.Check(); err != nil {
 		return fmt.Errorf("broker: Options.Driver: %w", err)

@@ -42,7 +42,7 @@ type outbox struct {
 	eventIDs *eventIDs // of a stream with several destinations; what is in it is under mu
 }
 
-// waiter is told, without a lock, that an outbox has room again.
+// waiter waits for room in an outbox. spaceFreed is called without a lock.
 type waiter interface{ spaceFreed() }
 
 type outboxState uint8
@@ -92,8 +92,7 @@ func (o *outbox) push(data []byte) {
 	}
 }
 
-// overflowAndUnlock reports a full outbox, once. The caller holds the lock, which
-// overflow releases.
+// overflowAndUnlock reports a full outbox, once. It releases the lock.
 func (o *outbox) overflowAndUnlock() {
 	first := !o.overfull
 	o.overfull = true
@@ -141,7 +140,7 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message) bo
 }
 
 // pushDelivery queues a queue's message, unless half of the room is taken: a
-// queue keeps what a slow consumer does not read, and hears when there is room.
+// queue keeps what a slow consumer does not read, until there is room.
 func (o *outbox) pushDelivery(data []byte, d *delivery) pushResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -172,7 +171,7 @@ func (o *outbox) pushReplayed(data []byte, s *subscription, m *driver.Message) p
 }
 
 // goLive ends the holding of live messages: those after upTo are queued. It
-// returns how many that were, or pushHeld where too many came to be held.
+// returns how many that were, or pushSkipped where too many came to be held.
 func (o *outbox) goLive(s *subscription, upTo driver.StreamPosition) (result pushResult, queued int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

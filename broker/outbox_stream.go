@@ -21,8 +21,7 @@ const (
 func (m *eventIDs) String() string { return strings.Join(m.ids, eventIDSep) }
 
 // messageItemLocked is the item of a message for a subscription. Where a stream has several
-// destinations, its mark is put to the octets that are shared. The caller holds
-// the lock.
+// destinations, the event id follows the bytes that are shared.
 func (o *outbox) messageItemLocked(data []byte, s *subscription, m *driver.Message) item {
 	if v := o.eventIDs; v != nil {
 		v.ids[s.eventIDIndex] = m.ID
@@ -31,8 +30,8 @@ func (o *outbox) messageItemLocked(data []byte, s *subscription, m *driver.Messa
 	return item{data: data, sub: s, destination: m.Destination}
 }
 
-// pushEventIDLocked has the client of a stream remember up to where it has everything, and
-// tells it of a gap. The caller holds the lock.
+// pushEventIDLocked has the client of a stream remember up to where it has everything,
+// after a notice of a gap.
 func (o *outbox) pushEventIDLocked(s *subscription, upTo driver.StreamPosition) {
 	framing, ok := s.session.framing.(EventFraming)
 	if !ok || upTo.Epoch == "" {

@@ -125,7 +125,7 @@ func TestSlowConsumerPolicies(t *testing.T) {
 	}
 	text, accepted, tooSlow, dropped := run(PolicyDisconnect, 1)
 	require.Equal(t, 19, accepted)
-	require.EqualValues(t, 1, tooSlow, "told once")
+	require.EqualValues(t, 1, tooSlow, "once")
 	require.EqualValues(t, 81, dropped)
 	require.True(t, strings.HasSuffix(text, " 17 18 "))
 
@@ -199,7 +199,7 @@ func TestFanoutAllocatesNothingPerSubscriber(t *testing.T) {
 			s.negotiated.Store(uint32(frames.V12))
 			sub := testSubscription(t, "/topic/a")
 			sub.session, sub.id, sub.named = s, "sub-0", true
-			s.outbox.running = true // nobody writes: the queues only grow
+			s.outbox.running = true // nothing is written: the queues only grow
 			s.outbox.queue = make([]item, 0, 1000)
 			_, err = b.router.add(sub)
 			require.NoError(t, err)

@@ -38,7 +38,7 @@ type feed struct {
 }
 
 const (
-	// maxPull bounds one pull; mostMemory what is pulled ahead from memory.
+	// maxPull bounds one pull; maxMemoryPull what is pulled ahead from memory.
 	maxPull       = 2048
 	maxMemoryPull = 32
 	// maxReady bounds what waits in a transient queue for its consumers.
@@ -71,19 +71,19 @@ func (c *consumer) creditLocked() int {
 func (q *queue) join(sub *subscription) error {
 	q.opening.Lock()
 	defer q.opening.Unlock()
-	if err := q.open(); err != nil {
+	if err := q.openLocked(); err != nil {
 		return err
 	}
 	q.mu.Lock()
 	q.subs = append(q.subs, sub)
-	q.returnedCredit = q.capacity // count anew
+	q.returnedCredit = q.capacity // count again
 	q.dispatchLocked()
 	q.pullAndUnlock()
 	return nil
 }
 
-// open connects the queue to its source, once. The caller holds opening.
-func (q *queue) open() error {
+// openLocked connects the queue to its source, once. It needs opening.
+func (q *queue) openLocked() error {
 	if q.closers != nil {
 		return nil
 	}
@@ -103,7 +103,7 @@ func (q *queue) feedFrom(feeds ...*feed) []func() {
 }
 
 // close lets go of the source, and gives back held and what no subscription took, in
-// their order, unless somebody joined meanwhile. The next to join opens it anew.
+// their order, unless a consumer joined meanwhile. The next one that joins opens it again.
 func (q *queue) close(held []*delivery) {
 	q.opening.Lock()
 	defer q.opening.Unlock()
@@ -202,100 +202,7 @@ func (q *queue) offerFront(all []*delivery) bool {
 	return true
 }
 
-// dispatchLocked hands what is ready to whose turn it is. The caller holds the lock.
-func (q *queue) dispatchLocked() {
-	taken := 0
-	for taken < len(q.ready) {
-		sub := q.nextLocked()
-		if sub == nil {
-			break
-		}
-		d := q.ready[taken]
-		if d.expired() {
-			q.dropExpired(d)
-			taken++
-			continue
-		}
-		if q.overDelivered(d) {
-			go q.deadLetter(d)
-			taken++
-			continue
-		}
-		switch c := sub.consumer; sub.session.pushDelivery(sub, d) {
-		case pushed:
-			c.inFlight++
-			taken++
-		case pushSkipped:
-			taken++
-		case pushFull:
-			c.blocked = true
-		case pushClosed:
-			c.closed = true
-		}
-	}
-	clear(q.ready[:taken])
-	if q.ready = q.ready[taken:]; len(q.ready) == 0 {
-		q.ready = nil
-	}
-}
-
-// nextLocked returns the consumer whose turn it is, or nil when all have enough.
-func (q *queue) nextLocked() *subscription {
-	for range q.subs {
-		q.turn++
-		if q.turn >= len(q.subs) {
-			q.turn = 0
-		}
-		if sub := q.subs[q.turn]; sub.consumer.creditLocked() > 0 {
-			return sub
-		}
-	}
-	return nil
-}
-
-// pullAndUnlock asks the sources for what the consumers have room for, in few
-// and large requests. It releases the lock before it talks to the store.
-func (q *queue) pullAndUnlock() {
-	var pulls [2]int
-	room := 0
-	if q.mayPullLocked() {
-		q.capacity, q.returnedCredit = 0, 0
-		for _, sub := range q.subs {
-			room += sub.consumer.creditLocked()
-			if !sub.consumer.closed {
-				q.capacity += sub.consumer.prefetch
-			}
-		}
-		room -= len(q.ready)
-	}
-	for i, feed := range q.feeds {
-		n := min(room, feed.maxPull) - feed.requested
-		if n > 0 && (feed.requested == 0 || n >= min(q.capacity, feed.maxPull)/4) {
-			feed.requested += n
-			pulls[i] = n
-		}
-	}
-	feeds := q.feeds
-	q.mu.Unlock()
-	for i, feed := range feeds {
-		if pulls[i] > 0 {
-			feed.reader.Pull(pulls[i])
-		}
-	}
-}
-
-// mayPullLocked reports whether it is worth counting the room of all consumers: a
-// source is idle, or a good part of the credit came back since it was last done.
-func (q *queue) mayPullLocked() bool {
-	for _, feed := range q.feeds {
-		if feed.requested == 0 {
-			return true
-		}
-	}
-	return q.returnedCredit*4 >= q.capacity
-}
-
-// settled notes that a client holds n messages less.
+// returnCredit notes that a client holds n messages less.
 func (q *queue) returnCredit(c *consumer, n int) {
 	q.mu.Lock()
 	c.inFlight -= n
@@ -313,7 +220,7 @@ func (c *consumer) spaceFreed() {
 	q.pullAndUnlock()
 }
 
-// activeLocked reports whether somebody takes messages. The caller holds the lock.
+// activeLocked reports whether a consumer takes messages.
 func (q *queue) activeLocked() bool {
 	for _, sub := range q.subs {
 		if !sub.consumer.closed {
@@ -384,8 +291,8 @@ func (q *queue) remove(sub *subscription, held []*delivery) {
 	q.broker.queues.release(q)
 }
 
-// extend tells the store of all messages that clients hold, or that wait for
-// one of them, for longer than since.
+// extend has the store wait longer for all messages that clients hold, or that wait for a
+// client, since before now-since.
 func (q *queue) extend(now, since int64) {
 	q.mu.Lock()
 	subs := append([]*subscription(nil), q.subs...)

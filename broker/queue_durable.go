@@ -15,8 +15,8 @@ const maxDurableID = 512
 // consumeDurable makes a subscription to a topic one that the store remembers
 // under the user, the id and the destination: it gets what comes while the client is
 // away. Clients of one user that share id and destination share the messages. The
-// destination is the one that this SUBSCRIBE may have, so nobody reads another one by
-// its id.
+// destination is the one that this SUBSCRIBE may have, so an id gives no way to
+// another one.
 func (s *Session) consumeDurable(sub *subscription, f *frames.Frame) error {
 	for _, header := range []string{HeaderLastEventID, HeaderReplayLast} {
 		if _, ok := f.Headers.Lookup(header); ok {

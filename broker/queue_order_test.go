@@ -22,7 +22,7 @@ var orderedKinds = []struct {
 	{"durable subscription", "/topic/order", nil, []string{"durable", "true", "auto-delete", "false"}},
 }
 
-// TestWhatADeadConsumerHeldComesAgainInItsOrder, before what nobody has had, and to a
+// TestWhatADeadConsumerHeldComesAgainInItsOrder, before what no consumer has had, and to a
 // consumer on another node too.
 func TestWhatADeadConsumerHeldComesAgainInItsOrder(t *testing.T) {
 	t.Parallel()

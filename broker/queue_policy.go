@@ -23,7 +23,7 @@ type QueueDefaults struct {
 	QueuePolicy
 	// Policies are tried in order; the first whose Match matches counts.
 	Policies []QueuePolicy
-	// Transient are the queues that live in memory while somebody is subscribed.
+	// Transient are the queues that live in memory while they have subscriptions.
 	// Nil means [SpringQueues].
 	Transient []*regexp.Regexp
 }

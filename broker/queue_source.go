@@ -16,7 +16,7 @@ type queueSource interface {
 	// key tells it from all other sources; queues with one key are one queue.
 	key() string
 	// open connects the queue to where its messages come from, and returns what ends
-	// that. The caller holds the queue's opening.
+	// that. It is called once at a time, and may take the queue's mu.
 	open(q *queue) (closers []func(), err error)
 	// requeue takes back messages that were lent to the queue, in their order. It takes
 	// the queue's lock.

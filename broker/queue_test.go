@@ -113,7 +113,7 @@ func TestQueueRedeliversAfterSessionDies(t *testing.T) {
 }
 
 // TestThousandsOfQueues: more than JetStream's default of consumers, and none of
-// them is left when nobody consumes.
+// them is left when there are no consumers.
 func TestThousandsOfQueues(t *testing.T) {
 	t.Parallel()
 	const each = 600

@@ -7,9 +7,9 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// transientOperation returns what carries out a SEND to a transient queue. Nobody has
-// the queue while it has no consumer, so there the message is lost: whoever asks for a
-// confirmation hears of it.
+// transientOperation returns what carries out a SEND to a transient queue. There is
+// no queue without a consumer, so then the message is lost: a sender that asks for a
+// confirmation gets an error.
 func (b *Broker) transientOperation(f *frames.Frame, m *driver.Message) operation {
 	_, receipt := f.Headers.Lookup(frames.Receipt)
 	_, transaction := f.Headers.Lookup(frames.Transaction)

@@ -23,7 +23,7 @@ func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 	c.Send(frames.NACK, "id", f.Get("ack"))
 	require.Equal(t, "true", c.Message("in memory").Get("redelivered"))
 
-	// The first that is ever kept in memory reaches whom is subscribed already.
+	// The first that is ever kept in memory reaches those that are subscribed already.
 	hub := test.Start(t, test.Options{NATSPort: -1})
 	early := test.Dial(t, hub).Connect()
 	early.Subscribe("e", "/queue/early")
@@ -31,7 +31,7 @@ func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 	late.Send(frames.SEND, "destination", "/queue/early", "persistent", "false", "first")
 	early.Message("first")
 
-	// Spring's queue of one session: nobody is there, so nothing is kept.
+	// Spring's queue of one session: no one is there, so nothing is kept.
 	spring := "/queue/position-updates-user8f14e45f-ceea-467f-a0e6-123456789abc"
 	c.Send(frames.SEND, "destination", spring, "nobody hears")
 	for _, pairs := range [][]string{{"receipt", "2"}, {"transaction", "t"}} {

@@ -78,7 +78,7 @@ func (b *Broker) newOperations(from origin, all []Publication) ([]operation, err
 	size, ops := 0, make([]operation, len(all))
 	for i := range all {
 		if size += len(all[i].Body); size > b.limits.MaxTransactionBytes {
-			return nil, errorf(CodeTransactionSize, "the bodies are too large: the limit is %d octets together", b.limits.MaxTransactionBytes)
+			return nil, errorf(CodeTransactionSize, "the bodies are too large: the limit is %d bytes together", b.limits.MaxTransactionBytes)
 		}
 		var err error
 		if ops[i], err = b.newPublicationOperation(from, &all[i]); err != nil {
@@ -120,7 +120,7 @@ func (b *Broker) checkPublication(f *frames.Frame) error {
 	l := &b.limits.Frame
 	switch {
 	case len(f.Body) > l.MaxBody:
-		return errorf(frames.CodeBodySize, "the body is larger than the limit of %d octets", l.MaxBody)
+		return errorf(frames.CodeBodySize, "the body is larger than the limit of %d bytes", l.MaxBody)
 	case len(f.Headers) > l.MaxHeaders:
 		return errorf(frames.CodeHeaderCount, "too many headers: a message may have %d", l.MaxHeaders)
 	}
@@ -129,7 +129,7 @@ func (b *Broker) checkPublication(f *frames.Frame) error {
 			return errorf(frames.CodeHeader, "a header has an empty name")
 		}
 		if len(h.Name)+len(h.Value)+1 > l.MaxHeaderLine {
-			return errorf(frames.CodeHeaderLine, "the header %.40q is longer than the limit of %d octets", h.Name, l.MaxHeaderLine)
+			return errorf(frames.CodeHeaderLine, "the header %.40q is longer than the limit of %d bytes", h.Name, l.MaxHeaderLine)
 		}
 	}
 	return nil

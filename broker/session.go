@@ -27,8 +27,8 @@ const (
 // lingerTimeout is how long a client may take to read the last frames.
 const lingerTimeout = 3 * time.Second
 
-// Session is one STOMP session over one connection. Receive and Detach are
-// called by the goroutine that reads the connection; all else is internal.
+// Session is one STOMP session over one connection. Receive and Detach are for
+// the goroutine that reads the connection; Push, Touch, Leave and ID for any.
 type Session struct {
 	broker     *Broker
 	transport  Transport
@@ -121,11 +121,11 @@ func (s *Session) Connected() bool { return s.version() != 0 }
 // version is what was negotiated, or 0 before CONNECT.
 func (s *Session) version() frames.Version { return frames.Version(s.negotiated.Load()) }
 
-// Touch notes that the peer is alive, for octets that are not STOMP's, such as
+// Touch notes that the peer is alive, for bytes that are not STOMP's, such as
 // answers to a ping. It is safe for concurrent use.
 func (s *Session) Touch() { s.lastRead.Store(s.broker.clock.now()) }
 
-// Push queues octets in wire form that are not STOMP's, such as the answer to a
+// Push queues bytes in wire form that are not STOMP's, such as the answer to a
 // ping, in order with all else. It is safe for concurrent use.
 func (s *Session) Push(wire []byte) { s.outbox.push(wire) }
 
@@ -137,7 +137,7 @@ func (s *Session) Leave(last []byte) {
 
 var frameScratch = sync.Pool{New: func() any { return new(frames.Frame) }}
 
-// Receive handles the next octets of the connection. It does not keep p. It
+// Receive handles the next bytes of the connection. It does not keep p. It
 // returns [ErrClosed] once the session has ended; until the connection ends
 // too, what arrives is to be thrown away.
 func (s *Session) Receive(p []byte) error {
@@ -271,7 +271,7 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 	if e != nil {
 		message := e.Message
 		if s.version() == 0 {
-			// Nobody knows yet whether the client would take this for an escape.
+			// The client might take this for an escape: its version is not known yet.
 			message = strings.ReplaceAll(message, `\`, "/")
 		}
 		f := frames.New(frames.ERROR, frames.MessageHeader, message)
@@ -324,7 +324,7 @@ func (s *Session) finish(drop bool, last ...[]byte) {
 // tooSlow ends the session of a consumer whose outbox is full. It is called
 // from a publisher, which must not wait for it.
 func (s *Session) tooSlow() {
-	s.endWith(errorf(CodeSlowConsumer, "slow consumer: more than %d frames or %d octets were waiting to be read", s.broker.outbox.MaxFrames, s.broker.outbox.MaxBytes), ClosePolicy)
+	s.endWith(errorf(CodeSlowConsumer, "slow consumer: more than %d frames or %d bytes were waiting to be read", s.broker.outbox.MaxFrames, s.broker.outbox.MaxBytes), ClosePolicy)
 }
 
 // writeFailed is called when the connection cannot be written to any more.

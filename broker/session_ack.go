@@ -218,7 +218,7 @@ func (s *Session) nack(sub *subscription, number uint64) {
 	s.settle(sub, len(taken))
 }
 
-// settle tells the queue that the client holds n messages less, and forgets a
+// settle gives the queue back the credit of n messages, and forgets a
 // subscription that was only kept for them.
 func (s *Session) settle(sub *subscription, n int) {
 	if sub.consumer == nil || n == 0 {

@@ -281,5 +281,5 @@ func TestFramesForWhatIsGoneAreHarmless(t *testing.T) {
 	}
 	c := test.Dial(t, n).Connect()
 	c.Subscribe("q", "/queue/gone")
-	c.Message("x") // nobody took it
+	c.Message("x") // no client took it
 }

@@ -137,7 +137,7 @@ func TestHeadersThatARelayForwards(t *testing.T) {
 	}
 	relay, direct := connect("spring"), connect("direct")
 	_, named := relay.Connected.Headers.Lookup("user-name")
-	require.False(t, named, "whoever is behind the relay is not its login")
+	require.False(t, named, "the user behind the relay is not its login")
 	require.Equal(t, "direct", direct.Connected.Get("user-name"))
 
 	credentials := []string{"Authorization", "Bearer secret", "AUTHORIZATION", "secret", "Login", "alice", "passcode", "secret", "x-authorization", "kept"}

@@ -11,7 +11,7 @@ type pushResult uint8
 const (
 	pushed      pushResult = iota
 	pushSkipped            // the session has it already, or gave it back meanwhile
-	pushFull               // there is no room in the outbox; it tells when there is
+	pushFull               // there is no room in the outbox; it calls spaceFreed when there is
 	pushClosed             // the session takes no more
 )
 
@@ -71,7 +71,7 @@ func (s *Session) releaseDelivery(sub *subscription, number uint64) bool {
 }
 
 // dueForExtension returns what the subscription holds since before now-since, and
-// begins their time anew.
+// notes that it is extended now.
 func (s *Session) dueForExtension(sub *subscription, now, since int64) []*delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +105,7 @@ func (s *Session) detach(sub *subscription) {
 	sub.consumer.queue.remove(sub, held)
 }
 
-// expired reports whether nobody wants the message any more.
+// expired reports whether the message's time is over.
 func (d *delivery) expired() bool {
 	value, ok := d.Message.Headers.Lookup(HeaderExpires)
 	if !ok {
@@ -115,7 +115,7 @@ func (d *delivery) expired() bool {
 	return err == nil && at > 0 && at <= time.Now().UnixMilli()
 }
 
-// drop removes an expired message.
+// dropExpired removes an expired message.
 func (q *queue) dropExpired(d *delivery) {
 	q.broker.counters.expired.Add(1)
 	if d.reader != nil {

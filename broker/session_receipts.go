@@ -20,17 +20,17 @@ const (
 // maxUnconfirmedBytes bounds the bodies that wait for the store, per session.
 const maxUnconfirmedBytes = 8 << 20
 
-// line keeps answers in the order of their frames, while some of them wait for
-// the store. RECEIPTs are so many in flight, and still in order.
+// receiptQueue keeps RECEIPTs in the order of their frames, while some of them wait for
+// the store, so that a session may have many SENDs in flight.
 type receiptQueue struct {
 	session *Session
 	mu      sync.Mutex
 	pending []*pendingReceipt
 	bytes   int
-	notFull *sync.Cond // where the reader waits for others' answers
+	notFull *sync.Cond // where the session's reader waits
 }
 
-// pendingReceipt is what becomes of one frame.
+// pendingReceipt is the place of one frame in the queue.
 type pendingReceipt struct {
 	queue   *receiptQueue
 	receipt string // "" wants none
@@ -41,7 +41,7 @@ type pendingReceipt struct {
 	err     error
 }
 
-// confirm answers a receipt header, when it is its turn.
+// confirm sends the RECEIPT of a frame, when it is its turn.
 func (s *Session) confirm(f *frames.Frame) {
 	receipt, ok := f.Headers.Lookup(frames.Receipt)
 	if !ok {
@@ -60,8 +60,8 @@ func (s *Session) pushReceipt(id string) {
 	s.pushFrame(frames.New(frames.RECEIPT, frames.ReceiptID, id))
 }
 
-// expect takes a place in the line for a frame whose outcome is not known yet.
-// It waits while too many are open, which keeps the session from being read.
+// reserve takes a place for a frame whose outcome is not known yet. It waits while too
+// many are pending, which keeps the session from being read.
 func (q *receiptQueue) reserve(receipt string, bytes int) *pendingReceipt {
 	p := &pendingReceipt{queue: q, receipt: strings.Clone(receipt), bytes: bytes}
 	limit := q.session.broker.defaults.MaxUnconfirmed
@@ -93,8 +93,8 @@ func (p *pendingReceipt) complete(err error) {
 	}
 }
 
-// advanceLocked answers what is done at the head of the line. It returns the first
-// that failed, which ends the session. The caller holds the lock.
+// advanceLocked sends what is due at the head of the queue. It returns the first that
+// failed, which ends the session.
 func (q *receiptQueue) advanceLocked() (failed *pendingReceipt) {
 	n := 0
 	for n < len(q.pending) && q.pending[n].done && failed == nil {
@@ -117,7 +117,7 @@ func (q *receiptQueue) advanceLocked() (failed *pendingReceipt) {
 	return failed
 }
 
-// afterPending does something when all frames before have their answers.
+// afterPending calls then when all frames before have their RECEIPTs.
 func (q *receiptQueue) afterPending(then func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

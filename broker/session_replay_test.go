@@ -128,7 +128,7 @@ func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 	require.Equal(t, "incomplete", c.Message("one").Get("replay"))
 	require.Empty(t, c.Message("two").Get("replay"))
 
-	// The stream is lost and made anew: its ids are of another epoch.
+	// The stream is lost and made again: its ids are of another epoch.
 	nc, err := nats.Connect(n.Relay.ClientURL())
 	require.NoError(t, err)
 	defer nc.Close()

@@ -9,7 +9,7 @@ import (
 )
 
 // replyTo makes a reply-to:/temp-queue/<name> header of a SEND into a
-// destination that only whoever gets the message can know: /reply/<token>. What
+// destination that only the receiver of the message can know: /reply/<token>. What
 // is sent there comes to this session, on a subscription whose id is the header's
 // value, as RabbitMQ does it. It ends with the session.
 func (s *Session) replyTo(f *frames.Frame) error {
@@ -47,7 +47,7 @@ func (s *Session) replyTo(f *frames.Frame) error {
 	return nil
 }
 
-// newReply makes a destination that nobody can guess.
+// newReply makes a destination that cannot be guessed.
 func newReply() (destination.Pattern, error) {
 	return destination.ParsePattern(destination.ReplyPrefix + rand.Text())
 }

@@ -154,7 +154,7 @@ func (b *Broker) sendRejection(from origin, f *frames.Frame, why string) {
 	b.sendFailure(from, f.Get(frames.Destination), id, CodeRejected, why)
 }
 
-// newOperation checks a SEND that was admitted, and returns what carries it out.
+// newOperation checks a SEND that was authorized, and returns what carries it out.
 func (b *Broker) newOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
 	dest := to.destination
 	switch to.kind {

@@ -21,13 +21,13 @@ type EventFraming interface {
 	// Event appends a message, but for its end, which is a mark.
 	Event(dst []byte, m *driver.Message) []byte
 	// EventID appends the end of an event, which has the client remember id. Alone it
-	// is an event that nobody sees.
+	// is an event that no program sees.
 	EventID(dst []byte, id string) []byte
 	// Notice appends a whole event of the broker's own.
 	Notice(dst []byte, event string, data []byte) []byte
 }
 
-// Events that the broker tells streams.
+// Events of the broker's own in streams.
 const (
 	// EventReplayIncomplete comes before a message before which others are missing;
 	// its data is the destination.

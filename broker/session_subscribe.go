@@ -134,7 +134,7 @@ func (s *Session) connectSubscription(name string, sub *subscription) (*group, e
 }
 
 // flushInterest waits until messages of other nodes would arrive. While the
-// relay is away there is nobody to miss: the interest is declared again when it
+// relay is away there is nothing to miss: the interest is declared again when it
 // is back.
 func (s *Session) flushInterest(g *group) {
 	if g.confirmed.Load() {

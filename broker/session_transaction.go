@@ -43,7 +43,7 @@ func (s *Session) buffer(name string, op operation) error {
 	t.bytes += op.size
 	l := &s.broker.limits
 	if len(t.operations) >= l.MaxTransactionFrames || t.bytes > l.MaxTransactionBytes {
-		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d octets", name, l.MaxTransactionFrames, l.MaxTransactionBytes)
+		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d bytes", name, l.MaxTransactionFrames, l.MaxTransactionBytes)
 	}
 	t.operations = append(t.operations, op)
 	return nil

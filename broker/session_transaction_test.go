@@ -96,7 +96,7 @@ func TestQueueTransactionTakesEffectAtCommit(t *testing.T) {
 	other.Quiet()
 }
 
-// TestARepeatedTransactionStoresNothingTwice: its sender did not hear of the
+// TestARepeatedTransactionStoresNothingTwice: its sender did not learn of the
 // first COMMIT.
 func TestARepeatedTransactionStoresNothingTwice(t *testing.T) {
 	t.Parallel()

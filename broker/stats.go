@@ -24,7 +24,7 @@ type Stats struct {
 	Dead          int64 // queue messages moved to dead letters
 	Expired       int64 // queue messages thrown away after their time
 	Requests      int64 // to app servers
-	Failed        int64 // requests whose senders were told that they failed
+	Failed        int64 // requests that failed
 	Rejected      int64 // SENDs that an interceptor rejected or dropped
 	Kept          int64 // messages that a history confirmed
 	Replays       int64 // subscriptions that asked for the past

@@ -8,7 +8,7 @@ import (
 )
 
 // fanout pushes one message to many subscriptions. It encodes once per distinct
-// subscription id, framing and version, and shares the octets: subscribers cost
+// subscription id, framing and version, and shares the bytes: subscribers cost
 // no allocation.
 type fanout struct {
 	message   *driver.Message
@@ -16,7 +16,7 @@ type fanout struct {
 	tails     [3][]byte // by version, what all encodings end in
 	scratch   []byte
 	encodings []encoded
-	byKey     map[encoding][]byte // beyond a few, instead of made
+	byKey     map[encoding][]byte // beyond a few, in place of encodings
 	count     int
 }
 

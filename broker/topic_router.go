@@ -95,7 +95,7 @@ func (r *router) remove(s *subscription) {
 	g.unsubscribe()
 }
 
-// dropLocked forgets a group. The caller holds the shard's change.
+// dropLocked forgets a group. The shard's change is held.
 func (r *router) dropLocked(shard *routerShard, g *group) {
 	key := g.pattern.String()
 	shard.set(key, nil)

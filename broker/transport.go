@@ -21,7 +21,7 @@ type Transport interface {
 	// Framing says what a frame looks like on this connection.
 	Framing() Framing
 	// Write writes all of the buffers, in order. It may block. It must not
-	// change or keep the octets, which are shared between connections.
+	// change or keep the bytes, which are shared between connections.
 	Write(buffers [][]byte) error
 	// Finish is called after the last Write of a session that the broker ends:
 	// it ends the writing side, and reading within linger, so that the client

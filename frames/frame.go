@@ -79,9 +79,9 @@ func (h Headers) With(name, value string) Headers {
 // one more.
 func (h Headers) Without(names ...string) Headers {
 	kept := make(Headers, 0, len(h)+1)
-	for _, one := range h {
-		if !slices.Contains(names, one.Name) {
-			kept = append(kept, one)
+	for _, header := range h {
+		if !slices.Contains(names, header.Name) {
+			kept = append(kept, header)
 		}
 	}
 	return kept

@@ -39,9 +39,9 @@ func (v Version) String() string {
 // [ConnectVersion].
 func NegotiateVersion(accept string) (Version, error) {
 	var best Version
-	for one := range strings.SplitSeq(accept, ",") {
+	for version := range strings.SplitSeq(accept, ",") {
 		var v Version
-		switch strings.TrimSpace(one) {
+		switch strings.TrimSpace(version) {
 		case "1.0":
 			v = V10
 		case "1.1":

@@ -21,5 +21,5 @@ var (
 	ErrRecordChanged = errors.New("the record was changed meanwhile")
 )
 
-// ErrNoConsumer says that nobody consumes a transient queue.
+// ErrNoConsumer says that a transient queue has no consumer.
 var ErrNoConsumer = errors.New("nobody consumes the queue")

@@ -39,7 +39,7 @@ type HistoryStore interface {
 	// which others are missing.
 	Replay(ctx context.Context, r ReplayRequest, deliver func(*Message) error) (ReplayResult, error)
 	// OpenDurable consumes what a history gets for a pattern from the first call
-	// for its name on, also while nobody consumes.
+	// for its name on, also while there is no consumer.
 	OpenDurable(ctx context.Context, d DurableSubscription, deliver func(Delivery)) (QueueReader, error)
 	// RemoveDurable forgets a durable subscription.
 	RemoveDurable(ctx context.Context, d DurableSubscription) error

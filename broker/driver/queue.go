@@ -25,7 +25,7 @@ type QueueStore interface {
 	//
 	// Where done is not nil it is called once, from any goroutine: with nil when the
 	// consumer's node has the message, with [ErrNoConsumer] where there is none, or with
-	// another error. Without done nobody hears what became of it.
+	// another error. Without done its fate stays unknown.
 	Offer(m *Message, done func(error)) error
 	// OpenTransient takes part in a transient queue: deliver is called with some
 	// of what other nodes offer, and reports whether there was room, until stop was called.
@@ -74,12 +74,12 @@ type QueueReader interface {
 	// Ack removes a delivered message from the queue for good. When done is not
 	// nil it is called once the store has confirmed it, or with an error.
 	Ack(d Delivery, done func(error))
-	// Requeue puts a delivered message back, for whoever pulls next.
+	// Requeue puts a delivered message back, for the next consumer that pulls.
 	Requeue(d Delivery)
-	// Extend tells the store that the message is still being worked on.
+	// Extend has the store wait for the message again, as it is still being worked on.
 	Extend(d Delivery)
 	// Close ends the delivery and puts held back, which was delivered, and all that is
-	// still on its way, for whoever pulls next, in the order of the queue. What else was
+	// still on its way, for the next consumer that pulls, in the order of the queue. What else was
 	// delivered can still be acknowledged and returned.
 	Close(held []Delivery)
 }

@@ -1,0 +1,94 @@
+package broker
+
+// dispatchLocked hands what is ready to the consumers, in turn.
+func (q *queue) dispatchLocked() {
+	taken := 0
+	for taken < len(q.ready) {
+		sub := q.nextLocked()
+		if sub == nil {
+			break
+		}
+		d := q.ready[taken]
+		if d.expired() {
+			q.dropExpired(d)
+			taken++
+			continue
+		}
+		if q.overDelivered(d) {
+			go q.deadLetter(d)
+			taken++
+			continue
+		}
+		switch c := sub.consumer; sub.session.pushDelivery(sub, d) {
+		case pushed:
+			c.inFlight++
+			taken++
+		case pushSkipped:
+			taken++
+		case pushFull:
+			c.blocked = true
+		case pushClosed:
+			c.closed = true
+		}
+	}
+	clear(q.ready[:taken])
+	if q.ready = q.ready[taken:]; len(q.ready) == 0 {
+		q.ready = nil
+	}
+}
+
+// nextLocked returns the consumer whose turn it is, or nil when all have enough.
+func (q *queue) nextLocked() *subscription {
+	for range q.subs {
+		q.turn++
+		if q.turn >= len(q.subs) {
+			q.turn = 0
+		}
+		if sub := q.subs[q.turn]; sub.consumer.creditLocked() > 0 {
+			return sub
+		}
+	}
+	return nil
+}
+
+// pullAndUnlock asks the sources for what the consumers have room for, in few
+// and large requests. It releases the lock before it talks to the store.
+func (q *queue) pullAndUnlock() {
+	var pulls [2]int
+	room := 0
+	if q.mayPullLocked() {
+		q.capacity, q.returnedCredit = 0, 0
+		for _, sub := range q.subs {
+			room += sub.consumer.creditLocked()
+			if !sub.consumer.closed {
+				q.capacity += sub.consumer.prefetch
+			}
+		}
+		room -= len(q.ready)
+	}
+	for i, feed := range q.feeds {
+		n := min(room, feed.maxPull) - feed.requested
+		if n > 0 && (feed.requested == 0 || n >= min(q.capacity, feed.maxPull)/4) {
+			feed.requested += n
+			pulls[i] = n
+		}
+	}
+	feeds := q.feeds
+	q.mu.Unlock()
+	for i, feed := range feeds {
+		if pulls[i] > 0 {
+			feed.reader.Pull(pulls[i])
+		}
+	}
+}
+
+// mayPullLocked reports whether it is worth counting the room of all consumers: a
+// source is idle, or a good part of the credit came back since it was last done.
+func (q *queue) mayPullLocked() bool {
+	for _, feed := range q.feeds {
+		if feed.requested == 0 {
+			return true
+		}
+	}
+	return q.returnedCredit*4 >= q.capacity
+}
