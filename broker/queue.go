@@ -21,6 +21,8 @@ type queue struct {
 	opening sync.Mutex // held while the source is opened or closed; guards closers
 	closers []func()   // nil: the source is not open
 
+	uncounted uncounted // deliveries that no client had
+
 	mu             sync.Mutex // guards the following, and what changes in consumers
 	feeds          []*feed
 	subs           []*subscription
@@ -113,6 +115,9 @@ func (q *queue) close(held []*delivery) {
 		q.requeue(held)
 		return
 	}
+	for _, d := range q.ready {
+		q.uncounted.add(d.Message.ID, 1)
+	}
 	all := append(held, q.ready...)
 	feeds := q.feeds
 	q.ready, q.feeds = nil, nil
@@ -154,6 +159,7 @@ func (q *queue) received(from *feed, lent driver.Delivery) {
 	}
 	if !q.activeLocked() {
 		q.mu.Unlock()
+		q.uncounted.add(d.Message.ID, 1)
 		q.requeue([]*delivery{d}) // the last one left a moment ago
 		return
 	}

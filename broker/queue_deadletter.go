@@ -10,17 +10,17 @@ import (
 // deadMaxDeliveries is the reason that a dead letter's headers give.
 const deadMaxDeliveries = "max-deliveries"
 
-// exhausted reports whether the message was delivered as often as it may be.
+// exhausted reports whether the message was delivered to clients as often as it may be.
 func (q *queue) exhausted(d *delivery) bool {
 	limit := q.source.maxDeliveries()
-	return limit > 0 && d.Count >= limit
+	return limit > 0 && d.Count >= limit && d.Count-q.uncounted.of(d.Message.ID) >= limit
 }
 
 // overDelivered reports whether the message was delivered more often than that, as
 // happens when nodes die that hold it.
 func (q *queue) overDelivered(d *delivery) bool {
 	limit := q.source.maxDeliveries()
-	return limit > 0 && d.Count > limit
+	return limit > 0 && d.Count > limit && d.Count-q.uncounted.of(d.Message.ID) > limit
 }
 
 // deadLetter moves a message to the dead letters of its queue: it is stored there

@@ -21,9 +21,10 @@ func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
 	d.sub, d.extendedAt = sub, s.broker.clock.now()
 	s.mu.Lock()
 	s.deliveries++
-	again := sub.unacked.addDelivery(s.deliveries, d)
+	superseded := sub.unacked.addDelivery(s.deliveries, d)
 	s.mu.Unlock()
-	if again {
+	if superseded > 0 {
+		sub.consumer.queue.uncounted.add(d.Message.ID, superseded)
 		// The store gave up on the first delivery while it was out of reach. The
 		// client knows the message; its acknowledgement is for this delivery now.
 		return pushSkipped

@@ -25,17 +25,19 @@ func (u *unacked) add(number uint64, messageID string, limit int) {
 	}
 }
 
-// addDelivery notes a queue's message, and reports whether it was there already: the store
-// gave up on it and delivers it again, and its number stays what it was.
-func (u *unacked) addDelivery(number uint64, d *delivery) (again bool) {
+// addDelivery notes a queue's message. Where it was there already, as the store gave up
+// on it and delivers it again, its number stays what it was, and superseded is how many
+// deliveries the store has counted since.
+func (u *unacked) addDelivery(number uint64, d *delivery) (superseded int) {
 	if open, ok := u.latest[d.Message.ID]; ok && u.open[open].delivery.Count < d.Count {
 		d.number = open
+		superseded = d.Count - u.open[open].delivery.Count
 		u.open[open] = openDelivery{d.Message.ID, d}
-		return true
+		return superseded
 	}
 	d.number = number
 	u.put(number, openDelivery{d.Message.ID, d})
-	return false
+	return 0
 }
 
 func (u *unacked) put(number uint64, d openDelivery) {

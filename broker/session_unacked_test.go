@@ -35,19 +35,19 @@ func TestUnackedTellsDeliveriesApart(t *testing.T) {
 	var u unacked
 	lend := func(id string, count int) *delivery { return newDelivery(&driver.Message{ID: id}, count) }
 	first, other := lend("m", 1), lend("n", 1)
-	require.False(t, u.addDelivery(1, first))
-	require.False(t, u.addDelivery(2, other))
+	require.Zero(t, u.addDelivery(1, first))
+	require.Zero(t, u.addDelivery(2, other))
 	_, ok := u.take(1)
 	require.True(t, ok)
 	second := lend("m", 2)
-	require.False(t, u.addDelivery(3, second), "it was given back before")
+	require.Zero(t, u.addDelivery(3, second), "it was given back before")
 	require.Equal(t, []*delivery{other}, u.takeUpTo(2), "what came again comes after")
 	require.Equal(t, uint64(3), u.latest["m"])
 
 	third := lend("m", 3)
-	require.True(t, u.addDelivery(4, third), "the store gave up on one that is held")
+	require.Equal(t, 1, u.addDelivery(4, third), "the store gave up on one that is held")
 	require.Equal(t, uint64(3), third.number)
-	require.False(t, u.addDelivery(5, lend("m", 3)), "another message with the same id")
+	require.Zero(t, u.addDelivery(5, lend("m", 3)), "another message with the same id")
 	require.Len(t, u.takeAll(), 2)
 	require.Empty(t, u.latest)
 }

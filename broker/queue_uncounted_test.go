@@ -1,0 +1,35 @@
+package broker
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// TestDeliveriesThatReachedNoClientDoNotCount: the store delivers a message again and
+// again that a client has, since nothing that is said about it reaches the store.
+func TestDeliveriesThatReachedNoClientDoNotCount(t *testing.T) {
+	t.Parallel()
+	const limit = 2
+	q := &queue{source: &storedQueue{name: "/queue/a", policy: &QueuePolicy{MaxDeliveries: limit}}}
+	m := &driver.Message{ID: "m"}
+	lend := func(count int) *delivery {
+		d := newDelivery(m, count)
+		return d
+	}
+	s := &Session{}
+	sub := &subscription{session: s, consumer: &consumer{queue: q}}
+	s.broker = &Broker{clock: new(clock)}
+	require.Zero(t, sub.unacked.addDelivery(1, lend(1)))
+	for count := 2; count < 10; count++ {
+		d := lend(count)
+		require.False(t, q.overDelivered(d), "%d", count)
+		require.Equal(t, pushSkipped, s.pushDelivery(sub, d))
+		require.False(t, q.exhausted(d), "the client has had it once")
+	}
+	require.True(t, q.exhausted(lend(10)), "and then a second time")
+	require.False(t, q.exhausted(&delivery{Delivery: driver.Delivery{Message: &driver.Message{ID: "other"}, Count: 1}}))
+	require.True(t, q.exhausted(&delivery{Delivery: driver.Delivery{Message: &driver.Message{ID: "other"}, Count: limit}}))
+}
