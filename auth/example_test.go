@@ -9,7 +9,7 @@ import (
 )
 
 func ExampleVerifier() {
-	key, err := auth.NewSecretKey("", "HS256", []byte("an example secret of 32 or more octets"))
+	key, err := auth.NewSecretKey("", "HS256", []byte("an example secret of 32 or more bytes"))
 	if err != nil {
 		panic(err)
 	}

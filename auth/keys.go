@@ -34,7 +34,7 @@ type Keys interface {
 	Candidates(ctx context.Context, kid, algorithm string) ([]Key, error)
 }
 
-// shortestSecret holds the least octets that an HMAC secret must have: as many
+// shortestSecret holds the least bytes that an HMAC secret must have: as many
 // as its hash (RFC 7518, 3.2).
 var shortestSecret = map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}
 
@@ -49,7 +49,7 @@ func NewSecretKey(id, algorithm string, secret []byte) (Key, error) {
 		return Key{}, fmt.Errorf("algorithm %q does not work with a secret; use HS256, HS384 or HS512", algorithm)
 	}
 	if len(secret) < least {
-		return Key{}, fmt.Errorf("the secret has %d octets; %s needs at least %d (try: openssl rand -base64 %d)", len(secret), algorithm, least, least)
+		return Key{}, fmt.Errorf("the secret has %d bytes; %s needs at least %d (try: openssl rand -base64 %d)", len(secret), algorithm, least, least)
 	}
 	return Key{ID: id, Algorithm: algorithm, verify: secret, sign: secret}, nil
 }

@@ -17,7 +17,7 @@ var algorithms = []string{
 	"ES256", "ES384", "ES512", "EdDSA",
 }
 
-// longestToken bounds the octets that are parsed before a signature was checked.
+// longestToken bounds the bytes that are parsed before a signature was checked.
 const longestToken = 16 << 10
 
 // VerifierOptions say which tokens are accepted, and how to read them.
@@ -91,7 +91,7 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 // say precisely what is wrong, without the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
 	if len(token) > longestToken {
-		return nil, refuse(fmt.Errorf("the token has %d octets; at most %d are read", len(token), longestToken))
+		return nil, refuse(fmt.Errorf("the token has %d bytes; at most %d are read", len(token), longestToken))
 	}
 	claims := new(claims)
 	_, err := v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {

@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// Decoder turns a stream of octets into frames. Feed it what arrived, then call
+// Decoder turns a stream of bytes into frames. Feed it what arrived, then call
 // Next until it has no more; a frame may span any number of Feeds, and one Feed
 // may hold any number of frames. Between frames it keeps no buffer.
 //
@@ -24,7 +24,7 @@ type Decoder struct {
 }
 
 const (
-	// noFrame marks an incomplete frame: more octets are needed.
+	// noFrame marks an incomplete frame: more bytes are needed.
 	noFrame = 0
 	// longestCommand bounds the first line: UNSUBSCRIBE and a CR.
 	longestCommand = len(UNSUBSCRIBE) + 1
@@ -53,7 +53,7 @@ func (d *Decoder) Init(limits *Limits) {
 // frame on its rules for escapes, padding and ends of lines apply.
 func (d *Decoder) SetVersion(v Version) { d.version = v }
 
-// Feed gives the decoder the next octets of the stream. All frames of the Feed
+// Feed gives the decoder the next bytes of the stream. All frames of the Feed
 // before must have been taken with Next. The decoder reads p until Next returns
 // false, and has copied what it still needs by then.
 func (d *Decoder) Feed(p []byte) { d.in = p }
@@ -62,7 +62,7 @@ func (d *Decoder) Feed(p []byte) { d.in = p }
 func (d *Decoder) Partial() bool { return d.acc != nil }
 
 // Next stores the next complete frame in f and returns true, or returns false
-// when more octets are needed. f.Headers is reused when it has room; its
+// when more bytes are needed. f.Headers is reused when it has room; its
 // strings and the body are never touched again by the decoder. An error is an
 // [*Error] and final: Next returns it again from then on.
 //
@@ -164,7 +164,7 @@ func (d *Decoder) scanBody(data []byte) (end int, err *Error) {
 			return noFrame, nil
 		}
 		if data[end-1] != 0 {
-			return noFrame, errorf(CodeContentLength, "content-length is %d, but octet %d after the headers is not the NUL that ends a frame", d.cur.length, d.cur.length+1)
+			return noFrame, errorf(CodeContentLength, "content-length is %d, but byte %d after the headers is not the NUL that ends a frame", d.cur.length, d.cur.length+1)
 		}
 		return end, nil
 	}
@@ -283,7 +283,7 @@ func (d *Decoder) headEnds(data []byte) *Error {
 
 func (d *Decoder) checkBody(length int) *Error {
 	if length > d.limits.MaxBody {
-		return errorf(CodeBodySize, "the body is larger than the limit of %d octets", d.limits.MaxBody)
+		return errorf(CodeBodySize, "the body is larger than the limit of %d bytes", d.limits.MaxBody)
 	}
 	if length > 0 && !mayHaveBody(d.cur.command) {
 		return errorf(CodeBody, "a %s frame must not have a body", d.cur.command)
@@ -295,7 +295,7 @@ func contentLength(value []byte) (int, *Error) {
 	n := 0
 	for _, c := range value {
 		if c < '0' || c > '9' {
-			return 0, errorf(CodeContentLength, "content-length %s is not a number of octets", quote(value))
+			return 0, errorf(CodeContentLength, "content-length %s is not a number of bytes", quote(value))
 		}
 		if n = n*10 + int(c-'0'); n > math.MaxInt32 {
 			n = math.MaxInt32 // far over every limit, and cannot overflow
@@ -354,7 +354,7 @@ func (d *Decoder) receiptIn(value []byte) string {
 }
 
 func (d *Decoder) lineTooLong() *Error {
-	return errorf(CodeHeaderLine, "a header line is longer than the limit of %d octets", d.limits.MaxHeaderLine)
+	return errorf(CodeHeaderLine, "a header line is longer than the limit of %d bytes", d.limits.MaxHeaderLine)
 }
 
 // unknownCommand shows the line's first word where it is like a command. The rest may be
@@ -378,5 +378,5 @@ func unknownCommand(line []byte) *Error {
 func isLetter(c byte) bool { return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' }
 
 func nulInHeaders() *Error {
-	return errorf(CodeHeader, "NUL octet in the headers; an empty line ends the headers, also of a frame without a body")
+	return errorf(CodeHeader, "NUL byte in the headers; an empty line ends the headers, also of a frame without a body")
 }

@@ -1,6 +1,6 @@
 package frames
 
-// special are the octets that cannot always stand in a header as they are.
+// special are the bytes that cannot always stand in a header as they are.
 var special = [256]bool{0: true, '\n': true, '\r': true, ':': true, '\\': true}
 
 // escaped reports whether the headers of this frame are escaped.

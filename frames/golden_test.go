@@ -20,7 +20,7 @@ type goldenFrame struct {
 
 var versions = map[string]frames.Version{"none": 0, "1.0": frames.V10, "1.1": frames.V11, "1.2": frames.V12}
 
-// TestGoldenFrames decodes recorded octets in pieces of several sizes, and
+// TestGoldenFrames decodes recorded bytes in pieces of several sizes, and
 // wants the same frames every time.
 func TestGoldenFrames(t *testing.T) {
 	t.Parallel()
@@ -49,7 +49,7 @@ func TestGoldenFrames(t *testing.T) {
 	}
 }
 
-// decodeInPieces feeds raw to a new decoder, size octets at a time.
+// decodeInPieces feeds raw to a new decoder, size bytes at a time.
 func decodeInPieces(raw []byte, size int, v frames.Version, limits *frames.Limits) ([]frames.Frame, error) {
 	if limits == nil {
 		limits = new(frames.Limits)

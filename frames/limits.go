@@ -1,15 +1,15 @@
 package frames
 
 // Limits bound what one frame may hold, so that a peer cannot make the decoder
-// keep more than MaxHeaders*MaxHeaderLine+MaxBody octets. The zero value of a
+// keep more than MaxHeaders*MaxHeaderLine+MaxBody bytes. The zero value of a
 // field means its default.
 type Limits struct {
 	// MaxHeaders is the greatest number of header entries in a frame. Default 64.
 	MaxHeaders int
-	// MaxHeaderLine is the greatest length of one header line in octets,
+	// MaxHeaderLine is the greatest length of one header line in bytes,
 	// without its end of line. Default 16384, which leaves room for large tokens.
 	MaxHeaderLine int
-	// MaxBody is the greatest length of a body in octets. Default 4 MiB.
+	// MaxBody is the greatest length of a body in bytes. Default 4 MiB.
 	MaxBody int
 }
 

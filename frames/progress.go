@@ -1,7 +1,7 @@
 package frames
 
 // progress is how far the current frame has been understood. All numbers are
-// offsets from the first octet of the frame.
+// offsets from the first byte of the frame.
 type progress struct {
 	command string
 	line    int    // start of the line that is being read
@@ -11,7 +11,7 @@ type progress struct {
 	length  int    // the content-length, or -1
 }
 
-// span is where a header stands in the frame's octets.
+// span is where a header stands in the frame's bytes.
 type span struct {
 	name, nameEnd, value, valueEnd int32
 }

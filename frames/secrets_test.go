@@ -29,7 +29,7 @@ func TestErrorsDoNotShowCredentials(t *testing.T) {
 		"frame without its end":      {"CONNECT\npasscode:hunter2\n\nSEND\x00", "must not have a body"},
 		"header that is too long":    {"CONNECT\npasscode:" + strings.Repeat("hunter2", 3000), "longer than the limit"},
 		"wrong UTF-8":                {"CONNECT\npasscode:hunter2\xff\n\n\x00", "not valid UTF-8"},
-		"NUL in a header":            {"CONNECT\npasscode:hunter2\x00\n\n", "NUL octet"},
+		"NUL in a header":            {"CONNECT\npasscode:hunter2\x00\n\n", "NUL byte"},
 	} {
 		d := frames.NewDecoder(&frames.Limits{})
 		d.SetVersion(frames.V12)

@@ -76,7 +76,7 @@ func ConnectVersion(f *Frame) (Version, error) {
 	return v, nil
 }
 
-// padding are the octets that 1.0 clients put around names and values.
+// padding are the bytes that 1.0 clients put around names and values.
 const padding = " \t"
 
 // allowsCR reports whether lines may end in CR LF. Before a version is

@@ -154,7 +154,7 @@ func TestWhatCannotBeSentOverHTTP(t *testing.T) {
 		{`{"destination":"/topic/a","body":"attack"}`, 403, "you are not welcome"},
 		{`{"destination":"/topic/a","body":"swear"}`, 422, "mind your language"},
 		{`{"destination":"/topic/a","body":"` + long + `"}`, 413, "larger than the limit of 100"},
-		{`{"messages":[{"destination":"/topic/a","body":"` + long[:90] + `"},{"destination":"/topic/a","body":"` + long[:90] + `"}]}`, 413, "150 octets together"},
+		{`{"messages":[{"destination":"/topic/a","body":"` + long[:90] + `"},{"destination":"/topic/a","body":"` + long[:90] + `"}]}`, 413, "150 bytes together"},
 		{`{"messages":[{"destination":"/topic/a"},{"destination":"/topic/a"},{"destination":"/topic/a"},{"destination":"/topic/a"}]}`, 413, "the limit is 3"},
 		{`{"destination":"/topic/a","body":"` + strings.Repeat("x", 400) + `"}`, 413, "larger than the limit of 300"},
 		{`{"destination":"/app/nobody"}`, 503, "no app server serves"},

@@ -19,7 +19,7 @@ import (
 type EmbeddedOptions struct {
 	// DataDir is where JetStream keeps its files, in a folder nats of it.
 	DataDir string
-	// MaxPayload is the largest message in octets, headers included.
+	// MaxPayload is the largest message in bytes, headers included.
 	MaxPayload int32
 	// Listen has the server take NATS clients on host:port, so that other
 	// programs and nodes can use it. Empty: this process only.

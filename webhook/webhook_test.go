@@ -259,9 +259,9 @@ func TestAWebhookThatCannotWorkIsNotMade(t *testing.T) {
 		_, err := webhook.New(nil, o)
 		require.ErrorContains(t, err, says)
 	}
-	secret, err := webhook.ParseSecret("whsec_" + base64.StdEncoding.EncodeToString([]byte("octets")))
+	secret, err := webhook.ParseSecret("whsec_" + base64.StdEncoding.EncodeToString([]byte("bytes")))
 	require.NoError(t, err)
-	require.Equal(t, "octets", string(secret))
+	require.Equal(t, "bytes", string(secret))
 	_, err = webhook.ParseSecret("whsec_-")
 	require.ErrorContains(t, err, "not base64")
 }

@@ -48,7 +48,7 @@ func newBenchOf(name, short string, run func(context.Context, *benchServer, benc
 		f.IntVar(&o.rate, "rate", o.rate, "requests a second")
 	}
 	f.BoolVar(&o.burst, "burst", false, "send the messages in flight at once, then wait for all of them")
-	f.IntVar(&o.size, "size", 128, "octets in a body")
+	f.IntVar(&o.size, "size", 128, "bytes in a body")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds, of which the median is printed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var figures []float64

@@ -21,7 +21,7 @@ type benchServer struct {
 }
 
 // benchSecret signs the tokens of a benchmark, so that JWT is part of it.
-const benchSecret = "a secret for benchmarks on loopback, 32 octets or more"
+const benchSecret = "a secret for benchmarks on loopback, 32 bytes or more"
 
 // startBenchServer runs a broker with its defaults, but for what args change.
 func startBenchServer(ctx context.Context, args ...string) (*benchServer, error) {
@@ -98,7 +98,7 @@ func (s *benchServer) cpu() time.Duration {
 	return time.Duration(user+system) * clockTick
 }
 
-// rss returns the server's resident memory in octets.
+// rss returns the server's resident memory in bytes.
 func (s *benchServer) rss() int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {

@@ -90,7 +90,7 @@ func suggestion(name string, known []string) string {
 	return fmt.Sprintf("%q; did you mean %q?", name, best)
 }
 
-// editDistance is how many octets have to change to make b of a (Levenshtein).
+// editDistance is how many bytes have to change to make b of a (Levenshtein).
 func editDistance(a, b string) int {
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	row := make([]int, len(b)+1)

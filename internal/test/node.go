@@ -26,7 +26,7 @@ import (
 )
 
 // Secret signs the tokens of tests.
-const Secret = "a secret of tests, with more than 32 octets"
+const Secret = "a secret of tests, with more than 32 bytes"
 
 // Options change a node from its defaults.
 type Options struct {
