@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -49,7 +50,10 @@ type Logins struct {
 	macKey  [32]byte
 	compare func(hash, passcode []byte) error
 
-	accepted, refused, busy atomic.Int64
+	accepted, refused, busy, limited atomic.Int64
+
+	failingPeers  failures[string]
+	failingLogins failures[passcodeMAC] // by the MAC of the name alone
 
 	mu         sync.Mutex // guards the following
 	queue      checkQueue
@@ -71,14 +75,16 @@ type login struct {
 // random, so that what is kept of a passcode is of no use to anybody else.
 type passcodeMAC [sha256.Size]byte
 
-// BusyError says that there was no time to check credentials, which may be right.
+// BusyError says that credentials, which may be right, were not checked.
 type BusyError struct {
+	// Reason is for the client. Default that too many logins are being checked.
+	Reason string
 	// RetryAfter is when trying again may do.
 	RetryAfter time.Duration
 }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("too many logins are being checked; try again in %s", e.RetryAfter)
+	return cmp.Or(e.Reason, "too many logins are being checked") + "; try again in " + e.RetryAfter.String()
 }
 
 // NewLogins checks the hashes and the patterns of the logins. Errors name the
@@ -134,6 +140,9 @@ func (l *Logins) Authenticate(ctx context.Context, c Credentials) (*Principal, e
 		l.accepted.Add(1)
 		return known.principal, nil
 	}
+	if err := l.checkFailures(c); err != nil {
+		return nil, err
+	}
 	outcome, err := l.check(ctx, c, mac)
 	switch {
 	case err != nil:
@@ -146,11 +155,34 @@ func (l *Logins) Authenticate(ctx context.Context, c Credentials) (*Principal, e
 		return known.principal, nil
 	}
 	l.refused.Add(1)
+	l.failingPeers.add(peerOf(c.Remote), time.Now())
+	l.failingLogins.add(l.mac(c.Login, ""), time.Now())
 	if known == nil {
 		// The name is left out: some clients send their token as the login.
 		return nil, refuse(errors.New("there is no login of that name"))
 	}
 	return nil, refuse(fmt.Errorf("wrong passcode for login %q", c.Login))
+}
+
+// LimitFailures bounds how many wrong passcodes a minute one peer may show, and how many
+// may be shown for one login; 0 is no bound. Beyond, passcodes are not checked, but for
+// those that were right before. It is called before the first Authenticate.
+func (l *Logins) LimitFailures(perPeer, perLogin int) {
+	l.failingPeers.perMinute, l.failingLogins.perMinute = perPeer, perLogin
+}
+
+func (l *Logins) checkFailures(c Credentials) error {
+	now := time.Now()
+	reason := "your address has shown too many wrong passcodes"
+	wait := l.failingPeers.wait(peerOf(c.Remote), now)
+	if ofLogin := l.failingLogins.wait(l.mac(c.Login, ""), now); ofLogin > wait {
+		reason, wait = "too many wrong passcodes were shown for this login", ofLogin
+	}
+	if wait == 0 {
+		return nil
+	}
+	l.limited.Add(1)
+	return &BusyError{Reason: reason, RetryAfter: wait.Truncate(time.Second) + time.Second}
 }
 
 // mac tells the end of the name from the start of the passcode by the name's length.
@@ -185,8 +217,9 @@ func (l *login) remember(mac passcodeMAC) {
 }
 
 // LoginStats are counts of static logins: how many were accepted and refused since the
-// start, for how many there was no time, and how many wait now.
-type LoginStats struct{ Accepted, Refused, Busy, Waiting int64 }
+// start, for how many there was no time, how many were sent away for wrong passcodes
+// before, and how many wait now.
+type LoginStats struct{ Accepted, Refused, Busy, Limited, Waiting int64 }
 
 // Stats returns the counts as they are now. It is safe for concurrent use. A nil Logins
 // has none.
@@ -197,7 +230,7 @@ func (l *Logins) Stats() LoginStats {
 	l.mu.Lock()
 	waiting := l.queue.size
 	l.mu.Unlock()
-	return LoginStats{Accepted: l.accepted.Load(), Refused: l.refused.Load(), Busy: l.busy.Load(), Waiting: int64(waiting)}
+	return LoginStats{Accepted: l.accepted.Load(), Refused: l.refused.Load(), Busy: l.busy.Load(), Limited: l.limited.Load(), Waiting: int64(waiting)}
 }
 
 // PasscodeMatches reports whether a bcrypt hash is that of a passcode.

@@ -9,7 +9,7 @@ import (
 var (
 	jwksKeysDesc    = desc("jwks_keys", "Keys of the JSON Web Key Set that are used.")
 	jwksSkippedDesc = desc("jwks_keys_skipped", "Keys of the JSON Web Key Set that are not understood; the log names them.")
-	loginsDesc      = desc("logins_total", "Static logins, by what became of them: accepted, refused, or busy when there was no time to check.", "outcome")
+	loginsDesc      = desc("logins_total", "Static logins, by what became of them: accepted, refused, busy when there was no time to check, or limited after too many wrong passcodes.", "outcome")
 	waitingDesc     = desc("logins_waiting", "Static logins whose passcodes wait to be checked.")
 	jwksErrorsDesc  = desc("jwks_fetch_errors_total", "Fetches of the JSON Web Key Set that failed.")
 )
@@ -32,5 +32,6 @@ func (c authCollector) Collect(ch chan<- prometheus.Metric) {
 	send(loginsDesc, prometheus.CounterValue, s.Logins.Accepted, "accepted")
 	send(loginsDesc, prometheus.CounterValue, s.Logins.Refused, "refused")
 	send(loginsDesc, prometheus.CounterValue, s.Logins.Busy, "busy")
+	send(loginsDesc, prometheus.CounterValue, s.Logins.Limited, "limited")
 	send(waitingDesc, prometheus.GaugeValue, s.Logins.Waiting)
 }

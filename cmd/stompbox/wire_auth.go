@@ -19,6 +19,9 @@ func newAuthenticator(ctx context.Context, c *config.Config, log *slog.Logger) (
 	if err != nil {
 		return nil, fmt.Errorf("configuration: auth.logins: %w", err)
 	}
+	if a.Logins != nil {
+		a.Logins.LimitFailures(c.Limits.AddressFailedLogins, c.Limits.UserFailedLogins)
+	}
 	keys, err := newKeys(ctx, c, log)
 	if err != nil || len(keys) == 0 {
 		return a, err
