@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/tls"
@@ -51,6 +52,18 @@ type JWKSOptions struct {
 	Logger *slog.Logger
 }
 
+// WithDefaults returns o with the defaults in place of zeros.
+func (o JWKSOptions) WithDefaults() JWKSOptions {
+	if o.Refresh <= 0 {
+		o.Refresh = time.Hour
+	}
+	if o.UnknownKeyEvery <= 0 {
+		o.UnknownKeyEvery = time.Minute
+	}
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	return o
+}
+
 // fetchTimeout bounds a fetch, redirects and the reading of the answer included.
 const fetchTimeout = 10 * time.Second
 
@@ -61,15 +74,7 @@ func NewJWKS(ctx context.Context, o JWKSOptions) (*JWKS, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Refresh <= 0 {
-		o.Refresh = time.Hour
-	}
-	if o.UnknownKeyEvery <= 0 {
-		o.UnknownKeyEvery = time.Minute
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
+	o = o.WithDefaults()
 	j := &JWKS{where: location.Scheme + "://" + location.Host + location.Path, log: o.Logger}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = 64 << 10

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"time"
@@ -32,12 +33,8 @@ func Sign(key Key, c Claims) (string, error) {
 	if c.TTL <= 0 {
 		return "", errors.New("a token needs a time to live of more than zero")
 	}
-	if c.PrincipalClaim == "" {
-		c.PrincipalClaim = "sub"
-	}
-	if c.PermissionsClaim == "" {
-		c.PermissionsClaim = "stompbox"
-	}
+	c.PrincipalClaim = cmp.Or(c.PrincipalClaim, DefaultPrincipalClaim)
+	c.PermissionsClaim = cmp.Or(c.PermissionsClaim, DefaultPermissionsClaim)
 	now := time.Now()
 	claims := jwt.MapClaims{}
 	maps.Copy(claims, c.Extra)

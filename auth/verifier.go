@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,9 +32,9 @@ type VerifierOptions struct {
 	// Leeway is how far clocks may differ, for exp, nbf and iat. Sessions end
 	// at exp plus Leeway too.
 	Leeway time.Duration
-	// PrincipalClaim names who the token is for. Default "sub".
+	// PrincipalClaim names who the token is for. Default [DefaultPrincipalClaim].
 	PrincipalClaim string
-	// PermissionsClaim holds Grants. Default "stompbox".
+	// PermissionsClaim holds Grants. Default [DefaultPermissionsClaim].
 	PermissionsClaim string
 	// RolesClaim holds a role's name, or a list of names, of Roles.
 	RolesClaim string
@@ -53,14 +54,16 @@ type Verifier struct {
 	parser *jwt.Parser
 }
 
+// The claims of a token that says who it is and what it may do, where options name no others.
+const (
+	DefaultPrincipalClaim   = "sub"
+	DefaultPermissionsClaim = "stompbox"
+)
+
 // NewVerifier checks the options; errors name what is wrong.
 func NewVerifier(o VerifierOptions) (*Verifier, error) {
-	if o.PrincipalClaim == "" {
-		o.PrincipalClaim = "sub"
-	}
-	if o.PermissionsClaim == "" {
-		o.PermissionsClaim = "stompbox"
-	}
+	o.PrincipalClaim = cmp.Or(o.PrincipalClaim, DefaultPrincipalClaim)
+	o.PermissionsClaim = cmp.Or(o.PermissionsClaim, DefaultPermissionsClaim)
 	if o.Keys == nil {
 		return nil, errors.New("no keys to verify tokens with")
 	}

@@ -61,7 +61,8 @@ type Broker struct {
 
 // New returns a running broker. [Broker.Shutdown] ends it.
 func New(o Options) (*Broker, error) {
-	if err := o.setDefaults(); err != nil {
+	o = o.WithDefaults()
+	if err := o.check(); err != nil {
 		return nil, err
 	}
 	b := &Broker{

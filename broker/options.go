@@ -133,18 +133,8 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-func (o *Options) setDefaults() error {
-	if o.Authenticator == nil {
-		return errors.New("broker: Options.Authenticator is required; without one no client could connect")
-	}
-	if err := o.Driver.Check(); err != nil {
-		return fmt.Errorf("broker: Options.Driver: %w", err)
-	}
-	switch o.Outbox.Policy {
-	case "", PolicyDisconnect, PolicyDropOldest, PolicyConflate:
-	default:
-		return fmt.Errorf("broker: unknown slow-consumer policy %q; use %s, %s or %s", o.Outbox.Policy, PolicyDisconnect, PolicyDropOldest, PolicyConflate)
-	}
+// WithDefaults returns o with the defaults in place of zeros.
+func (o Options) WithDefaults() Options {
 	l := &o.Limits
 	l.Frame = l.Frame.WithDefaults()
 	setDefault(&l.MaxDestination, 512)
@@ -159,23 +149,38 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.HeartBeat.Send, 10*time.Second)
 	setDefault(&o.HeartBeat.Receive, 10*time.Second)
 	setDefault(&o.HeartBeat.Grace, 2.5)
-	if g := o.HeartBeat.Grace; !(g >= 1 && g <= maxGrace) { // which NaN is not
-		return fmt.Errorf("broker: HeartBeat.Grace %v is not 1 to %d intervals", g, maxGrace)
-	}
-	o.HeartBeat.Send = min(max(o.HeartBeat.Send, 0), maxBeat)
-	o.HeartBeat.Receive = min(max(o.HeartBeat.Receive, 0), maxBeat)
-	for _, d := range []*time.Duration{&l.ConnectTimeout, &l.IdleTimeout, &l.WriteTimeout, &o.DrainWindow, &o.AppTimeout} {
-		*d = min(*d, maxDuration)
-	}
-	o.Queues.setDefaults()
-	o.Quotas.setDefaults()
+	o.Queues = o.Queues.WithDefaults()
+	o.Quotas = o.Quotas.WithDefaults()
 	setDefault(&o.Outbox.MaxBytes, 8<<20)
 	setDefault(&o.Outbox.MaxFrames, 16384)
 	setDefault(&o.Outbox.Policy, PolicyDisconnect)
 	setDefault(&o.Server, "stompbox")
 	setDefault(&o.AppTimeout, 30*time.Second)
-	if o.Logger == nil {
-		o.Logger = slog.Default()
+	setDefault(&o.Logger, slog.Default())
+	return o
+}
+
+// check refuses options that cannot work, and bounds those that only are too large.
+func (o *Options) check() error {
+	if o.Authenticator == nil {
+		return errors.New("broker: Options.Authenticator is required; without one no client could connect")
+	}
+	if err := o.Driver.Check(); err != nil {
+		return fmt.Errorf("broker: Options.Driver: %w", err)
+	}
+	switch o.Outbox.Policy {
+	case PolicyDisconnect, PolicyDropOldest, PolicyConflate:
+	default:
+		return fmt.Errorf("broker: unknown slow-consumer policy %q; use %s, %s or %s", o.Outbox.Policy, PolicyDisconnect, PolicyDropOldest, PolicyConflate)
+	}
+	if g := o.HeartBeat.Grace; !(g >= 1 && g <= maxGrace) { // which NaN is not
+		return fmt.Errorf("broker: HeartBeat.Grace %v is not 1 to %d intervals", g, maxGrace)
+	}
+	o.HeartBeat.Send = min(max(o.HeartBeat.Send, 0), maxBeat)
+	o.HeartBeat.Receive = min(max(o.HeartBeat.Receive, 0), maxBeat)
+	l := &o.Limits
+	for _, d := range []*time.Duration{&l.ConnectTimeout, &l.IdleTimeout, &l.WriteTimeout, &o.DrainWindow, &o.AppTimeout} {
+		*d = min(*d, maxDuration)
 	}
 	return nil
 }

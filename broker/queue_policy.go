@@ -2,6 +2,7 @@ package broker
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +57,8 @@ const headerSpringOrigin = "simpOrigDestination"
 
 var springSession = regexp.MustCompile(`^-user([a-z0-5]{8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
 
-func (d *QueueDefaults) setDefaults() {
+// WithDefaults returns d with the defaults in place of zeros.
+func (d QueueDefaults) WithDefaults() QueueDefaults {
 	setDefault(&d.Prefetch, 1000)
 	setDefault(&d.MaxPrefetch, 10000)
 	setDefault(&d.MaxUnconfirmed, 1024)
@@ -67,6 +69,7 @@ func (d *QueueDefaults) setDefaults() {
 		}
 	}
 	d.Prefetch = min(d.Prefetch, d.MaxPrefetch)
+	d.Policies = slices.Clone(d.Policies)
 	for i := range d.Policies {
 		p := &d.Policies[i]
 		setDefault(&p.MaxMessages, d.MaxMessages)
@@ -74,6 +77,7 @@ func (d *QueueDefaults) setDefaults() {
 		setDefault(&p.MaxAge, d.MaxAge)
 		setDefault(&p.MaxDeliveries, d.MaxDeliveries)
 	}
+	return d
 }
 
 // policy returns what the queue is like.

@@ -26,11 +26,13 @@ type Quotas struct {
 	UserMessageRate, UserByteRate int
 }
 
-func (q *Quotas) setDefaults() {
+// WithDefaults returns q with the defaults in place of zeros.
+func (q Quotas) WithDefaults() Quotas {
 	setDefault(&q.AddressConnections, 10_000)
 	setDefault(&q.AddressConnectRate, 1000)
 	setDefault(&q.UserConnections, 10_000)
 	setDefault(&q.UserSubscriptions, 100_000)
+	return q
 }
 
 // connectBurst is how many seconds of connections an address may open at once: all

@@ -29,7 +29,7 @@ type EmbeddedOptions struct {
 	User, Password string
 	// SyncAlways has each write reach the disk before it is confirmed. Otherwise
 	// a machine, not a process, that dies can lose what was written since the
-	// last sync; SyncInterval is how often there is one, default 2 minutes.
+	// last sync; SyncInterval is how often there is one. Default [DefaultSyncInterval].
 	SyncAlways   bool
 	SyncInterval time.Duration
 	// MaxBytes bounds what JetStream may keep on disk. Default three quarters of
@@ -40,6 +40,9 @@ type EmbeddedOptions struct {
 
 	free func(path string) (free, size uint64, err error) // for tests
 }
+
+// DefaultSyncInterval is how often an embedded server syncs what it keeps.
+const DefaultSyncInterval = 2 * time.Minute
 
 // ClusterOptions join embedded servers by routes. JetStream then needs a
 // majority of the nodes; three are the fewest of which one can be lost.
@@ -127,7 +130,7 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 		JetStream: true, StoreDir: filepath.Join(e.DataDir, "nats"),
 		NoSigs: true, NoLog: true, MaxPayload: e.MaxPayload, MaxPending: 64 << 20,
 		Username: e.User, Password: e.Password, MaxControlLine: maxControlLine,
-		SyncAlways: e.SyncAlways, SyncInterval: e.SyncInterval, JetStreamMaxStore: e.MaxBytes,
+		SyncAlways: e.SyncAlways, SyncInterval: cmp.Or(e.SyncInterval, DefaultSyncInterval), JetStreamMaxStore: e.MaxBytes,
 	}
 	if e.Cluster != nil {
 		if err := e.Cluster.apply(options); err != nil {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,13 +26,11 @@ type HistorySettings struct {
 	DurableIdle time.Duration
 }
 
-func (h *HistorySettings) setDefaults() {
-	if h.Replicas == 0 {
-		h.Replicas = 1
-	}
-	if h.DurableIdle == 0 {
-		h.DurableIdle = 7 * 24 * time.Hour
-	}
+// WithDefaults returns h with the defaults in place of zeros.
+func (h HistorySettings) WithDefaults() HistorySettings {
+	h.Replicas = cmp.Or(h.Replicas, 1)
+	h.DurableIdle = cmp.Or(h.DurableIdle, 7*24*time.Hour)
+	return h
 }
 
 // maxDurables is how many durable subscriptions a history can have.

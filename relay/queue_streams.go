@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
@@ -26,16 +27,12 @@ type QueueSettings struct {
 	DedupWindow time.Duration
 }
 
-func (q *QueueSettings) setDefaults() {
-	if q.Replicas == 0 {
-		q.Replicas = 1
-	}
-	if q.AckWait == 0 {
-		q.AckWait = 30 * time.Second
-	}
-	if q.DedupWindow == 0 {
-		q.DedupWindow = 2 * time.Minute
-	}
+// WithDefaults returns q with the defaults in place of zeros.
+func (q QueueSettings) WithDefaults() QueueSettings {
+	q.Replicas = cmp.Or(q.Replicas, 1)
+	q.AckWait = cmp.Or(q.AckWait, 30*time.Second)
+	q.DedupWindow = cmp.Or(q.DedupWindow, 2*time.Minute)
+	return q
 }
 
 // maxConsumers is how many queues of a stream can be consumed at a time. A

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -61,17 +62,11 @@ func Dial(o Options) (*Relay, error) {
 }
 
 func connect(o Options, url string, server *Server) (*Relay, error) {
-	if o.Prefix == "" {
-		o.Prefix = DefaultPrefix
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
+	o.Prefix, o.Logger = cmp.Or(o.Prefix, DefaultPrefix), cmp.Or(o.Logger, slog.Default())
+	o.Queues, o.Histories = o.Queues.WithDefaults(), o.Histories.WithDefaults()
 	if err := checkPrefix(o.Prefix); err != nil {
 		return nil, err
 	}
-	o.Queues.setDefaults()
-	o.Histories.setDefaults()
 	r := newRelay(o, server)
 	if err := r.link.connect(o, url); err != nil {
 		return nil, err

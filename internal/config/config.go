@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
-	"github.com/stompbox/stompbox/gateway"
 )
 
 // Config is all that an operator can say. stompbox.example.yaml explains each key.
@@ -292,67 +290,4 @@ type Log struct {
 type Drain struct {
 	Window  time.Duration `mapstructure:"window"`
 	Timeout time.Duration `mapstructure:"timeout"`
-}
-
-// defaults are the values of keys that nobody set.
-var defaults = map[string]any{
-	"data_dir":                     "stompbox-data",
-	"http.listen":                  "127.0.0.1:8080",
-	"stomp.listen":                 "",
-	"events.heartbeat":             "15s",
-	"events.max_lifetime":          "5m",
-	"events.retry":                 "2s",
-	"sockjs.heartbeat":             "25s",
-	"sockjs.disconnect_delay":      "5s",
-	"sockjs.transports":            gateway.SockJSTransports,
-	"sockjs.bind_address":          true,
-	"sockjs.body_timeout":          "30s",
-	"sockjs.max_pending":           4096,
-	"sockjs.max_bodies":            64 << 20,
-	"nats.prefix":                  "stompbox",
-	"cluster.name":                 "stompbox",
-	"data.sync":                    "2m",
-	"queues.prefetch":              1000,
-	"queues.max_prefetch":          10000,
-	"queues.max_deliveries":        5,
-	"queues.ack_wait":              "30s",
-	"queues.dedup_window":          "2m",
-	"queues.replicas":              1,
-	"queues.unconfirmed":           1024,
-	"queues.transient":             broker.SpringQueues,
-	"history.replicas":             1,
-	"history.durable_idle":         "168h",
-	"app.timeout":                  "30s",
-	"auth.jwt.leeway":              "5s",
-	"auth.jwt.jwks_refresh":        "1h",
-	"auth.jwt.principal_claim":     "sub",
-	"auth.jwt.permissions_claim":   "stompbox",
-	"auth.jwt.roles_claim":         "roles",
-	"limits.headers":               64,
-	"limits.header_line":           16384,
-	"limits.body":                  4 << 20,
-	"limits.destination":           512,
-	"limits.subscriptions":         1000,
-	"limits.transactions":          16,
-	"limits.transaction_frames":    1000,
-	"limits.transaction_bytes":     8 << 20,
-	"limits.address_connections":   10_000,
-	"limits.address_connect_rate":  1000,
-	"limits.user_connections":      10_000,
-	"limits.user_subscriptions":    100_000,
-	"limits.address_failed_logins": 1000,
-	"limits.user_failed_logins":    1000,
-	"limits.connect_timeout":       "10s",
-	"limits.idle_timeout":          "2m",
-	"limits.write_timeout":         "20s",
-	"heartbeat.send":               "10s",
-	"heartbeat.receive":            "10s",
-	"heartbeat.grace":              2.5,
-	"outbox.max_bytes":             8 << 20,
-	"outbox.max_frames":            16384,
-	"outbox.policy":                "disconnect",
-	"log.level":                    "info",
-	"log.format":                   "text",
-	"drain.window":                 "5s",
-	"drain.timeout":                "10s",
 }

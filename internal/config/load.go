@@ -46,7 +46,7 @@ type Source struct {
 // nearest known one.
 func Load(src Source) (*Config, error) {
 	v := viper.New()
-	for key, value := range defaults {
+	for key, value := range defaults() {
 		v.SetDefault(key, value)
 	}
 	known := leafKeys()

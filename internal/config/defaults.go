@@ -1,0 +1,89 @@
+package config
+
+import (
+	"maps"
+	"strings"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/relay"
+)
+
+// ownDefaults are the values of keys that are the program's own.
+var ownDefaults = map[string]any{
+	"data_dir":             "stompbox-data",
+	"http.listen":          "127.0.0.1:8080",
+	"stomp.listen":         "",
+	"cluster.name":         "stompbox",
+	"auth.jwt.leeway":      "5s",
+	"auth.jwt.roles_claim": "roles",
+
+	"limits.address_failed_logins": 1000,
+	"limits.user_failed_logins":    1000,
+
+	"log.level":     "info",
+	"log.format":    "text",
+	"drain.window":  "5s",
+	"drain.timeout": "10s",
+}
+
+// defaults are the values of keys that are not set. Those of options come from the
+// packages that have them.
+func defaults() map[string]any {
+	b := broker.Options{}.WithDefaults()
+	queues, histories := relay.QueueSettings{}.WithDefaults(), relay.HistorySettings{}.WithDefaults()
+	events, sockJS := gateway.EventsOptions{}.WithDefaults(), gateway.SockJSOptions{}.WithDefaults()
+	l := b.Limits
+	values := map[string]any{
+		"events.heartbeat":            events.HeartBeat,
+		"events.max_lifetime":         events.MaxLifetime,
+		"events.retry":                events.Retry,
+		"sockjs.heartbeat":            sockJS.HeartBeat,
+		"sockjs.disconnect_delay":     sockJS.DisconnectDelay,
+		"sockjs.transports":           sockJS.Transports,
+		"sockjs.bind_address":         !sockJS.AnyAddress,
+		"sockjs.body_timeout":         sockJS.BodyTimeout,
+		"sockjs.max_pending":          sockJS.MaxPending,
+		"sockjs.max_bodies":           sockJS.MaxBodies,
+		"nats.prefix":                 relay.DefaultPrefix,
+		"data.sync":                   strings.TrimSuffix(relay.DefaultSyncInterval.String(), "0s"),
+		"queues.prefetch":             b.Queues.Prefetch,
+		"queues.max_prefetch":         b.Queues.MaxPrefetch,
+		"queues.max_deliveries":       b.Queues.MaxDeliveries,
+		"queues.unconfirmed":          b.Queues.MaxUnconfirmed,
+		"queues.transient":            broker.SpringQueues,
+		"queues.ack_wait":             queues.AckWait,
+		"queues.dedup_window":         queues.DedupWindow,
+		"queues.replicas":             queues.Replicas,
+		"history.replicas":            histories.Replicas,
+		"history.durable_idle":        histories.DurableIdle,
+		"app.timeout":                 b.AppTimeout,
+		"auth.jwt.jwks_refresh":       auth.JWKSOptions{}.WithDefaults().Refresh,
+		"auth.jwt.principal_claim":    auth.DefaultPrincipalClaim,
+		"auth.jwt.permissions_claim":  auth.DefaultPermissionsClaim,
+		"limits.headers":              l.Frame.MaxHeaders,
+		"limits.header_line":          l.Frame.MaxHeaderLine,
+		"limits.body":                 l.Frame.MaxBody,
+		"limits.destination":          l.MaxDestination,
+		"limits.subscriptions":        l.MaxSubscriptions,
+		"limits.transactions":         l.MaxTransactions,
+		"limits.transaction_frames":   l.MaxTransactionFrames,
+		"limits.transaction_bytes":    l.MaxTransactionBytes,
+		"limits.address_connections":  b.Quotas.AddressConnections,
+		"limits.address_connect_rate": b.Quotas.AddressConnectRate,
+		"limits.user_connections":     b.Quotas.UserConnections,
+		"limits.user_subscriptions":   b.Quotas.UserSubscriptions,
+		"limits.connect_timeout":      l.ConnectTimeout,
+		"limits.idle_timeout":         l.IdleTimeout,
+		"limits.write_timeout":        l.WriteTimeout,
+		"heartbeat.send":              b.HeartBeat.Send,
+		"heartbeat.receive":           b.HeartBeat.Receive,
+		"heartbeat.grace":             b.HeartBeat.Grace,
+		"outbox.max_bytes":            b.Outbox.MaxBytes,
+		"outbox.max_frames":           b.Outbox.MaxFrames,
+		"outbox.policy":               string(b.Outbox.Policy),
+	}
+	maps.Copy(values, ownDefaults)
+	return values
+}
