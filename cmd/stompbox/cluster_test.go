@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -123,7 +124,7 @@ func TestAKilledNodeLosesNothingConfirmed(t *testing.T) {
 func sendAgain(t *testing.T, p *process, f *frames.Frame) (connected *test.Client) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		connected = test.DialAddress(t, p.tcp).Connect()
+		connected = test.DialAddress(t, p.tcp).Connect("login", "guest", "passcode", cmp.Or(p.passcode, "guest"))
 		if _, err := connected.TryRaw(frames.Append(nil, f, frames.V12)); err != nil {
 			return false
 		}
@@ -138,7 +139,7 @@ func sendAgain(t *testing.T, p *process, f *frames.Frame) (connected *test.Clien
 func consumeAgain(t *testing.T, p *process, queue string) *test.Client {
 	t.Helper()
 	subscribe := func() *test.Client {
-		c := test.DialAddress(t, p.tcp).Connect()
+		c := test.DialAddress(t, p.tcp).Connect("login", "guest", "passcode", cmp.Or(p.passcode, "guest"))
 		c.Send(frames.SUBSCRIBE, "id", "q", "destination", queue, "ack", "client-individual", "receipt", "r")
 		return c
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func openLink(p *process, webSocket bool) (*link, error) {
 		l.reader = frames.NewReader(c, &frames.Limits{MaxBody: 16 << 20})
 	}
 	l.reader.SetVersion(frames.V12)
-	if err := l.send(frames.CONNECT, "accept-version", "1.2", "heart-beat", "10000,10000", "login", "guest", "passcode", "guest"); err != nil {
+	if err := l.send(frames.CONNECT, "accept-version", "1.2", "heart-beat", "10000,10000", "login", "guest", "passcode", cmp.Or(p.passcode, "guest")); err != nil {
 		return nil, errors.Join(err, l.conn.Close())
 	}
 	f, err := l.read(test.Patience)

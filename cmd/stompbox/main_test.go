@@ -62,6 +62,7 @@ func run(t *testing.T, env []string, args ...string) (stdout, stderr string, err
 type process struct {
 	cmd       *exec.Cmd
 	http, tcp string
+	passcode  string // of the login guest, where it is another than in development mode
 	stderr    *test.Log
 }
 

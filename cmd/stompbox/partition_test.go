@@ -102,7 +102,7 @@ func (h *hosts) start(i int, file string) *process {
 	t := h.t
 	t.Helper()
 	address := hostAddress(clientNet, i)
-	p := &process{stderr: new(test.Log), http: address + ":8080", tcp: address + ":61613"}
+	p := &process{stderr: new(test.Log), passcode: partitionPasscode, http: address + ":8080", tcp: address + ":61613"}
 	args := []string{"netns", "exec", h.names[i], os.Args[0], "serve", "-c", file, "--http", p.http, "--stomp", p.tcp, "--data-dir", t.TempDir()}
 	p.cmd = exec.Command("ip", args...)
 	p.cmd.Dir = t.TempDir()
@@ -120,11 +120,14 @@ func (h *hosts) start(i int, file string) *process {
 	return p
 }
 
+// partitionPasscode is that of the login guest on nodes that are not in development mode.
+const partitionPasscode = "a passcode of this test"
+
 // TestAPartitionHeals cuts one node of three off from the others, while clients
 // still reach it.
 func TestAPartitionHeals(t *testing.T) {
 	h := namespaces(t)
-	hash, err := auth.HashPasscode("guest")
+	hash, err := auth.HashPasscode(partitionPasscode)
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "stompbox.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(`
@@ -141,10 +144,10 @@ auth: { logins: [ { login: guest, passcode_hash: "`+hash+`", permissions: { send
 		p.ready(t)
 	}
 	const cut = 2
-	local, kept := test.DialAddress(t, nodes[cut].tcp).Connect(), test.DialAddress(t, nodes[cut].tcp).Connect()
+	local, kept := test.DialAddress(t, nodes[cut].tcp).Connect("login", "guest", "passcode", partitionPasscode), test.DialAddress(t, nodes[cut].tcp).Connect("login", "guest", "passcode", partitionPasscode)
 	local.Subscribe("s", "/topic/local")
 	kept.Subscribe("s", "/topic/kept.**")
-	far := test.DialAddress(t, nodes[0].tcp).Connect()
+	far := test.DialAddress(t, nodes[0].tcp).Connect("login", "guest", "passcode", partitionPasscode)
 	far.Subscribe("s", "/topic/local")
 	local.Send(frames.SEND, "destination", "/topic/local", "before")
 	local.Message("before")
@@ -169,7 +172,7 @@ auth: { logins: [ { login: guest, passcode_hash: "`+hash+`", permissions: { send
 	local.Message("alone")
 	local.Receipt("r")
 	for _, destination := range []string{"/topic/kept.a", "/queue/q"} {
-		c := test.DialAddress(t, nodes[cut].tcp).Connect()
+		c := test.DialAddress(t, nodes[cut].tcp).Connect("login", "guest", "passcode", partitionPasscode)
 		start := time.Now()
 		c.Send(frames.SEND, "destination", destination, "lost")
 		told := c.Error("the message store is not available")
