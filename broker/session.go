@@ -57,7 +57,7 @@ type Session struct {
 	principal    *auth.Principal // set by CONNECT and token refreshes, by the reader alone
 	subs         map[string]*subscription
 	transactions map[string]*transaction
-	rate         rateLimit
+	rate         bucket // of SEND frames
 
 	retired  map[string]*subscription // unsubscribed, with messages to acknowledge
 	receipts receiptQueue

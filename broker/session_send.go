@@ -22,7 +22,7 @@ func (s *Session) origin() origin { return origin{s.principal, s.id} }
 // send handles a SEND: it is checked first, and then carried out at once or at COMMIT.
 func (s *Session) send(f *frames.Frame) (outcome, error) {
 	b := s.broker
-	if !s.rate.allow(b.clock.now(), b.limits.MessageRate) {
+	if limit := b.limits.MessageRate; limit > 0 && !s.rate.take(b.clock.now(), 1, limit, limit) {
 		return 0, errorf(CodeMessageRate, "more than %d messages a second", b.limits.MessageRate)
 	}
 	if err := b.usage.send(s.usage, len(f.Body)); err != nil {
@@ -196,28 +196,4 @@ func (b *Broker) message(from origin, f *frames.Frame, destination, key string) 
 		User: from.principal.Name, Session: from.session, NoEcho: strings.EqualFold(noEcho, "true"),
 		Timestamp: time.Now().UnixMilli(), Headers: passThrough(f.Headers), Body: f.Body,
 	}
-}
-
-// rateLimit is a token bucket that holds as much as a second gives.
-type rateLimit struct {
-	tokens float64
-	last   int64
-}
-
-func (r *rateLimit) allow(now int64, perSecond int) bool {
-	if perSecond <= 0 {
-		return true
-	}
-	burst := float64(perSecond)
-	if r.last == 0 {
-		r.tokens = burst
-	} else {
-		r.tokens = min(burst, r.tokens+float64(now-r.last)*burst/1e9)
-	}
-	r.last = now
-	if r.tokens < 1 {
-		return false
-	}
-	r.tokens--
-	return true
 }
