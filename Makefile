@@ -56,6 +56,7 @@ fuzz: ## each fuzz target for 20 seconds
 	go test ./auth -run '^$$' -fuzz '^FuzzKeySet$$' -fuzztime 20s
 	go test ./relay -run '^$$' -fuzz '^FuzzSubject$$' -fuzztime 20s
 	go test ./relay -run '^$$' -fuzz '^FuzzHeaders$$' -fuzztime 20s
+	go test ./gateway -run '^$$' -fuzz '^FuzzSockJSMessages$$' -fuzztime 20s
 
 bench: build ## the figures of docs/performance.md
 	go test ./frames -run '^$$' -bench .

@@ -1,14 +1,11 @@
 package gateway
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 )
@@ -28,8 +25,7 @@ func (h *SockJS) jsonpSend(w http.ResponseWriter, r *http.Request) {
 		if kind != "application/x-www-form-urlencoded" {
 			return body
 		}
-		form, _ := url.ParseQuery(string(body)) // what is wrong in it is not in form
-		return []byte(form.Get("d"))
+		return formField(body, "d")
 	}
 	if h.takeMessages(w, r, field) {
 		_, _ = io.WriteString(w, "ok")
@@ -50,7 +46,7 @@ func (h *SockJS) takeMessages(w http.ResponseWriter, r *http.Request, payload fu
 	body, err := h.readBody(w, r, s)
 	defer h.forget(body)
 	if err == nil {
-		var messages []string
+		var messages sockJSMessages
 		if messages, err = parseMessages(payload(body)); err == nil {
 			s.receive(messages)
 			return true
@@ -60,29 +56,6 @@ func (h *SockJS) takeMessages(w http.ResponseWriter, r *http.Request, payload fu
 	_ = errors.As(err, &refusal)
 	refuseSockJS(w, r, refusal.status, refusal.text)
 	return false
-}
-
-// The protocol's words and status for what is no array of strings.
-var (
-	errNoPayload  = &bodyRefusal{http.StatusInternalServerError, "Payload expected."}
-	errBrokenJSON = &bodyRefusal{http.StatusInternalServerError, "Broken JSON encoding."}
-)
-
-// parseMessages returns the strings of a JSON array.
-func parseMessages(payload []byte) ([]string, error) {
-	if len(bytes.TrimSpace(payload)) == 0 {
-		return nil, errNoPayload
-	}
-	var messages []string
-	err := json.Unmarshal(payload, &messages)
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &kind), err == nil && messages == nil:
-		return nil, errNoPayload
-	case err != nil:
-		return nil, errBrokenJSON
-	}
-	return messages, nil
 }
 
 // bodyRefusal is why a body was not taken, as the client reads it.

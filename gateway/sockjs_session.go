@@ -108,14 +108,14 @@ func (h *SockJS) remove(s *sockJSSession) {
 
 // receive handles messages of the client. Those of a session that has ended are thrown
 // away, as on every transport.
-func (s *sockJSSession) receive(messages []string) {
+func (s *sockJSSession) receive(messages sockJSMessages) {
 	s.feeding.Lock()
 	defer s.feeding.Unlock()
 	if s.detached {
 		return
 	}
-	for _, m := range messages {
-		_ = s.session.Receive([]byte(m))
+	for m := range messages.all() {
+		_ = s.session.Receive(m)
 	}
 	if s.session.Connected() {
 		s.handler.connected(s)

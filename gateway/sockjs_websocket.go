@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,7 +68,7 @@ func (h *SockJS) webSocket(w http.ResponseWriter, r *http.Request) {
 	c.startHeartBeat(s, h.options.HeartBeat)
 	h.conns.Go(func() {
 		defer c.stopHeartBeat()
-		s.Detach(h.readWebSocket(ws, s))
+		s.Detach(readWebSocket(ws, s, webSocket{}, h.readMessage))
 	})
 }
 
@@ -111,63 +113,32 @@ func (c *sockJSWebSocketConn) stopHeartBeat() {
 	c.beat.Stop()
 }
 
-// readWebSocket reads until the connection ends, and returns why it did.
-func (h *SockJS) readWebSocket(ws *websocket.Conn, s *broker.Session) error {
-	for {
-		_, r, err := ws.NextReader()
-		if err == nil {
-			err = h.readMessage(r, s)
-		}
-		var closed *websocket.CloseError
-		var wrong *wrongMessage
-		if errors.As(err, &wrong) {
-			s.Leave(webSocket{}.Close(wrong.code, wrong.reason))
-		}
-		if wrong != nil || errors.As(err, &closed) {
-			// The last frames are on their way, and the peer closes when it has them.
-			return readNothing(ws.NetConn())
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// wrongMessage is why a message ends its connection.
-type wrongMessage struct {
-	code   broker.CloseCode
-	reason string
-}
-
-func (m *wrongMessage) Error() string { return m.reason }
-
 // readMessage handles one message: a JSON string, an array of them, or nothing.
-func (h *SockJS) readMessage(r io.Reader, s *broker.Session) error {
+func (h *SockJS) readMessage(text bool, r io.Reader, s *broker.Session) error {
 	limit := h.maxMessage(s)
 	body, err := h.readAll(r, limit)
 	defer h.forget(body)
 	switch {
 	case errors.Is(err, errBodyTooLarge):
-		return &wrongMessage{websocket.CloseMessageTooBig, h.tooLarge(limit)}
+		return &messageError{websocket.CloseMessageTooBig, h.tooLarge(limit)}
 	case errors.Is(err, errTooManyBodies):
-		return &wrongMessage{broker.CloseRetry, err.Error()}
+		return &messageError{broker.CloseRetry, err.Error()}
 	case err != nil:
 		return err
 	case len(body) == 0:
 		return nil
-	case !utf8.Valid(body):
-		return &wrongMessage{websocket.CloseInvalidFramePayloadData, "the message is not valid UTF-8"}
+	case text && !utf8.Valid(body):
+		return &messageError{websocket.CloseInvalidFramePayloadData, "a text message has to be UTF-8"}
+	}
+	if body = bytes.Trim(body, jsonSpace); len(body) > 0 && body[0] == '"' && json.Valid(body) {
+		body = slices.Concat([]byte("["), body, []byte("]"))
 	}
 	messages, err := parseMessages(body)
-	var message string
-	if err != nil && json.Unmarshal(body, &message) == nil {
-		messages, err = []string{message}, nil
-	}
 	if err != nil {
-		return &wrongMessage{websocket.CloseInvalidFramePayloadData, err.Error()}
+		return &messageError{websocket.CloseInvalidFramePayloadData, err.Error()}
 	}
-	for _, m := range messages {
-		_ = s.Receive([]byte(m)) // after its end the rest is thrown away
+	for m := range messages.all() {
+		_ = s.Receive(m) // after its end the rest is thrown away
 	}
 	return nil
 }

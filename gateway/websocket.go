@@ -112,7 +112,7 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setControlHandlers(ws, s, framing)
-	w.conns.Go(func() { s.Detach(readWebSocket(ws, s, framing, w.options.MaxMessage)) })
+	w.conns.Go(func() { s.Detach(readWebSocket(ws, s, framing, w.read)) })
 }
 
 // Wait returns when all connections are closed.
@@ -139,14 +139,18 @@ func setControlHandlers(ws *websocket.Conn, s *broker.Session, framing broker.Fr
 	})
 }
 
-// readWebSocket reads until the connection ends, and returns why it did. It
-// holds a buffer only while a message is being read.
-func readWebSocket(ws *websocket.Conn, s *broker.Session, framing broker.Framing, maxMessage int64) error {
+// read handles one message. It holds a buffer only while the message is being read.
+func (w *WebSocket) read(text bool, r io.Reader, s *broker.Session) error {
+	m := incoming{text: text, left: w.options.MaxMessage}
+	return m.read(r, s)
+}
+
+// readWebSocket reads until the connection ends, and returns why it did.
+func readWebSocket(ws *websocket.Conn, s *broker.Session, framing broker.Framing, read func(text bool, r io.Reader, s *broker.Session) error) error {
 	for {
 		kind, r, err := ws.NextReader()
 		if err == nil {
-			m := incoming{text: kind == websocket.TextMessage, left: maxMessage}
-			err = m.read(r, s)
+			err = read(kind == websocket.TextMessage, r, s)
 		}
 		var wrong *messageError
 		var closed *websocket.CloseError
