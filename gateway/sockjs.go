@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -63,6 +64,8 @@ type SockJSOptions struct {
 	// AnyAddress has a session's requests come from any address. By default those of
 	// another address than the first one's are not the session's.
 	AnyAddress bool
+	// Logger reports pages that were refused. Default slog.Default.
+	Logger *slog.Logger
 	// Cookie has answers set the cookie JSESSIONID, for load balancers that stick to it.
 	Cookie bool
 }
@@ -97,6 +100,7 @@ type SockJS struct {
 	upgrader websocket.Upgrader
 	conns    connTracker
 	refused  sockJSRefusals
+	origins  *originLog
 
 	mu       sync.Mutex
 	sessions map[sockJSKey]*sockJSSession
@@ -129,7 +133,8 @@ func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
 	o.MaxMessage = cmp.Or(o.MaxMessage, defaultMaxMessage(b))
 	o.MaxBodies = max(o.MaxBodies, o.MaxMessage)
 	h := &SockJS{broker: b, options: o, sessions: make(map[sockJSKey]*sockJSSession), ids: make(map[string]int)}
-	h.raw = NewWebSocket(b, WebSocketOptions{AllowedOrigins: o.AllowedOrigins, MaxMessage: o.MaxMessage, Compression: o.Compression})
+	h.origins = newOriginLog(o.Logger)
+	h.raw = NewWebSocket(b, WebSocketOptions{AllowedOrigins: o.AllowedOrigins, MaxMessage: o.MaxMessage, Compression: o.Compression, Logger: o.Logger})
 	h.upgrader = websocket.Upgrader{
 		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: noWriteBuffers{}, HandshakeTimeout: 10 * time.Second,
 		CheckOrigin: func(*http.Request) bool { return true }, // ServeHTTP has checked

@@ -34,7 +34,7 @@ func TestSockJSPolling(t *testing.T) {
 	require.Equal(t, "nosniff", answer.header.Get("X-Content-Type-Options"))
 	require.NotContains(t, answer.header, "Expires")
 
-	answer = server.do("POST", "/000/a/xhr_send", sockJSMessage(t, frames.CONNECT, connectHeaders...), "Origin", "https://app.example")
+	answer = server.do("POST", "/000/a/xhr_send", sockJSMessage(t, frames.CONNECT, connectHeaders(t)...), "Origin", "https://app.example")
 	require.Equal(t, http.StatusNoContent, answer.status)
 	require.Empty(t, answer.body)
 	require.Equal(t, "text/plain; charset=UTF-8", answer.header.Get("Content-Type"))
@@ -92,7 +92,7 @@ func TestSockJSTakesOneReceiver(t *testing.T) {
 	twice := `c[2010,"Another connection still open"]`
 	require.Equal(t, prelude+twice+"\n", server.do("POST", "/000/a/xhr_streaming", "").body)
 	require.Equal(t, twice+"\n", server.do("POST", "/111/a/xhr", "").body)
-	(&poller{t, server, "/000/a"}).send(frames.CONNECT, connectHeaders...)
+	(&poller{t, server, "/000/a"}).send(frames.CONNECT, connectHeaders(t)...)
 	first.want(`a["CONNECTED`)
 }
 
@@ -162,7 +162,7 @@ func TestSockJSStreams(t *testing.T) {
 		}
 		stream.want(c.begin + "o" + c.end)
 		p := &poller{t, server, "/000/" + id}
-		p.send(frames.CONNECT, connectHeaders...)
+		p.send(frames.CONNECT, connectHeaders(t)...)
 		stream.want(c.begin + "a[" + c.quote + "CONNECTED")
 		_, err := stream.reader.ReadString(']')
 		require.NoError(t, err)
@@ -201,7 +201,7 @@ func TestSockJSJSONP(t *testing.T) {
 	require.Equal(t, http.StatusOK, answer.status)
 	require.Equal(t, "text/plain; charset=UTF-8", answer.header.Get("Content-Type"))
 	require.Equal(t, notCached, answer.header.Get("Cache-Control"))
-	connect := "d=" + strings.NewReplacer("%", "%25", "+", "%2B", "&", "%26").Replace(sockJSMessage(t, frames.CONNECT, connectHeaders...))
+	connect := "d=" + strings.NewReplacer("%", "%25", "+", "%2B", "&", "%26").Replace(sockJSMessage(t, frames.CONNECT, connectHeaders(t)...))
 	require.Equal(t, "ok", server.do("POST", "/000/a/jsonp_send", connect, form...).body)
 	require.Regexp(t, `^/\*\*/x\("a\[\\"CONNECTED\\\\n.*\]"\);\r\n$`, server.do("GET", "/000/a/jsonp?c=x", "").body)
 	require.Equal(t, "ok", server.do("POST", "/000/a/jsonp_send", sockJSMessage(t, frames.SUBSCRIBE, "id", "s", "destination", "/topic/a", "receipt", "r"), "Content-Type", "text/plain").body)
@@ -254,7 +254,7 @@ func TestSockJSStreamsHaveNoDeadline(t *testing.T) {
 		require.Equal(t, http2, stream.answer.ProtoMajor == 2)
 		stream.want("o\nh\nh\n")
 		p := &poller{t, server, "/000/a"}
-		p.send(frames.CONNECT, connectHeaders...)
+		p.send(frames.CONNECT, connectHeaders(t)...)
 		stream.want(`a["CONNECTED`)
 	}
 }

@@ -54,7 +54,7 @@ func TestSockJSSessionIsOfOneAddress(t *testing.T) {
 		return server.do("POST", path, body, testAddress, address)
 	}
 	require.Equal(t, "o\n", post("/0/a/xhr", "", "[2001:db8::1]:1").body)
-	require.Equal(t, http.StatusNoContent, post("/0/a/xhr_send", sockJSMessage(t, frames.CONNECT, connectHeaders...), "[2001:db8::2]:2").status, "the same network")
+	require.Equal(t, http.StatusNoContent, post("/0/a/xhr_send", sockJSMessage(t, frames.CONNECT, connectHeaders(t)...), "[2001:db8::2]:2").status, "the same network")
 	for _, address := range []string{"[2001:db8:0:1::1]:1", "192.0.2.1:1"} {
 		require.Equal(t, http.StatusNotFound, post("/0/a/xhr_send", "[]", address).status)
 		require.Equal(t, "o\n", post("/0/a/xhr", "", address).body, "a session of its own")

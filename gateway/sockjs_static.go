@@ -98,9 +98,9 @@ func frameAncestors(origins []string) string {
 		switch {
 		case origin == LoopbackOrigins:
 			policy += " http://localhost:* http://127.0.0.1:* https://localhost:* https://127.0.0.1:*"
-		case origin == "*":
+		case origin == anyOrigin:
 			policy += " *"
-		case !strings.ContainsAny(origin, " ;,'\r\n") && origin != "null":
+		case !strings.ContainsAny(origin, " ;,'\r\n") && origin != opaqueOrigin && origin != fileOrigin:
 			policy += " " + origin
 		}
 	}
@@ -151,6 +151,7 @@ func (h *SockJS) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	header := w.Header()
 	header.Add("Vary", "Origin")
 	if !originAllowed(r, h.options.AllowedOrigins) {
+		h.origins.refused(r)
 		leaveBody(w, r)
 		handshakeError(w, r, http.StatusForbidden, http.ErrNotSupported)
 		return false

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -29,7 +30,8 @@ func TestSockJSGreets(t *testing.T) {
 
 func TestSockJSInfo(t *testing.T) {
 	t.Parallel()
-	server := sockJSOf(t, test.Start(t, test.Options{}), gateway.SockJSOptions{AllowedOrigins: []string{"https://app.example"}, Cookie: true})
+	log := new(test.Log)
+	server := sockJSOf(t, test.Start(t, test.Options{}), gateway.SockJSOptions{AllowedOrigins: []string{"https://app.example", "null"}, Cookie: true, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	entropies := make(map[uint32]bool)
 	for range 2 {
 		answer := server.do("GET", "/info", "", "Origin", "https://app.example")
@@ -54,8 +56,11 @@ func TestSockJSInfo(t *testing.T) {
 	}
 	require.Len(t, entropies, 2)
 	require.Equal(t, "*", server.do("GET", "/info", "").header.Get("Access-Control-Allow-Origin"))
+	require.Equal(t, "null", server.do("GET", "/info", "", "Origin", "null").header.Get("Access-Control-Allow-Origin"))
+	require.Empty(t, log.String())
 	answer := server.do("GET", "/info", "", "Origin", "https://evil.example")
 	require.Equal(t, http.StatusForbidden, answer.status)
+	require.Contains(t, log.String(), "origin=https://evil.example")
 	require.NotContains(t, answer.header, "Access-Control-Allow-Origin")
 }
 

@@ -9,9 +9,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/test"
@@ -164,7 +166,7 @@ func (p *poller) send(command string, pairs ...string) {
 
 func (p *poller) connect() *poller {
 	p.t.Helper()
-	p.send(frames.CONNECT, connectHeaders...)
+	p.send(frames.CONNECT, connectHeaders(p.t)...)
 	require.Contains(p.t, p.next(), "CONNECTED")
 	return p
 }
@@ -177,7 +179,11 @@ func (p *poller) subscribe(destination string) *poller {
 	return p
 }
 
-var connectHeaders = []string{"accept-version", "1.2", "login", "guest", "passcode", "guest"}
+// connectHeaders are those of a CONNECT that is taken. A token costs less than a passcode.
+func connectHeaders(t *testing.T) []string {
+	t.Helper()
+	return []string{"accept-version", "1.2", "Authorization", "Bearer " + test.Token(t, "ann", time.Hour, auth.AllGrants())}
+}
 
 // sockJSMessage is a STOMP frame as clients of SockJS send it. A last odd string is its
 // body.
@@ -274,6 +280,6 @@ func TestSockJSSessionPaths(t *testing.T) {
 	for _, path := range []string{"/a", "/a.html", "//", "///", "/a/a", "/a/a/", "/a/", "/0/0/xhr/", "/0/0/XHR", "/0/0/", "/info/", "/websocket/", "/0/0/websocket/x"} {
 		require.Equal(t, http.StatusNotFound, server.do("GET", path, "").status, path)
 	}
-	server.poller("/000/session").send(frames.CONNECT, connectHeaders...)
+	server.poller("/000/session").send(frames.CONNECT, connectHeaders(t)...)
 	require.Contains(t, (&poller{t, server, "/999/session"}).next(), "CONNECTED")
 }

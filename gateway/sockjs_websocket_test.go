@@ -72,7 +72,7 @@ func (s *sockJSSocket) send(command string, pairs ...string) {
 
 func (s *sockJSSocket) connect() *sockJSSocket {
 	s.t.Helper()
-	s.send(frames.CONNECT, connectHeaders...)
+	s.send(frames.CONNECT, connectHeaders(s.t)...)
 	require.Regexp(s.t, `^a\["CONNECTED\\n.*\\u0000"\]$`, s.next())
 	return s
 }

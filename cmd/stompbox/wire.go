@@ -160,7 +160,7 @@ func (s *server) openTransports() {
 	})
 	js := c.SockJS
 	s.sockjs = gateway.NewSockJS(s.broker, gateway.SockJSOptions{
-		AllowedOrigins: origins, MaxMessage: c.HTTP.MaxMessage, Compression: c.HTTP.Compression,
+		AllowedOrigins: origins, MaxMessage: c.HTTP.MaxMessage, Compression: c.HTTP.Compression, Logger: s.log,
 		HeartBeat: js.HeartBeat, DisconnectDelay: js.DisconnectDelay, Transports: js.Transports, ClientURL: js.ClientURL,
 		Cookie: js.Cookie, AnyAddress: !js.BindAddress, BodyTimeout: js.BodyTimeout, MaxPending: js.MaxPending, MaxBodies: js.MaxBodies,
 	})
