@@ -62,6 +62,24 @@ func openDataDir(path string) (*dataDir, error) {
 	return d, nil
 }
 
+// DataDirHolder returns which process has the data directory of an embedded server, or
+// "" when none has. It leaves the directory as it is.
+func DataDirHolder(path string) (string, error) {
+	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = lock.Close() }() // which unlocks it
+	err = lockExclusively(lock)
+	if errors.Is(err, errLocked) {
+		return holderOf(lock), nil
+	}
+	return "", err
+}
+
 // holderOf says who wrote a lock file.
 func holderOf(lock *os.File) string {
 	text, err := io.ReadAll(io.LimitReader(lock, 1<<10))

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stompbox/stompbox/internal/clientaddr"
 	"github.com/stompbox/stompbox/internal/config"
 )
 
@@ -27,6 +29,7 @@ type healthProbe struct {
 	ready   bool
 	ca      string
 	timeout time.Duration
+	http    *config.HTTP // of the broker that is asked, when it is this machine's own
 }
 
 func newHealth() *cobra.Command {
@@ -48,11 +51,11 @@ without a path gets /healthz, or /readyz with --ready.`,
 	flags := newConfigFlags(cmd.Flags())
 	flags.add("http.listen", "http", "address of the broker, such as 127.0.0.1:8080")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		target, own, err := healthTarget(flags, args)
+		target, err := probe.target(flags, args)
 		if err != nil {
 			return err
 		}
-		answer, err := probe.ask(cmd.Context(), target, own)
+		answer, err := probe.ask(cmd.Context(), target)
 		if err != nil {
 			return err
 		}
@@ -62,22 +65,22 @@ without a path gets /healthz, or /readyz with --ready.`,
 	return cmd
 }
 
-// healthTarget is the URL of the arguments, or that of the configured broker, which is
-// this machine's own.
-func healthTarget(flags *configFlags, args []string) (target *url.URL, own bool, err error) {
+// target is the URL of the arguments, or that of the configured broker, which is this
+// machine's own.
+func (p *healthProbe) target(flags *configFlags, args []string) (*url.URL, error) {
 	if len(args) == 0 {
 		c, err := flags.loadForClient()
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
-		target, err = localURL(c.HTTP)
-		return target, true, err
+		p.http = &c.HTTP
+		return localURL(c.HTTP)
 	}
-	target, err = url.Parse(args[0])
+	target, err := url.Parse(args[0])
 	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
-		return nil, false, fmt.Errorf("%q is not a URL such as http://127.0.0.1:8080", args[0])
+		return nil, fmt.Errorf("%q is not a URL such as http://127.0.0.1:8080", args[0])
 	}
-	return target, false, nil
+	return target, nil
 }
 
 // localURL is where this machine reaches its own listener.
@@ -103,7 +106,7 @@ func localURL(c config.HTTP) (*url.URL, error) {
 }
 
 // ask returns the answer of a broker that is well.
-func (p *healthProbe) ask(ctx context.Context, target *url.URL, own bool) (string, error) {
+func (p *healthProbe) ask(ctx context.Context, target *url.URL) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	if target.Path == "" || target.Path == "/" {
@@ -112,7 +115,7 @@ func (p *healthProbe) ask(ctx context.Context, target *url.URL, own bool) (strin
 			target.Path = "/readyz"
 		}
 	}
-	client, err := p.client(own)
+	client, err := p.client()
 	if err != nil {
 		return "", err
 	}
@@ -137,8 +140,8 @@ func (p *healthProbe) ask(ctx context.Context, target *url.URL, own bool) (strin
 	return text, nil
 }
 
-func (p *healthProbe) client(own bool) (*http.Client, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: own}
+func (p *healthProbe) client() (*http.Client, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: p.http != nil}
 	if p.ca != "" {
 		text, err := os.ReadFile(p.ca)
 		if err != nil {
@@ -149,12 +152,30 @@ func (p *healthProbe) client(own bool) (*http.Client, error) {
 			return nil, fmt.Errorf("--ca: %s has no PEM certificate", p.ca)
 		}
 	}
-	// A proxy of the environment is for other hosts than one's own.
-	transport := &http.Transport{TLSClientConfig: t, DisableKeepAlives: true}
-	if !own {
-		transport.Proxy = http.ProxyFromEnvironment
+	transport := &http.Transport{TLSClientConfig: t, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
+	if p.http != nil {
+		// A proxy of the environment is for other hosts than one's own.
+		transport.Proxy, transport.DialContext = nil, p.dial
 	}
 	// A redirect is no answer of a broker.
 	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &http.Client{Transport: transport, CheckRedirect: noRedirect}, nil
+}
+
+// dial connects to this machine's own listener. Where it takes this machine for a proxy,
+// it waits for a header of the PROXY protocol first.
+func (p *healthProbe) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil || !p.http.ProxyProtocol {
+		return c, err
+	}
+	proxies, err := clientaddr.ParseProxies(p.http.TrustedProxies)
+	if own, parseErr := netip.ParseAddrPort(c.LocalAddr().String()); err == nil && parseErr == nil && proxies.Trusts(own.Addr()) {
+		_, err = io.WriteString(c, "PROXY UNKNOWN\r\n")
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
 }

@@ -34,8 +34,8 @@ func ParseProxies(texts []string) (Proxies, error) {
 	return all, nil
 }
 
-// trusts reports whether an address is a proxy's.
-func (p Proxies) trusts(ip netip.Addr) bool {
+// Trusts reports whether an address is a proxy's.
+func (p Proxies) Trusts(ip netip.Addr) bool {
 	ip = ip.Unmap().WithZone("")
 	for _, network := range p {
 		if network.Contains(ip) {
@@ -57,7 +57,7 @@ func (p Proxies) Handler(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && p.trusts(peer.Addr()) {
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && p.Trusts(peer.Addr()) {
 			if client, ok := p.client(r.Header); ok {
 				r.RemoteAddr = client
 			}
@@ -82,7 +82,7 @@ func (p Proxies) client(h http.Header) (string, bool) {
 			break // what a proxy does not know, such as "unknown", hides all before it
 		}
 		found = at.String()
-		if !p.trusts(at.Addr()) {
+		if !p.Trusts(at.Addr()) {
 			break
 		}
 	}
@@ -147,7 +147,7 @@ func (p Proxies) Listener(l net.Listener) net.Listener {
 	return &proxyproto.Listener{
 		Listener: l, ReadHeaderTimeout: headerTimeout,
 		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
-			if at, err := netip.ParseAddrPort(o.Upstream.String()); err == nil && p.trusts(at.Addr()) {
+			if at, err := netip.ParseAddrPort(o.Upstream.String()); err == nil && p.Trusts(at.Addr()) {
 				return proxyproto.REQUIRE, nil
 			}
 			return proxyproto.SKIP, nil

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/internal/doctor"
+)
+
+func TestDoctorBesideABrokerThatRuns(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := serve(t, nil, "--dev", "--data-dir", dir)
+	out, stderr, err := run(t, nil, "doctor", "--json", "--dev", "--http", p.http, "--stomp", p.tcp, "--data-dir", dir)
+	require.NoError(t, err, "%s%s", out, stderr)
+	var results []doctor.Result
+	require.NoError(t, json.Unmarshal([]byte(out), &results))
+	messages := make(map[string]string)
+	for _, r := range results {
+		messages[r.Check] = r.Message
+	}
+	require.Equal(t, p.http+" is in use, as the broker runs", messages["http.listen"])
+	require.Equal(t, dir+" is in use, as the broker runs", messages["data_dir"])
+
+	// A second broker on the folder of the first would not start.
+	out, stderr, err = run(t, nil, "doctor", "--dev", "--http", "127.0.0.1:0", "--data-dir", dir)
+	require.Error(t, err)
+	require.Contains(t, out, "is in use by process")
+	require.Contains(t, stderr, "checks failed")
+	out, _, err = run(t, []string{"STOMPBOX_AUTH_JWT_SECRET=short"}, "doctor", "--http", "127.0.0.1:0")
+	require.Error(t, err)
+	require.Contains(t, out, "fail  configuration")
+	require.Contains(t, out, "auth.jwt key")
+	p.stop(t)
+}
+
+// TestHealthWhereTheBrokerTakesThisMachineForAProxy: the listener waits for a header of
+// the PROXY protocol then.
+func TestHealthWhereTheBrokerTakesThisMachineForAProxy(t *testing.T) {
+	t.Parallel()
+	for _, proxies := range []string{"127.0.0.0/8", "192.0.2.0/24"} {
+		env := []string{"STOMPBOX_HTTP_PROXY_PROTOCOL=true", "STOMPBOX_HTTP_TRUSTED_PROXIES=" + proxies}
+		p := serve(t, env, "--dev")
+		out, stderr, err := run(t, env, "health", "--http", p.http)
+		require.NoError(t, err, stderr)
+		require.Equal(t, "ok\n", out)
+		p.stop(t)
+	}
+}

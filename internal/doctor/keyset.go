@@ -1,0 +1,138 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+)
+
+const keySetRemedy = "open the URL from this machine with curl -v; check DNS, firewall and proxy"
+
+// keySet fetches the key set as serve does, and looks at its server's clock and
+// certificate.
+func (e *examination) keySet(ctx context.Context) []Result {
+	j := e.c.Auth.JWT
+	if j.JWKSURL == "" {
+		return nil
+	}
+	const check = "auth.jwt.jwks_url"
+	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
+	defer cancel()
+	messages := new(firstMessage)
+	keys, err := auth.NewJWKS(ctx, auth.JWKSOptions{URL: j.JWKSURL, AllowHTTP: j.JWKSAllowHTTP, Logger: slog.New(messages)})
+	if err != nil {
+		return []Result{fail(check, "correct the URL", "%v", err)}
+	}
+	host := "its server"
+	if u, err := url.Parse(j.JWKSURL); err == nil {
+		host = u.Host
+	}
+	all := []Result{keySetResult(check, host, keys.Stats(), messages.text())}
+	return append(all, e.keySetServer(ctx, j.JWKSURL, host)...)
+}
+
+func keySetResult(check, host string, stats auth.KeyStats, message string) Result {
+	switch {
+	case stats.FetchErrors > 0:
+		return fail(check, keySetRemedy, "the keys cannot be fetched from %s: %s", host, message)
+	case stats.Keys == 0:
+		return fail(check, "the URL has to be that of a JSON Web Key Set with public keys for signatures", "%s answers, but with no key that can be used", host)
+	case stats.Skipped > 0:
+		return warn(check, "tokens that these keys sign are refused; serve logs why each is skipped", "%d keys of %s, and %d that are not understood", stats.Keys, host, stats.Skipped)
+	}
+	return ok(check, "%d keys of %s", stats.Keys, host)
+}
+
+// keySetServer asks the server once more, for what the keys do not say.
+func (e *examination) keySetServer(ctx context.Context, location, host string) []Result {
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, location, nil)
+	if err != nil {
+		return nil
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
+	sent := e.Now()
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil // the fetch of the keys has said so
+	}
+	_ = answer.Body.Close()
+	var all []Result
+	if at, sends := serverTime(answer.Header); sends {
+		all = append(all, e.comparedClock("clock of "+host, at, sent, e.Now()))
+	}
+	if answer.TLS != nil {
+		if result, bad := e.dates("certificate of "+host, answer.TLS.PeerCertificates[0]); bad {
+			all = append(all, result)
+		}
+	}
+	return all
+}
+
+// peers tries to reach the other nodes.
+func (e *examination) peers(ctx context.Context) []Result {
+	var all []Result
+	for _, peer := range e.c.Cluster.Peers {
+		all = append(all, e.peer(ctx, peer))
+	}
+	return all
+}
+
+func (e *examination) peer(ctx context.Context, peer string) Result {
+	check := "peer " + peer
+	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
+	defer cancel()
+	began := e.Now()
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", peer)
+	var dns *net.DNSError
+	switch {
+	case err == nil:
+		_ = c.Close()
+		return ok(check, "reached in %s", e.Now().Sub(began).Round(time.Microsecond))
+	case errors.As(err, &dns):
+		return warn(check, "correct cluster.peers, or DNS", "its name is not known: %v", err)
+	}
+	return warn(check, "start that node, or open its cluster.listen port in the firewall", "it is not reached: %v", err)
+}
+
+// firstMessage is a log handler that keeps the first record of a warning or worse.
+type firstMessage struct {
+	mu    sync.Mutex
+	first string
+}
+
+func (f *firstMessage) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn
+}
+
+func (f *firstMessage) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "error" {
+			text = a.Value.String()
+		}
+		return true
+	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.first == "" {
+		f.first = text
+	}
+	return nil
+}
+
+func (f *firstMessage) WithAttrs([]slog.Attr) slog.Handler { return f }
+func (f *firstMessage) WithGroup(string) slog.Handler      { return f }
+
+func (f *firstMessage) text() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.first
+}
