@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench interop interop-setup interop-spring
+.PHONY: docs help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench interop interop-setup interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ test: ## all Go tests with the race detector; needs Go alone
 
 # The linter has many dependencies, so go.mod does without it. Its first build takes a minute.
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+docs: ## the parts of docs/ that are made from the source; make test compares them
+	UPDATE_DOCS=1 go test -count=1 -run '^TestReference' ./cmd/stompbox
 
 lint: ## gofmt, go vet, staticcheck, errcheck, bodyclose and revive
 	$(GOLANGCI) run ./...

@@ -146,7 +146,7 @@ func (b *Broker) sendFailure(to origin, failed, correlation string, code Code, w
 
 func failureHeaders(failed string, code Code, why string) frames.Headers {
 	return frames.Headers{
-		{Name: HeaderError, Value: string(code)}, {Name: frames.MessageHeader, Value: why},
+		{Name: HeaderError, Value: string(code)}, {Name: HeaderCode, Value: string(code)}, {Name: frames.MessageHeader, Value: why},
 		{Name: HeaderFailed, Value: strings.Clone(failed)}, {Name: frames.ContentType, Value: "text/plain"},
 	}
 }

@@ -62,6 +62,7 @@ func TestRequestsThatFailAreTold(t *testing.T) {
 			client.Send(frames.SEND, "destination", "/app/nobody", "correlation-id", "1", "receipt", "r", "x")
 			f := client.Message("no app server serves /app/nobody")
 			require.Equal(t, "no-app-server", f.Get("error"))
+			require.Equal(t, "no-app-server", f.Get("code"))
 			require.Equal(t, "/app/nobody", f.Get("failed-destination"))
 			require.Equal(t, "1", f.Get("correlation-id"))
 			require.Equal(t, "e", f.Get("subscription"))

@@ -58,7 +58,7 @@ func (b *Broker) disconnect(d disconnection) (n int) {
 	b.eachConnected(func(s *Session) {
 		if s.user == d.User && (d.Session == "" || s.id == d.Session) {
 			n++
-			s.endWith(&Error{Code: CodeDisconnected, Message: d.Reason}, ClosePolicy)
+			s.endWith(&Error{Code: CodeDisconnected, Message: d.Reason})
 		}
 	})
 	return n

@@ -61,5 +61,5 @@ func (b *Broker) drain(ctx context.Context) error {
 }
 
 func (s *Session) endForRestart() {
-	s.end(nil, CloseRestart, "the server is shutting down; connect again")
+	s.end(nil, CloseRestart, string(CodeShutdown)+": the server is shutting down; connect again")
 }

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/codes"
 )
 
-// Code names a kind of error. Codes are stable: they label metrics and log
-// lines, and docs/errors.md lists them. Those of [frames.Error] join them.
+// Code names a kind of error. Codes are stable: clients read them in the header code of an
+// ERROR, they label metrics and log lines, and docs/errors.md explains each. Those of
+// [frames.Error] join them.
 type Code = frames.Code
 
 // The kinds of error that a session can end in, beside those of the codec.
@@ -97,16 +100,51 @@ func truncate(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit], "") + "..."
 }
 
+// shuttingDown makes the Error of a node that stops. Others are there for the client.
+func shuttingDown(message string) *Error {
+	return &Error{Code: CodeShutdown, Message: message, retryAfter: 1}
+}
+
 // Frame returns the ERROR frame of e, for a connection that no session was opened on.
 // It is in STOMP 1.0's encoding, which all versions read.
 func (e *Error) Frame() *frames.Frame {
-	f := frames.New(frames.ERROR, frames.MessageHeader, e.Message, frames.ContentType, "text/plain")
+	return e.frame(e.Message)
+}
+
+// frame returns the ERROR frame of e, with the message in the encoding of the session.
+func (e *Error) frame(message string) *frames.Frame {
+	f := frames.New(frames.ERROR, frames.MessageHeader, message, HeaderCode, string(e.Code))
+	if e.receipt != "" {
+		f.Headers = f.Headers.With(frames.ReceiptID, e.receipt)
+	}
+	if e.version {
+		f.Headers = f.Headers.With(frames.VersionName, frames.Supported)
+	}
 	if e.retryAfter > 0 {
 		f.Headers = f.Headers.With(HeaderRetryAfter, strconv.Itoa(e.retryAfter))
 	}
+	f.Headers = f.Headers.With(frames.ContentType, "text/plain")
 	f.Body = []byte(e.Message)
 	return f
 }
+
+// RetryAfter returns after how long trying again may help, or 0 where nothing is known.
+func (e *Error) RetryAfter() time.Duration { return time.Duration(e.retryAfter) * time.Second }
+
+// CloseCode returns what a WebSocket is closed with after the ERROR frame of e.
+func (e *Error) CloseCode() CloseCode {
+	if e.retryAfter > 0 {
+		return CloseRetry
+	}
+	if entry, ok := codes.Of(e.Code); ok && entry.Close != 0 {
+		return CloseCode(entry.Close)
+	}
+	return ClosePolicy
+}
+
+// CloseReason returns the reason that goes with the close code: it begins with the code,
+// for clients that see nothing but the close event.
+func (e *Error) CloseReason() string { return string(e.Code) + ": " + e.Message }
 
 // protocolError makes any error of handling a frame fit to be shown.
 func protocolError(err error) *Error {
@@ -118,7 +156,7 @@ func protocolError(err error) *Error {
 	if errors.As(err, &codec) {
 		return &Error{Code: codec.Code, Message: codec.Message, receipt: codec.Receipt, version: codec.Code == frames.CodeVersion}
 	}
-	return &Error{Code: CodeUnavailable, Message: "the broker could not do that; its log says why", Cause: err}
+	return &Error{Code: CodeUnavailable, Message: "the broker could not do that; its log says why", Cause: err, retryAfter: retryAfter}
 }
 
 // ErrClosed is returned by [Session.Receive] once the session has ended: what

@@ -21,6 +21,8 @@ const (
 	HeaderAutoDelete = "auto-delete"
 	HeaderDedupID    = "dedup-id"
 	HeaderRetryAfter = "retry-after"
+	// HeaderCode is the code of an ERROR, and of a MESSAGE that says that something failed.
+	HeaderCode = driver.HeaderCode
 	// What a SUBSCRIBE wants of a history, and what a MESSAGE says of it.
 	HeaderLastEventID = "last-event-id"
 	HeaderReplayLast  = "replay-last"

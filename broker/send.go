@@ -47,7 +47,7 @@ func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication
 		return nil, err
 	}
 	if b.draining.Load() {
-		return nil, errorf(CodeShutdown, "the server is shutting down; send it to another node")
+		return nil, shuttingDown("the server is shutting down; send it to another node")
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()

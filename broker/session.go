@@ -79,7 +79,7 @@ type Session struct {
 // an [*Error] when the broker takes no more sessions.
 func (b *Broker) Open(t Transport) (*Session, error) {
 	if b.draining.Load() {
-		return nil, errorf(CodeShutdown, "the server is shutting down")
+		return nil, shuttingDown("the server is shutting down; connect again")
 	}
 	if n := b.counters.sessions.Add(1); b.limits.MaxConnections > 0 && n > int64(b.limits.MaxConnections) {
 		b.counters.sessions.Add(-1)
@@ -246,21 +246,13 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	if whole && e.receipt == "" {
 		e.receipt = strings.Clone(f.Get(frames.Receipt))
 	}
-	code := CloseProtocol
-	switch e.Code {
-	case CodeUnavailable, CodeLoginBusy, CodeQueueFull, CodeNotStored, CodeNoConsumer:
-		code = CloseRetry
-	case CodeUnauthenticated, CodeForbidden, CodeTooManySessions, CodeTooManySubs, CodeTransactionSize, CodeMessageRate,
-		frames.CodeBodySize, frames.CodeHeaderCount, frames.CodeHeaderLine:
-		code = ClosePolicy
-	}
 	s.failed = true
 	// The RECEIPTs of what was accepted before come first.
-	s.receipts.afterPending(func() { s.endWith(&e, code) })
+	s.receipts.afterPending(func() { s.endWith(&e) })
 }
 
 // endWith ends the session with an ERROR frame, a log line and a count.
-func (s *Session) endWith(e *Error, code CloseCode) { s.end(e, code, e.Message) }
+func (s *Session) endWith(e *Error) { s.end(e, e.CloseCode(), e.CloseReason()) }
 
 // end ends the session. It is safe for concurrent use; the first call counts.
 func (s *Session) end(e *Error, code CloseCode, reason string) {
@@ -274,19 +266,7 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 			// The client might take this for an escape: its version is not known yet.
 			message = strings.ReplaceAll(message, `\`, "/")
 		}
-		f := frames.New(frames.ERROR, frames.MessageHeader, message)
-		if e.receipt != "" {
-			f.Headers = f.Headers.With(frames.ReceiptID, e.receipt)
-		}
-		if e.version {
-			f.Headers = f.Headers.With(frames.VersionName, frames.Supported)
-		}
-		if e.retryAfter > 0 {
-			f.Headers = f.Headers.With(HeaderRetryAfter, strconv.Itoa(e.retryAfter))
-		}
-		f.Headers = f.Headers.With(frames.ContentType, "text/plain")
-		f.Body = []byte(e.Message)
-		frame = s.encode(f)
+		frame = s.encode(e.frame(message))
 	}
 	if framing, ok := s.framing.(EventFraming); ok && e != nil {
 		frame = problem(framing, e)
@@ -324,7 +304,7 @@ func (s *Session) finish(drop bool, last ...[]byte) {
 // tooSlow ends the session of a consumer whose outbox is full. It is called
 // from a publisher, which must not wait for it.
 func (s *Session) tooSlow() {
-	s.endWith(errorf(CodeSlowConsumer, "slow consumer: more than %d frames or %d bytes were waiting to be read", s.broker.outbox.MaxFrames, s.broker.outbox.MaxBytes), ClosePolicy)
+	s.endWith(errorf(CodeSlowConsumer, "slow consumer: more than %d frames or %d bytes were waiting to be read", s.broker.outbox.MaxFrames, s.broker.outbox.MaxBytes))
 }
 
 // writeFailed is called when the connection cannot be written to any more.

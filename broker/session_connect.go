@@ -30,7 +30,7 @@ func (s *Session) connect(f *frames.Frame) error {
 		return unauthenticated(err)
 	}
 	if s.broker.draining.Load() {
-		return errorf(CodeShutdown, "the server is shutting down; connect again")
+		return shuttingDown("the server is shutting down; connect again")
 	}
 	usage, refused := s.broker.usage.join(principal.Name)
 	if refused != nil {

@@ -134,5 +134,5 @@ func (s *Session) failPending(p *pendingReceipt) {
 	if e.receipt = p.receipt; e.receipt == "" {
 		e.receipt = p.about
 	}
-	s.endWith(&e, CloseRetry)
+	s.endWith(&e)
 }

@@ -58,18 +58,18 @@ func (s *Session) sweep(now int64, wall time.Time) {
 		limit = min(limit, lingerTimeout)
 	}
 	if since := s.outbox.writing.Load(); since != 0 && limit > 0 && now-max(since, resumed) > int64(limit) {
-		s.endWith(errorf(CodeSlowConsumer, "a write took longer than %s", l.WriteTimeout), ClosePolicy)
+		s.endWith(errorf(CodeSlowConsumer, "a write took longer than %s", l.WriteTimeout))
 		_ = s.transport.Close() // the write under way has to end
 		return
 	}
 	switch state(s.state.Load()) {
 	case stateConnecting:
 		if now-max(s.openedAt, resumed) > int64(l.ConnectTimeout) {
-			s.endWith(errorf(CodeConnectTimeout, "no CONNECT frame within %s", l.ConnectTimeout), ClosePolicy)
+			s.endWith(errorf(CodeConnectTimeout, "no CONNECT frame within %s", l.ConnectTimeout))
 		}
 	case stateConnected:
 		if expires := s.expiresAt.Load(); expires != 0 && wall.UnixMilli() >= expires {
-			s.endWith(errorf(CodeTokenExpired, "the token has expired; connect with a fresh one, or send one to %s in time", destination.TokenDestination), ClosePolicy)
+			s.endWith(errorf(CodeTokenExpired, "the token has expired; connect with a fresh one, or send one to %s in time", destination.TokenDestination))
 			return
 		}
 		if until := s.endsAt.Load(); until != 0 && now >= until {
@@ -85,7 +85,7 @@ func (s *Session) sweepBeats(now int64) {
 	silent := now - lastRead
 	if receive := s.beatReceive.Load(); receive > 0 {
 		if silent > int64(float64(receive)*s.broker.heartBeat.Grace) && s.isGone(now, lastRead, receive) {
-			s.endWith(errorf(CodeHeartBeatMissing, "no heart-beat for %s; %s was agreed", time.Duration(silent).Round(time.Millisecond), time.Duration(receive)), ClosePolicy)
+			s.endWith(errorf(CodeHeartBeatMissing, "no heart-beat for %s; %s was agreed", time.Duration(silent).Round(time.Millisecond), time.Duration(receive)))
 			return
 		}
 	} else {
@@ -128,7 +128,7 @@ func (s *Session) sweepIdle(now, silent int64) {
 		return
 	}
 	if silent > idle {
-		s.endWith(errorf(CodeIdle, "nothing arrived for %s, not even an answer to a ping", time.Duration(silent).Round(time.Second)), ClosePolicy)
+		s.endWith(errorf(CodeIdle, "nothing arrived for %s, not even an answer to a ping", time.Duration(silent).Round(time.Second)))
 		return
 	}
 	if now-s.pinged > idle/4 {

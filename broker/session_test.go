@@ -10,6 +10,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/codes"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
@@ -84,12 +85,16 @@ func TestWrongInputGetsAnErrorAndHarmsNobody(t *testing.T) {
 				}
 				require.Equal(t, frames.ERROR, f.Command)
 				require.Contains(t, f.Get("message"), tt.says)
+				require.Equal(t, tt.code, f.Get("code"))
+				entry, known := codes.Of(broker.Code(tt.code))
+				require.True(t, known)
 				if strings.Contains(tt.raw, "receipt:r\n") {
 					require.Equal(t, "r", f.Get("receipt-id"))
 				}
 				c.Closed()
 				if kind == "websocket" {
-					require.Contains(t, []int{1002, 1008}, c.CloseCode)
+					require.Equal(t, entry.Close, c.CloseCode)
+					require.True(t, strings.HasPrefix(c.CloseReason, tt.code+": "), c.CloseReason)
 				}
 				require.Equal(t, before+1, n.Broker.Stats().Errors[broker.Code(tt.code)])
 				require.Contains(t, n.Log.String(), "code="+tt.code)

@@ -84,11 +84,13 @@ func (c *conn) Finish(linger time.Duration) {
 // wait for a peer that reads nothing: what is written is small.
 func refuseConn(c *conn, err error) {
 	_ = c.SetDeadline(time.Now().Add(refuseTimeout))
+	code, reason := broker.CloseRetry, err.Error()
 	var e *broker.Error
 	if errors.As(err, &e) {
+		code, reason = e.CloseCode(), e.CloseReason()
 		_, _ = c.Conn.Write(c.framing.Frame(nil, frames.Append(nil, e.Frame(), frames.V10), true))
 	}
-	if last := c.framing.Close(broker.CloseRetry, err.Error()); last != nil {
+	if last := c.framing.Close(code, reason); last != nil {
 		_, _ = c.Conn.Write(last)
 	}
 	c.Finish(refuseTimeout)

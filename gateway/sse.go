@@ -70,7 +70,8 @@ func (e *Events) Wait() { e.streams.Wait() }
 func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.allowOrigin(w, r)
 	if r.Method == http.MethodHead { // which a GET route takes too
-		http.Error(w, "a stream of events has no end to tell the size of", http.StatusMethodNotAllowed)
+		w.Header().Set("Allow", "GET, OPTIONS")
+		problem.Write(w, problem.New(http.StatusMethodNotAllowed, "HEAD is not supported for a stream of events; use GET"))
 		return
 	}
 	if r.Method == http.MethodOptions {
@@ -147,7 +148,7 @@ func (e *Events) authenticate(r *http.Request) (*auth.Principal, error) {
 	}
 	if cookie, err := r.Cookie(e.Cookie); c == (auth.Credentials{}) && e.Cookie != "" && err == nil {
 		if !e.mayUseCookie(r) {
-			return nil, problem.New(http.StatusForbidden, "origin "+problem.Truncate(r.Header.Get("Origin"))+" may not use the cookie; add it to http.allowed_origins")
+			return nil, problem.Coded(problem.CodeOrigin, "origin "+problem.Truncate(r.Header.Get("Origin"))+" may not use the cookie; add it to http.allowed_origins")
 		}
 		c.Authorization = "Bearer " + cookie.Value
 	}

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/internal/codes"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
@@ -305,6 +307,9 @@ func TestEventsRefuseWhatIsWrong(t *testing.T) {
 			require.Equal(t, c.status, answer.StatusCode, "%s", body)
 			require.Equal(t, "application/problem+json", answer.Header.Get("Content-Type"))
 			require.Contains(t, string(body), c.says)
+			entry, known := codes.Of(broker.Code(problemOf(t, bytes.NewReader(body)).Code))
+			require.True(t, known, "%s", body)
+			require.Equal(t, c.status, entry.Status, "%s", body)
 			require.Equal(t, c.status == 401, answer.Header.Get("WWW-Authenticate") != "")
 			require.NotContains(t, n.Log.String(), token)
 		})

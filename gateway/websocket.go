@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 // subprotocols are offered in the order of preference.
@@ -76,22 +77,23 @@ func NewWebSocket(b *broker.Broker, options WebSocketOptions) *WebSocket {
 func defaultMaxMessage(b *broker.Broker) int64 { return max(4*int64(b.Limits().Frame.MaxBody), 1<<20) }
 
 func handshakeError(w http.ResponseWriter, r *http.Request, status int, reason error) {
-	text := reason.Error()
+	p := problem.New(status, reason.Error())
 	switch {
 	case status == http.StatusForbidden:
-		text = "origin " + r.Header.Get("Origin") + " is not allowed; add it to http.allowed_origins"
+		p = problem.Coded(problem.CodeOrigin, "origin "+problem.Truncate(r.Header.Get("Origin"))+" is not allowed; add it to http.allowed_origins")
 	case !websocket.IsWebSocketUpgrade(r):
-		text = "this is a STOMP over WebSocket endpoint; connect with a STOMP client such as STOMP.js"
+		p.Detail = "this is a STOMP over WebSocket endpoint; connect with a STOMP client such as STOMP.js"
 	}
-	http.Error(w, text, status)
+	problem.Write(w, p)
 }
 
 // ServeHTTP upgrades the request and serves the session in a goroutine of its
 // own: net/http's has a larger stack, which idle connections would keep.
 func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if w.broker.Draining() {
-		rw.Header().Set("Retry-After", "1")
-		http.Error(rw, "the server is shutting down", http.StatusServiceUnavailable)
+		p := problem.Coded(broker.CodeShutdown, "the server is shutting down; connect again")
+		p.RetryAfter = time.Second
+		problem.Write(rw, p)
 		return
 	}
 	var framing broker.Framing = webSocket{}

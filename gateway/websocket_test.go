@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -56,11 +58,13 @@ func TestOriginsAreChecked(t *testing.T) {
 		}
 		require.Error(t, err, origin)
 		require.Equal(t, http.StatusForbidden, answer.StatusCode)
+		require.Equal(t, "origin-not-allowed", problemOf(t, answer.Body).Code)
 	}
 	answer, err := http.Get("http://" + host)
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	require.Equal(t, http.StatusBadRequest, answer.StatusCode)
+	require.Equal(t, "bad-request", problemOf(t, answer.Body).Code)
 }
 
 func TestFramesMaySpanAndShareWebSocketMessages(t *testing.T) {
@@ -157,6 +161,7 @@ func TestShutdownTellsClientsToComeBack(t *testing.T) {
 	go func() { done <- n.Broker.Shutdown(t.Context()) }()
 	ws.Closed()
 	require.Equal(t, 1012, ws.CloseCode)
+	require.True(t, strings.HasPrefix(ws.CloseReason, "shutting-down: "), ws.CloseReason)
 	tcp.Closed()
 	ws.Close()
 	tcp.Close()
@@ -164,4 +169,17 @@ func TestShutdownTellsClientsToComeBack(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	gateway.NewWebSocket(n.Broker, gateway.WebSocketOptions{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/ws", nil))
 	require.Equal(t, http.StatusServiceUnavailable, recorder.Code)
+	require.Equal(t, "1", recorder.Header().Get("Retry-After"))
+	require.Equal(t, "shutting-down", problemOf(t, recorder.Body).Code)
+}
+
+// problemDocument is a refused request as clients read it.
+type problemDocument struct{ Type, Code, Detail string }
+
+func problemOf(t *testing.T, body io.Reader) problemDocument {
+	t.Helper()
+	var p problemDocument
+	require.NoError(t, json.NewDecoder(body).Decode(&p))
+	require.True(t, strings.HasSuffix(p.Type, "/docs/errors.md#"+p.Code), p.Type)
+	return p
 }

@@ -80,7 +80,7 @@ func (a *api) claim(ctx context.Context, key string, record idempotencyRecord) (
 		}
 		switch {
 		case old.Fingerprint != record.Fingerprint:
-			return 0, nil, problem.New(http.StatusUnprocessableEntity, "the Idempotency-Key was used for another request; use a new one for each")
+			return 0, nil, problem.Coded(problem.CodeKeyReused, "the Idempotency-Key was used for another request; use a new one for each")
 		case old.Answer != nil:
 			return 0, replayed{old.Answer}, nil
 		case time.Now().Unix() < old.Until:

@@ -139,7 +139,6 @@ func sendProblem(err error) *problem.Details {
 		return problem.New(http.StatusServiceUnavailable, "the message could not be sent; the broker's log says why")
 	}
 	p := problem.Of(e)
-	p.Code = e.Code
 	var failed *broker.SendError
 	if errors.As(err, &failed) {
 		p.Index = &failed.Index

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/codes"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
@@ -30,6 +32,7 @@ type answer struct {
 		Code  string
 	}
 	Detail, Code string
+	Type         string
 	Index        *int
 	Disconnected int
 }
@@ -162,6 +165,10 @@ func TestWhatCannotBeSentOverHTTP(t *testing.T) {
 		got := p.send(c.body)
 		require.Equal(t, c.status, got.Status, "%s: %s", c.body, got.Detail)
 		require.Contains(t, got.Detail, c.says, c.body)
+		entry, known := codes.Of(broker.Code(got.Code))
+		require.True(t, known, "%s: %s", c.body, got.Code)
+		require.Equal(t, c.status, cmp.Or(entry.Status, 400), "%s: %s", c.body, got.Code)
+		require.Equal(t, codes.URI(entry.Code), got.Type)
 	}
 	// One message that is wrong keeps all of a batch back.
 	got := p.send(`{"messages":[{"destination":"/topic/a","body":"kept back"},{"destination":"/user/bob/queue/a"}]}`)

@@ -119,6 +119,6 @@ func (e *externalRequests) answer(m *driver.Message) bool {
 
 func (e *externalRequests) refuse(inbox, why string) {
 	_ = e.link.conn.PublishMsg(&nats.Msg{Subject: inbox, Header: nats.Header{
-		driver.HeaderError: []string{driver.CodeAppBusy}, frames.MessageHeader: []string{why},
+		driver.HeaderError: []string{driver.CodeAppBusy}, driver.HeaderCode: []string{driver.CodeAppBusy}, frames.MessageHeader: []string{why},
 	}, Data: []byte(why)})
 }

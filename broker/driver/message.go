@@ -20,6 +20,8 @@ const (
 	// of a failure, on a message in place of an answer.
 	HeaderReplyTo = "reply-to"
 	HeaderError   = "error"
+	// HeaderCode has the same value, under the name that ERROR frames have it.
+	HeaderCode = "code"
 )
 
 // CodeAppBusy is the code of requests that the app servers have no room for.

@@ -13,16 +13,18 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
-	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/codes"
 )
 
 // Details are an error as HTTP clients read it.
 type Details struct {
+	// Type is where the code is explained.
+	Type   string `json:"type,omitempty"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
-	// Code is the broker's, where a message was refused, and Index which one of several.
-	Code  broker.Code `json:"code,omitempty"`
+	// Code is stable, unlike the detail. Index is which of several messages was refused.
+	Code  broker.Code `json:"code"`
 	Index *int        `json:"index,omitempty"`
 	// RetryAfter is after how long trying again may do; 0 is the default of the status.
 	RetryAfter time.Duration `json:"-"`
@@ -33,13 +35,59 @@ func (d *Details) Error() string { return d.Detail }
 // ContentType is that of a problem document.
 const ContentType = "application/problem+json"
 
-// New returns the problem of a status. The detail says what is wrong and what would help.
-func New(status int, detail string) *Details {
-	return &Details{Title: http.StatusText(status), Status: status, Detail: detail}
+// Codes of requests that never become a frame.
+const (
+	CodeBadRequest        broker.Code = "bad-request"
+	CodeOrigin            broker.Code = "origin-not-allowed"
+	CodeNotFound          broker.Code = "not-found"
+	CodeMethod            broker.Code = "method-not-allowed"
+	CodeRequestInProgress broker.Code = "request-in-progress"
+	CodeMediaType         broker.Code = "unsupported-media-type"
+	CodeKeyReused         broker.Code = "idempotency-key-reused"
+)
+
+// codeOf has the code of a status where nothing more is known.
+var codeOf = map[int]broker.Code{
+	http.StatusBadRequest:            CodeBadRequest,
+	http.StatusUnauthorized:          broker.CodeUnauthenticated,
+	http.StatusForbidden:             broker.CodeForbidden,
+	http.StatusNotFound:              CodeNotFound,
+	http.StatusMethodNotAllowed:      CodeMethod,
+	http.StatusConflict:              CodeRequestInProgress,
+	http.StatusRequestEntityTooLarge: broker.CodeTransactionSize,
+	http.StatusUnsupportedMediaType:  CodeMediaType,
+	http.StatusUnprocessableEntity:   broker.CodeRejected,
+	http.StatusTooManyRequests:       broker.CodeMessageRate,
+	http.StatusNotImplemented:        broker.CodeNotAvailable,
 }
 
-// Of returns the problem that an error of the broker is, without its code.
-func Of(e *broker.Error) *Details { return New(statusOf(e.Code), e.Message) }
+// New returns the problem of a status. The detail says what is wrong and what would help.
+// The code is the one of the status; set another where more is known.
+func New(status int, detail string) *Details {
+	code, ok := codeOf[status]
+	switch {
+	case ok:
+	case status < http.StatusInternalServerError:
+		code = CodeBadRequest
+	default:
+		code = broker.CodeUnavailable
+	}
+	return &Details{Title: http.StatusText(status), Status: status, Detail: detail, Code: code}
+}
+
+// Coded returns the problem of a code, whose status is in the table of codes.
+func Coded(code broker.Code, detail string) *Details {
+	d := New(statusOf(code), detail)
+	d.Code = code
+	return d
+}
+
+// Of returns the problem that an error of the broker is.
+func Of(e *broker.Error) *Details {
+	d := Coded(e.Code, e.Message)
+	d.RetryAfter = e.RetryAfter()
+	return d
+}
 
 // Unauthenticated returns the problem of a request whose credentials were not taken, with
 // a hint of what to send, or an error that is none as it is.
@@ -83,22 +131,15 @@ func Write(w http.ResponseWriter, err error) {
 	}
 	w.Header().Set("Content-Type", ContentType)
 	w.WriteHeader(d.Status)
-	_ = json.NewEncoder(w).Encode(d)
+	answer := *d
+	answer.Type = codes.URI(d.Code)
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 // statusOf is what an error of the broker is in HTTP.
 func statusOf(code broker.Code) int {
-	switch code {
-	case broker.CodeForbidden:
-		return http.StatusForbidden
-	case broker.CodeRejected:
-		return http.StatusUnprocessableEntity
-	case broker.CodeTransactionSize, frames.CodeBodySize:
-		return http.StatusRequestEntityTooLarge
-	case broker.CodeNotAvailable:
-		return http.StatusNotImplemented
-	case broker.CodeUnavailable, broker.CodeNotStored, broker.CodeNoConsumer, broker.CodeQueueFull, broker.CodeTooManySessions, broker.CodeShutdown, broker.CodeNoAppServer, broker.CodeAppBusy:
-		return http.StatusServiceUnavailable
+	if entry, ok := codes.Of(code); ok && entry.Status != 0 {
+		return entry.Status
 	}
 	return http.StatusBadRequest
 }

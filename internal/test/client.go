@@ -26,6 +26,8 @@ type Client struct {
 	Connected *frames.Frame
 	// CloseCode is that of the WebSocket close frame, once Closed has seen it.
 	CloseCode int
+	// CloseReason is the text beside it.
+	CloseReason string
 }
 
 // Patience is how long a frame may take before a test gives up. It is long, as
@@ -197,7 +199,7 @@ func (c *Client) Closed() {
 		c.t.Fatalf("the connection is still open")
 	}
 	if ws, ok := c.conn.(*wsConn); ok {
-		c.CloseCode = ws.code
+		c.CloseCode, c.CloseReason = ws.code, ws.reason
 	}
 }
 
@@ -222,9 +224,10 @@ func asTimeout(err error, target *net.Error) bool {
 
 // wsConn is a WebSocket as a stream.
 type wsConn struct {
-	ws   *websocket.Conn
-	r    io.Reader
-	code int
+	ws     *websocket.Conn
+	r      io.Reader
+	code   int
+	reason string
 	// Types are the message types that came.
 	types []int
 }
@@ -234,7 +237,7 @@ func (w *wsConn) Read(p []byte) (int, error) {
 		if w.r == nil {
 			kind, r, err := w.ws.NextReader()
 			if closed, ok := err.(*websocket.CloseError); ok {
-				w.code = closed.Code
+				w.code, w.reason = closed.Code, closed.Text
 				return 0, io.EOF
 			}
 			if err != nil {

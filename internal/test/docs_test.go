@@ -1,12 +1,16 @@
 package test_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/internal/codes"
 )
 
 // matches returns what an expression's only group finds in files.
@@ -25,22 +29,28 @@ func matches(t *testing.T, expression, pattern string) map[string]string {
 	return found
 }
 
-func TestErrorCodesAreDocumented(t *testing.T) {
+// TestErrorCodesAreInTheTable: docs/errors.md is made from it.
+func TestErrorCodesAreInTheTable(t *testing.T) {
 	t.Parallel()
-	const definition = `(?m)^\s*Code\w+\s+Code\s*=\s*"([a-z-]+)"`
-	codes := matches(t, definition, "../../broker/*.go")
-	for code, file := range matches(t, definition, "../../frames/*.go") {
-		codes[code] = file
+	const definition = `(?m)^\s*(?:const )?Code\w+\s+(?:broker\.)?(?:Code)?\s*=\s*"([a-z0-9-]+)"`
+	defined := make(map[string]string)
+	for _, files := range []string{"frames", "broker/driver", "broker", "internal/problem"} {
+		for code, file := range matches(t, definition, "../../"+files+"/*.go") {
+			defined[code] = file
+		}
 	}
-	require.Greater(t, len(codes), 30)
-	documented := matches(t, "`([a-z-]+)`", "../../docs/errors.md")
-	for code, file := range matches(t, "(?m)^\\| `([a-z-]+)` \\|", "../../docs/app-servers.md") {
-		documented[code] = file // in place of an answer
+	var listed []string
+	for _, group := range codes.Table {
+		for _, entry := range group.Entries {
+			listed = append(listed, string(entry.Code))
+			require.NotEmpty(t, entry.Cause, entry.Code)
+			require.NotEmpty(t, entry.Remedy, entry.Code)
+			require.NotEmpty(t, entry.Retry, entry.Code)
+			require.False(t, entry.Close == 0 && entry.Status == 0, "%s ends nothing", entry.Code)
+		}
 	}
-	for code, file := range codes {
-		require.Contains(t, documented, code, "%s defines it", file)
-	}
+	require.ElementsMatch(t, slices.Collect(maps.Keys(defined)), listed, "every code once")
 	for code, file := range matches(t, "ERROR `([a-z-]+)`", "../../docs/*.md") {
-		require.Contains(t, codes, code, "%s names it", file)
+		require.Contains(t, defined, code, "%s names it", file)
 	}
 }

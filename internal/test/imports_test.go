@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"broker/driver"},
 	{"internal/credentials"},
 	{"auth"},
-	{"destination"},
+	{"destination", "internal/codes"},
 	{"frames", "internal/clientaddr", "internal/console", "internal/logattr", "internal/sdnotify", "internal/test/local"},
 }
 
