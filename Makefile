@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: docs help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench interop interop-setup interop-spring
+.PHONY: docs help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench chaos interop interop-setup interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,10 @@ fuzz: ## each fuzz target for 20 seconds
 	go test ./relay -run '^$$' -fuzz '^FuzzSubject$$' -fuzztime 20s
 	go test ./relay -run '^$$' -fuzz '^FuzzHeaders$$' -fuzztime 20s
 	go test ./gateway -run '^$$' -fuzz '^FuzzSockJSMessages$$' -fuzztime 20s
+
+# DURATION=3m is shorter; SEED=n repeats the schedule of a run that printed it.
+chaos: build ## three nodes under load that are killed, paused and partitioned for 10 minutes; says what is lost or repeated
+	go run ./internal/chaos -duration $${DURATION:-10m} -seed $${SEED:-0}
 
 bench: build ## the figures of docs/performance.md
 	go test ./frames -run '^$$' -bench .
