@@ -1,0 +1,79 @@
+package documents
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestShellBlocksSayHowTheyRun: each is run by TestShellBlocksRun or by another test, or it
+// says why it is not. All of them are read by a shell.
+func TestShellBlocksSayHowTheyRun(t *testing.T) {
+	t.Parallel()
+	for _, b := range allBlocks(t, "sh") {
+		known := strings.HasPrefix(b.mark, "run: ") || strings.HasPrefix(b.mark, "test: ") || b.skipped()
+		require.True(t, known, "%s:%d: say <!-- run: scenario --> or <!-- not run: why --> above the block, not %q", b.file, b.line, b.mark)
+		check := exec.Command("bash", "-n")
+		check.Stdin = strings.NewReader(b.text)
+		said, err := check.CombinedOutput()
+		require.NoError(t, err, "%s:%d: %s", b.file, b.line, said)
+	}
+}
+
+// TestShellBlocksRun runs the blocks of each scenario in their order, on a machine of their
+// own: `run: name`, with `terminal 2` for another terminal, and `stays` for a program that
+// goes on running. A text block that follows has the output.
+func TestShellBlocksRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a checkout")
+	}
+	m := newMachine(t)
+	defer m.close()
+	wanted := os.Getenv("SCENARIO")
+	for _, file := range documents(t) {
+		scenario := ""
+		for _, b := range blocksOf(t, file) {
+			mark, ok := strings.CutPrefix(b.mark, "run: ")
+			if !ok || b.language != "sh" {
+				continue
+			}
+			options := strings.Split(mark, ", ")
+			if wanted != "" && wanted != options[0] {
+				continue
+			}
+			if options[0] != scenario {
+				m.close()
+				m.clean()
+				scenario = options[0]
+			}
+			name, stays := "terminal 1", false
+			for _, option := range options[1:] {
+				switch {
+				case option == "stays":
+					stays = true
+				case strings.HasPrefix(option, "terminal "):
+					name = option
+				default:
+					t.Fatalf("%s:%d: %q is no option", b.file, b.line, option)
+				}
+			}
+			t.Logf("%s:%d in %s", b.file, b.line, name)
+			m.run(b, name, stays)
+		}
+	}
+}
+
+// clean removes what a scenario left in the checkout.
+func (m *machine) clean() {
+	for _, pattern := range []string{"stompbox.yaml", "*.secret", "*.token", "*.key", "*.pem", "*-data", "my*"} {
+		left, err := filepath.Glob(filepath.Join(m.checkout, pattern))
+		require.NoError(m.t, err)
+		for _, path := range left {
+			require.NoError(m.t, os.RemoveAll(path))
+		}
+	}
+}
