@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
+
+	"github.com/stompbox/stompbox/internal/histogram"
 )
 
 // Authenticator checks credentials against tokens and static logins. Either may
@@ -12,6 +15,8 @@ import (
 type Authenticator struct {
 	Tokens *Verifier
 	Logins *Logins
+
+	verified histogram.Histogram
 }
 
 // Authenticate returns who the credentials belong to. A login with a passcode counts
@@ -46,11 +51,13 @@ type Stats struct {
 	// Keys are counts of published keys, and Logins of static logins.
 	Keys   KeyStats
 	Logins LoginStats
+	// Verified is how long it took to verify tokens, good ones and others.
+	Verified histogram.Snapshot
 }
 
 // Stats returns the counts as they are now. It is safe for concurrent use.
 func (a *Authenticator) Stats() Stats {
-	s := Stats{Logins: a.Logins.Stats()}
+	s := Stats{Logins: a.Logins.Stats(), Verified: a.verified.Snapshot()}
 	if a.Tokens != nil {
 		s.Keys = a.Tokens.KeyStats()
 	}
@@ -74,6 +81,7 @@ func (a *Authenticator) token(ctx context.Context, token string) (*Principal, er
 	if a.Tokens == nil {
 		return nil, refuse(errors.New("a token was given, but no key for tokens is configured"))
 	}
+	defer a.verified.Since(time.Now())
 	return a.Tokens.Verify(ctx, token)
 }
 

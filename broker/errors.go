@@ -58,6 +58,8 @@ type Error struct {
 	receipt    string // for receipt-id
 	version    bool   // name our versions in the ERROR
 	retryAfter int    // seconds after which trying again may do, or 0
+	limit      string // that was reached; "" is the one of the Code, if it has one
+	counted    bool   // the limit was
 }
 
 func (e *Error) Error() string {

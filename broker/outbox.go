@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/internal/histogram"
 )
 
 // outbox is all that is to be written to one connection, in order. Nothing else
@@ -31,6 +32,11 @@ type outbox struct {
 	newest   map[conflateKey]int // places in queue, while conflating
 	overfull bool
 
+	sampledAt int64 // clock time at which a message in the queue was published, or 0; under mu
+
+	written   atomic.Int64    // bytes in all
+	traffic   *transportStats // of all connections of this kind
+	latency   *histogram.Histogram
 	lastWrite atomic.Int64 // clock time of the last completed write
 	writing   atomic.Int64 // clock time since which a write is under way, or 0
 	dropped   *atomic.Int64
@@ -103,8 +109,9 @@ func (o *outbox) overflowAndUnlock() {
 	}
 }
 
-// pushMessage queues a message and reports whether it did.
-func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message) bool {
+// pushMessage queues a message and reports whether it did. A message that is a sample
+// has the clock time at which it was published, others have 0.
+func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, publishedAt int64) bool {
 	o.mu.Lock()
 	if o.state != outboxOpen || s.closed {
 		o.mu.Unlock()
@@ -122,6 +129,9 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message) bo
 	}
 	it := o.messageItemLocked(data, s, m)
 	if o.fitsLocked(len(data)) || o.makeRoomLocked(it) {
+		if publishedAt != 0 && o.sampledAt == 0 {
+			o.sampledAt = publishedAt
+		}
 		if at, ok := o.newest[conflateKey{s, m.Destination}]; ok {
 			o.bytes += len(it.data) - len(o.queue[at].data)
 			o.queue[at] = it
@@ -340,14 +350,17 @@ func (o *outbox) flush() {
 			}
 			return
 		}
-		queue := o.queue
-		o.queue, o.newest = nil, nil
+		queue, sampledAt := o.queue, o.sampledAt
+		o.queue, o.newest, o.sampledAt = nil, nil, 0
 		o.inFlight.frames, o.inFlight.bytes = o.frames, o.bytes
 		o.mu.Unlock()
 		if err := o.write(queue); err != nil {
 			o.abandon()
 			o.onError(err)
 			return
+		}
+		if sampledAt != 0 {
+			o.latency.Observe(time.Duration(o.lastWrite.Load() - sampledAt))
 		}
 	}
 }
@@ -368,6 +381,10 @@ func (o *outbox) write(queue []item) error {
 	err := o.transport.Write(*batch)
 	o.writing.Store(0)
 	o.lastWrite.Store(o.clock.now())
+	if err == nil {
+		o.written.Add(int64(bytes))
+		o.traffic.sent.Add(int64(bytes))
+	}
 	o.mu.Lock()
 	o.frames -= len(queue)
 	o.bytes -= bytes

@@ -14,6 +14,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/histogram"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -59,6 +60,7 @@ func (g *gate) Write(buffers [][]byte) error {
 func (g *gate) Finish(time.Duration) { g.once.Do(func() { close(g.ended) }) }
 func (g *gate) Close() error         { g.once.Do(func() { close(g.ended) }); return nil }
 func (g *gate) RemoteAddr() string   { return "test" }
+func (g *gate) Name() string         { return "test" }
 func (g *gate) text() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -67,7 +69,7 @@ func (g *gate) text() string {
 
 func newTestOutbox(g *gate, o OutboxOptions) (*outbox, *atomic.Int64) {
 	tooSlow := new(atomic.Int64)
-	box := &outbox{transport: g, options: &o, clock: newClock(), dropped: new(atomic.Int64), onError: func(error) {}, onFull: func() { tooSlow.Add(1) }}
+	box := &outbox{transport: g, options: &o, clock: newClock(), dropped: new(atomic.Int64), traffic: new(transportStats), latency: new(histogram.Histogram), onError: func(error) {}, onFull: func() { tooSlow.Add(1) }}
 	box.startFlush = box.flush
 	return box, tooSlow
 }
@@ -92,7 +94,7 @@ func TestOutboxKeepsOrderAndBatches(t *testing.T) {
 		if i%3 == 0 {
 			o.push([]byte(text))
 		} else {
-			require.True(t, o.pushMessage([]byte(text), sub, message("/topic/a")))
+			require.True(t, o.pushMessage([]byte(text), sub, message("/topic/a"), 0))
 		}
 	}
 	close(g.open)
@@ -102,7 +104,7 @@ func TestOutboxKeepsOrderAndBatches(t *testing.T) {
 	require.Zero(t, o.bytes)
 	require.Zero(t, o.frames)
 	o.closeSubscription(sub)
-	require.False(t, o.pushMessage([]byte("late"), sub, message("/topic/a")))
+	require.False(t, o.pushMessage([]byte("late"), sub, message("/topic/a"), 0))
 }
 
 func TestSlowConsumerPolicies(t *testing.T) {
@@ -114,7 +116,7 @@ func TestSlowConsumerPolicies(t *testing.T) {
 		o.push([]byte("R "))
 		require.Eventually(t, func() bool { return o.writing.Load() != 0 }, 5*time.Second, time.Millisecond)
 		for i := range 100 {
-			if o.pushMessage([]byte(fmt.Sprintf("%d ", i)), sub, message(fmt.Sprint(i%destinations))) {
+			if o.pushMessage([]byte(fmt.Sprintf("%d ", i)), sub, message(fmt.Sprint(i%destinations)), 0) {
 				accepted++
 			}
 			require.LessOrEqual(t, o.frames, 21)

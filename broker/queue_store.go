@@ -49,7 +49,11 @@ func (b *Broker) storeOperation(f *frames.Frame, m *driver.Message, o driver.Sto
 	o.DedupID = strings.Clone(f.Get(HeaderDedupID))
 	return operation{
 		runAsync: func(done func(error)) {
-			b.store.Store(m, o, func(err error) { done(b.stored(m, err, count)) })
+			began := b.clock.now()
+			b.store.Store(m, o, func(err error) {
+				b.counters.storeLatency.Observe(time.Duration(b.clock.now() - began))
+				done(b.stored(m, err, count))
+			})
 		},
 		store: &driver.StoreRequest{Message: m, Options: o},
 		size:  len(m.Body),
@@ -91,7 +95,9 @@ func (b *Broker) storeAll(all []driver.StoreRequest) error {
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, storeTimeout)
 	defer cancel()
+	began := b.clock.now()
 	err := b.store.StoreAll(ctx, all)
+	b.counters.storeLatency.Observe(time.Duration(b.clock.now() - began))
 	if err == nil {
 		for _, request := range all {
 			if request.Options.History != "" {

@@ -220,7 +220,7 @@ func (u *usage) refuse(limit string, code Code, format string, args ...any) *Err
 func (u *usage) refuseLocked(limit string, code Code, format string, args ...any) *Error {
 	u.reached[limit]++
 	e := errorf(code, format, args...)
-	e.retryAfter = retryAfter
+	e.retryAfter, e.limit, e.counted = retryAfter, limit, true
 	return e
 }
 

@@ -51,6 +51,9 @@ type Session struct {
 	stream      bool         // its framing carries events
 	pinged      int64        // of the sweeper alone
 
+	traffic  *transportStats // of all sessions over this kind of connection
+	received atomic.Int64    // bytes
+
 	address      netip.Prefix    // as quotas count it
 	usage        *userUsage      // its user's; nil before CONNECT
 	user         string          // the principal's name, set before the state is connected
@@ -83,15 +86,15 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	}
 	if n := b.counters.sessions.Add(1); b.limits.MaxConnections > 0 && n > int64(b.limits.MaxConnections) {
 		b.counters.sessions.Add(-1)
-		b.counters.countError(CodeTooManySessions)
 		e := errorf(CodeTooManySessions, "the server has its limit of %d connections", b.limits.MaxConnections)
 		e.retryAfter = retryAfter
+		b.counters.countError(e)
 		return nil, e
 	}
 	address := addressOf(t.RemoteAddr())
 	if err := b.usage.open(address); err != nil {
 		b.counters.sessions.Add(-1)
-		b.counters.countError(err.Code)
+		b.counters.countError(err)
 		return nil, err
 	}
 	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), openedAt: b.clock.now(), address: address}
@@ -101,7 +104,10 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	s.lastRead.Store(s.openedAt)
 	s.receipts.session = s
 	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &b.outbox, b.clock
-	s.outbox.dropped = &b.counters.dropped
+	s.outbox.dropped, s.outbox.latency = &b.counters.dropped, &b.counters.publishLatency
+	s.traffic = b.counters.transport(t.Name())
+	s.outbox.traffic = s.traffic
+	s.traffic.sessions[0].Add(1)
 	s.outbox.startFlush = s.outbox.flush
 	s.outbox.onFull = s.tooSlow
 	s.outbox.onError = s.writeFailed
@@ -120,6 +126,13 @@ func (s *Session) Connected() bool { return s.version() != 0 }
 
 // version is what was negotiated, or 0 before CONNECT.
 func (s *Session) version() frames.Version { return frames.Version(s.negotiated.Load()) }
+
+// setVersion notes what was negotiated, once.
+func (s *Session) setVersion(v frames.Version) {
+	s.negotiated.Store(uint32(v))
+	s.traffic.sessions[versionIndex(v)].Add(1)
+	s.traffic.sessions[0].Add(-1)
+}
 
 // Touch notes that the peer is alive, for bytes that are not STOMP's, such as
 // answers to a ping. It is safe for concurrent use.
@@ -142,6 +155,8 @@ var frameScratch = sync.Pool{New: func() any { return new(frames.Frame) }}
 // too, what arrives is to be thrown away.
 func (s *Session) Receive(p []byte) error {
 	s.lastRead.Store(s.broker.clock.now())
+	s.received.Add(int64(len(p)))
+	s.traffic.received.Add(int64(len(p)))
 	f := frameScratch.Get().(*frames.Frame)
 	defer func() {
 		clear(f.Headers)
@@ -285,7 +300,7 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 
 // report counts and logs why a session ends.
 func (s *Session) report(e *Error) {
-	s.broker.counters.countError(e.Code)
+	s.broker.counters.countError(e)
 	level := slog.LevelWarn
 	if e.Code == CodeTokenExpired {
 		level = slog.LevelInfo
@@ -375,5 +390,6 @@ func (s *Session) Detach(reason error) {
 	s.broker.usage.close(s.address)
 	_ = s.transport.Close()
 	s.broker.registry.remove(s)
+	s.traffic.sessions[versionIndex(s.version())].Add(-1)
 	s.broker.counters.sessions.Add(-1)
 }

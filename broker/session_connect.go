@@ -36,7 +36,7 @@ func (s *Session) connect(f *frames.Frame) error {
 	if refused != nil {
 		return refused
 	}
-	s.negotiated.Store(uint32(version))
+	s.setVersion(version)
 	s.decoder.SetVersion(version)
 	s.usage, s.user = usage, principal.Name
 	s.setPrincipal(principal)

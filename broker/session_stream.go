@@ -71,7 +71,7 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	}
 	s.usage, s.user = usage, p.Name
 	s.setPrincipal(p)
-	s.negotiated.Store(uint32(frames.V12))
+	s.setVersion(frames.V12)
 	s.beatSend.Store(int64(min(o.HeartBeat, maxBeat)))
 	if lifetime := int64(min(o.MaxLifetime, maxDuration)); lifetime > 0 {
 		s.endsAt.Store(s.openedAt + lifetime - rand.Int64N(lifetime/10+1))

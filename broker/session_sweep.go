@@ -58,7 +58,9 @@ func (s *Session) sweep(now int64, wall time.Time) {
 		limit = min(limit, lingerTimeout)
 	}
 	if since := s.outbox.writing.Load(); since != 0 && limit > 0 && now-max(since, resumed) > int64(limit) {
-		s.endWith(errorf(CodeSlowConsumer, "a write took longer than %s", l.WriteTimeout))
+		e := errorf(CodeSlowConsumer, "a write took longer than %s", l.WriteTimeout)
+		e.limit = "write_timeout"
+		s.endWith(e)
 		_ = s.transport.Close() // the write under way has to end
 		return
 	}

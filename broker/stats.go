@@ -1,9 +1,13 @@
 package broker
 
 import (
+	"cmp"
 	"maps"
 	"sync"
 	"sync/atomic"
+
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/histogram"
 )
 
 // Stats are counts since the broker began, and a few current ones.
@@ -32,24 +36,55 @@ type Stats struct {
 	Incomplete    int64 // times that something of the past was missing
 	Queues        int64 // queues with subscriptions on this node, now
 	Errors        map[Code]int64
-	Limited       map[string]int64 // times that a limit of an address or user was reached, by its name
+	Limited       map[string]int64 // times that a limit was reached, by its name
+	Transports    []TransportStats // by name
+
+	PublishLatency histogram.Snapshot // from SEND to the write to a subscriber, of some messages
+	StoreLatency   histogram.Snapshot // until the store confirmed messages, or refused them
 }
 
 type counters struct {
 	sessions, subscriptions, connected, received, delivered, dropped, relayed, relayErrors,
 	stored, refused, acked, nacked, stale, dead, expired, kept, replays, replayed, incomplete, requests, requestsFailed, rejected atomic.Int64
 
-	mu     sync.Mutex
-	errors map[Code]int64
+	publishLatency, storeLatency histogram.Histogram
+
+	mu         sync.Mutex // guards the following
+	errors     map[Code]int64
+	limits     map[string]int64
+	transports map[string]*transportStats
 }
 
-func (c *counters) countError(code Code) {
+// limitsOfCodes are the limits that errors are about which do not name one.
+var limitsOfCodes = map[Code]string{
+	CodeTooManySessions: "connections", CodeTooManySubs: "subscriptions", CodeTransactionSize: "transaction",
+	CodeMessageRate: "message_rate", CodeConnectTimeout: "connect_timeout", CodeIdle: "idle_timeout", CodeSlowConsumer: "outbox",
+	frames.CodeBodySize: "body", frames.CodeHeaderCount: "headers", frames.CodeHeaderLine: "header_line",
+}
+
+// countError counts an error, and the limit that it is about.
+func (c *counters) countError(e *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.errors == nil {
-		c.errors = make(map[Code]int64)
+		c.errors, c.limits = make(map[Code]int64), make(map[string]int64)
 	}
-	c.errors[code]++
+	c.errors[e.Code]++
+	if limit := cmp.Or(e.limit, limitsOfCodes[e.Code]); limit != "" && !e.counted {
+		c.limits[limit]++
+	}
+}
+
+// limited returns how often limits were reached: those of addresses and users, and those
+// of one connection.
+func (c *counters) limited(u *usage) map[string]int64 {
+	counts := u.counts()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for limit, n := range c.limits {
+		counts[limit] += n
+	}
+	return counts
 }
 
 // Stats returns the counts as they are now. It is safe for concurrent use.
@@ -61,7 +96,9 @@ func (b *Broker) Stats() Stats {
 	return Stats{
 		Sessions: c.sessions.Load(), Subscriptions: c.subscriptions.Load(), Connected: c.connected.Load(),
 		Received: c.received.Load(), Delivered: c.delivered.Load(), Dropped: c.dropped.Load(),
-		Limited: b.usage.counts(), Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
+		Limited: c.limited(b.usage), Transports: c.transportStats(),
+		PublishLatency: c.publishLatency.Snapshot(), StoreLatency: c.storeLatency.Snapshot(),
+		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
 		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(), Stale: c.stale.Load(),
 		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
 		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())),

@@ -18,6 +18,9 @@ type fanout struct {
 	encodings []encoded
 	byKey     map[encoding][]byte // beyond a few, in place of encodings
 	count     int
+
+	serial      uint  // of the messages that this fanout was used for
+	publishedAt int64 // clock time of a message that is a sample of latencies, or 0
 }
 
 type encoded struct {
@@ -32,8 +35,19 @@ var fanouts = sync.Pool{New: func() any { return new(fanout) }}
 
 func newFanout(m *driver.Message) *fanout {
 	f := fanouts.Get().(*fanout)
-	f.message, f.text, f.count = m, isText(m), 0
+	f.message, f.text, f.count, f.publishedAt = m, isText(m), 0, 0
 	return f
+}
+
+// sampleEvery is how many messages have one whose latency is observed.
+const sampleEvery = 64
+
+// sample has the latency of some messages observed: from at, which is asked for of
+// those alone, to the write to each subscriber.
+func (f *fanout) sample(at func() int64) {
+	if f.serial++; f.serial%sampleEvery == 1 {
+		f.publishedAt = at()
+	}
 }
 
 func (f *fanout) release() {
@@ -65,7 +79,7 @@ func (f *fanout) group(g *group) {
 		if s.ack != ackAuto {
 			s.session.trackUnacked(s, m.ID)
 		}
-		if s.session.outbox.pushMessage(f.encode(s), s, m) {
+		if s.session.outbox.pushMessage(f.encode(s), s, m, f.publishedAt) {
 			f.count++
 		}
 	}

@@ -12,6 +12,7 @@ import (
 // which subscriptions it is for.
 func (b *Broker) publish(m *driver.Message) {
 	f := newFanout(m)
+	f.sample(b.clock.now)
 	b.router.find(m.Key, f.group)
 	b.finish(f)
 	if err := b.bus.Publish(m); err != nil {
@@ -31,8 +32,15 @@ func (b *Broker) arrived(g *group, m *driver.Message) {
 	}
 	b.counters.relayed.Add(1)
 	f := newFanout(m)
+	f.sample(func() int64 { return b.publishedAt(m) })
 	f.group(g)
 	b.finish(f)
+}
+
+// publishedAt is the clock time at which the broker took a message, as far as the clocks
+// of the nodes agree.
+func (b *Broker) publishedAt(m *driver.Message) int64 {
+	return max(b.clock.now()-int64(max(time.Since(time.UnixMilli(m.Timestamp)), 0)), 1)
 }
 
 // finish counts what a fanout delivered, and gives it back.

@@ -31,6 +31,9 @@ type Transport interface {
 	Close() error
 	// RemoteAddr is the peer's address, for logs.
 	RemoteAddr() string
+	// Name is the kind of connection, such as "websocket", for logs and metrics. A
+	// program has a few of them.
+	Name() string
 }
 
 // Framing turns STOMP frames into what one kind of connection carries. Values

@@ -23,6 +23,24 @@ func (c *conn) Framing() broker.Framing { return c.framing }
 
 func (c *conn) RemoteAddr() string { return cmp.Or(c.remote, c.Conn.RemoteAddr().String()) }
 
+// Names of transports, as logs and metrics have them.
+const (
+	nameWebSocket = "websocket"
+	nameTCP       = "tcp"
+	nameEvents    = "events"
+	nameSockJS    = "sockjs"
+)
+
+func (c *conn) Name() string {
+	switch c.framing.(type) {
+	case plain:
+		return nameTCP
+	case sockJSWebSocket:
+		return nameSockJS
+	}
+	return nameWebSocket
+}
+
 // wrapper is a connection that reads something of its own first, such as the header of
 // the PROXY protocol. What is written goes to the connection below.
 type wrapper interface{ Raw() net.Conn }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -127,8 +128,9 @@ func IsLoopback(host string) bool {
 // originLog reports pages that were refused, so that an operator sees which entry is
 // missing. It is bounded, since any page can be refused as often as it likes.
 type originLog struct {
-	log  *slog.Logger
-	some rate.Sometimes
+	log   *slog.Logger
+	some  rate.Sometimes
+	count atomic.Int64
 }
 
 func newOriginLog(log *slog.Logger) *originLog {
@@ -139,6 +141,7 @@ func newOriginLog(log *slog.Logger) *originLog {
 }
 
 func (o *originLog) refused(r *http.Request) {
+	o.count.Add(1)
 	o.some.Do(func() {
 		origin := r.Header.Get("Origin")
 		o.log.Warn("a page was refused; if it is yours, add its origin to http.allowed_origins", "origin", origin[:min(len(origin), 200)], "host", r.Host, "remote", r.RemoteAddr)

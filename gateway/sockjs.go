@@ -266,6 +266,9 @@ func (h *SockJS) Stats() SockJSStats {
 	}
 }
 
+// RefusedOrigins is how many requests of pages were refused for their origin.
+func (h *SockJS) RefusedOrigins() int64 { return h.origins.count.Load() }
+
 // key is what the request's session is found by.
 func (h *SockJS) key(r *http.Request) sockJSKey {
 	words := strings.Split(strings.TrimPrefix(r.URL.Path, h.options.Prefix), "/")

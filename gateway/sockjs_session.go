@@ -246,6 +246,8 @@ func (s *sockJSSession) Framing() broker.Framing { return sockJSText{} }
 
 func (s *sockJSSession) RemoteAddr() string { return s.remote }
 
+func (s *sockJSSession) Name() string { return nameSockJS }
+
 // Write waits for a request of the client, and sends all as one frame.
 func (s *sockJSSession) Write(buffers [][]byte) error {
 	for {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
@@ -55,6 +56,7 @@ type Events struct {
 	EventsOptions
 	broker  *broker.Broker
 	streams connTracker
+	refused atomic.Int64 // pages, for their origin
 }
 
 // NewEvents returns a handler for a mux of the embedding program. After the broker was shut
@@ -105,13 +107,21 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (e *Events) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Origin")
-	if origin := r.Header.Get("Origin"); origin != "" && originAllowed(r, e.AllowedOrigins) {
+	if !originAllowed(r, e.AllowedOrigins) {
+		e.refused.Add(1)
+		return
+	}
+	if origin := r.Header.Get("Origin"); origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
 		if originNamed(r, e.AllowedOrigins) {
 			w.Header().Set("Access-Control-Allow-Credentials", "true")
 		}
 	}
 }
+
+// RefusedOrigins is how many requests came of pages whose origin is not allowed: their
+// browser keeps the answer from them.
+func (e *Events) RefusedOrigins() int64 { return e.refused.Load() }
 
 // options reads the request's parameters.
 func (e *Events) options(r *http.Request) (broker.EventFraming, broker.StreamOptions, error) {

@@ -49,6 +49,8 @@ func (c *eventConn) Framing() broker.Framing { return c.framing }
 
 func (c *eventConn) RemoteAddr() string { return c.remote }
 
+func (c *eventConn) Name() string { return nameEvents }
+
 func (c *eventConn) Write(buffers [][]byte) error {
 	select {
 	case <-c.begun:

@@ -40,6 +40,7 @@ type WebSocket struct {
 	options  WebSocketOptions
 	upgrader websocket.Upgrader
 	conns    connTracker
+	origins  *originLog
 }
 
 // noWriteBuffers makes the upgrader keep no write buffer per connection: the
@@ -54,8 +55,7 @@ func (noWriteBuffers) Put(any)  {}
 // when all its connections are closed.
 func NewWebSocket(b *broker.Broker, options WebSocketOptions) *WebSocket {
 	options.MaxMessage = cmp.Or(options.MaxMessage, defaultMaxMessage(b))
-	w := &WebSocket{broker: b, options: options}
-	refusals := newOriginLog(options.Logger)
+	w := &WebSocket{broker: b, options: options, origins: newOriginLog(options.Logger)}
 	w.upgrader = websocket.Upgrader{
 		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: noWriteBuffers{},
 		HandshakeTimeout:  10 * time.Second,
@@ -64,7 +64,7 @@ func NewWebSocket(b *broker.Broker, options WebSocketOptions) *WebSocket {
 		CheckOrigin: func(r *http.Request) bool {
 			allowed := originAllowed(r, options.AllowedOrigins)
 			if !allowed {
-				refusals.refused(r)
+				w.origins.refused(r)
 			}
 			return allowed
 		},
@@ -116,6 +116,9 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	setControlHandlers(ws, s, framing)
 	w.conns.Go(func() { s.Detach(readWebSocket(ws, s, framing, w.read)) })
 }
+
+// RefusedOrigins is how many requests of pages were refused for their origin.
+func (w *WebSocket) RefusedOrigins() int64 { return w.origins.count.Load() }
 
 // Wait returns when all connections are closed.
 func (w *WebSocket) Wait() { w.conns.Wait() }

@@ -20,6 +20,8 @@ import (
 type Options struct {
 	// Logger reports what clients read less about. Default slog.Default.
 	Logger *slog.Logger
+	// Authenticator says who asks. Default that of the broker.
+	Authenticator broker.Authenticator
 }
 
 // New returns the HTTP API of b, whose OpenAPI document is at /api/openapi.json:
@@ -45,8 +47,11 @@ func New(b *broker.Broker, o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Authenticator == nil {
+		o.Authenticator = b.Authenticator()
+	}
 	d := b.Driver()
-	a := &api{broker: b, authenticator: b.Authenticator(), queues: d.QueueAdmin, records: d.Idempotency, log: o.Logger}
+	a := &api{broker: b, authenticator: o.Authenticator, queues: d.QueueAdmin, records: d.Idempotency, log: o.Logger}
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]apiHandler{
 		"POST /api/send":                    a.send,

@@ -47,5 +47,6 @@ func TestAuthShowsWhatBecameOfPublishedKeys(t *testing.T) {
 	require.Equal(t, map[string]float64{
 		"stompbox_logins_total": 0, "stompbox_logins_waiting": 0,
 		"stompbox_jwks_keys": 1, "stompbox_jwks_keys_skipped": 2, "stompbox_jwks_fetch_errors_total": 1,
+		"stompbox_token_verification_duration_seconds": 0,
 	}, gather(t, metrics.Auth(&auth.Authenticator{Tokens: verifier})))
 }

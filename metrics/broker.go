@@ -15,7 +15,12 @@ var (
 	sessionsDesc      = desc("sessions", "Connections that are open.")
 	subscriptionsDesc = desc("subscriptions", "Subscriptions that are open.")
 	errorsDesc        = desc("session_errors_total", "Sessions that ended with an ERROR frame, by code.", "code")
-	limitedDesc       = desc("limits_reached_total", "Times that a limit of an address or of a user was reached, by the limit.", "limit")
+	limitedDesc       = desc("limits_reached_total", "Times that a limit was reached, of a connection, an address or a user, by the limit.", "limit")
+	transportDesc     = desc("transport_sessions", "Connections that are open, by transport and STOMP version; none have not connected.", "transport", "version")
+	receivedBytesDesc = desc("received_bytes_total", "Bytes of STOMP that clients sent, by transport.", "transport")
+	sentBytesDesc     = desc("sent_bytes_total", "Bytes of frames that were written to clients, before TLS, by transport.", "transport")
+	publishDesc       = desc("publish_duration_seconds", "Time from the arrival of a message of a topic or user to its write to the socket of a subscriber, of one message in 64.")
+	storeDesc         = desc("store_duration_seconds", "Time until JetStream confirmed messages of queues and histories, or refused them.")
 	connectedDesc     = desc("sessions_connected_total", "Sessions that were authenticated.")
 	receivedDesc      = desc("messages_received_total", "SEND frames that were taken.")
 	deliveredDesc     = desc("messages_delivered_total", "Messages queued for subscriptions.")
@@ -72,6 +77,15 @@ func (c brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	count(staleDesc, s.Stale)
 	count(deadDesc, s.Dead)
 	count(expiredDesc, s.Expired)
+	durations(ch, publishDesc, s.PublishLatency)
+	durations(ch, storeDesc, s.StoreLatency)
+	for _, t := range s.Transports {
+		for version, n := range t.Sessions {
+			ch <- prometheus.MustNewConstMetric(transportDesc, prometheus.GaugeValue, float64(n), t.Name, version)
+		}
+		count(receivedBytesDesc, t.Received, t.Name)
+		count(sentBytesDesc, t.Sent, t.Name)
+	}
 	for code, n := range s.Errors {
 		count(errorsDesc, n, string(code))
 	}

@@ -131,6 +131,31 @@ func (a queueAdmin) places(ctx context.Context, queue string) ([]place, error) {
 	return found, nil
 }
 
+// Oldest is when the oldest message of a queue was stored. See [driver.QueueAdmin].
+func (a queueAdmin) Oldest(ctx context.Context, queue string) (oldest time.Time, err error) {
+	places, err := a.places(ctx, queue)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, p := range places {
+		s, err := a.store.link.js.Stream(ctx, p.stream)
+		if err != nil {
+			return time.Time{}, storeError("cannot look at "+p.stream, err)
+		}
+		first, err := s.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(p.subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return time.Time{}, storeError("cannot look at "+queue, err)
+		}
+		if oldest.IsZero() || first.Time.Before(oldest) {
+			oldest = first.Time
+		}
+	}
+	return oldest, nil
+}
+
 // PurgeQueue removes all messages of a queue, also those that consumers hold,
 // and returns how many there were.
 func (a queueAdmin) PurgeQueue(ctx context.Context, queue string) (uint64, error) {

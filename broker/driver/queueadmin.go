@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"time"
 )
 
 // QueueInfo is what an operator sees of a queue.
@@ -28,6 +29,9 @@ type QueueAdmin interface {
 	ListQueues(ctx context.Context) ([]QueueInfo, error)
 	// Queue returns one queue, or an error that wraps [ErrNoQueue].
 	Queue(ctx context.Context, name string) (QueueInfo, error)
+	// Oldest is when the oldest message of a queue was stored, or the zero time where it
+	// has none.
+	Oldest(ctx context.Context, queue string) (time.Time, error)
 	// PurgeQueue removes all messages of a queue, and returns how many there were.
 	PurgeQueue(ctx context.Context, queue string) (uint64, error)
 	// MoveQueue moves up to limit messages that no consumer holds to where target says,

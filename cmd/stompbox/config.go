@@ -30,6 +30,12 @@ func newConfigCheck() *cobra.Command {
 		if err := checkWebhooks(c); err != nil {
 			return err
 		}
+		if _, err := c.Metrics.LoadToken(c.Dev); err != nil {
+			return err
+		}
+		if _, err := c.Admin.LoadToken(c.Dev); err != nil {
+			return err
+		}
 		fmt.Fprintln(cmd.OutOrStdout(), "the configuration is fine")
 		return nil
 	}

@@ -43,6 +43,7 @@ func (c *configFlags) addServer() *configFlags {
 	c.add("nats.url", "nats", "URL of an external NATS server, in place of the embedded one")
 	c.add("nats.listen", "nats-listen", "address on which the embedded NATS server takes other programs")
 	c.add("metrics.listen", "metrics", "address of Prometheus metrics, apart from that of WebSocket")
+	c.add("admin.listen", "admin", "address of the HTTP API for operators, with metrics and health")
 	c.add("log.level", "log-level", "debug, info, warn or error")
 	return c
 }

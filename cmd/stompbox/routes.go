@@ -2,19 +2,12 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/http"
-	"net/http/pprof"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/console"
-	"github.com/stompbox/stompbox/metrics"
 )
 
 // mux is what the HTTP listener serves.
@@ -30,7 +23,7 @@ func (s *server) mux() http.Handler {
 	if !s.config.Dev {
 		return s.sockjs.Mount(mux)
 	}
-	s.addMetrics(mux)
+	s.addMetrics(mux, s.config.Metrics.Pprof)
 	mux.HandleFunc("GET /dev/token", s.devToken)
 	mux.Handle("GET /", console.Chat())
 	return loopbackHosts(s.sockjs.Mount(mux))
@@ -62,24 +55,6 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// metricsMux is what the metrics listener serves.
-func (s *server) metricsMux() http.Handler {
-	mux := http.NewServeMux()
-	s.addMetrics(mux)
-	return mux
-}
-
-func (s *server) addMetrics(mux *http.ServeMux) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics.Broker(s.broker), metrics.Auth(s.auth), metrics.Relay(s.relay), metrics.Webhooks(s.webhooks...), metrics.SockJS(s.sockjs), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	if s.config.Metrics.Pprof {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	}
-}
-
 // devToken gives anybody on this machine a token for any user.
 func (s *server) devToken(w http.ResponseWriter, r *http.Request) {
 	user := r.URL.Query().Get("user")
@@ -101,11 +76,7 @@ func (s *server) devToken(w http.ResponseWriter, r *http.Request) {
 // web page can reach the development mode through a name of its own.
 func loopbackHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		if !gateway.IsLoopback(host) {
+		if !gateway.IsLoopback(hostName(r.Host)) {
 			http.Error(w, "development mode answers localhost and 127.0.0.1 only", http.StatusForbidden)
 			return
 		}

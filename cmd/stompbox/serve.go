@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/stompbox/stompbox/auth"
@@ -54,6 +55,7 @@ type server struct {
 	sockjs    *gateway.SockJS
 	tcp       *gateway.TCP
 	api       http.Handler
+	registry  *prometheus.Registry
 	webhooks  []*webhook.Webhook
 	listeners []listener
 	cancel    context.CancelFunc // ends the refresh of key sets
@@ -96,7 +98,24 @@ func (s *server) listen() error {
 	if err := s.open("stomp", c.STOMP.Listen, c.STOMP.TLS, stompProxies, s.tcp.Serve); err != nil {
 		return err
 	}
-	return s.open("metrics", c.Metrics.Listen, config.TLS{}, nil, s.serveHTTP(s.metricsMux()))
+	return s.listenForOperators()
+}
+
+// listenForOperators opens the ports of metrics and of the API for operators.
+func (s *server) listenForOperators() error {
+	c := s.config
+	forMetrics, err := s.metricsMux()
+	if err != nil {
+		return err
+	}
+	if err := s.open("metrics", c.Metrics.Listen, config.TLS{}, nil, s.serveHTTP(forMetrics)); err != nil {
+		return err
+	}
+	forAdmin, err := s.adminMux()
+	if err != nil {
+		return err
+	}
+	return s.open("admin", c.Admin.Listen, c.Admin.TLS, nil, s.serveHTTP(forAdmin))
 }
 
 func (s *server) open(name, address string, t config.TLS, proxies clientaddr.Proxies, serve func(context.Context, net.Listener) error) error {

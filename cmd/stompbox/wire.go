@@ -44,6 +44,7 @@ func (s *server) setUp(ctx context.Context) error {
 	}
 	s.openTransports()
 	s.api = httpapi.New(s.broker, httpapi.Options{Logger: s.log})
+	s.registry = s.newRegistry()
 	return s.listen()
 }
 

@@ -21,7 +21,7 @@ func (c *Config) check(client bool) error {
 	}
 	listeners := map[string]string{
 		"http.listen": c.HTTP.Listen, "stomp.listen": c.STOMP.Listen,
-		"metrics.listen": c.Metrics.Listen, "nats.listen": c.NATS.Listen, "cluster.listen": c.Cluster.Listen,
+		"metrics.listen": c.Metrics.Listen, "admin.listen": c.Admin.Listen, "nats.listen": c.NATS.Listen, "cluster.listen": c.Cluster.Listen,
 	}
 	for key, address := range listeners {
 		if address == "" {
@@ -89,6 +89,7 @@ func (c *Config) check(client bool) error {
 	c.checkRanges(problem)
 	c.checkSockJS(problem)
 	c.checkCluster(problem)
+	c.checkAdmin(problem)
 	c.checkPublicSecrets(problem)
 	c.checkWebhooks(problem)
 	if _, err := c.Log.ParseLevel(); err != nil {

@@ -28,6 +28,7 @@ type Config struct {
 	HeartBeat HeartBeat `mapstructure:"heartbeat"`
 	Outbox    Outbox    `mapstructure:"outbox"`
 	Metrics   Metrics   `mapstructure:"metrics"`
+	Admin     Admin     `mapstructure:"admin"`
 	Log       Log       `mapstructure:"log"`
 	Drain     Drain     `mapstructure:"drain"`
 }
@@ -272,12 +273,6 @@ type Outbox struct {
 	MaxBytes  int    `mapstructure:"max_bytes"`
 	MaxFrames int    `mapstructure:"max_frames"`
 	Policy    string `mapstructure:"policy"`
-}
-
-// Metrics says where Prometheus finds them.
-type Metrics struct {
-	Listen string `mapstructure:"listen"`
-	Pprof  bool   `mapstructure:"pprof"`
 }
 
 // Log says what is logged and how.

@@ -22,6 +22,8 @@ var ownDefaults = map[string]any{
 	"limits.address_failed_logins": 1000,
 	"limits.user_failed_logins":    1000,
 
+	"metrics.queues": 20,
+
 	"log.level":     "info",
 	"log.format":    "text",
 	"drain.window":  "5s",

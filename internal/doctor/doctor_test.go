@@ -78,7 +78,7 @@ func TestListenersTellWhyAPortCannotBeUsed(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
-	e := examine(t, "http: { listen: '"+taken.Addr().String()+"' }\nstomp: { listen: '127.0.0.1:0' }\nmetrics: { listen: '192.0.2.1:9' }\n")
+	e := examine(t, "http: { listen: '"+taken.Addr().String()+"' }\nstomp: { listen: '127.0.0.1:0' }\nmetrics: { listen: '192.0.2.1:9', anonymous: true }\n")
 	results := e.listeners(t.Context())
 	r := requireResult(t, results, "http.listen", Failure, "is in use by another program")
 	require.Contains(t, r.Remedy, "ss -ltnp")

@@ -11,7 +11,7 @@ import (
 func (e *examination) listeners(ctx context.Context) []Result {
 	var all []Result
 	for _, l := range []struct{ key, address string }{
-		{"http.listen", e.c.HTTP.Listen}, {"stomp.listen", e.c.STOMP.Listen}, {"metrics.listen", e.c.Metrics.Listen},
+		{"http.listen", e.c.HTTP.Listen}, {"stomp.listen", e.c.STOMP.Listen}, {"metrics.listen", e.c.Metrics.Listen}, {"admin.listen", e.c.Admin.Listen},
 		{"nats.listen", e.c.NATS.Listen}, {"cluster.listen", e.c.Cluster.Listen},
 	} {
 		if l.address != "" {

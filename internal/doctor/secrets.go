@@ -13,6 +13,7 @@ func (e *examination) secrets(context.Context) []Result {
 	files := []struct{ key, path string }{
 		{"auth.jwt.secret_file", e.c.Auth.JWT.SecretFile}, {"auth.jwt.key_file", e.c.Auth.JWT.KeyFile}, {"nats.credentials", e.c.NATS.Credentials},
 		{"http.tls.key", e.c.HTTP.TLS.Key}, {"stomp.tls.key", e.c.STOMP.TLS.Key}, {"nats.tls.key", e.c.NATS.TLS.Key}, {"cluster.tls.key", e.c.Cluster.TLS.Key},
+		{"metrics.token_file", e.c.Metrics.TokenFile}, {"admin.token_file", e.c.Admin.TokenFile}, {"admin.tls.key", e.c.Admin.TLS.Key},
 	}
 	for _, key := range e.c.Auth.JWT.Keys {
 		files = append(files, struct{ key, path string }{"auth.jwt.keys." + key.ID, key.SecretFile})

@@ -53,7 +53,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $config := dict
   "data_dir" "/data"
   "http" (dict "listen" "0.0.0.0:8080")
-  "metrics" (dict "listen" (printf "0.0.0.0:%d" (int .Values.metrics.port)))
+  "metrics" (dict "listen" (printf "0.0.0.0:%d" (int .Values.metrics.port)) "anonymous" true)
   "log" (dict "format" "json")
   "queues" (dict "replicas" (include "stompbox.storeReplicas" . | int))
   "history" (dict "replicas" (include "stompbox.storeReplicas" . | int))
