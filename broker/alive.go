@@ -75,7 +75,7 @@ func (b *Broker) touchLocks() {
 	for i := range b.router.shards {
 		touch(b.router.shards[i].mu.RLocker())
 	}
-	touch(b.router.wild.mu.RLocker())
+	touch(&b.router.wild.mu)
 	touch(&b.queues.mu)
 }
 

@@ -41,6 +41,26 @@ func checkLength(name string) *Error {
 	return nil
 }
 
+// checkPattern refuses a pattern that takes much memory, or much time with each message.
+func (b *Broker) checkPattern(p destination.Pattern) *Error {
+	words, wildcards := len(p.Words()), 0
+	for _, word := range p.Words() {
+		if destination.IsWildcard(word[1:]) {
+			wildcards++
+		}
+	}
+	l := &b.limits
+	switch {
+	case wildcards == 0: // a name, which MaxDestination bounds
+		return nil
+	case l.MaxPatternWords > 0 && words > l.MaxPatternWords:
+		return errorf(CodeDestination, "destination %q: a pattern may have %d words, and this one has %d; end it with ** sooner, or raise limits.pattern_words", p.String(), l.MaxPatternWords, words)
+	case l.MaxWildcards > 0 && wildcards > l.MaxWildcards:
+		return errorf(CodeDestination, "destination %q: a pattern may have %d wildcards, and this one has %d; end it with ** sooner, or raise limits.pattern_wildcards", p.String(), l.MaxWildcards, wildcards)
+	}
+	return nil
+}
+
 // CheckDestination returns an error where a name is no destination that the broker
 // takes, or is too long.
 func (b *Broker) CheckDestination(name string) error {

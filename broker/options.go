@@ -30,6 +30,9 @@ type Limits struct {
 	MaxDestination int
 	// MaxSubscriptions is the most subscriptions of a connection. Default 1000.
 	MaxSubscriptions int
+	// MaxPatternWords and MaxWildcards bound a pattern that a client subscribes to, its
+	// kind being a word too. Defaults 32 and 8.
+	MaxPatternWords, MaxWildcards int
 	// MaxTransactions is the most open transactions of a connection. Default 16.
 	MaxTransactions int
 	// MaxTransactionFrames and MaxTransactionBytes bound one transaction.
@@ -139,6 +142,8 @@ func (o Options) WithDefaults() Options {
 	l.Frame = l.Frame.WithDefaults()
 	setDefault(&l.MaxDestination, 512)
 	setDefault(&l.MaxSubscriptions, 1000)
+	setDefault(&l.MaxPatternWords, 32)
+	setDefault(&l.MaxWildcards, 8)
 	setDefault(&l.MaxTransactions, 16)
 	setDefault(&l.MaxTransactionFrames, 1000)
 	setDefault(&l.MaxTransactionBytes, 8<<20)

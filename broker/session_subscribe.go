@@ -181,6 +181,9 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	if err != nil {
 		return nil, badDestination(dest, err.Error())
 	}
+	if err := s.broker.checkPattern(pattern); err != nil {
+		return nil, err
+	}
 	sub := &subscription{session: s, id: strings.Clone(id), named: named, requestedDestination: requested, destination: dest, pattern: pattern, ack: ack}
 	switch kind {
 	case destination.Topic, destination.User:

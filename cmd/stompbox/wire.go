@@ -129,6 +129,7 @@ func brokerOptions(c *config.Config) broker.Options {
 		Limits: broker.Limits{
 			Frame:          frames.Limits{MaxHeaders: l.Headers, MaxHeaderLine: l.HeaderLine, MaxBody: l.Body},
 			MaxDestination: l.Destination, MaxSubscriptions: l.Subscriptions, MaxTransactions: l.Transactions,
+			MaxPatternWords: config.Off(l.PatternWords), MaxWildcards: config.Off(l.PatternWildcards),
 			MaxTransactionFrames: l.TransactionFrames, MaxTransactionBytes: l.TransactionBytes,
 			MessageRate: l.MessageRate, MaxConnections: l.Connections,
 			ConnectTimeout: l.ConnectTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,

@@ -240,6 +240,8 @@ type Limits struct {
 	Body              int `mapstructure:"body"`
 	Destination       int `mapstructure:"destination"`
 	Subscriptions     int `mapstructure:"subscriptions"`
+	PatternWords      int `mapstructure:"pattern_words"`
+	PatternWildcards  int `mapstructure:"pattern_wildcards"`
 	Transactions      int `mapstructure:"transactions"`
 	TransactionFrames int `mapstructure:"transaction_frames"`
 	TransactionBytes  int `mapstructure:"transaction_bytes"`

@@ -69,6 +69,8 @@ func defaults() map[string]any {
 		"limits.body":                 l.Frame.MaxBody,
 		"limits.destination":          l.MaxDestination,
 		"limits.subscriptions":        l.MaxSubscriptions,
+		"limits.pattern_words":        l.MaxPatternWords,
+		"limits.pattern_wildcards":    l.MaxWildcards,
 		"limits.transactions":         l.MaxTransactions,
 		"limits.transaction_frames":   l.MaxTransactionFrames,
 		"limits.transaction_bytes":    l.MaxTransactionBytes,
