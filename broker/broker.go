@@ -34,16 +34,17 @@ type Broker struct {
 	pendingRequests pendingRequests
 	interceptors    interceptorChain
 
-	node     string // begins the ids that this node makes
-	name     string // what people call it
-	clock    *clock
-	ids      atomic.Uint64
-	router   *router
-	usage    *usage
-	registry registry
-	queues   queues
-	counters counters
-	liveness liveness
+	node      string // begins the ids that this node makes
+	name      string // what people call it
+	clock     *clock
+	ids       atomic.Uint64
+	router    *router
+	usage     *usage
+	registry  registry
+	queues    queues
+	counters  counters
+	liveness  liveness
+	strangers *strangers
 
 	ctx      context.Context // ends with the broker
 	cancel   context.CancelFunc
@@ -83,6 +84,7 @@ func New(o Options) (*Broker, error) {
 		b.name = b.node
 	}
 	b.router = newRouter(b.bus, b.arrived)
+	b.strangers = newStrangers()
 	b.usage = newUsage(o.Quotas, b.clock)
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())

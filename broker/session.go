@@ -3,7 +3,6 @@ package broker
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -54,9 +53,12 @@ type Session struct {
 	traffic  *transportStats // of all sessions over this kind of connection
 	received atomic.Int64    // bytes
 
+	ended    endCause
+	reported atomic.Bool // the log has the error that ended it
+
 	address      netip.Prefix    // as quotas count it
 	usage        *userUsage      // its user's; nil before CONNECT
-	user         string          // the principal's name, set before the state is connected
+	user         string          // the principal's name, set before the version
 	principal    *auth.Principal // set by CONNECT and token refreshes, by the reader alone
 	subs         map[string]*subscription
 	transactions map[string]*transaction
@@ -145,6 +147,7 @@ func (s *Session) Push(wire []byte) { s.outbox.push(wire) }
 // Leave ends the session because the peer said farewell: last is written after the
 // answers to all frames before, and nothing after it.
 func (s *Session) Leave(last []byte) {
+	s.ended.set(&endedByClient)
 	s.receipts.afterPending(func() { s.finish(false, last) })
 }
 
@@ -245,6 +248,7 @@ func (s *Session) disconnect(f *frames.Frame) {
 	if id, ok := f.Headers.Lookup(frames.Receipt); ok {
 		receipt = s.encode(frames.New(frames.RECEIPT, frames.ReceiptID, id))
 	}
+	s.ended.set(&endedByClient)
 	s.receipts.afterPending(func() { s.finish(false, receipt, s.framing.Close(CloseNormal, "")) })
 }
 
@@ -260,6 +264,9 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	e := *protocolError(err)
 	if whole && e.receipt == "" {
 		e.receipt = strings.Clone(f.Get(frames.Receipt))
+	}
+	if whole && f.Command == frames.SUBSCRIBE {
+		s.logRefused(f.Get(frames.Destination), &e)
 	}
 	s.failed = true
 	// The RECEIPTs of what was accepted before come first.
@@ -296,16 +303,6 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 	if e != nil {
 		go s.release()
 	}
-}
-
-// report counts and logs why a session ends.
-func (s *Session) report(e *Error) {
-	s.broker.counters.countError(e)
-	level := slog.LevelWarn
-	if e.Code == CodeTokenExpired {
-		level = slog.LevelInfo
-	}
-	s.broker.log.Log(s.broker.ctx, level, "session ended by an error", "code", string(e.Code), "error", truncate(e.Error(), maxLogged), "session", s.id, "remote", s.transport.RemoteAddr())
 }
 
 // finish ends the session with last frames, unless it was ended before.
@@ -379,11 +376,10 @@ func (s *Session) Detach(reason error) {
 	switch {
 	case ended || errors.Is(reason, io.EOF):
 		s.writeRest()
-	case reason != nil:
-		s.broker.log.Debug("connection lost", "session", s.id, "remote", s.transport.RemoteAddr(), "error", reason)
 	}
 	s.state.Store(int32(stateEnding))
 	s.outbox.abandon()
+	s.logEnd(reason)
 	if s.usage != nil {
 		s.broker.usage.leave(s.user, s.usage)
 	}

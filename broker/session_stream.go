@@ -81,13 +81,16 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	}
 	s.state.Store(int32(stateConnected))
 	b.counters.connected.Add(1)
+	s.logConnected(frames.V12)
 	for i, last := range splitEventIDs(o.LastEventID, len(o.Destinations)) {
 		s.handling.Lock()
 		err := s.subscribeStream(i, o.Destinations[i], last)
 		s.handling.Unlock()
 		if err != nil {
+			e := protocolError(err)
+			s.logRefused(o.Destinations[i], e)
 			s.Detach(nil)
-			return nil, protocolError(err)
+			return nil, e
 		}
 	}
 	return s, nil

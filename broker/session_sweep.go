@@ -75,6 +75,7 @@ func (s *Session) sweep(now int64, wall time.Time) {
 			return
 		}
 		if until := s.endsAt.Load(); until != 0 && now >= until {
+			s.ended.set(&endedByLifetime)
 			s.end(nil, CloseNormal, "")
 			return
 		}

@@ -193,7 +193,7 @@ func (s *server) run(ctx context.Context) error {
 
 // announce says where everything is, for people on stdout and for logs.
 func (s *server) announce() {
-	args := []any{"version", version(), "node", s.broker.Node(), "dev", s.config.Dev}
+	args := []any{"version", version(), "id", s.broker.Node(), "dev", s.config.Dev}
 	for _, l := range s.listeners {
 		args = append(args, l.name, l.l.Addr().String())
 	}

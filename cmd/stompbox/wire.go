@@ -52,10 +52,15 @@ func (s *server) setUp(ctx context.Context) error {
 func newLogger(c *config.Config, w io.Writer) *slog.Logger {
 	level, _ := c.Log.ParseLevel() // checked by Load
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: logattr.Cut}
+	var handler slog.Handler = slog.NewTextHandler(w, options)
 	if c.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		handler = slog.NewJSONHandler(w, options)
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	log := slog.New(logattr.Limit(handler))
+	if c.Cluster.Node != "" {
+		log = log.With("node", c.Cluster.Node)
+	}
+	return log
 }
 
 func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
