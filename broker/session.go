@@ -3,7 +3,9 @@ package broker
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -335,18 +337,7 @@ func (s *Session) release() {
 	s.subs, s.retired, s.transactions = nil, nil, nil
 	s.mu.Unlock()
 	s.outbox.dropDeliveries()
-	for _, all := range []map[string]*subscription{subs, retired} {
-		for _, sub := range all {
-			if c := sub.consumer; c != nil {
-				c.queue.stop(c) // none of them gets what another gives back
-			}
-		}
-	}
-	for _, all := range []map[string]*subscription{subs, retired} {
-		for _, sub := range all {
-			s.detach(sub)
-		}
-	}
+	s.detachAll(slices.AppendSeq(slices.Collect(maps.Values(subs)), maps.Values(retired)))
 	s.broker.counters.subscriptions.Add(-int64(len(subs)))
 	if s.usage != nil {
 		s.broker.usage.unsubscribe(s.usage, len(subs))
