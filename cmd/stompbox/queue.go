@@ -25,7 +25,7 @@ func newQueue() *cobra.Command {
 		Long:  "These commands ask a running broker over HTTP. They see the queues that the token or\nlogin may subscribe to, and move messages to those that it may send to.",
 	}
 	client := newClientFlags(cmd.PersistentFlags())
-	cmd.AddCommand(newQueueList(client), newQueueShow(client), newQueuePurge(client), newQueueMove(client))
+	cmd.AddCommand(newQueueList(client), newQueueShow(client), newQueuePeek(client), newQueuePurge(client), newQueueMove(client))
 	return cmd
 }
 
