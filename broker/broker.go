@@ -55,6 +55,7 @@ type Broker struct {
 	appTimeout  time.Duration
 
 	sweepEvery time.Duration
+	nowFailed  atomic.Int64 // clock time at which a history did not say where it is, or 0
 	resumedAt  atomic.Int64 // clock time at which the process went on after it was paused
 	sweeper    sync.WaitGroup
 	background sync.WaitGroup // replays, and moves to dead letters, under way

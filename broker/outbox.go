@@ -197,6 +197,10 @@ func (o *outbox) goLive(s *subscription, upTo driver.StreamPosition) (result pus
 		o.waiters = append(o.waiters, r)
 		return pushFull, 0
 	}
+	if r.receipt != "" {
+		o.addLocked(item{data: s.placeReceipt(upTo)})
+		r.receipt = ""
+	}
 	o.pushEventIDLocked(s, upTo)
 	for _, h := range r.buffered {
 		if !r.isNewLocked(h.message) {
@@ -324,10 +328,14 @@ func (o *outbox) dropDeliveries() {
 }
 
 // closeSubscription has the outbox take no more of s: what was pushed before is
-// still written.
+// still written. Where its past was still on its way, it has its RECEIPT all the same.
 func (o *outbox) closeSubscription(s *subscription) {
 	o.mu.Lock()
 	s.closed = true
+	if r := s.replay; r != nil && r.receipt != "" && o.state == outboxOpen {
+		o.addLocked(item{data: s.placeReceipt(driver.StreamPosition{})})
+		r.receipt = ""
+	}
 	o.mu.Unlock()
 }
 

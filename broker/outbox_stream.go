@@ -24,7 +24,7 @@ func (m *eventIDs) String() string { return strings.Join(m.ids, eventIDSep) }
 // destinations, the event id follows the bytes that are shared.
 func (o *outbox) messageItemLocked(data []byte, s *subscription, m *driver.Message) item {
 	if v := o.eventIDs; v != nil {
-		v.ids[s.eventIDIndex] = m.ID
+		v.ids[s.eventIDIndex] = idFor(m, s.place)
 		data = v.framing.EventID(data[:len(data):len(data)], v.String())
 	}
 	return item{data: data, sub: s, destination: m.Destination}
@@ -41,7 +41,7 @@ func (o *outbox) pushEventIDLocked(s *subscription, upTo driver.StreamPosition) 
 		r.gap = false
 		o.addLocked(item{data: framing.Notice(nil, EventReplayIncomplete, []byte(s.destination))})
 	}
-	id := upTo.String()
+	id := upTo.In(s.place)
 	if v := o.eventIDs; v != nil {
 		v.ids[s.eventIDIndex] = id
 		id = v.String()

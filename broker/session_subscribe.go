@@ -3,6 +3,7 @@ package broker
 import (
 	"strings"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
@@ -29,6 +30,7 @@ type subscription struct {
 	destination          string // the same, or what an interceptor made of it
 	pattern              destination.Pattern
 
+	place        string  // the name in the ids that it reads; see placeName
 	serial       uint64  // its number in the session, for the ack header of topics' messages
 	eventIDIndex int     // which of a stream's destinations it is
 	index        int     // in its group, under the group's lock
@@ -72,11 +74,18 @@ func (s *Session) subscribe(f *frames.Frame) (outcome, error) {
 		s.broker.presence.sendSnapshot(sub)
 		return outcomeConfirmed, nil
 	}
-	if sub.replay == nil || sub.replay.live {
+	switch {
+	case sub.replay == nil:
 		return outcomeReceipt, nil
+	case sub.replay.live && sub.replay.incomplete:
+		s.confirm(f, driver.HeaderReplay, "incomplete") // nothing keeps what was missed
+	case sub.replay.live:
+		return outcomeReceipt, nil
+	case sub.replay.fromNow:
+		s.beginNow(sub, group)
+	default:
+		s.startReplay(sub, group)
 	}
-	s.confirm(f) // before what is replayed
-	s.startReplay(sub, group)
 	return outcomeConfirmed, nil
 }
 
@@ -210,10 +219,10 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 		}
 	}
 	if isTrue(f, HeaderDurable) {
+		sub.place = durablePlace
 		return sub, s.consumeDurable(sub, f)
 	}
-	sub.replay, err = s.parseReplay(sub, f)
-	return sub, err
+	return sub, s.prepareReplay(sub, f)
 }
 
 // subscribable refuses the kinds of destinations that have no subscribers.

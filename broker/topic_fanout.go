@@ -88,6 +88,9 @@ func (f *fanout) group(g *group) {
 // encode returns the bytes for a subscription, shared with all like it.
 func (f *fanout) encode(s *subscription) []byte {
 	key := s.encoding()
+	if f.message.Position.Seq == 0 {
+		key.place = ""
+	}
 	if f.byKey != nil {
 		if data, ok := f.byKey[key]; ok {
 			return data
@@ -112,7 +115,7 @@ func (f *fanout) encode(s *subscription) []byte {
 
 func (f *fanout) make(key encoding) []byte {
 	if framing, ok := key.framing.(EventFraming); ok {
-		return encodeEvent(&f.scratch, framing, f.message, !key.withoutEventID)
+		return encodeEvent(&f.scratch, framing, f.message, key.place, !key.withoutEventID)
 	}
 	tail := &f.tails[key.version-frames.V10]
 	if len(*tail) == 0 {

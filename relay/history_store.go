@@ -48,6 +48,11 @@ func (s *historyStore) Replay(ctx context.Context, q driver.ReplayRequest, deliv
 		return driver.ReplayResult{}, err
 	}
 	state := info.State
+	if q.Unnamed {
+		if q.After, err = s.verifyUnnamed(ctx, h, stream, q); err != nil {
+			return driver.ReplayResult{}, err
+		}
+	}
 	r := &historyReplay{streams: s.streams, history: h, stream: stream, pattern: q.Pattern, after: q.After, deliver: deliver}
 	_, r.epoch = s.streams.epochOf(stream)
 	from, gap := firstWanted(q.After, r.epoch, state)
@@ -67,6 +72,26 @@ func (s *historyStore) Replay(ctx context.Context, q driver.ReplayRequest, deliv
 		i.setBaseline(r.epoch, state.LastSeq)
 	}
 	return driver.ReplayResult{UpTo: driver.StreamPosition{Epoch: r.epoch, Seq: state.LastSeq}, Incomplete: r.gap}, nil
+}
+
+// verifyUnnamed returns the position of an id that does not name its destination, where
+// the message that has it is of the pattern, and else one of no stream.
+func (s *historyStore) verifyUnnamed(ctx context.Context, h *history, stream string, q driver.ReplayRequest) (driver.StreamPosition, error) {
+	none := driver.StreamPosition{Epoch: "none"}
+	switch _, epoch := s.streams.epochOf(stream); {
+	case epoch != q.After.Epoch:
+		return none, nil
+	case q.After.Seq == 0:
+		return q.After, nil // nothing was before it
+	}
+	stored, err := readFromLeader(ctx, s.link, stream, pageRequest{Seq: q.After.Seq, Subject: h.prefix + ".>"})
+	if err != nil || stored == nil || stored.seq != q.After.Seq {
+		return none, err
+	}
+	if m, _, ok := s.streams.decodeStored(stored.msg); !ok || !q.Pattern.Match(m.Key) {
+		return none, nil
+	}
+	return q.After, nil
 }
 
 // staleWait is how long a stream may end before what a client has of it. A server that
