@@ -93,7 +93,7 @@ type encoding struct {
 func (sub *subscription) encoding() encoding {
 	s := sub.session
 	if s.stream {
-		return encoding{framing: s.framing, place: sub.place, withoutEventID: s.outbox.eventIDs != nil}
+		return encoding{framing: s.framing, place: sub.place, withoutEventID: s.outbox.eventIDs.several()}
 	}
 	e := encoding{framing: s.framing, id: sub.id, version: s.version(), named: sub.named, place: sub.place}
 	if sub.ack != ackAuto && e.version == frames.V12 {

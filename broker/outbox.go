@@ -45,7 +45,7 @@ type outbox struct {
 	onDrained chan struct{} // closed when all is written or the connection is lost; nil while nothing waits
 
 	waiters  []waiter  // who found no room, under mu
-	eventIDs *eventIDs // of a stream with several destinations; what is in it is under mu
+	eventIDs *eventIDs // of a stream whose places have to be known, else nil
 }
 
 // waiter waits for room in an outbox. spaceFreed is called without a lock.

@@ -72,6 +72,7 @@ type Session struct {
 
 	serials uint64 // subscriptions so far
 	early   int    // bytes that came before CONNECT
+	beaten  int64  // clock time of the last heart-beat that is an event; the sweep's
 
 	// handling is held while a frame is handled, and while the session lets go of what
 	// it has: others than the reader may end it. It comes before all other locks.

@@ -24,6 +24,9 @@ type EventFraming interface {
 	// EventID appends the end of an event, which has the client remember id. Alone it
 	// is an event that no program sees.
 	EventID(dst []byte, id string) []byte
+	// HeartBeatEvent appends a heart-beat that programs see: after how many milliseconds
+	// the next one comes, and the mark that EventID would have, or "".
+	HeartBeatEvent(dst []byte, interval int64, id string) []byte
 	// Notice appends a whole event of the broker's own.
 	Notice(dst []byte, event string, data []byte) []byte
 }
@@ -47,6 +50,9 @@ type StreamOptions struct {
 	LastEventID string
 	// HeartBeat is after how long of silence the framing's heart-beat is sent.
 	HeartBeat time.Duration
+	// HeartBeatEvents has heart-beats be events that programs see. They are sent at that
+	// interval, whatever else is sent.
+	HeartBeatEvents bool
 	// MaxLifetime is after how long the stream ends, so that the client comes back:
 	// up to a tenth sooner, for those that came together. 0: never.
 	MaxLifetime time.Duration
@@ -74,11 +80,12 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	s.setPrincipal(p)
 	s.setVersion(frames.V12)
 	s.beatSend.Store(int64(min(o.HeartBeat, maxBeat)))
+	s.beaten = s.openedAt
 	if lifetime := int64(min(o.MaxLifetime, maxDuration)); lifetime > 0 {
 		s.endsAt.Store(s.openedAt + lifetime - rand.Int64N(lifetime/10+1))
 	}
-	if len(o.Destinations) > 1 {
-		s.outbox.eventIDs = &eventIDs{framing: t.Framing().(EventFraming), ids: make([]string, len(o.Destinations))}
+	if len(o.Destinations) > 1 || o.HeartBeatEvents {
+		s.outbox.eventIDs = &eventIDs{framing: t.Framing().(EventFraming), beats: o.HeartBeatEvents, places: make([]eventPlace, len(o.Destinations))}
 	}
 	s.state.Store(int32(stateConnected))
 	b.counters.connected.Add(1)
@@ -93,6 +100,9 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 			s.Detach(nil)
 			return nil, e
 		}
+	}
+	if send := s.beatSend.Load(); o.HeartBeatEvents && send > 0 {
+		s.outbox.pushBeat(send) // so that a page knows its place from the beginning
 	}
 	return s, nil
 }
@@ -130,7 +140,7 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 	}
 	if v := s.outbox.eventIDs; v != nil {
 		s.outbox.mu.Lock()
-		v.ids[i] = noEventID
+		v.places[i].name = sub.place
 		s.outbox.mu.Unlock()
 		sub.eventIDIndex = i
 	}

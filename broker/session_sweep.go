@@ -95,6 +95,13 @@ func (s *Session) sweepBeats(now int64) {
 		s.sweepIdle(now, silent)
 	}
 	interval := int64(s.broker.sweepEvery)
+	if v := s.outbox.eventIDs; v != nil && v.beats {
+		if send := s.beatSend.Load(); send > 0 && now-s.beaten+interval > send && s.outbox.writing.Load() == 0 {
+			s.beaten = now
+			s.outbox.pushBeat(send)
+		}
+		return
+	}
 	if send := s.beatSend.Load(); send > 0 && now-s.outbox.lastWrite.Load()+interval >= send && s.outbox.writing.Load() == 0 {
 		s.outbox.push(s.framing.HeartBeat())
 	}

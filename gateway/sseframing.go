@@ -39,6 +39,15 @@ func (eventStream) EventID(dst []byte, id string) []byte {
 	return append(dst, "\n\n"...)
 }
 
+func (f eventStream) HeartBeatEvent(dst []byte, interval int64, id string) []byte {
+	dst = append(dst, "event: "+eventHeartBeat+"\ndata: "...)
+	dst = append(strconv.AppendInt(dst, interval, 10), '\n')
+	if id == "" {
+		return append(dst, '\n')
+	}
+	return f.EventID(dst, id)
+}
+
 func (eventStream) Notice(dst []byte, event string, data []byte) []byte {
 	dst = append(append(dst, "event: "...), event...)
 	dst = appendData(append(dst, '\n'), data)
