@@ -140,13 +140,13 @@ func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 	require.Eventually(t, func() bool {
 		c := test.Dial(t, n).Connect()
 		defer c.Close()
-		c.Send(frames.SEND, "destination", "/topic/short.a", "receipt", "r", "anew")
+		c.Send(frames.SEND, "destination", "/topic/short.a", "receipt", "r", "again")
 		f, err := c.Next()
 		return err == nil && f.Command == frames.RECEIPT
 	}, test.Patience, 100*time.Millisecond)
-	f := reader.Message("anew")
+	f := reader.Message("again")
 	require.NotEqual(t, driver.ParseStreamPosition(ids[0]).Epoch, driver.ParseStreamPosition(f.Get("message-id")).Epoch)
-	check("/topic/short.a", ids[8], true, "anew")
+	check("/topic/short.a", ids[8], true, "again")
 }
 
 // TestReplayWaitsForASlowReader replays far more than an outbox holds.

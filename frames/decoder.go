@@ -66,7 +66,7 @@ func (d *Decoder) Partial() bool { return d.acc != nil }
 // strings and the body are never touched again by the decoder. An error is an
 // [*Error] and final: Next returns it again from then on.
 //
-// Octets between frames that are ends of line (heart-beats and padding) are
+// Bytes between frames that are ends of line (heart-beats and padding) are
 // skipped.
 func (d *Decoder) Next(f *Frame) (bool, error) {
 	if d.err != nil {

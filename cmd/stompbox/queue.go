@@ -91,7 +91,7 @@ func newQueueMove(client *clientFlags) *cobra.Command {
 	var to string
 	var most int
 	cmd := &cobra.Command{
-		Use: "move QUEUE", Short: "Move messages that nobody holds: dead letters back to their queue, or --to another one",
+		Use: "move QUEUE", Short: "Move messages that no consumer holds: dead letters back to their queue, or --to another one",
 		Args:    cobra.ExactArgs(1),
 		Example: "  stompbox queue move /queue/DLQ.orders\n  stompbox queue move /queue/orders --to /queue/orders.old",
 	}

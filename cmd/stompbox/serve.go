@@ -173,7 +173,7 @@ func (s *server) run(ctx context.Context) error {
 	s.systemd.stopping(s.config.Drain.Window + s.config.Drain.Timeout)
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Drain.Window+s.config.Drain.Timeout)
 	defer cancel()
-	// New connections are refused from here on; those that are open are told.
+	// New connections are refused from here on; open ones get a notice.
 	if err := s.broker.Shutdown(late); err != nil {
 		s.log.Warn("some clients did not read their last messages in time", "timeout", s.config.Drain.Timeout)
 	}

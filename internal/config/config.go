@@ -158,7 +158,7 @@ type HistoryPolicy struct {
 	MaxAge      time.Duration `mapstructure:"max_age"`
 }
 
-// Presence says of which topics joins and leaves are told.
+// Presence says of which topics joins and leaves are published.
 type Presence struct {
 	Destinations []string `mapstructure:"destinations"`
 }
