@@ -2,6 +2,7 @@ package broker
 
 import (
 	"strings"
+	"unique"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
@@ -39,6 +40,10 @@ type subscription struct {
 	isReply      bool    // made by a reply-to header, or by a request
 	isRequest    bool    // a SUBSCRIBE that is one request
 	closed       bool    // under the outbox's lock: nothing is pushed any more
+
+	// form is the encoding of topics' messages for this subscription: equal ones are one
+	// value, so that a fan-out compares a word for each subscriber.
+	form unique.Handle[encoding]
 
 	consumer *consumer // of queues and durable subscriptions alone
 	replay   *replay   // where the SUBSCRIBE asked for the past
@@ -135,6 +140,7 @@ func (s *Session) connectSubscription(name string, sub *subscription) (*group, e
 		}
 		return nil, nil
 	}
+	sub.form = unique.Make(sub.encoding())
 	joined, err := s.broker.router.add(sub)
 	if err != nil {
 		return nil, &Error{Code: CodeUnavailable, Message: "the subscription could not be made known to the other nodes", Cause: err, retryAfter: retryAfter}
