@@ -180,7 +180,8 @@ var errPanic = errors.New("the request failed; the server's log says why")
 
 func (h *handler) call(m *driver.Message) (reply *Reply, err error) {
 	b := h.broker
-	ctx, cancel := context.WithTimeout(b.ctx, b.appTimeout)
+	timeout := b.settings().appTimeout
+	ctx, cancel := context.WithTimeout(b.ctx, timeout)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
@@ -194,6 +195,6 @@ func (h *handler) call(m *driver.Message) (reply *Reply, err error) {
 // sweepRequests fails the requests that got no answer in time.
 func (b *Broker) sweepRequests(now int64) {
 	for _, m := range b.pendingRequests.takeExpired(now) {
-		b.failOrLog(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.appTimeout.Round(time.Millisecond)))
+		b.failOrLog(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.settings().appTimeout.Round(time.Millisecond)))
 	}
 }

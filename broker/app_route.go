@@ -49,7 +49,7 @@ func checkReplyTo(f *frames.Frame) error {
 // has it or its sender's session got an error, else with the reason.
 func (b *Broker) route(m *driver.Message, taken func(error)) {
 	b.counters.requests.Add(1)
-	if !b.pendingRequests.add(m, b.clock.now()+int64(b.appTimeout)) {
+	if !b.pendingRequests.add(m, b.clock.now()+int64(b.settings().appTimeout)) {
 		taken(b.failRequest(m, CodeAppBusy, "too many requests wait for an answer"))
 		return
 	}

@@ -18,12 +18,9 @@ type Broker struct {
 	auth            Authenticator
 	driver          driver.Driver
 	bus             driver.Bus
-	limits          Limits
-	heartBeat       HeartBeat
-	outbox          OutboxOptions
+	current         atomic.Pointer[settings]
 	log             *slog.Logger
 	server          string
-	defaults        QueueDefaults
 	store           driver.QueueStore   // nil: no queues
 	history         driver.HistoryStore // nil: no histories
 	histories       histories
@@ -34,28 +31,25 @@ type Broker struct {
 	pendingRequests pendingRequests
 	interceptors    interceptorChain
 
-	node      string // begins the ids that this node makes
-	name      string // what people call it
-	clock     *clock
-	ids       atomic.Uint64
-	router    *router
-	usage     *usage
-	registry  registry
-	queues    queues
-	counters  counters
-	liveness  liveness
-	strangers *strangers
+	node     string // begins the ids that this node makes
+	name     string // what people call it
+	clock    *clock
+	ids      atomic.Uint64
+	router   *router
+	usage    *usage
+	registry registry
+	queues   queues
+	counters counters
+	liveness liveness
 
 	ctx      context.Context // ends with the broker
 	cancel   context.CancelFunc
 	draining atomic.Bool
 
-	drainWindow time.Duration
-	ackWait     time.Duration // the store's, or 0
-	appTimeout  time.Duration
+	ackWait time.Duration // the store's, or 0
+	renewal atomic.Pointer[renewFunc]
 
-	sweepEvery time.Duration
-	nowFailed  atomic.Int64 // clock time at which a history did not say where it is, or 0
+	sweepEvery atomic.Int64 // a duration
 	resumedAt  atomic.Int64 // clock time at which the process went on after it was paused
 	sweeper    sync.WaitGroup
 	background sync.WaitGroup // replays, and moves to dead letters, under way
@@ -68,10 +62,10 @@ func New(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{
-		auth: o.Authenticator, driver: o.Driver, bus: o.Driver.Bus, limits: o.Limits, heartBeat: o.HeartBeat, outbox: o.Outbox,
-		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(), drainWindow: o.DrainWindow, appTimeout: o.AppTimeout,
+		auth: o.Authenticator, driver: o.Driver, bus: o.Driver.Bus,
+		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(),
 	}
-	b.defaults = o.Queues
+	b.current.Store(newSettings(&o))
 	b.store, b.history, b.requestRouter, b.cluster = o.Driver.Queues, o.Driver.Histories, o.Driver.Requests, o.Driver.Cluster
 	if b.store != nil {
 		b.ackWait = b.store.AckWait()
@@ -85,7 +79,6 @@ func New(o Options) (*Broker, error) {
 		b.name = b.node
 	}
 	b.router = newRouter(b.bus, b.arrived)
-	b.strangers = newStrangers()
 	b.usage = newUsage(o.Quotas, b.clock)
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
@@ -93,7 +86,7 @@ func New(o Options) (*Broker, error) {
 		b.cancel()
 		return nil, err
 	}
-	b.sweepEvery = b.sweepInterval()
+	b.sweepEvery.Store(int64(b.sweepInterval()))
 	b.liveness.swept.Store(b.clock.now())
 	b.sweeper.Go(b.sweep)
 	return b, nil
@@ -106,7 +99,7 @@ func (b *Broker) Authenticator() Authenticator { return b.auth }
 func (b *Broker) Driver() driver.Driver { return b.driver }
 
 // Limits returns the limits in force, defaults filled in.
-func (b *Broker) Limits() Limits { return b.limits }
+func (b *Broker) Limits() Limits { return b.settings().limits }
 
 // Node returns the name that this broker gave itself. It begins its message ids.
 func (b *Broker) Node() string { return b.node }

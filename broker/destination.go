@@ -12,8 +12,8 @@ func (b *Broker) classify(name string) (destination.Kind, error) {
 	if name == "" {
 		return 0, errorf(CodeMissingHeader, "the destination header is missing or empty")
 	}
-	if len(name) > b.limits.MaxDestination {
-		return 0, errorf(CodeDestination, "the destination has %d bytes; the limit is %d", len(name), b.limits.MaxDestination)
+	if limit := b.settings().limits.MaxDestination; len(name) > limit {
+		return 0, errorf(CodeDestination, "the destination has %d bytes; the limit is %d", len(name), limit)
 	}
 	if err := checkLength(name); err != nil {
 		return 0, err
@@ -49,7 +49,7 @@ func (b *Broker) checkPattern(p destination.Pattern) *Error {
 			wildcards++
 		}
 	}
-	l := &b.limits
+	l := &b.settings().limits
 	switch {
 	case wildcards == 0: // a name, which MaxDestination bounds
 		return nil

@@ -30,7 +30,7 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 func (b *Broker) drain(ctx context.Context) error {
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
-	end := time.Now().Add(b.drainWindow)
+	end := time.Now().Add(b.settings().drainWindow)
 	var order []*Session
 	b.registry.each(func(s *Session) { order = append(order, s) })
 	// Those who came together do not have to go together.
@@ -61,6 +61,5 @@ func (b *Broker) drain(ctx context.Context) error {
 }
 
 func (s *Session) endForRestart() {
-	s.ended.set(&endedByShutdown)
 	s.end(nil, CloseRestart, string(CodeShutdown)+": the server is shutting down; connect again")
 }

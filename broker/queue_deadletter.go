@@ -31,7 +31,7 @@ func (q *queue) deadLetter(d *delivery) {
 	m.Dead = &driver.DeadLetter{Origin: q.name, Reason: deadMaxDeliveries, Count: d.Count}
 	m.Key = destination.DeadLetterPrefix + strings.TrimPrefix(q.name, "/queue/")
 	m.Destination = m.Key
-	o := driver.StoreOptions{Queue: b.defaults.policy(m.Key).options(), DedupID: "dead " + m.ID, Internal: true}
+	o := driver.StoreOptions{Queue: b.settings().queues.policy(m.Key).options(), DedupID: "dead " + m.ID, Internal: true}
 	b.background.Add(1)
 	b.store.Store(&m, o, func(err error) {
 		defer b.background.Done()

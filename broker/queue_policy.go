@@ -126,5 +126,5 @@ func expires(requested int64, maxAge time.Duration, now time.Time) int64 {
 
 // QueueOptions returns what the configuration says of a queue.
 func (b *Broker) QueueOptions(queue string) driver.QueueOptions {
-	return b.defaults.policy(queue).options()
+	return b.settings().queues.policy(queue).options()
 }

@@ -36,15 +36,17 @@ const (
 // storedQueue draws from the store, on disk and in memory.
 type storedQueue struct {
 	name   string
-	policy *QueuePolicy
+	broker *Broker
 }
 
 func (s *storedQueue) key() string { return s.name }
 
+func (s *storedQueue) policy() *QueuePolicy { return s.broker.settings().queues.policy(s.name) }
+
 func (s *storedQueue) open(q *queue) ([]func(), error) {
 	ctx, cancel := context.WithTimeout(q.broker.ctx, openTimeout)
 	defer cancel()
-	disk, err := s.openFeed(ctx, q, maxPull, s.policy.options())
+	disk, err := s.openFeed(ctx, q, maxPull, s.policy().options())
 	if err != nil {
 		return nil, err
 	}
@@ -79,13 +81,13 @@ func (s *storedQueue) maxDeliveries() int {
 	if strings.HasPrefix(s.name, destination.DeadLetterPrefix) {
 		return 0
 	}
-	return max(s.policy.MaxDeliveries, 0)
+	return max(s.policy().MaxDeliveries, 0)
 }
 
 // consume makes a subscription a consumer of its queue.
 func (s *Session) consume(sub *subscription, f *frames.Frame) error {
-	defaults := &s.broker.defaults
-	var source queueSource = &storedQueue{sub.destination, defaults.policy(sub.destination)}
+	defaults := &s.broker.settings().queues
+	var source queueSource = &storedQueue{sub.destination, s.broker}
 	if defaults.transient(sub.destination, f) {
 		source = transientQueue(sub.destination)
 	}
@@ -94,7 +96,7 @@ func (s *Session) consume(sub *subscription, f *frames.Frame) error {
 
 // consumeFrom makes a subscription a consumer of the queue of a source.
 func (s *Session) consumeFrom(source queueSource, sub *subscription, f *frames.Frame) error {
-	prefetch, err := parsePrefetch(f, &s.broker.defaults)
+	prefetch, err := parsePrefetch(f, &s.broker.settings().queues)
 	if err == nil {
 		sub.consumer = &consumer{source: source, prefetch: prefetch}
 	}

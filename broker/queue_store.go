@@ -24,10 +24,10 @@ func (b *Broker) queueOperation(f *frames.Frame, m *driver.Message) (operation, 
 	if b.store == nil {
 		return operation{}, noStore(m.Key)
 	}
-	if b.defaults.transient(m.Key, f) {
+	if b.settings().queues.transient(m.Key, f) {
 		return b.transientOperation(f, m), nil
 	}
-	policy := b.defaults.policy(m.Key)
+	policy := b.settings().queues.policy(m.Key)
 	o := driver.StoreOptions{Queue: policy.options()}
 	if value, ok := f.Headers.Lookup(HeaderPersistent); isTrue(f, HeaderAutoDelete) || ok && strings.EqualFold(value, "false") {
 		o.Queue = driver.QueueOptions{Memory: true}

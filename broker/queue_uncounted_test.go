@@ -13,7 +13,9 @@ import (
 func TestDeliveriesThatReachedNoClientDoNotCount(t *testing.T) {
 	t.Parallel()
 	const limit = 2
-	q := &queue{source: &storedQueue{name: "/queue/a", policy: &QueuePolicy{MaxDeliveries: limit}}}
+	b := &Broker{clock: new(clock)}
+	b.current.Store(&settings{queues: QueueDefaults{QueuePolicy: QueuePolicy{MaxDeliveries: limit}}})
+	q := &queue{source: &storedQueue{name: "/queue/a", broker: b}}
 	m := &driver.Message{ID: "m"}
 	lend := func(count int) *delivery {
 		d := newDelivery(m, count)
@@ -21,7 +23,7 @@ func TestDeliveriesThatReachedNoClientDoNotCount(t *testing.T) {
 	}
 	s := &Session{}
 	sub := &subscription{session: s, consumer: &consumer{queue: q}}
-	s.broker = &Broker{clock: new(clock)}
+	s.broker = b
 	require.Zero(t, sub.unacked.addDelivery(1, lend(1)))
 	for count := 2; count < 10; count++ {
 		d := lend(count)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,7 +53,7 @@ const (
 // usage counts what addresses and users have open. Those that have nothing open, and
 // whose rate has recovered, are forgotten. It is safe for concurrent use.
 type usage struct {
-	quotas Quotas
+	quotas atomic.Pointer[Quotas]
 	clock  *clock
 
 	mu        sync.Mutex // guards the following
@@ -77,7 +78,9 @@ type userUsage struct {
 }
 
 func newUsage(q Quotas, c *clock) *usage {
-	return &usage{quotas: q, clock: c, addresses: make(map[netip.Prefix]*addressUsage), users: make(map[string]*userUsage), reached: make(map[string]int64)}
+	u := &usage{clock: c, addresses: make(map[netip.Prefix]*addressUsage), users: make(map[string]*userUsage), reached: make(map[string]int64)}
+	u.quotas.Store(&q)
+	return u
 }
 
 // addressOf is what a remote address counts as. It is invalid for what has no address,
@@ -112,10 +115,10 @@ func (u *usage) open(address netip.Prefix) *Error {
 		a = new(addressUsage)
 		u.addresses[address] = a
 	}
-	if limit := u.quotas.AddressConnections; limit > 0 && a.sessions >= limit {
+	if limit := u.quotas.Load().AddressConnections; limit > 0 && a.sessions >= limit {
 		return u.refuseLocked(limitAddressConnections, CodeTooManySessions, "your address has its limit of %d connections to this server", limit)
 	}
-	if limit := u.quotas.AddressConnectRate; limit > 0 && !a.opened.take(now, 1, limit, min(limit, math.MaxInt/connectBurst)*connectBurst) {
+	if limit := u.quotas.Load().AddressConnectRate; limit > 0 && !a.opened.take(now, 1, limit, min(limit, math.MaxInt/connectBurst)*connectBurst) {
 		return u.refuseLocked(limitAddressConnectRate, CodeConnectRate, "your address opens more than %d connections a second; wait before you connect again", limit)
 	}
 	a.sessions++
@@ -154,7 +157,7 @@ func (u *usage) join(name string) (*userUsage, *Error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	user := u.users[name]
-	if limit := u.quotas.UserConnections; user != nil && limit > 0 && user.sessions >= limit {
+	if limit := u.quotas.Load().UserConnections; user != nil && limit > 0 && user.sessions >= limit {
 		return nil, u.refuseLocked(limitUserConnections, CodeTooManySessions, "user %q has the limit of %d connections", name, limit)
 	}
 	if user == nil {
@@ -178,7 +181,7 @@ func (u *usage) leave(name string, user *userUsage) {
 func (u *usage) subscribe(user *userUsage) *Error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if limit := u.quotas.UserSubscriptions; limit > 0 && user.subscriptions >= limit {
+	if limit := u.quotas.Load().UserSubscriptions; limit > 0 && user.subscriptions >= limit {
 		return u.refuseLocked(limitUserSubscriptions, CodeTooManySubs, "you have the limit of %d subscriptions over all your connections", limit)
 	}
 	user.subscriptions++
@@ -193,7 +196,8 @@ func (u *usage) unsubscribe(user *userUsage, n int) {
 
 // send holds a user to the rates of messages and of bytes.
 func (u *usage) send(user *userUsage, bytes int) *Error {
-	messages, rate := u.quotas.UserMessageRate, u.quotas.UserByteRate
+	quotas := u.quotas.Load()
+	messages, rate := quotas.UserMessageRate, quotas.UserByteRate
 	if messages <= 0 && rate <= 0 {
 		return nil
 	}

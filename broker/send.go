@@ -72,13 +72,14 @@ func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication
 
 // newOperations checks messages. A step of nothing is one that an interceptor dropped.
 func (b *Broker) newOperations(from origin, all []Publication) ([]operation, error) {
-	if limit := b.limits.MaxTransactionFrames; len(all) > limit {
-		return nil, errorf(CodeTransactionSize, "%d messages are too many: the limit is %d", len(all), limit)
+	l := &b.settings().limits
+	if len(all) > l.MaxTransactionFrames {
+		return nil, errorf(CodeTransactionSize, "%d messages are too many: the limit is %d", len(all), l.MaxTransactionFrames)
 	}
 	size, ops := 0, make([]operation, len(all))
 	for i := range all {
-		if size += len(all[i].Body); size > b.limits.MaxTransactionBytes {
-			return nil, errorf(CodeTransactionSize, "the bodies are too large: the limit is %d bytes together", b.limits.MaxTransactionBytes)
+		if size += len(all[i].Body); size > l.MaxTransactionBytes {
+			return nil, errorf(CodeTransactionSize, "the bodies are too large: the limit is %d bytes together", l.MaxTransactionBytes)
 		}
 		var err error
 		if ops[i], err = b.newPublicationOperation(from, &all[i]); err != nil {
@@ -117,7 +118,7 @@ func (b *Broker) newPublicationOperation(from origin, o *Publication) (operation
 
 // checkPublication holds what did not come as a frame to the limits of frames.
 func (b *Broker) checkPublication(f *frames.Frame) error {
-	l := &b.limits.Frame
+	l := &b.settings().limits.Frame
 	switch {
 	case len(f.Body) > l.MaxBody:
 		return errorf(frames.CodeBodySize, "the body is larger than the limit of %d bytes", l.MaxBody)

@@ -3,9 +3,8 @@ package broker
 import (
 	"errors"
 	"io"
-	"maps"
+	"log/slog"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,12 +54,9 @@ type Session struct {
 	traffic  *transportStats // of all sessions over this kind of connection
 	received atomic.Int64    // bytes
 
-	ended    endCause
-	reported atomic.Bool // the log has the error that ended it
-
 	address      netip.Prefix    // as quotas count it
 	usage        *userUsage      // its user's; nil before CONNECT
-	user         string          // the principal's name, set before the version
+	user         string          // the principal's name, set before the state is connected
 	principal    *auth.Principal // set by CONNECT and token refreshes, by the reader alone
 	subs         map[string]*subscription
 	transactions map[string]*transaction
@@ -72,7 +68,6 @@ type Session struct {
 
 	serials uint64 // subscriptions so far
 	early   int    // bytes that came before CONNECT
-	beaten  int64  // clock time of the last heart-beat that is an event; the sweep's
 
 	// handling is held while a frame is handled, and while the session lets go of what
 	// it has: others than the reader may end it. It comes before all other locks.
@@ -89,9 +84,10 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	if b.draining.Load() {
 		return nil, shuttingDown("the server is shutting down; connect again")
 	}
-	if n := b.counters.sessions.Add(1); b.limits.MaxConnections > 0 && n > int64(b.limits.MaxConnections) {
+	current := b.settings()
+	if n := b.counters.sessions.Add(1); current.limits.MaxConnections > 0 && n > int64(current.limits.MaxConnections) {
 		b.counters.sessions.Add(-1)
-		e := errorf(CodeTooManySessions, "the server has its limit of %d connections", b.limits.MaxConnections)
+		e := errorf(CodeTooManySessions, "the server has its limit of %d connections", current.limits.MaxConnections)
 		e.retryAfter = retryAfter
 		b.counters.countError(e)
 		return nil, e
@@ -105,10 +101,10 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), openedAt: b.clock.now(), address: address}
 	s.id = b.node + "-" + strconv.FormatUint(s.number, 36)
 	_, s.stream = s.framing.(EventFraming)
-	s.decoder.Init(&b.limits.Frame)
+	s.decoder.Init(&current.limits.Frame)
 	s.lastRead.Store(s.openedAt)
 	s.receipts.session = s
-	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &b.outbox, b.clock
+	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &current.outbox, b.clock
 	s.outbox.dropped, s.outbox.latency = &b.counters.dropped, &b.counters.publishLatency
 	s.traffic = b.counters.transport(t.Name())
 	s.outbox.traffic = s.traffic
@@ -150,7 +146,6 @@ func (s *Session) Push(wire []byte) { s.outbox.push(wire) }
 // Leave ends the session because the peer said farewell: last is written after the
 // answers to all frames before, and nothing after it.
 func (s *Session) Leave(last []byte) {
-	s.ended.set(&endedByClient)
 	s.receipts.afterPending(func() { s.finish(false, last) })
 }
 
@@ -171,6 +166,7 @@ func (s *Session) Receive(p []byte) error {
 	}()
 	s.handling.Lock()
 	defer s.handling.Unlock()
+	s.decoder.UseLimits(&s.broker.settings().limits.Frame)
 	s.decoder.Feed(p)
 	for {
 		if s.failed || state(s.state.Load()) == stateEnding {
@@ -201,7 +197,7 @@ func (s *Session) checkEarly(n int) error {
 	if state(s.state.Load()) != stateConnecting {
 		return nil
 	}
-	limit := maxEarlyBytes + s.broker.limits.Frame.MaxHeaderLine
+	limit := maxEarlyBytes + s.broker.settings().limits.Frame.MaxHeaderLine
 	if s.early += n; s.early > limit {
 		return errorf(CodeNotConnected, "more than %d bytes came before the end of a CONNECT frame", limit)
 	}
@@ -251,7 +247,6 @@ func (s *Session) disconnect(f *frames.Frame) {
 	if id, ok := f.Headers.Lookup(frames.Receipt); ok {
 		receipt = s.encode(frames.New(frames.RECEIPT, frames.ReceiptID, id))
 	}
-	s.ended.set(&endedByClient)
 	s.receipts.afterPending(func() { s.finish(false, receipt, s.framing.Close(CloseNormal, "")) })
 }
 
@@ -267,9 +262,6 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	e := *protocolError(err)
 	if whole && e.receipt == "" {
 		e.receipt = strings.Clone(f.Get(frames.Receipt))
-	}
-	if whole && f.Command == frames.SUBSCRIBE {
-		s.logRefused(f.Get(frames.Destination), &e)
 	}
 	s.failed = true
 	// The RECEIPTs of what was accepted before come first.
@@ -308,6 +300,16 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 	}
 }
 
+// report counts and logs why a session ends.
+func (s *Session) report(e *Error) {
+	s.broker.counters.countError(e)
+	level := slog.LevelWarn
+	if e.Code == CodeTokenExpired {
+		level = slog.LevelInfo
+	}
+	s.broker.log.Log(s.broker.ctx, level, "session ended by an error", "code", string(e.Code), "error", truncate(e.Error(), maxLogged), "session", s.id, "remote", s.transport.RemoteAddr())
+}
+
 // finish ends the session with last frames, unless it was ended before.
 func (s *Session) finish(drop bool, last ...[]byte) {
 	if state(s.state.Swap(int32(stateEnding))) != stateEnding {
@@ -319,7 +321,7 @@ func (s *Session) finish(drop bool, last ...[]byte) {
 // tooSlow ends the session of a consumer whose outbox is full. It is called
 // from a publisher, which must not wait for it.
 func (s *Session) tooSlow() {
-	s.endWith(errorf(CodeSlowConsumer, "slow consumer: more than %d frames or %d bytes were waiting to be read", s.broker.outbox.MaxFrames, s.broker.outbox.MaxBytes))
+	s.endWith(errorf(CodeSlowConsumer, "slow consumer: more than %d frames or %d bytes were waiting to be read", s.outbox.options.MaxFrames, s.outbox.options.MaxBytes))
 }
 
 // writeFailed is called when the connection cannot be written to any more.
@@ -338,7 +340,18 @@ func (s *Session) release() {
 	s.subs, s.retired, s.transactions = nil, nil, nil
 	s.mu.Unlock()
 	s.outbox.dropDeliveries()
-	s.detachAll(slices.AppendSeq(slices.Collect(maps.Values(subs)), maps.Values(retired)))
+	for _, all := range []map[string]*subscription{subs, retired} {
+		for _, sub := range all {
+			if c := sub.consumer; c != nil {
+				c.queue.stop(c) // none of them gets what another gives back
+			}
+		}
+	}
+	for _, all := range []map[string]*subscription{subs, retired} {
+		for _, sub := range all {
+			s.detach(sub)
+		}
+	}
 	s.broker.counters.subscriptions.Add(-int64(len(subs)))
 	if s.usage != nil {
 		s.broker.usage.unsubscribe(s.usage, len(subs))
@@ -368,10 +381,11 @@ func (s *Session) Detach(reason error) {
 	switch {
 	case ended || errors.Is(reason, io.EOF):
 		s.writeRest()
+	case reason != nil:
+		s.broker.log.Debug("connection lost", "session", s.id, "remote", s.transport.RemoteAddr(), "error", reason)
 	}
 	s.state.Store(int32(stateEnding))
 	s.outbox.abandon()
-	s.logEnd(reason)
 	if s.usage != nil {
 		s.broker.usage.leave(s.user, s.usage)
 	}

@@ -36,11 +36,12 @@ func (s *Session) connect(f *frames.Frame) error {
 	if refused != nil {
 		return refused
 	}
-	s.usage, s.user = usage, principal.Name
 	s.setVersion(version)
 	s.decoder.SetVersion(version)
+	s.usage, s.user = usage, principal.Name
 	s.setPrincipal(principal)
-	ours := frames.HeartBeat{Send: s.broker.heartBeat.Send, Receive: s.broker.heartBeat.Receive}
+	offered := s.broker.settings().heartBeat
+	ours := frames.HeartBeat{Send: offered.Send, Receive: offered.Receive}
 	if version == frames.V10 {
 		beats = frames.HeartBeat{} // 1.0 has none
 	}
@@ -65,7 +66,7 @@ func (s *Session) connect(f *frames.Frame) error {
 	}
 	s.broker.counters.connected.Add(1)
 	s.pushFrame(connected)
-	s.logConnected(version)
+	s.broker.log.Debug("session connected", "session", s.id, "user", principal.Name, "method", principal.Method, "remote", s.transport.RemoteAddr(), "version", version.String())
 	return nil
 }
 

@@ -33,9 +33,8 @@ type receiptQueue struct {
 // pendingReceipt is the place of one frame in the queue.
 type pendingReceipt struct {
 	queue   *receiptQueue
-	receipt string   // "" wants none
-	headers []string // of the RECEIPT
-	about   string   // the receipt that an ERROR names where there is none of its own
+	receipt string // "" wants none
+	about   string // the receipt that an ERROR names where there is none of its own
 	bytes   int
 	then    func() // instead of a RECEIPT
 	done    bool
@@ -43,7 +42,7 @@ type pendingReceipt struct {
 }
 
 // confirm sends the RECEIPT of a frame, when it is its turn.
-func (s *Session) confirm(f *frames.Frame, headers ...string) {
+func (s *Session) confirm(f *frames.Frame) {
 	receipt, ok := f.Headers.Lookup(frames.Receipt)
 	if !ok {
 		return
@@ -51,21 +50,21 @@ func (s *Session) confirm(f *frames.Frame, headers ...string) {
 	s.receipts.mu.Lock()
 	defer s.receipts.mu.Unlock()
 	if len(s.receipts.pending) == 0 {
-		s.pushReceipt(receipt, headers...)
+		s.pushReceipt(receipt)
 		return
 	}
-	s.receipts.pending = append(s.receipts.pending, &pendingReceipt{receipt: strings.Clone(receipt), headers: headers, done: true})
+	s.receipts.pending = append(s.receipts.pending, &pendingReceipt{receipt: strings.Clone(receipt), done: true})
 }
 
-func (s *Session) pushReceipt(id string, headers ...string) {
-	s.pushFrame(frames.New(frames.RECEIPT, append([]string{frames.ReceiptID, id}, headers...)...))
+func (s *Session) pushReceipt(id string) {
+	s.pushFrame(frames.New(frames.RECEIPT, frames.ReceiptID, id))
 }
 
 // reserve takes a place for a frame whose outcome is not known yet. It waits while too
 // many are pending, which keeps the session from being read.
 func (q *receiptQueue) reserve(receipt string, bytes int) *pendingReceipt {
 	p := &pendingReceipt{queue: q, receipt: strings.Clone(receipt), bytes: bytes}
-	limit := q.session.broker.defaults.MaxUnconfirmed
+	limit := q.session.broker.settings().queues.MaxUnconfirmed
 	q.mu.Lock()
 	for len(q.pending) > 0 && (len(q.pending) >= limit || q.bytes+bytes > maxUnconfirmedBytes) {
 		if q.notFull == nil {
@@ -108,7 +107,7 @@ func (q *receiptQueue) advanceLocked() (failed *pendingReceipt) {
 		case p.then != nil:
 			p.then()
 		case p.receipt != "":
-			q.session.pushReceipt(p.receipt, p.headers...)
+			q.session.pushReceipt(p.receipt)
 		}
 	}
 	clear(q.pending[:n])

@@ -17,7 +17,7 @@ func (s *Session) replyTo(f *frames.Frame) error {
 	if !ok || !strings.HasPrefix(value, destination.TempQueuePrefix) {
 		return nil
 	}
-	if value == destination.TempQueuePrefix || destination.HasWildcard(value) || len(value) > s.broker.limits.MaxDestination || checkLength(value) != nil {
+	if value == destination.TempQueuePrefix || destination.HasWildcard(value) || len(value) > s.broker.settings().limits.MaxDestination || checkLength(value) != nil {
 		return badDestination(value, "reply-to needs a name after "+destination.TempQueuePrefix)
 	}
 	name := subscriptionName(value, true, "")

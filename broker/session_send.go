@@ -22,8 +22,8 @@ func (s *Session) origin() origin { return origin{s.principal, s.id} }
 // send handles a SEND: it is checked first, and then carried out at once or at COMMIT.
 func (s *Session) send(f *frames.Frame) (outcome, error) {
 	b := s.broker
-	if limit := b.limits.MessageRate; limit > 0 && !s.rate.take(b.clock.now(), 1, limit, limit) {
-		return 0, errorf(CodeMessageRate, "more than %d messages a second", b.limits.MessageRate)
+	if limit := b.settings().limits.MessageRate; limit > 0 && !s.rate.take(b.clock.now(), 1, limit, limit) {
+		return 0, errorf(CodeMessageRate, "more than %d messages a second", limit)
 	}
 	if err := b.usage.send(s.usage, len(f.Body)); err != nil {
 		return 0, err

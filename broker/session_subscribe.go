@@ -2,9 +2,7 @@ package broker
 
 import (
 	"strings"
-	"unique"
 
-	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
@@ -31,7 +29,6 @@ type subscription struct {
 	destination          string // the same, or what an interceptor made of it
 	pattern              destination.Pattern
 
-	place        string  // the name in the ids that it reads; see placeName
 	serial       uint64  // its number in the session, for the ack header of topics' messages
 	eventIDIndex int     // which of a stream's destinations it is
 	index        int     // in its group, under the group's lock
@@ -40,10 +37,6 @@ type subscription struct {
 	isReply      bool    // made by a reply-to header, or by a request
 	isRequest    bool    // a SUBSCRIBE that is one request
 	closed       bool    // under the outbox's lock: nothing is pushed any more
-
-	// form is the encoding of topics' messages for this subscription: equal ones are one
-	// value, so that a fan-out compares a word for each subscriber.
-	form unique.Handle[encoding]
 
 	consumer *consumer // of queues and durable subscriptions alone
 	replay   *replay   // where the SUBSCRIBE asked for the past
@@ -79,18 +72,11 @@ func (s *Session) subscribe(f *frames.Frame) (outcome, error) {
 		s.broker.presence.sendSnapshot(sub)
 		return outcomeConfirmed, nil
 	}
-	switch {
-	case sub.replay == nil:
+	if sub.replay == nil || sub.replay.live {
 		return outcomeReceipt, nil
-	case sub.replay.live && sub.replay.incomplete:
-		s.confirm(f, driver.HeaderReplay, "incomplete") // nothing keeps what was missed
-	case sub.replay.live:
-		return outcomeReceipt, nil
-	case sub.replay.fromNow:
-		s.beginNow(sub, group)
-	default:
-		s.startReplay(sub, group)
 	}
+	s.confirm(f) // before what is replayed
+	s.startReplay(sub, group)
 	return outcomeConfirmed, nil
 }
 
@@ -100,7 +86,7 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	if _, twice := s.subs[name]; twice {
 		return nil, errorf(CodeSubscription, "there is a subscription with id %q already", sub.id)
 	}
-	if limit := s.broker.limits.MaxSubscriptions; limit > 0 && len(s.subs)+len(s.retired) >= limit {
+	if limit := s.broker.settings().limits.MaxSubscriptions; limit > 0 && len(s.subs)+len(s.retired) >= limit {
 		return nil, errorf(CodeTooManySubs, "a connection may have %d subscriptions", limit)
 	}
 	if err := s.broker.usage.subscribe(s.usage); err != nil {
@@ -140,7 +126,6 @@ func (s *Session) connectSubscription(name string, sub *subscription) (*group, e
 		}
 		return nil, nil
 	}
-	sub.form = unique.Make(sub.encoding())
 	joined, err := s.broker.router.add(sub)
 	if err != nil {
 		return nil, &Error{Code: CodeUnavailable, Message: "the subscription could not be made known to the other nodes", Cause: err, retryAfter: retryAfter}
@@ -225,10 +210,10 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 		}
 	}
 	if isTrue(f, HeaderDurable) {
-		sub.place = durablePlace
 		return sub, s.consumeDurable(sub, f)
 	}
-	return sub, s.prepareReplay(sub, f)
+	sub.replay, err = s.parseReplay(sub, f)
+	return sub, err
 }
 
 // subscribable refuses the kinds of destinations that have no subscribers.
@@ -275,6 +260,19 @@ func (s *Session) unsubscribe(f *frames.Frame) (outcome, error) {
 		s.countStale(f)
 		return outcomeReceipt, nil
 	}
+	s.endSubscription(name, sub)
+	if sub.consumer == nil {
+		return outcomeReceipt, nil
+	}
+	if durable, ok := sub.consumer.source.(*durableQueue); ok && isTrue(f, HeaderDurable) {
+		return outcomeReceipt, s.broker.removeDurable(durable.subscription)
+	}
+	return outcomeReceipt, nil
+}
+
+// endSubscription has the session get nothing more of a subscription. What it holds of a
+// queue it can still acknowledge.
+func (s *Session) endSubscription(name string, sub *subscription) {
 	s.mu.Lock()
 	delete(s.subs, name)
 	s.mu.Unlock()
@@ -283,13 +281,9 @@ func (s *Session) unsubscribe(f *frames.Frame) (outcome, error) {
 	s.broker.usage.unsubscribe(s.usage, 1)
 	if sub.consumer == nil {
 		s.detach(sub)
-		return outcomeReceipt, nil
+		return
 	}
 	s.retire(name, sub)
-	if durable, ok := sub.consumer.source.(*durableQueue); ok && isTrue(f, HeaderDurable) {
-		return outcomeReceipt, s.broker.removeDurable(durable.subscription)
-	}
-	return outcomeReceipt, nil
 }
 
 // retire ends a subscription to a queue, but keeps it while the client holds

@@ -10,7 +10,8 @@ import (
 // miss, tokens that end, clients that never connect, writes that hang. One
 // goroutine does it for all, so that idle connections need no timer.
 func (b *Broker) sweep() {
-	tick := time.NewTicker(b.sweepEvery)
+	every := b.sweepEvery.Load()
+	tick := time.NewTicker(time.Duration(every))
 	defer tick.Stop()
 	extended := b.clock.now()
 	swept := extended
@@ -20,7 +21,7 @@ func (b *Broker) sweep() {
 			return
 		case <-tick.C:
 			now, wall := b.clock.now(), time.Now()
-			if now-swept > pausedAfter*int64(b.sweepEvery) {
+			if now-swept > pausedAfter*every {
 				// This process was paused or starved. Its peers were not silent: it did not read.
 				b.resumedAt.Store(now)
 			}
@@ -34,6 +35,10 @@ func (b *Broker) sweep() {
 				}
 			}
 			b.liveness.swept.Store(b.clock.now())
+			if wanted := b.sweepEvery.Load(); wanted != every {
+				every = wanted
+				tick.Reset(time.Duration(every))
+			}
 		}
 	}
 }
@@ -41,7 +46,8 @@ func (b *Broker) sweep() {
 // sweepInterval returns how often to sweep: fine enough for the shortest interval there can be.
 func (b *Broker) sweepInterval() time.Duration {
 	interval := time.Second
-	for _, d := range []time.Duration{b.heartBeat.Send, b.heartBeat.Receive, b.limits.ConnectTimeout, b.limits.IdleTimeout, b.ackWait / 2} {
+	current := b.settings()
+	for _, d := range []time.Duration{current.heartBeat.Send, current.heartBeat.Receive, current.limits.ConnectTimeout, current.limits.IdleTimeout, b.ackWait / 2} {
 		if d > 0 {
 			interval = min(interval, d/5)
 		}
@@ -51,7 +57,7 @@ func (b *Broker) sweepInterval() time.Duration {
 
 // sweep does what is due for one session.
 func (s *Session) sweep(now int64, wall time.Time) {
-	l := &s.broker.limits
+	l := &s.broker.settings().limits
 	resumed := s.broker.resumedAt.Load()
 	limit := l.WriteTimeout
 	if state(s.state.Load()) == stateEnding {
@@ -75,7 +81,6 @@ func (s *Session) sweep(now int64, wall time.Time) {
 			return
 		}
 		if until := s.endsAt.Load(); until != 0 && now >= until {
-			s.ended.set(&endedByLifetime)
 			s.end(nil, CloseNormal, "")
 			return
 		}
@@ -87,21 +92,14 @@ func (s *Session) sweepBeats(now int64) {
 	lastRead := max(s.lastRead.Load(), s.broker.resumedAt.Load())
 	silent := now - lastRead
 	if receive := s.beatReceive.Load(); receive > 0 {
-		if silent > int64(float64(receive)*s.broker.heartBeat.Grace) && s.isGone(now, lastRead, receive) {
+		if silent > int64(float64(receive)*s.broker.settings().heartBeat.Grace) && s.isGone(now, lastRead, receive) {
 			s.endWith(errorf(CodeHeartBeatMissing, "no heart-beat for %s; %s was agreed", time.Duration(silent).Round(time.Millisecond), time.Duration(receive)))
 			return
 		}
 	} else {
 		s.sweepIdle(now, silent)
 	}
-	interval := int64(s.broker.sweepEvery)
-	if v := s.outbox.eventIDs; v != nil && v.beats {
-		if send := s.beatSend.Load(); send > 0 && now-s.beaten+interval > send && s.outbox.writing.Load() == 0 {
-			s.beaten = now
-			s.outbox.pushBeat(send)
-		}
-		return
-	}
+	interval := s.broker.sweepEvery.Load()
 	if send := s.beatSend.Load(); send > 0 && now-s.outbox.lastWrite.Load()+interval >= send && s.outbox.writing.Load() == 0 {
 		s.outbox.push(s.framing.HeartBeat())
 	}
@@ -123,7 +121,7 @@ func (s *Session) isGone(now, lastRead, receive int64) bool {
 	if ping == nil {
 		return true
 	}
-	return now-s.pinged > max(receive, int64(s.broker.sweepEvery))
+	return now-s.pinged > max(receive, s.broker.sweepEvery.Load())
 }
 
 // pausedAfter is how many sweep intervals late a sweep has to be to tell that the process
@@ -132,7 +130,7 @@ const pausedAfter = 4
 
 // sweepIdle asks a silent peer whether it is there, where the transport can.
 func (s *Session) sweepIdle(now, silent int64) {
-	idle := int64(s.broker.limits.IdleTimeout)
+	idle := int64(s.broker.settings().limits.IdleTimeout)
 	ping := s.framing.Ping()
 	if idle <= 0 || ping == nil || silent < idle/2 {
 		return

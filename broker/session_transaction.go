@@ -24,7 +24,7 @@ func (s *Session) begin(f *frames.Frame) (outcome, error) {
 	if s.transactions[name] != nil {
 		return 0, errorf(CodeTransaction, "transaction %q is open already", name)
 	}
-	if limit := s.broker.limits.MaxTransactions; limit > 0 && len(s.transactions) >= limit {
+	if limit := s.broker.settings().limits.MaxTransactions; limit > 0 && len(s.transactions) >= limit {
 		return 0, errorf(CodeTransactionSize, "a connection may have %d open transactions", limit)
 	}
 	if s.transactions == nil {
@@ -41,7 +41,7 @@ func (s *Session) buffer(name string, op operation) error {
 		return errorf(CodeTransaction, "there is no open transaction %q", name)
 	}
 	t.bytes += op.size
-	l := &s.broker.limits
+	l := &s.broker.settings().limits
 	if len(t.operations) >= l.MaxTransactionFrames || t.bytes > l.MaxTransactionBytes {
 		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d bytes", name, l.MaxTransactionFrames, l.MaxTransactionBytes)
 	}

@@ -29,6 +29,7 @@ type Stats struct {
 	Expired       int64 // queue messages thrown away after their time
 	Requests      int64 // to app servers
 	Failed        int64 // requests that failed
+	Revoked       int64 // subscriptions whose permission was taken away
 	Rejected      int64 // SENDs that an interceptor rejected or dropped
 	Kept          int64 // messages that a history confirmed
 	Replays       int64 // subscriptions that asked for the past
@@ -45,7 +46,7 @@ type Stats struct {
 
 type counters struct {
 	sessions, subscriptions, connected, received, delivered, dropped, relayed, relayErrors,
-	stored, refused, acked, nacked, stale, dead, expired, kept, replays, replayed, incomplete, requests, requestsFailed, rejected atomic.Int64
+	stored, refused, acked, nacked, stale, dead, expired, kept, replays, replayed, incomplete, requests, requestsFailed, rejected, revoked atomic.Int64
 
 	publishLatency, storeLatency histogram.Histogram
 
@@ -100,7 +101,7 @@ func (b *Broker) Stats() Stats {
 		PublishLatency: c.publishLatency.Snapshot(), StoreLatency: c.storeLatency.Snapshot(),
 		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
 		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(), Stale: c.stale.Load(),
-		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
+		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Revoked: c.revoked.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
 		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())),
 	}
 }

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"sync"
-	"unique"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
@@ -17,7 +16,7 @@ type fanout struct {
 	tails     [3][]byte // by version, what all encodings end in
 	scratch   []byte
 	encodings []encoded
-	byKey     map[unique.Handle[encoding]][]byte // beyond a few, in place of encodings
+	byKey     map[encoding][]byte // beyond a few, in place of encodings
 	count     int
 
 	serial      uint  // of the messages that this fanout was used for
@@ -25,7 +24,7 @@ type fanout struct {
 }
 
 type encoded struct {
-	form unique.Handle[encoding]
+	key  encoding
 	data []byte
 }
 
@@ -88,32 +87,32 @@ func (f *fanout) group(g *group) {
 
 // encode returns the bytes for a subscription, shared with all like it.
 func (f *fanout) encode(s *subscription) []byte {
-	form := s.form
+	key := s.encoding()
 	if f.byKey != nil {
-		if data, ok := f.byKey[form]; ok {
+		if data, ok := f.byKey[key]; ok {
 			return data
 		}
 	}
 	for i := range f.encodings {
-		if f.encodings[i].form == form {
+		if f.encodings[i].key == key {
 			return f.encodings[i].data
 		}
 	}
-	data := f.make(form.Value())
+	data := f.make(key)
 	if len(f.encodings) < fewEncodings {
-		f.encodings = append(f.encodings, encoded{form, data})
+		f.encodings = append(f.encodings, encoded{key, data})
 		return data
 	}
 	if f.byKey == nil {
-		f.byKey = make(map[unique.Handle[encoding]][]byte)
+		f.byKey = make(map[encoding][]byte)
 	}
-	f.byKey[form] = data
+	f.byKey[key] = data
 	return data
 }
 
 func (f *fanout) make(key encoding) []byte {
 	if framing, ok := key.framing.(EventFraming); ok {
-		return encodeEvent(&f.scratch, framing, f.message, key.place, !key.withoutEventID)
+		return encodeEvent(&f.scratch, framing, f.message, !key.withoutEventID)
 	}
 	tail := &f.tails[key.version-frames.V10]
 	if len(*tail) == 0 {
