@@ -16,7 +16,7 @@ type failures[K comparable] struct {
 	failing   map[K]failing
 }
 
-// failing is how often a user or an address has failed, less what time has forgiven.
+// failing is how much somebody has failed, less what time has forgiven.
 type failing struct {
 	count float64
 	at    time.Time
@@ -24,6 +24,13 @@ type failing struct {
 
 func (f failing) now(now time.Time, perMinute int) float64 {
 	return max(f.count-now.Sub(f.at).Minutes()*float64(perMinute), 0)
+}
+
+// limit sets how often, 0 for no bound.
+func (f *failures[K]) limit(perMinute int) {
+	f.mu.Lock()
+	f.perMinute = perMinute
+	f.mu.Unlock()
 }
 
 // wait returns after how long key may try, which is 0 for now.

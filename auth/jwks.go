@@ -27,6 +27,7 @@ import (
 // host alone.
 type JWKS struct {
 	storage jwkset.Storage
+	source  keySource
 	where   string // the URL without what could be secret in it, for logs
 	log     *slog.Logger
 
@@ -75,7 +76,7 @@ func NewJWKS(ctx context.Context, o JWKSOptions) (*JWKS, error) {
 		return nil, err
 	}
 	o = o.WithDefaults()
-	j := &JWKS{where: location.Scheme + "://" + location.Host + location.Path, log: o.Logger}
+	j := &JWKS{source: sourceOf("JWKS", []byte(o.URL)), where: location.Scheme + "://" + location.Host + location.Path, log: o.Logger}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = 64 << 10
 	if o.TLS != nil {
@@ -107,7 +108,7 @@ func parseKeySetURL(text string, allowHTTP bool) (*url.URL, error) {
 		return nil, errors.New("it is not an http or https URL")
 	}
 	if location.Scheme == "http" && !allowHTTP && !isLoopback(location.Hostname()) {
-		return nil, fmt.Errorf("http://%s is not encrypted, so a machine between could put in keys of its own; use https, or allow http (auth.jwt.jwks_allow_http) on a private network", location.Host)
+		return nil, fmt.Errorf("http://%s is not encrypted, so whoever is on the way could put in keys of their own; use https, or allow http (auth.jwt.jwks_allow_http) on a network that nobody else is on", location.Host)
 	}
 	return location, nil
 }
@@ -173,10 +174,19 @@ func (j *JWKS) read(ctx context.Context, kid, algorithm string) ([]Key, error) {
 	for _, jwk := range published {
 		key, err := fromJWK(jwk)
 		if err == nil && key.Algorithm == algorithm && (kid == "" || key.ID == kid) {
+			key.source = j.source
 			keys = append(keys, key)
 		}
 	}
 	return keys, nil
+}
+
+// Continue has j go on with the counts of a key set that it takes the place of. It is
+// called before j is used; nil changes nothing.
+func (j *JWKS) Continue(previous *JWKS) {
+	if previous != nil {
+		j.fetchErrors.Add(previous.fetchErrors.Load())
+	}
 }
 
 // KeyStats are counts of published keys: how many of the last set are used, how many

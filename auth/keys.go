@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -25,6 +26,42 @@ type Key struct {
 
 	verify any // []byte or crypto.PublicKey, as golang-jwt wants it
 	sign   any // []byte or crypto.Signer; nil for a public key
+	source keySource
+}
+
+// keySource tells where a key comes from: a configured key is its own source, and published
+// ones have the source of their set. It holds no secret that could be read back.
+type keySource [sha256.Size]byte
+
+func sourceOf(kind string, text []byte) keySource {
+	h := sha256.New()
+	h.Write([]byte(kind))
+	h.Write([]byte{0})
+	h.Write(text)
+	return keySource(h.Sum(nil))
+}
+
+// sources lists where keys come from, or reports that it is not known.
+func sources(keys Keys) (all []keySource, known bool) {
+	switch from := keys.(type) {
+	case StaticKeys:
+		for _, key := range from {
+			all = append(all, key.source)
+		}
+	case *JWKS:
+		all = append(all, from.source)
+	case MultiKeys:
+		for _, keys := range from {
+			some, known := sources(keys)
+			if !known {
+				return nil, false
+			}
+			all = append(all, some...)
+		}
+	default:
+		return nil, false
+	}
+	return all, true
 }
 
 // Keys finds the keys that may have signed a token.
@@ -51,7 +88,7 @@ func NewSecretKey(id, algorithm string, secret []byte) (Key, error) {
 	if len(secret) < least {
 		return Key{}, fmt.Errorf("the secret has %d bytes; %s needs at least %d (try: openssl rand -base64 %d)", len(secret), algorithm, least, least)
 	}
-	return Key{ID: id, Algorithm: algorithm, verify: secret, sign: secret}, nil
+	return Key{ID: id, Algorithm: algorithm, verify: secret, sign: secret, source: sourceOf(algorithm, secret)}, nil
 }
 
 // NewPEMKey returns a key from a PEM block: a public key, a certificate, or a
@@ -70,7 +107,11 @@ func NewPEMKey(id, algorithm string, text []byte) (Key, error) {
 	if signer, ok := parsed.(crypto.Signer); ok {
 		key.verify, key.sign = signer.Public(), signer
 	}
-	key.Algorithm, err = pinAlgorithm(key.verify, algorithm)
+	if key.Algorithm, err = pinAlgorithm(key.verify, algorithm); err != nil {
+		return key, err
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.verify)
+	key.source = sourceOf(key.Algorithm, public)
 	return key, err
 }
 

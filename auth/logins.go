@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/hmac"
@@ -32,7 +33,7 @@ type Login struct {
 const (
 	// maxWait is how long a passcode waits for its turn to be checked.
 	maxWait = 5 * time.Second
-	// retryAfter is the retry-after for a peer whose passcode waited too long.
+	// retryAfter is what a peer is told whose passcode waited for so long.
 	retryAfter = 5 * time.Second
 	// recognizedFor is how long after its last use a right passcode is recognized
 	// without bcrypt.
@@ -50,16 +51,21 @@ type Logins struct {
 	macKey  [32]byte
 	compare func(hash, passcode []byte) error
 
-	accepted, refused, busy, limited atomic.Int64
-
-	failingPeers  failures[string]
-	failingLogins failures[passcodeMAC] // by the MAC of the name alone
+	*loginHistory
 
 	mu         sync.Mutex // guards the following
 	queue      checkQueue
 	pending    map[passcodeMAC]*check // queued and running
 	running    int
 	maxRunning int
+}
+
+// loginHistory is what Logins remember of the past.
+type loginHistory struct {
+	accepted, refused, busy, limited atomic.Int64
+
+	failingPeers  failures[string]
+	failingLogins failures[passcodeMAC] // by the MAC of the name alone
 }
 
 type login struct {
@@ -72,7 +78,7 @@ type login struct {
 }
 
 // passcodeMAC stands for a login and a passcode. Its key is the process's own and
-// random, so that what is kept of a passcode is of no use elsewhere.
+// random, so that what is kept of a passcode is of no use to anybody else.
 type passcodeMAC [sha256.Size]byte
 
 // BusyError says that credentials, which may be right, were not checked.
@@ -91,7 +97,8 @@ func (e *BusyError) Error() string {
 // login that is wrong.
 func NewLogins(all []Login) (*Logins, error) {
 	l := &Logins{
-		byName: make(map[string]*login), compare: bcrypt.CompareHashAndPassword,
+		loginHistory: new(loginHistory),
+		byName:       make(map[string]*login), compare: bcrypt.CompareHashAndPassword,
 		pending: make(map[passcodeMAC]*check), maxRunning: max(1, runtime.GOMAXPROCS(0)/4),
 	}
 	if _, err := rand.Read(l.macKey[:]); err != nil {
@@ -115,8 +122,11 @@ func NewLogins(all []Login) (*Logins, error) {
 		}
 		cost = max(cost, c)
 		l.byName[configured.Name] = &login{
-			hash:      []byte(configured.PasscodeHash),
-			principal: &Principal{Name: configured.Name, Permissions: permissions, Method: "login", Relay: configured.Relay},
+			hash: []byte(configured.PasscodeHash),
+			principal: &Principal{
+				Name: configured.Name, Permissions: permissions, Method: "login", Relay: configured.Relay,
+				shown: &shown{hash: []byte(configured.PasscodeHash)},
+			},
 		}
 	}
 	var err error
@@ -166,9 +176,27 @@ func (l *Logins) Authenticate(ctx context.Context, c Credentials) (*Principal, e
 
 // LimitFailures bounds how many wrong passcodes a minute one peer may show, and how many
 // may be shown for one login; 0 is no bound. Beyond, passcodes are not checked, but for
-// those that were right before. It is called before the first Authenticate.
+// those that were right before.
 func (l *Logins) LimitFailures(perPeer, perLogin int) {
-	l.failingPeers.perMinute, l.failingLogins.perMinute = perPeer, perLogin
+	l.failingPeers.limit(perPeer)
+	l.failingLogins.limit(perLogin)
+}
+
+// Continue has l go on where other Logins are: with their counts, the wrong passcodes that
+// were shown to them, and the right ones of logins that are as they were. It is called
+// before the first Authenticate; nil changes nothing.
+func (l *Logins) Continue(previous *Logins) {
+	if l == nil || previous == nil {
+		return
+	}
+	l.loginHistory, l.macKey = previous.loginHistory, previous.macKey
+	for name, now := range l.byName {
+		if before := previous.byName[name]; before != nil && bytes.Equal(before.hash, now.hash) {
+			before.mu.Lock()
+			now.verified, now.usedAt = before.verified, before.usedAt
+			before.mu.Unlock()
+		}
+	}
 }
 
 func (l *Logins) checkFailures(c Credentials) error {

@@ -8,7 +8,7 @@ import (
 	"github.com/stompbox/stompbox/destination"
 )
 
-// Principal is an authenticated user or program. It is immutable.
+// Principal is somebody who was authenticated. It is immutable.
 type Principal struct {
 	// Name is who it is; /user/<Name>/... are its destinations.
 	Name string
@@ -22,6 +22,16 @@ type Principal struct {
 	// Relay says that others speak through it, who are not to be taken for it:
 	// CONNECTED does not name it.
 	Relay bool
+
+	shown *shown // nil where nothing is known of it
+}
+
+// shown is what is kept of a token or a login, for [Authenticator.Renew].
+type shown struct {
+	source keySource // of a token
+	own    *Grants   // the token's own permissions; nil where it says nothing of them
+	roles  []string  // that the token names
+	hash   []byte    // of a login's passcode
 }
 
 // Credentials are what a client showed in its CONNECT frame.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -49,9 +50,10 @@ type VerifierOptions struct {
 // Verifier checks tokens and makes principals of them. It is safe for
 // concurrent use.
 type Verifier struct {
-	o      VerifierOptions
-	roles  roleIndex
-	parser *jwt.Parser
+	o       VerifierOptions
+	roles   roleIndex
+	sources []keySource // of its keys; nil where that is not known
+	parser  *jwt.Parser
 }
 
 // The claims of a token that says who it is and what it may do, where options name no others.
@@ -87,7 +89,8 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	if len(o.Audience) > 0 {
 		options = append(options, jwt.WithAudience(o.Audience...))
 	}
-	return &Verifier{o: o, roles: o.Roles.index(), parser: jwt.NewParser(options...)}, nil
+	from, _ := sources(o.Keys)
+	return &Verifier{o: o, roles: o.Roles.index(), sources: from, parser: jwt.NewParser(options...)}, nil
 }
 
 // Verify returns the principal of a token. Errors wrap [ErrUnauthenticated] and
@@ -97,8 +100,15 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 		return nil, refuse(fmt.Errorf("the token has %d bytes; at most %d are read", len(token), longestToken))
 	}
 	claims := new(claims)
-	_, err := v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
-		return v.keysFor(ctx, t)
+	var candidates []Key
+	parsed, err := v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+		var err error
+		candidates, err = v.keysFor(ctx, t)
+		set := jwt.VerificationKeySet{Keys: make([]jwt.VerificationKey, len(candidates))}
+		for i := range candidates {
+			set.Keys[i] = candidates[i].verify
+		}
+		return set, err
 	})
 	if err != nil {
 		return nil, refuse(err)
@@ -107,7 +117,19 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	if err != nil {
 		return nil, refuse(err)
 	}
+	p.shown.source = signerOf(candidates, parsed, token).source
 	return p, nil
+}
+
+// signerOf returns which of the keys a token is signed with that one of them has signed.
+func signerOf(keys []Key, t *jwt.Token, token string) Key {
+	text := token[:strings.LastIndexByte(token, '.')]
+	for _, key := range keys[:len(keys)-1] {
+		if t.Method.Verify(text, t.Signature, key.verify) == nil {
+			return key
+		}
+	}
+	return keys[len(keys)-1]
 }
 
 // KeyStats are counts of the published keys that v uses.
@@ -115,7 +137,7 @@ func (v *Verifier) KeyStats() KeyStats { return statsOf(v.o.Keys) }
 
 // keysFor returns the keys whose pinned algorithm is the token's. It refuses tokens
 // that must not be taken without an extension (RFC 7515, 4.1.11): there are none here.
-func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
+func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) ([]Key, error) {
 	if _, ok := t.Header["crit"]; ok {
 		return nil, errors.New("the token's header crit demands extensions, none of which is supported")
 	}
@@ -127,16 +149,16 @@ func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var set jwt.VerificationKeySet
+	var fitting []Key
 	for _, k := range keys {
 		if k.Algorithm == t.Method.Alg() {
-			set.Keys = append(set.Keys, k.verify)
+			fitting = append(fitting, k)
 		}
 	}
-	if len(set.Keys) == 0 {
+	if len(fitting) == 0 {
 		return nil, fmt.Errorf("no key for kid %s with algorithm %s", quote(kid), t.Method.Alg())
 	}
-	return set, nil
+	return fitting, nil
 }
 
 func (v *Verifier) principal(claims *claims) (*Principal, error) {
@@ -156,33 +178,44 @@ func (v *Verifier) principal(claims *claims) (*Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	grants, err := v.grants(claims.MapClaims)
+	own, err := v.ownGrants(claims.MapClaims)
 	if err != nil {
 		return nil, err
 	}
-	permissions, err := NewPermissions(grants, name)
+	said := &shown{own: own, roles: roleNames(claims.MapClaims[v.o.RolesClaim])}
+	permissions, err := NewPermissions(v.grants(said), name)
 	if err != nil {
 		return nil, fmt.Errorf("the token's permissions: %w", err)
 	}
-	return &Principal{Name: name, Permissions: permissions, Expires: expires.Add(v.o.Leeway), Method: "jwt"}, nil
+	return &Principal{Name: name, Permissions: permissions, Expires: expires.Add(v.o.Leeway), Method: "jwt", shown: said}, nil
+}
+
+// ownGrants are the token's own permissions, or nil where it says nothing of them.
+func (v *Verifier) ownGrants(claims jwt.MapClaims) (*Grants, error) {
+	own, ok := claims[v.o.PermissionsClaim]
+	if !ok {
+		return nil, nil
+	}
+	grants := new(Grants)
+	text, err := json.Marshal(own)
+	if err == nil {
+		err = json.Unmarshal(text, grants)
+	}
+	if err != nil {
+		return nil, fmt.Errorf(`the token's claim %q is not {"send": [...], "subscribe": [...], "serve": [...]}`, v.o.PermissionsClaim)
+	}
+	return grants, nil
 }
 
 // grants adds up the token's own permissions and those of its roles; a token
 // with neither has the default.
-func (v *Verifier) grants(claims jwt.MapClaims) (Grants, error) {
+func (v *Verifier) grants(token *shown) Grants {
 	var grants Grants
-	said := false
-	if own, ok := claims[v.o.PermissionsClaim]; ok {
-		text, err := json.Marshal(own)
-		if err == nil {
-			err = json.Unmarshal(text, &grants)
-		}
-		if err != nil {
-			return Grants{}, fmt.Errorf(`the token's claim %q is not {"send": [...], "subscribe": [...], "serve": [...]}`, v.o.PermissionsClaim)
-		}
-		said = true
+	said := token.own != nil
+	if said {
+		grants = *token.own
 	}
-	for _, name := range roleNames(claims[v.o.RolesClaim]) {
+	for _, name := range token.roles {
 		role, ok := v.roles.find(name)
 		if !ok {
 			continue // roles of other systems travel in the same claim
@@ -193,9 +226,9 @@ func (v *Verifier) grants(claims jwt.MapClaims) (Grants, error) {
 		grants.Serve = slices.Concat(grants.Serve, role.Serve)
 	}
 	if !said {
-		return v.o.DefaultGrants, nil
+		return v.o.DefaultGrants
 	}
-	return grants, nil
+	return grants
 }
 
 func roleNames(claim any) []string {

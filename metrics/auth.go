@@ -15,10 +15,13 @@ var (
 	jwksErrorsDesc  = desc("jwks_fetch_errors_total", "Fetches of the JSON Web Key Set that failed.")
 )
 
-type authCollector struct{ authenticator *auth.Authenticator }
+type authCollector struct{ authenticator authenticator }
+
+// authenticator is an [auth.Authenticator], or one that can be replaced.
+type authenticator interface{ Stats() auth.Stats }
 
 // Auth returns the metrics of a.
-func Auth(a *auth.Authenticator) prometheus.Collector { return authCollector{a} }
+func Auth(a authenticator) prometheus.Collector { return authCollector{a} }
 
 func (c authCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
 
