@@ -25,6 +25,13 @@ const (
 	fileOrigin   = "file://"
 )
 
+// allowedOrigins are a list that can be replaced while requests come in.
+type allowedOrigins struct{ current atomic.Pointer[[]string] }
+
+func (a *allowedOrigins) set(list []string) { a.current.Store(&list) }
+
+func (a *allowedOrigins) list() []string { return *a.current.Load() }
+
 // CheckOrigins returns what is wrong with a list of allowed origins: an entry that no
 // browser would ever send.
 func CheckOrigins(allowed []string) error {

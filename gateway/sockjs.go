@@ -100,6 +100,7 @@ type SockJS struct {
 	upgrader websocket.Upgrader
 	conns    connTracker
 	refused  sockJSRefusals
+	allowed  allowedOrigins
 	origins  *originLog
 
 	mu       sync.Mutex
@@ -134,6 +135,7 @@ func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
 	o.MaxBodies = max(o.MaxBodies, o.MaxMessage)
 	h := &SockJS{broker: b, options: o, sessions: make(map[sockJSKey]*sockJSSession), ids: make(map[string]int)}
 	h.origins = newOriginLog(o.Logger)
+	h.allowed.set(o.AllowedOrigins)
 	h.raw = NewWebSocket(b, WebSocketOptions{AllowedOrigins: o.AllowedOrigins, MaxMessage: o.MaxMessage, Compression: o.Compression, Logger: o.Logger})
 	h.upgrader = websocket.Upgrader{
 		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: noWriteBuffers{}, HandshakeTimeout: 10 * time.Second,
@@ -142,6 +144,13 @@ func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
 	h.setRoutes()
 	return h
 }
+
+// SetAllowedOrigins replaces [SockJSOptions.AllowedOrigins], for requests from now on. It is
+// safe for concurrent use.
+func (h *SockJS) SetAllowedOrigins(origins []string) { 
+	h.allowed.set(origins)
+	h.raw.SetAllowedOrigins(origins)
+ }
 
 // sockJSRoute is what answers on one path, and with which methods.
 type sockJSRoute struct {

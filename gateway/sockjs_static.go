@@ -82,10 +82,9 @@ func (h *SockJS) iframePage() http.HandlerFunc {
   <p>This is a SockJS hidden iframe. It's used for cross domain magic.</p>
 </body>
 </html>`
-	ancestors := frameAncestors(h.options.AllowedOrigins)
 	etag := entityTag(page)
 	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", ancestors)
+		w.Header().Set("Content-Security-Policy", frameAncestors(h.allowed.list()))
 		serveText(w, r, "text/html; charset=UTF-8", etag, page)
 	}
 }
@@ -150,7 +149,7 @@ func methodNotAllowed(w http.ResponseWriter, r *http.Request, route sockJSRoute)
 func (h *SockJS) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	header := w.Header()
 	header.Add("Vary", "Origin")
-	if !originAllowed(r, h.options.AllowedOrigins) {
+	if !originAllowed(r, h.allowed.list()) {
 		h.origins.refused(r)
 		leaveBody(w, r)
 		handshakeError(w, r, http.StatusForbidden, http.ErrNotSupported)
@@ -181,7 +180,7 @@ func (h *SockJS) allowScript(w http.ResponseWriter, r *http.Request) bool {
 	referer, err := url.Parse(r.Referer())
 	if err == nil && referer.Host != "" {
 		asked := &http.Request{URL: r.URL, Host: r.Host, TLS: r.TLS, Header: http.Header{"Origin": {referer.Scheme + "://" + referer.Host}}}
-		if originAllowed(asked, h.options.AllowedOrigins) {
+		if originAllowed(asked, h.allowed.list()) {
 			return true
 		}
 	}

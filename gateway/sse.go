@@ -26,9 +26,6 @@ type EventsOptions struct {
 	Cookie string
 	// HeartBeat is after how long of silence a comment is sent. Default 15 s.
 	HeartBeat time.Duration
-	// HeartBeatEvents has every stream have events heartbeat, and not only those whose
-	// clients ask for them.
-	HeartBeatEvents bool
 	// MaxLifetime is after how long a stream ends, so that the browser comes back,
 	// with a fresh token where it has one: up to a tenth sooner. Default 5 minutes;
 	// negative means never.
@@ -54,9 +51,10 @@ const maxDestinations = 32
 //
 // It takes a token from the Authorization header, a cookie, or the parameter
 // access_token. Parameters: format (text, json or base64), last-event-id in place of
-// the header, heartbeat (event or comment). Errors before the stream begins are problem documents.
+// the header. Errors before the stream begins are problem documents.
 type Events struct {
 	EventsOptions
+	allowed allowedOrigins
 	broker  *broker.Broker
 	streams connTracker
 	refused atomic.Int64 // pages, for their origin
@@ -65,8 +63,14 @@ type Events struct {
 // NewEvents returns a handler for a mux of the embedding program. After the broker was shut
 // down, Wait returns when all its connections are closed.
 func NewEvents(b *broker.Broker, o EventsOptions) *Events {
-	return &Events{EventsOptions: o.WithDefaults(), broker: b}
+	e := &Events{EventsOptions: o.WithDefaults(), broker: b}
+	e.SetAllowedOrigins(o.AllowedOrigins)
+	return e
 }
+
+// SetAllowedOrigins replaces [EventsOptions.AllowedOrigins], for requests from now on. It is
+// safe for concurrent use.
+func (e *Events) SetAllowedOrigins(origins []string) { e.allowed.set(origins) }
 
 // Wait returns when all streams have ended.
 func (e *Events) Wait() { e.streams.Wait() }
@@ -110,13 +114,13 @@ func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (e *Events) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Origin")
-	if !originAllowed(r, e.AllowedOrigins) {
+	if !originAllowed(r, e.allowed.list()) {
 		e.refused.Add(1)
 		return
 	}
 	if origin := r.Header.Get("Origin"); origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
-		if originNamed(r, e.AllowedOrigins) {
+		if originNamed(r, e.allowed.list()) {
 			w.Header().Set("Access-Control-Allow-Credentials", "true")
 		}
 	}
@@ -128,13 +132,13 @@ func (e *Events) RefusedOrigins() int64 { return e.refused.Load() }
 
 // options reads the request's parameters.
 func (e *Events) options(r *http.Request) (broker.EventFraming, broker.StreamOptions, error) {
-	o := broker.StreamOptions{HeartBeat: e.HeartBeat, HeartBeatEvents: e.HeartBeatEvents, MaxLifetime: max(e.MaxLifetime, 0)}
+	o := broker.StreamOptions{HeartBeat: e.HeartBeat, MaxLifetime: max(e.MaxLifetime, 0)}
 	query := r.URL.Query()
 	for name := range query {
 		switch name {
-		case "destination", "format", "last-event-id", "lastEventId", "access_token", "heartbeat":
+		case "destination", "format", "last-event-id", "lastEventId", "access_token":
 		default:
-			return nil, o, problem.New(http.StatusBadRequest, "there is no parameter "+strconv.Quote(problem.Truncate(name))+"; use destination, format, heartbeat, last-event-id and access_token")
+			return nil, o, problem.New(http.StatusBadRequest, "there is no parameter "+strconv.Quote(problem.Truncate(name))+"; use destination, format, last-event-id and access_token")
 		}
 	}
 	o.Destinations = query["destination"]
@@ -145,15 +149,6 @@ func (e *Events) options(r *http.Request) (broker.EventFraming, broker.StreamOpt
 		if o.LastEventID == "" {
 			o.LastEventID = id
 		}
-	}
-	switch query.Get("heartbeat") {
-	case "":
-	case "event", "true":
-		o.HeartBeatEvents = true
-	case "comment", "false":
-		o.HeartBeatEvents = false
-	default:
-		return nil, o, problem.New(http.StatusBadRequest, "the parameter heartbeat has to be event or comment")
 	}
 	framing, ok := eventFramings[query.Get("format")]
 	if !ok {
@@ -183,7 +178,7 @@ func (e *Events) authenticate(r *http.Request) (*auth.Principal, error) {
 // cookies to any page's requests. They leave Origin out for pages of this host.
 func (e *Events) mayUseCookie(r *http.Request) bool {
 	if r.Header.Get("Origin") != "" {
-		return originNamed(r, e.AllowedOrigins)
+		return originNamed(r, e.allowed.list())
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "same-origin", "none":
@@ -216,11 +211,7 @@ func (e *Events) stream(w http.ResponseWriter, r *http.Request, t *eventConn, s 
 	for name, values := range eventHeaders {
 		w.Header()[name] = values
 	}
-	hello, err := json.Marshal(struct {
-		User      string `json:"user"`
-		Session   string `json:"session"`
-		HeartBeat int64  `json:"heartbeat"` // in milliseconds
-	}{p.Name, s.ID(), e.HeartBeat.Milliseconds()})
+	hello, err := json.Marshal(map[string]string{"user": p.Name, "session": s.ID()})
 	if err != nil {
 		hello = nil // it is always JSON
 	}

@@ -263,7 +263,7 @@ func TestEventsReplayWhatWasMissed(t *testing.T) {
 	sender.SendKept("/topic/chat.new", "in between")
 	ask{user: "alice", query: "destination=/topic/chat.new&last-event-id=" + strings.TrimSpace(id)}.stream(t, servers[1]).data("in between")
 
-	// The event about a gap that cannot be filled comes first.
+	// A gap that cannot be filled is told before anything else.
 	for _, lastID := range []string{"other-17", "a,b,c"} {
 		gap := ask{user: "alice", lastID: lastID}.stream(t, servers[0], "/topic/chat.new")
 		require.Equal(t, sse{event: "replay-incomplete", data: "/topic/chat.new"}, gap.next())
@@ -366,6 +366,38 @@ func TestEventsEndWithTheirLifetimeTokenAndServer(t *testing.T) {
 		_ = late.Body.Close()
 	}
 	require.Error(t, err, "no answer, since a browser would take any but 200 as final")
+}
+
+// TestEventsEndWhenTheirPermissionIsTakenAway: also those that are being opened.
+func TestEventsEndWhenTheirPermissionIsTakenAway(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	server := eventsOf(t, n, gateway.EventsOptions{})
+	server.Start()
+	s := ask{user: "alice"}.stream(t, server, "/topic/a", "/topic/b")
+	other := ask{user: "bob"}.stream(t, server, "/topic/a")
+	permissions, err := auth.NewPermissions(auth.Grants{Subscribe: []string{"/topic/b"}}, "alice")
+	require.NoError(t, err)
+	n.Broker.Reauthorize(func(p *auth.Principal) (*auth.Principal, error) {
+		switch p.Name {
+		case "alice":
+			renewed := *p
+			renewed.Permissions = permissions
+			return &renewed, nil
+		case "carol":
+			return nil, auth.ErrUnauthenticated
+		}
+		return p, nil
+	})
+	e := s.next()
+	require.Equal(t, "problem", e.event)
+	require.Contains(t, e.data, "forbidden")
+	_, err = s.read()
+	require.Equal(t, io.EOF, err)
+	require.Equal(t, http.StatusForbidden, ask{user: "alice"}.do(t, server, "/topic/a").StatusCode)
+	require.Equal(t, http.StatusUnauthorized, ask{user: "carol"}.do(t, server, "/topic/a").StatusCode)
+	test.Dial(t, n).Connect().Send(frames.SEND, "destination", "/topic/a", "still there")
+	other.data("still there")
 }
 
 // TestEventsOverHTTP2 has several streams on one connection.

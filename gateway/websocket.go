@@ -39,6 +39,7 @@ type WebSocket struct {
 	broker   *broker.Broker
 	options  WebSocketOptions
 	upgrader websocket.Upgrader
+	allowed  allowedOrigins
 	conns    connTracker
 	origins  *originLog
 }
@@ -56,13 +57,14 @@ func (noWriteBuffers) Put(any)  {}
 func NewWebSocket(b *broker.Broker, options WebSocketOptions) *WebSocket {
 	options.MaxMessage = cmp.Or(options.MaxMessage, defaultMaxMessage(b))
 	w := &WebSocket{broker: b, options: options, origins: newOriginLog(options.Logger)}
+	w.allowed.set(options.AllowedOrigins)
 	w.upgrader = websocket.Upgrader{
 		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: noWriteBuffers{},
 		HandshakeTimeout:  10 * time.Second,
 		Subprotocols:      subprotocols,
 		EnableCompression: options.Compression,
 		CheckOrigin: func(r *http.Request) bool {
-			allowed := originAllowed(r, options.AllowedOrigins)
+			allowed := originAllowed(r, w.allowed.list())
 			if !allowed {
 				w.origins.refused(r)
 			}
@@ -72,6 +74,10 @@ func NewWebSocket(b *broker.Broker, options WebSocketOptions) *WebSocket {
 	}
 	return w
 }
+
+// SetAllowedOrigins replaces [WebSocketOptions.AllowedOrigins], for requests from now on. It is
+// safe for concurrent use.
+func (w *WebSocket) SetAllowedOrigins(origins []string) { w.allowed.set(origins) }
 
 // defaultMaxMessage holds several frames.
 func defaultMaxMessage(b *broker.Broker) int64 { return max(4*int64(b.Limits().Frame.MaxBody), 1<<20) }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -137,17 +138,40 @@ func parseHop(hop string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(ip, 0), err == nil
 }
 
+// List are Proxies that can be replaced while connections come in.
+type List struct{ current atomic.Pointer[Proxies] }
+
+// NewList begins with p.
+func NewList(p Proxies) *List {
+	l := new(List)
+	l.Set(p)
+	return l
+}
+
+// Set replaces the proxies.
+func (l *List) Set(p Proxies) { l.current.Store(&p) }
+
+func (l *List) get() Proxies { return *l.current.Load() }
+
+// Handler is [Proxies.Handler].
+func (l *List) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.get().Handler(next).ServeHTTP(w, r) })
+}
+
+// Listener is [List.Listener] for proxies that stay.
+func (p Proxies) Listener(l net.Listener) net.Listener { return NewList(p).Listener(l) }
+
 // headerTimeout is how long a proxy may take to send its PROXY header.
 const headerTimeout = 5 * time.Second
 
-// Listener returns l with connections whose RemoteAddr is the client's, from the header
+// Listener returns a listener with connections whose RemoteAddr is the client's, from the header
 // of the PROXY protocol, versions 1 and 2, which each trusted proxy has to send. A
 // connection from elsewhere is served as it is, and a PROXY header in it is not believed.
-func (p Proxies) Listener(l net.Listener) net.Listener {
+func (l *List) Listener(from net.Listener) net.Listener {
 	return &proxyproto.Listener{
-		Listener: l, ReadHeaderTimeout: headerTimeout,
+		Listener: from, ReadHeaderTimeout: headerTimeout,
 		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
-			if at, err := netip.ParseAddrPort(o.Upstream.String()); err == nil && p.Trusts(at.Addr()) {
+			if at, err := netip.ParseAddrPort(o.Upstream.String()); err == nil && l.get().Trusts(at.Addr()) {
 				return proxyproto.REQUIRE, nil
 			}
 			return proxyproto.SKIP, nil
