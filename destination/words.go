@@ -5,6 +5,9 @@ import "strings"
 // DisconnectPrefix begins the name of the permission to end a user's sessions.
 const DisconnectPrefix = "/session/disconnect/"
 
+// ReloadPermission names the permission to have the configuration read again.
+const ReloadPermission = "/session/reload"
+
 // Words goes through the words of a destination. The user in /user/<user>/<rest> is
 // one word: names have dots.
 type Words struct {

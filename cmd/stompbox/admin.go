@@ -18,25 +18,25 @@ import (
 
 // metricsMux is what the listener of metrics serves.
 func (s *server) metricsMux() (http.Handler, error) {
-	own, err := s.config.Metrics.LoadToken(s.config.Dev)
+	own, err := s.config().Metrics.LoadToken(s.config().Dev)
 	if err != nil {
 		return nil, err
 	}
 	var admin config.Token
 	if own.IsSet() {
-		if admin, err = s.config.Admin.LoadToken(s.config.Dev); err != nil {
+		if admin, err = s.config().Admin.LoadToken(s.config().Dev); err != nil {
 			return nil, err
 		}
 	}
 	mux := http.NewServeMux()
-	s.addMetrics(mux, s.config.Metrics.Pprof)
-	return newGuard(s.config.Metrics.AllowedHosts, s.log, own, admin).wrap(mux), nil
+	s.addMetrics(mux, s.config().Metrics.Pprof)
+	return newGuard(s.config().Metrics.AllowedHosts, s.log, own, admin).wrap(mux), nil
 }
 
 // adminMux is what the listener of operators serves. Health is for load balancers too,
 // which have no token. The API takes the tokens and logins of users as well.
 func (s *server) adminMux() (http.Handler, error) {
-	c := s.config
+	c := s.config()
 	token, err := c.Admin.LoadToken(c.Dev)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (s *server) adminMux() (http.Handler, error) {
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("/", g.wrap(guarded))
-	mux.Handle("/api/", httpapi.New(s.broker, httpapi.Options{Logger: s.log, Authenticator: newOperators(s.auth, token)}))
+	mux.Handle("/api/", httpapi.New(s.broker, httpapi.Options{Logger: s.log, Authenticator: newOperators(s.auth, token), Reload: s.reloadForAPI}))
 	return mux, nil
 }
 
@@ -66,7 +66,7 @@ func (s *server) addMetrics(mux *http.ServeMux, profiles bool) {
 func (s *server) newRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	var named prometheus.Registerer = registry
-	if name := s.config.Cluster.Node; name != "" {
+	if name := s.config().Cluster.Node; name != "" {
 		named = prometheus.WrapRegistererWith(prometheus.Labels{"node": name}, registry)
 	}
 	named.MustRegister(
@@ -74,7 +74,7 @@ func (s *server) newRegistry() *prometheus.Registry {
 		metrics.Origins(map[string]metrics.OriginChecker{"websocket": s.websocket, "events": s.events, "sockjs": s.sockjs}),
 		metrics.Build(version()), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	if n := s.config.Metrics.Queues; n > 0 {
+	if n := s.config().Metrics.Queues; n > 0 {
 		named.MustRegister(metrics.Queues(s.relay.Driver().QueueAdmin, n))
 	}
 	return registry

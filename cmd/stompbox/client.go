@@ -17,7 +17,7 @@ import (
 	"github.com/stompbox/stompbox/internal/config"
 )
 
-// clientFlags say which broker to talk to, and as which user.
+// clientFlags say which broker to talk to, and as whom.
 type clientFlags struct {
 	url, token, tokenFile, login, passcode, passcodeFile string
 }

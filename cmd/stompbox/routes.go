@@ -20,10 +20,10 @@ func (s *server) mux() http.Handler {
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /api/", s.api)
 	mux.Handle("POST /api/", s.api)
-	if !s.config.Dev {
+	if !s.config().Dev {
 		return s.sockjs.Mount(mux)
 	}
-	s.addMetrics(mux, s.config.Metrics.Pprof)
+	s.addMetrics(mux, s.config().Metrics.Pprof)
 	mux.HandleFunc("GET /dev/token", s.devToken)
 	mux.Handle("GET /", console.Chat())
 	return loopbackHosts(s.sockjs.Mount(mux))
@@ -55,14 +55,14 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// devToken gives every program on this machine a token for any user.
+// devToken gives anybody on this machine a token for any user.
 func (s *server) devToken(w http.ResponseWriter, r *http.Request) {
 	user := r.URL.Query().Get("user")
 	if user == "" || len(user) > 200 {
 		http.Error(w, "say who the token is for: /dev/token?user=alice", http.StatusBadRequest)
 		return
 	}
-	token, _, err := sign(s.config, user, auth.Claims{TTL: 12 * time.Hour})
+	token, _, err := sign(s.config(), user, auth.Claims{TTL: 12 * time.Hour})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -30,6 +31,8 @@ func newServe() *cobra.Command {
 	}
 	flags := newConfigFlags(cmd.Flags()).addServer()
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		hangups, stop := notifyHangups()
+		defer stop()
 		c, err := flags.load()
 		if err != nil {
 			return err
@@ -38,18 +41,23 @@ func newServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return s.run(cmd.Context())
+		s.reloads.load = flags.load
+		return s.run(cmd.Context(), hangups)
 	}
 	return cmd
 }
 
 // server is everything that runs in one process.
 type server struct {
-	config    *config.Config
+	current   atomic.Pointer[config.Config]
 	log       *slog.Logger
+	level     slog.LevelVar
 	relay     *relay.Relay
 	broker    *broker.Broker
-	auth      *auth.Authenticator
+	auth      *auth.Replaceable
+	parts     authParts // of auth
+	certs     certificates
+	proxies   struct{ http, stomp *clientaddr.List }
 	websocket *gateway.WebSocket
 	events    *gateway.Events
 	sockjs    *gateway.SockJS
@@ -58,9 +66,12 @@ type server struct {
 	registry  *prometheus.Registry
 	webhooks  []*webhook.Webhook
 	listeners []listener
-	cancel    context.CancelFunc // ends the refresh of key sets
 	systemd   *systemd
+	reloads   reloads
 }
+
+// config is the configuration in force.
+func (s *server) config() *config.Config { return s.current.Load() }
 
 // listener is one open port and what serves it until ctx is done.
 type listener struct {
@@ -72,7 +83,9 @@ type listener struct {
 // newServer opens everything, so that what cannot work fails before anything is
 // served.
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
-	s := &server{config: c, log: newLogger(c, os.Stderr)}
+	s := new(server)
+	s.current.Store(c)
+	s.log = newLeveledLogger(c, os.Stderr, &s.level)
 	s.systemd = newSystemd(s.log)
 	if err := s.setUp(ctx); err != nil {
 		s.close()
@@ -83,19 +96,23 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 
 // listen opens the ports.
 func (s *server) listen() error {
-	c := s.config
+	c := s.config()
 	proxies, stompProxies, err := c.Proxies()
 	if err != nil {
 		return err
 	}
-	mux := s.mux()
+	s.proxies.http, s.proxies.stomp = clientaddr.NewList(proxies), clientaddr.NewList(stompProxies)
+	mux, sender := s.mux(), s.proxies.http // of the PROXY protocol
 	if !c.HTTP.ProxyProtocol {
-		mux, proxies = proxies.Handler(mux), nil
+		mux, sender = s.proxies.http.Handler(mux), nil
 	}
-	if err := s.open("http", c.HTTP.Listen, c.HTTP.TLS, proxies, s.serveHTTP(mux)); err != nil {
+	if err := s.open("http", c.HTTP.Listen, sender, s.serveHTTP(mux)); err != nil {
 		return err
 	}
-	if err := s.open("stomp", c.STOMP.Listen, c.STOMP.TLS, stompProxies, s.tcp.Serve); err != nil {
+	if sender = s.proxies.stomp; !c.STOMP.ProxyProtocol {
+		sender = nil
+	}
+	if err := s.open("stomp", c.STOMP.Listen, sender, s.tcp.Serve); err != nil {
 		return err
 	}
 	return s.listenForOperators()
@@ -103,22 +120,23 @@ func (s *server) listen() error {
 
 // listenForOperators opens the ports of metrics and of the API for operators.
 func (s *server) listenForOperators() error {
-	c := s.config
+	c := s.config()
 	forMetrics, err := s.metricsMux()
 	if err != nil {
 		return err
 	}
-	if err := s.open("metrics", c.Metrics.Listen, config.TLS{}, nil, s.serveHTTP(forMetrics)); err != nil {
+	if err := s.open("metrics", c.Metrics.Listen, nil, s.serveHTTP(forMetrics)); err != nil {
 		return err
 	}
 	forAdmin, err := s.adminMux()
 	if err != nil {
 		return err
 	}
-	return s.open("admin", c.Admin.Listen, c.Admin.TLS, nil, s.serveHTTP(forAdmin))
+	return s.open("admin", c.Admin.Listen, nil, s.serveHTTP(forAdmin))
 }
 
-func (s *server) open(name, address string, t config.TLS, proxies clientaddr.Proxies, serve func(context.Context, net.Listener) error) error {
+// open opens a port. A list of proxies is of those that send the PROXY protocol.
+func (s *server) open(name, address string, proxies *clientaddr.List, serve func(context.Context, net.Listener) error) error {
 	if address == "" {
 		return nil
 	}
@@ -126,16 +144,11 @@ func (s *server) open(name, address string, t config.TLS, proxies clientaddr.Pro
 	if err != nil {
 		return fmt.Errorf("%s.listen: %w; is another program using it?", name, err)
 	}
-	if len(proxies) > 0 {
+	if proxies != nil {
 		l = proxies.Listener(l)
 	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			_ = l.Close()
-			return fmt.Errorf("%s.tls: %w", name, err)
-		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: nextProtos(name)})
+	if pair := s.certs[name+".tls"]; pair != nil {
+		l = tls.NewListener(l, &tls.Config{GetCertificate: pair.GetCertificate, MinVersion: tls.VersionTLS12, NextProtos: nextProtos(name)})
 	}
 	s.listeners = append(s.listeners, listener{name, l, serve})
 	return nil
@@ -151,9 +164,11 @@ func nextProtos(name string) []string {
 }
 
 // run serves until ctx is done or a listener fails, and then drains.
-func (s *server) run(ctx context.Context) error {
+func (s *server) run(ctx context.Context, hangups <-chan os.Signal) error {
 	defer s.close()
 	s.announce()
+	stopReloads := s.reloadOn(hangups)
+	defer stopReloads()
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
@@ -163,19 +178,20 @@ func (s *server) run(ctx context.Context) error {
 	var failure error
 	select {
 	case <-ctx.Done():
-		s.log.Info("draining", "sessions", s.broker.Stats().Sessions, "window", s.config.Drain.Window, "timeout", s.config.Drain.Timeout)
+		s.log.Info("draining", "sessions", s.broker.Stats().Sessions, "window", s.config().Drain.Window, "timeout", s.config().Drain.Timeout)
 	case failure = <-failed:
 		failed <- nil
 	case <-s.relay.Lost():
 		failure = s.relay.LostError()
 		s.log.Error("ending, since there is no connection to NATS any more", "error", failure)
 	}
-	s.systemd.stopping(s.config.Drain.Window + s.config.Drain.Timeout)
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Drain.Window+s.config.Drain.Timeout)
+	stopReloads()
+	s.systemd.stopping(s.config().Drain.Window + s.config().Drain.Timeout)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config().Drain.Window+s.config().Drain.Timeout)
 	defer cancel()
-	// New connections are refused from here on; open ones get a notice.
+	// New connections are refused from here on; those that are open are told.
 	if err := s.broker.Shutdown(late); err != nil {
-		s.log.Warn("some clients did not read their last messages in time", "timeout", s.config.Drain.Timeout)
+		s.log.Warn("some clients did not read their last messages in time", "timeout", s.config().Drain.Timeout)
 	}
 	stop()
 	for range s.listeners {
@@ -193,15 +209,15 @@ func (s *server) run(ctx context.Context) error {
 
 // announce says where everything is, for people on stdout and for logs.
 func (s *server) announce() {
-	args := []any{"version", version(), "id", s.broker.Node(), "dev", s.config.Dev}
+	args := []any{"version", version(), "node", s.broker.Node(), "dev", s.config().Dev}
 	for _, l := range s.listeners {
 		args = append(args, l.name, l.l.Addr().String())
 	}
-	if url := s.relay.ClientURL(); s.config.NATS.Listen != "" {
+	if url := s.relay.ClientURL(); s.config().NATS.Listen != "" {
 		args = append(args, "nats", url)
 	}
 	s.log.Info("stompbox is serving", args...)
-	if !s.config.Dev {
+	if !s.config().Dev {
 		return
 	}
 	for _, l := range s.listeners {
@@ -229,6 +245,6 @@ func (s *server) close() {
 	if s.relay != nil {
 		s.relay.Close()
 	}
-	s.cancel()
+	s.parts.close()
 	s.systemd.close()
 }

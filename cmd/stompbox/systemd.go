@@ -38,6 +38,11 @@ func (d *systemd) ready(alive func(context.Context) error) {
 	d.watchdog.Go(func() { d.notifier.Watch(ctx, alive, d.log) })
 }
 
+// reloading says that the configuration is read again, and reloaded that this is over.
+func (d *systemd) reloading() { d.check(d.notifier.Reloading()) }
+
+func (d *systemd) reloaded(status string) { d.check(d.notifier.Ready(status)) }
+
 // stopping says that the process drains, for at most so long.
 func (d *systemd) stopping(drain time.Duration) {
 	d.check(d.notifier.Stopping("draining", drain+stopMargin))

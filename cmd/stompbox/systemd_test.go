@@ -5,6 +5,7 @@ package main
 import (
 	"net"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 	"github.com/stompbox/stompbox/internal/test"
 )
 
-// TestServeAsAServiceOfSystemd hears what a unit of Type=notify with WatchdogSec hears.
+// TestServeAsAServiceOfSystemd hears what a unit of Type=notify-reload with WatchdogSec hears.
 func TestServeAsAServiceOfSystemd(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "notify")
@@ -35,6 +36,18 @@ func TestServeAsAServiceOfSystemd(t *testing.T) {
 	for range 3 {
 		require.Equal(t, "WATCHDOG=1", heard())
 	}
+	said := func() string {
+		for {
+			if message := heard(); message != "WATCHDOG=1" {
+				return message
+			}
+		}
+	}
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
+	reloading, at, _ := strings.Cut(said(), "\nMONOTONIC_USEC=")
+	require.Equal(t, "RELOADING=1", reloading)
+	require.Regexp(t, `^\d+$`, at)
+	require.Equal(t, "READY=1\nSTATUS=serving", said())
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	for {
 		message := heard()

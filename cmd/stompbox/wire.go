@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/stompbox/stompbox/auth"
@@ -21,14 +22,16 @@ import (
 
 // setUp makes a running node of a configuration, from the relay up to what listens.
 func (s *server) setUp(ctx context.Context) error {
-	c := s.config
-	authCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.cancel = cancel
+	c := s.config()
 	var err error
-	if s.auth, err = newAuthenticator(authCtx, c, s.log); err != nil {
+	if s.parts, err = newAuthParts(context.WithoutCancel(ctx), c, s.log, authParts{}); err != nil {
 		return err
 	}
-	if s.relay, err = openRelay(c, s.log); err != nil {
+	s.auth = auth.NewReplaceable(s.parts.authenticator)
+	if s.certs, err = newCertificates(c); err != nil {
+		return err
+	}
+	if s.relay, err = openRelay(c, s.certs, s.log); err != nil {
 		return err
 	}
 	if limit := s.relay.MaxPayload(); limit < int64(c.Limits.Body) {
@@ -43,27 +46,28 @@ func (s *server) setUp(ctx context.Context) error {
 		return err
 	}
 	s.openTransports()
-	s.api = httpapi.New(s.broker, httpapi.Options{Logger: s.log})
+	s.api = httpapi.New(s.broker, httpapi.Options{Logger: s.log, Reload: s.reloadForAPI})
 	s.registry = s.newRegistry()
 	return s.listen()
 }
 
 // newLogger returns the logger that log.level and log.format describe.
 func newLogger(c *config.Config, w io.Writer) *slog.Logger {
-	level, _ := c.Log.ParseLevel() // checked by Load
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: logattr.Cut}
-	var handler slog.Handler = slog.NewTextHandler(w, options)
-	if c.Log.Format == "json" {
-		handler = slog.NewJSONHandler(w, options)
-	}
-	log := slog.New(logattr.Limit(handler))
-	if c.Cluster.Node != "" {
-		log = log.With("node", c.Cluster.Node)
-	}
-	return log
+	return newLeveledLogger(c, w, new(slog.LevelVar))
 }
 
-func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
+// newLeveledLogger is newLogger with a level that can be changed.
+func newLeveledLogger(c *config.Config, w io.Writer, level *slog.LevelVar) *slog.Logger {
+	parsed, _ := c.Log.ParseLevel() // checked by Load
+	level.Set(parsed)
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: logattr.Cut}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func openRelay(c *config.Config, certs certificates, log *slog.Logger) (*relay.Relay, error) {
 	histories, _ := c.History.Parse() // checked by Load
 	options := relay.Options{
 		URL: c.NATS.URL, CredentialsFile: c.NATS.Credentials, Token: c.NATS.Token,
@@ -73,13 +77,13 @@ func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
 		Logger:    log,
 	}
 	var err error
-	if options.TLS, err = c.NATS.LoadTLS(); err != nil {
+	if options.TLS, err = c.NATS.LoadTLS(certs["nats.tls"]); err != nil {
 		return nil, err
 	}
 	if c.NATS.URL != "" {
 		return relay.Dial(options)
 	}
-	embedded, err := embeddedOptions(c)
+	embedded, err := embeddedOptions(c, certs)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +93,7 @@ func openRelay(c *config.Config, log *slog.Logger) (*relay.Relay, error) {
 // headerRoom is what a message may have beside its body.
 const headerRoom = 1 << 20
 
-func embeddedOptions(c *config.Config) (relay.EmbeddedOptions, error) {
+func embeddedOptions(c *config.Config, certs certificates) (relay.EmbeddedOptions, error) {
 	o := relay.EmbeddedOptions{
 		DataDir: c.DataDir, MaxBytes: c.Data.MaxBytes, MaxPayload: int32(c.Limits.Body + headerRoom),
 		User: c.NATS.User, Password: c.NATS.Password,
@@ -110,7 +114,7 @@ func embeddedOptions(c *config.Config) (relay.EmbeddedOptions, error) {
 	if o.Cluster.Host, o.Cluster.Port, err = hostPort("cluster.listen", c.Cluster.Listen); err != nil {
 		return o, err
 	}
-	o.Cluster.TLS, err = c.Cluster.TLS.Load()
+	o.Cluster.TLS, err = c.Cluster.TLS.Load(certs["cluster.tls"])
 	return o, err
 }
 
@@ -151,19 +155,24 @@ func brokerOptions(c *config.Config) broker.Options {
 	}
 }
 
+// allowedOrigins are those of the configuration, and in development mode this machine's.
+func allowedOrigins(c *config.Config) []string {
+	if c.Dev {
+		return append(slices.Clone(c.HTTP.AllowedOrigins), gateway.LoopbackOrigins)
+	}
+	return c.HTTP.AllowedOrigins
+}
+
 // openTransports makes the ways into the broker.
 func (s *server) openTransports() {
-	c := s.config
-	origins := c.HTTP.AllowedOrigins
-	if c.Dev {
-		origins = append(origins, gateway.LoopbackOrigins)
-	}
+	c := s.config()
+	origins := allowedOrigins(c)
 	s.websocket = gateway.NewWebSocket(s.broker, gateway.WebSocketOptions{
 		AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: c.HTTP.MaxMessage, Logger: s.log,
 	})
 	s.events = gateway.NewEvents(s.broker, gateway.EventsOptions{
 		AllowedOrigins: origins, Cookie: c.Events.Cookie,
-		HeartBeat: c.Events.HeartBeat, HeartBeatEvents: c.Events.HeartBeatEvents, MaxLifetime: config.Off(c.Events.MaxLifetime), Retry: c.Events.Retry,
+		HeartBeat: c.Events.HeartBeat, MaxLifetime: config.Off(c.Events.MaxLifetime), Retry: c.Events.Retry,
 	})
 	js := c.SockJS
 	s.sockjs = gateway.NewSockJS(s.broker, gateway.SockJSOptions{

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -9,22 +10,58 @@ import (
 	"github.com/stompbox/stompbox/internal/config"
 )
 
+// authParts are an authenticator, and what it takes to replace it.
+type authParts struct {
+	authenticator *auth.Authenticator
+	keySet        *auth.JWKS // nil where none is configured
+	keySetURL     string
+	cancel        context.CancelFunc // ends the refresh of the key set
+}
+
+// close ends the refresh of the key set.
+func (p authParts) close() { p.closeUnlessOf(authParts{}) }
+
+// closeUnlessOf is close, unless other parts use the same key set.
+func (p authParts) closeUnlessOf(other authParts) {
+	if p.cancel != nil && (p.keySet == nil || p.keySet != other.keySet) {
+		p.cancel()
+	}
+}
+
 // newAuthenticator builds what auth describes. Key sets are fetched until ctx is done.
 func newAuthenticator(ctx context.Context, c *config.Config, log *slog.Logger) (*auth.Authenticator, error) {
+	parts, err := newAuthParts(ctx, c, log, authParts{})
+	return parts.authenticator, err
+}
+
+// newAuthParts builds what auth describes, to take the place of previous, which goes on
+// until it is closed. A key set that could not be fetched is no error at the start; later
+// the one before stays, or where the URL is another one it is an error.
+func newAuthParts(ctx context.Context, c *config.Config, log *slog.Logger, previous authParts) (parts authParts, err error) {
+	ctx, parts.cancel = context.WithCancel(ctx)
+	defer func() {
+		if err != nil {
+			parts.closeUnlessOf(previous)
+		}
+	}()
 	a := new(auth.Authenticator)
+	parts.authenticator = a
 	logins, err := c.StaticLogins()
 	if err == nil && len(logins) > 0 {
 		a.Logins, err = auth.NewLogins(logins)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("configuration: auth.logins: %w", err)
+		return parts, fmt.Errorf("configuration: auth.logins: %w", err)
 	}
 	if a.Logins != nil {
+		if previous.authenticator != nil {
+			a.Logins.Continue(previous.authenticator.Logins)
+		}
 		a.Logins.LimitFailures(c.Limits.AddressFailedLogins, c.Limits.UserFailedLogins)
 	}
-	keys, err := newKeys(ctx, c, log)
+	keys, err := parts.newKeys(ctx, c, log, previous)
 	if err != nil || len(keys) == 0 {
-		return a, err
+		return parts, err
 	}
 	j := c.Auth.JWT
 	a.Tokens, err = auth.NewVerifier(auth.VerifierOptions{
@@ -33,12 +70,12 @@ func newAuthenticator(ctx context.Context, c *config.Config, log *slog.Logger) (
 		Roles: c.Auth.Roles, DefaultGrants: c.DefaultGrants(),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("configuration: auth: %w", err)
+		return parts, fmt.Errorf("configuration: auth: %w", err)
 	}
-	return a, nil
+	return parts, nil
 }
 
-func newKeys(ctx context.Context, c *config.Config, log *slog.Logger) (auth.MultiKeys, error) {
+func (p *authParts) newKeys(ctx context.Context, c *config.Config, log *slog.Logger, previous authParts) (auth.MultiKeys, error) {
 	static, err := c.StaticKeys()
 	if err != nil {
 		return nil, err
@@ -47,14 +84,37 @@ func newKeys(ctx context.Context, c *config.Config, log *slog.Logger) (auth.Mult
 	if len(static) > 0 {
 		keys = append(keys, auth.StaticKeys(static))
 	}
-	if j := c.Auth.JWT; j.JWKSURL != "" {
-		set, err := auth.NewJWKS(ctx, auth.JWKSOptions{URL: j.JWKSURL, AllowHTTP: j.JWKSAllowHTTP, Refresh: j.JWKSRefresh, Logger: log})
-		if err != nil {
-			return nil, fmt.Errorf("configuration: auth.jwt.jwks_url: %w", err)
-		}
-		keys = append(keys, set)
+	if c.Auth.JWT.JWKSURL == "" {
+		return keys, nil
 	}
-	return keys, nil
+	if err := p.fetchKeySet(ctx, c.Auth.JWT, log, previous); err != nil {
+		return nil, fmt.Errorf("configuration: auth.jwt.jwks_url: %w", err)
+	}
+	return append(keys, p.keySet), nil
+}
+
+// fetchKeySet fetches the key set, and leaves a set before it in its place where that fails.
+func (p *authParts) fetchKeySet(ctx context.Context, j config.JWT, log *slog.Logger, previous authParts) error {
+	set, err := auth.NewJWKS(ctx, auth.JWKSOptions{URL: j.JWKSURL, AllowHTTP: j.JWKSAllowHTTP, Refresh: j.JWKSRefresh, Logger: log})
+	if err != nil {
+		return err
+	}
+	p.keySet, p.keySetURL = set, j.JWKSURL
+	if previous.authenticator == nil {
+		return nil
+	}
+	if set.Stats().FetchErrors == 0 {
+		set.Continue(previous.keySet)
+		return nil
+	}
+	if previous.keySetURL != j.JWKSURL {
+		return errors.New("the key set could not be fetched; the log says why")
+	}
+	// It keeps its refresh, and ends when these parts do.
+	ended := p.cancel
+	ended()
+	p.keySet, p.cancel = previous.keySet, previous.cancel
+	return nil
 }
 
 // sign makes a token as a node of this configuration would accept it, with the first key

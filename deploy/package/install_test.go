@@ -66,6 +66,7 @@ func TestInsideTheBox(t *testing.T) {
 		{"it installs, and starts nothing", installs},
 		{"the unit is sound and hardened", unitIsSound},
 		{"it serves as it was installed", serves},
+		{"a reload changes it and keeps it running", reloads},
 		{"systemd restarts it when it hangs", watchdog},
 		{"an upgrade keeps what the operator changed", upgrade},
 		{"a removal keeps the data, and a purge does not", removal},
@@ -109,6 +110,22 @@ func serves(t *testing.T) {
 	require.Regexp(t, `NoNewPrivs:\s+1`, string(status))
 	require.Regexp(t, `CapEff:\s+0000000000000400`, string(status), "CAP_NET_BIND_SERVICE alone")
 	require.NotRegexp(t, regexp.MustCompile(`(?m)^Uid:\s+0\s`), string(status))
+}
+
+func reloads(t *testing.T) {
+	const config = "/etc/stompbox/stompbox.yaml"
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	pid := property(t, "MainPID")
+	require.NoError(t, os.WriteFile(config, append(text, []byte("\nlimits: { headers: 40 }\n")...), 0o640))
+	require.Equal(t, "reloaded; changed: limits.headers", run(t, "stompbox", "reload", "-c", config))
+	require.NoError(t, os.WriteFile(config, append(text, []byte("\nlimits: { headers: -1 }\n")...), 0o640))
+	run(t, "systemctl", "reload", "stompbox")
+	require.Eventually(t, func() bool { return strings.Contains(property(t, "StatusText"), "the last reload failed") }, patience, 100*time.Millisecond)
+	require.NoError(t, os.WriteFile(config, text, 0o640))
+	run(t, "systemctl", "reload", "stompbox")
+	require.Eventually(t, func() bool { return property(t, "StatusText") == "serving" }, patience, 100*time.Millisecond)
+	require.Equal(t, pid, property(t, "MainPID"))
 }
 
 func watchdog(t *testing.T) {

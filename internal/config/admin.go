@@ -58,6 +58,14 @@ func (a Admin) LoadToken(dev bool) (Token, error) {
 	return loadToken("admin", a.Token, a.TokenFile, dev)
 }
 
+// ReadToken returns the token itself, for a request to that listener, or "".
+func (a Admin) ReadToken(dev bool) (string, error) {
+	if a.Token == "" && a.TokenFile == "" {
+		return "", nil
+	}
+	return readSecret(a.Token, a.TokenFile, dev)
+}
+
 func loadToken(section, value, file string, dev bool) (Token, error) {
 	if value == "" && file == "" {
 		return Token{}, nil

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+
+	"github.com/stompbox/stompbox/internal/certfile"
 )
 
 // certPool reads the certificates of those who sign others. The key is for errors.
@@ -20,8 +22,18 @@ func certPool(key, file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// LoadTLS returns what a connection to NATS needs, or nil for what the URL says.
-func (n NATS) LoadTLS() (*tls.Config, error) {
+// Pair reads the certificate and its key, or returns nil where there is none. The key of
+// the setting begins errors.
+func (t TLS) Pair(key string) (*certfile.Pair, error) {
+	if t.Cert == "" {
+		return nil, nil
+	}
+	return certfile.New(key, t.Cert, t.Key)
+}
+
+// LoadTLS returns what a connection to NATS needs, or nil for what the URL says. The pair
+// is that of nats.tls.
+func (n NATS) LoadTLS(pair *certfile.Pair) (*tls.Config, error) {
 	if n.CA == "" && n.TLS.Cert == "" {
 		return nil, nil
 	}
@@ -33,31 +45,23 @@ func (n NATS) LoadTLS() (*tls.Config, error) {
 		}
 	}
 	if n.TLS.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(n.TLS.Cert, n.TLS.Key)
-		if err != nil {
-			return nil, fmt.Errorf("nats.tls: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
+		c.GetClientCertificate = pair.GetClientCertificate
 	}
 	return c, nil
 }
 
 // Load returns what routes between nodes are encrypted with, or nil. Each side
-// has to show a certificate that the CA signed.
-func (t PeerTLS) Load() (*tls.Config, error) {
+// has to show a certificate that the CA signed. The pair is that of cluster.tls.
+func (t PeerTLS) Load(pair *certfile.Pair) (*tls.Config, error) {
 	if t.Cert == "" {
 		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-	if err != nil {
-		return nil, fmt.Errorf("cluster.tls: %w", err)
 	}
 	pool, err := certPool("cluster.tls.ca", t.CA)
 	if err != nil {
 		return nil, err
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair},
+		MinVersion: tls.VersionTLS13, GetCertificate: pair.GetCertificate, GetClientCertificate: pair.GetClientCertificate,
 		RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
 	}, nil
 }

@@ -63,7 +63,11 @@ func (e *examination) natsOptions() ([]nats.Option, error) {
 	if n.User != "" {
 		options = append(options, nats.UserInfo(n.User, n.Password))
 	}
-	t, err := n.LoadTLS()
+	pair, err := n.TLS.Pair("nats.tls")
+	if err != nil {
+		return nil, err
+	}
+	t, err := n.LoadTLS(pair)
 	if t != nil {
 		options = append(options, nats.Secure(t))
 	}

@@ -43,6 +43,7 @@ const (
 	CodeMethod            broker.Code = "method-not-allowed"
 	CodeRequestInProgress broker.Code = "request-in-progress"
 	CodeMediaType         broker.Code = "unsupported-media-type"
+	CodeConfiguration     broker.Code = "bad-configuration"
 	CodeKeyReused         broker.Code = "idempotency-key-reused"
 )
 

@@ -16,7 +16,7 @@ const module = "github.com/stompbox/stompbox"
 // floors are the packages of the module from the top. Each imports those of lower floors
 // alone, so none of its own.
 var floors = [][]string{
-	{"cmd/stompbox", "examples/...", "internal/chaos", "internal/documents", "internal/test", "broker/driver/drivertest", "deploy/..."},
+	{"cmd/stompbox", "examples/...", "internal/chaos", "internal/documents", "internal/test", "deploy/..."},
 	{"internal/doctor"},
 	{"internal/config"},
 	{"metrics"},
@@ -28,7 +28,7 @@ var floors = [][]string{
 	{"internal/credentials"},
 	{"auth"},
 	{"destination", "internal/codes"},
-	{"frames", "internal/clientaddr", "internal/console", "internal/histogram", "internal/logattr", "internal/sdnotify", "internal/test/local"},
+	{"frames", "internal/certfile", "internal/clientaddr", "internal/console", "internal/histogram", "internal/logattr", "internal/sdnotify", "internal/test/local"},
 }
 
 // floorOf returns the index of a package's floor, which grows downwards, or -1.

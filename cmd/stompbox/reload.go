@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/clientaddr"
+	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/problem"
+)
+
+// notifyHangups catches SIGHUP, which asks for a reload, so that it does not end the process.
+func notifyHangups() (hangups <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
+}
+
+// reloads are what it takes to read the configuration again.
+type reloads struct {
+	load func() (*config.Config, error) // nil: it cannot be read again
+
+	mu      sync.Mutex // held while one is under way; guards the following
+	stopped bool
+}
+
+// reloaded says what a reload has done.
+type reloaded struct {
+	// Changed are keys that have other values now. Files that keys name are read in any case.
+	Changed []string `json:"changed"`
+	// NeedRestart are keys whose new values hold after a restart.
+	NeedRestart []config.KeyReason `json:"need_restart"`
+	// Sessions were asked about their permissions: of them so many ended, and so many
+	// subscriptions too.
+	Sessions int `json:"sessions"`
+	Ended    int `json:"sessions_ended"`
+	Revoked  int `json:"subscriptions_ended"`
+}
+
+var errNoReload = errors.New("the broker is stopping, or its configuration cannot be read again")
+
+// reload reads the configuration again. Where anything is wrong with it, nothing changes.
+func (s *server) reload(ctx context.Context) (*reloaded, error) {
+	s.reloads.mu.Lock()
+	defer s.reloads.mu.Unlock()
+	if s.reloads.stopped || s.reloads.load == nil {
+		return nil, errNoReload
+	}
+	s.systemd.reloading()
+	result, err := s.reloadLocked(ctx)
+	if err != nil {
+		s.log.Error("the configuration was not reloaded; the one before goes on", "error", err)
+		s.systemd.reloaded("serving; the last reload failed: " + err.Error())
+		return nil, err
+	}
+	s.log.Info("the configuration was reloaded", "changed", result.Changed, "sessions", result.Sessions, "sessions_ended", result.Ended, "subscriptions_ended", result.Revoked)
+	for _, key := range result.NeedRestart {
+		s.log.Warn("a changed key waits for a restart", "key", key.Key, "why", key.Why)
+	}
+	s.systemd.reloaded("serving")
+	return result, nil
+}
+
+// reloadLocked prepares all that can fail, and then puts it in force.
+func (s *server) reloadLocked(ctx context.Context) (*reloaded, error) {
+	next, err := s.reloads.load()
+	if err != nil {
+		return nil, err
+	}
+	c, changed, kept, err := s.config().Reload(next)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkWebhooks(next); err != nil {
+		return nil, err
+	}
+	useCertificates, err := s.certs.load(c)
+	if err != nil {
+		return nil, err
+	}
+	proxies, stompProxies, err := c.Proxies()
+	if err != nil {
+		return nil, err
+	}
+	parts, err := newAuthParts(context.WithoutCancel(ctx), c, s.log, s.parts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.broker.Reconfigure(brokerOptions(c)); err != nil {
+		parts.closeUnlessOf(s.parts)
+		return nil, err
+	}
+	// From here on nothing fails.
+	useCertificates()
+	s.current.Store(c)
+	s.useSettings(c, proxies, stompProxies)
+	renewal := s.replaceAuth(parts)
+	result := &reloaded{Changed: changed, NeedRestart: kept, Sessions: renewal.Sessions, Ended: renewal.Ended, Revoked: renewal.Revoked}
+	if result.Changed == nil {
+		result.Changed = []string{}
+	}
+	if result.NeedRestart == nil {
+		result.NeedRestart = []config.KeyReason{}
+	}
+	return result, nil
+}
+
+func (s *server) useSettings(c *config.Config, proxies, stompProxies clientaddr.Proxies) {
+	level, _ := c.Log.ParseLevel() // checked by Load
+	s.level.Set(level)
+	s.proxies.http.Set(proxies)
+	s.proxies.stomp.Set(stompProxies)
+	origins := allowedOrigins(c)
+	s.websocket.SetAllowedOrigins(origins)
+	s.events.SetAllowedOrigins(origins)
+	s.sockjs.SetAllowedOrigins(origins)
+}
+
+// replaceAuth has credentials be checked by other parts, and holds the sessions that are
+// open to them.
+func (s *server) replaceAuth(parts authParts) broker.Renewal {
+	previous := s.parts
+	s.parts = parts
+	s.auth.Replace(parts.authenticator)
+	renewal := s.broker.Reauthorize(parts.authenticator.Renew)
+	if renewal.Busy > 0 {
+		s.log.Warn("sessions that wait for the message store have their permissions looked at when they go on", "sessions", renewal.Busy)
+	}
+	previous.closeUnlessOf(parts)
+	return renewal
+}
+
+// reloadOn reloads at each hangup, and has certificates follow their files, until what it
+// returns is called, which may be several times.
+func (s *server) reloadOn(hangups <-chan os.Signal) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	wait := s.certs.watch(ctx, s.log)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				_, _ = s.reload(ctx) // the log has the outcome
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+		wait()
+		s.reloads.mu.Lock()
+		s.reloads.stopped = true
+		s.reloads.mu.Unlock()
+	}
+}
+
+// reloadForAPI is reload for a request.
+func (s *server) reloadForAPI(ctx context.Context) (any, error) {
+	result, err := s.reload(ctx)
+	switch {
+	case errors.Is(err, errNoReload):
+		return nil, problem.New(http.StatusServiceUnavailable, err.Error())
+	case err != nil:
+		return nil, problem.Coded(problem.CodeConfiguration, err.Error())
+	}
+	return result, nil
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/destination"
+	"github.com/stompbox/stompbox/internal/config"
+)
+
+// reloadTimeout is how long a reload may take: fetching a key set is in it.
+const reloadTimeout = time.Minute
+
+func newReload() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Have a broker read its configuration again, without dropping a connection",
+		Long: `Have a broker read its configuration again, and say what has changed, and which keys wait
+for a restart. Where anything is wrong with the file, nothing changes, and the exit code is 1.
+
+Without --url, the broker of this machine is asked: at admin.listen with admin.token, where
+they are configured, and else at http.listen with a token that is signed with the key of the
+configuration. Where there is no such key, give a token with the send permission for
+/session/reload, or send SIGHUP: the broker's log has the answer then.`,
+		Example: "  stompbox reload -c /etc/stompbox/stompbox.yaml\n  stompbox reload --url https://stomp.example --token-file admin.jwt",
+		Args:    cobra.NoArgs,
+	}
+	r := new(reloadRequest)
+	cmd.Flags().StringVar(&r.url, "url", "", "broker, such as http://127.0.0.1:8080")
+	cmd.Flags().StringVar(&r.client.token, "token", "", "token to ask with; other users of this machine can read it here, so rather use --token-file or STOMPBOX_TOKEN")
+	cmd.Flags().StringVar(&r.client.tokenFile, "token-file", "", "file with the token")
+	cmd.Flags().StringVar(&r.ca, "ca", "", "PEM file of certificate authorities to trust, in place of the system's")
+	asJSON := cmd.Flags().Bool("json", false, "print the answer as JSON")
+	flags := newConfigFlags(cmd.Flags())
+	flags.add("http.listen", "http", "address of the broker, such as 127.0.0.1:8080")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		result, err := r.ask(cmd.Context(), flags)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(result)
+		}
+		result.print(cmd.OutOrStdout())
+		return nil
+	}
+	return cmd
+}
+
+// print says what a reload has done, for people.
+func (r *reloaded) print(w io.Writer) {
+	fmt.Fprintln(w, "reloaded; changed:", cmp.Or(strings.Join(r.Changed, ", "), "no key"))
+	for _, key := range r.NeedRestart {
+		fmt.Fprintf(w, "waits for a restart: %s (%s)\n", key.Key, key.Why)
+	}
+	if r.Ended > 0 || r.Revoked > 0 {
+		fmt.Fprintf(w, "of %d sessions %d ended, and %d subscriptions, as their permissions were taken away\n", r.Sessions, r.Ended, r.Revoked)
+	}
+}
+
+// reloadRequest is one request to a broker.
+type reloadRequest struct {
+	url, ca string
+	client  clientFlags
+}
+
+func (r *reloadRequest) ask(ctx context.Context, flags *configFlags) (*reloaded, error) {
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	token, _, _, err := r.client.credentials()
+	if err != nil {
+		return nil, err
+	}
+	probe := &healthProbe{ca: r.ca}
+	var target *url.URL
+	if r.url != "" {
+		target, err = url.Parse(r.url)
+	} else {
+		target, token, err = r.local(flags, token, probe)
+	}
+	if err != nil {
+		return nil, err
+	}
+	client, err := probe.client()
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.JoinPath("/api/reload").String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("no answer: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		var p struct{ Detail string }
+		_ = json.NewDecoder(io.LimitReader(answer.Body, 64<<10)).Decode(&p)
+		err := fmt.Errorf("the broker says %s: %s", answer.Status, p.Detail)
+		if answer.StatusCode == http.StatusUnauthorized && r.url == "" {
+			err = fmt.Errorf("%w; where the file has another key now than the broker that runs, send it SIGHUP", err)
+		}
+		return nil, err
+	}
+	result := new(reloaded)
+	return result, json.NewDecoder(answer.Body).Decode(result)
+}
+
+// local is the broker of this machine, with a token that it takes. The configuration may
+// be the new one already, and have faults that the broker is to name.
+func (r *reloadRequest) local(flags *configFlags, token string, probe *healthProbe) (*url.URL, string, error) {
+	c, err := flags.loadForClient()
+	if err != nil {
+		return nil, "", fmt.Errorf("%w; nothing was reloaded", err)
+	}
+	probe.http = &c.HTTP
+	if c.Admin.Listen != "" {
+		if token == "" {
+			token, err = c.Admin.ReadToken(c.Dev)
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		probe.http = &config.HTTP{Listen: c.Admin.Listen, TLS: c.Admin.TLS}
+	}
+	target, err := localURL(*probe.http)
+	if err != nil || token != "" {
+		return target, token, err
+	}
+	if token, err = signReload(c); err != nil {
+		err = fmt.Errorf("%w; use --token-file, or send SIGHUP to the broker", err)
+	}
+	return target, token, err
+}
+
+// signReload makes a token that may do nothing but reload.
+func signReload(c *config.Config) (string, error) {
+	if len(c.Auth.JWT.RequiredClaims) > 0 {
+		return "", errors.New("auth.jwt.required_claims has claims that only the maker of tokens knows")
+	}
+	token, _, err := sign(c, "reload", auth.Claims{TTL: time.Minute, Grants: auth.Grants{Send: []string{destination.ReloadPermission}}})
+	return token, err
+}
