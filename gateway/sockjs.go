@@ -147,10 +147,10 @@ func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
 
 // SetAllowedOrigins replaces [SockJSOptions.AllowedOrigins], for requests from now on. It is
 // safe for concurrent use.
-func (h *SockJS) SetAllowedOrigins(origins []string) { 
+func (h *SockJS) SetAllowedOrigins(origins []string) {
 	h.allowed.set(origins)
 	h.raw.SetAllowedOrigins(origins)
- }
+}
 
 // sockJSRoute is what answers on one path, and with which methods.
 type sockJSRoute struct {
