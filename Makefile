@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: docs help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench chaos interop interop-setup interop-spring
+.PHONY: docs help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench chaos interop interop-setup vulncheck interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,8 +34,11 @@ GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.
 docs: ## the parts of docs/ that are made from the source; make test compares them
 	UPDATE_DOCS=1 go test -count=1 -run '^TestReference' ./cmd/stompbox
 
-lint: ## gofmt, go vet, staticcheck, errcheck, bodyclose and revive
+lint: ## gofmt, go vet, staticcheck, errcheck, bodyclose, gosec and revive
 	$(GOLANGCI) run ./...
+
+vulncheck: ## known vulnerabilities in what the binary uses; needs the vulnerability database, so it is for before a release
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 package: ## the binary, deb and rpm for this machine's kind of processor, in dist/
 	PLATFORMS="$${PLATFORMS:-linux/$$(go env GOHOSTARCH)}" deploy/package/build.sh

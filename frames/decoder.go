@@ -323,7 +323,7 @@ func (d *Decoder) finish(f *Frame, raw []byte) (bool, error) {
 			return false, d.fail(raw, err)
 		}
 	}
-	text := unsafe.String(&raw[0], d.cur.body)
+	text := unsafe.String(&raw[0], d.cur.body) //nolint:gosec // raw is the frame's own, and nothing writes to it from now on
 	f.Command = d.cur.command
 	f.Headers = f.Headers[:0]
 	for _, s := range d.cur.spans {

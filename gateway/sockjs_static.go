@@ -223,5 +223,6 @@ func (h *SockJS) sessionCookie(w http.ResponseWriter, r *http.Request) {
 	if c, err := r.Cookie("JSESSIONID"); err == nil && c.Value != "" {
 		value = c.Value
 	}
+	//nolint:gosec // for sticky sessions, also over http; the value is no secret
 	http.SetCookie(w, &http.Cookie{Name: "JSESSIONID", Value: value, Path: "/", HttpOnly: true})
 }

@@ -43,8 +43,8 @@ type queueCollector struct {
 
 // Queues returns the metrics of the queues that have the most messages, up to so many,
 // and of the others together.
-func Queues(admin driver.QueueAdmin, max int) prometheus.Collector {
-	return &queueCollector{admin: admin, max: max}
+func Queues(admin driver.QueueAdmin, limit int) prometheus.Collector {
+	return &queueCollector{admin: admin, max: limit}
 }
 
 func (c *queueCollector) Describe(ch chan<- *prometheus.Desc) {

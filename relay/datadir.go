@@ -40,7 +40,7 @@ var errLocked = errors.New("locked")
 // openDataDir takes a folder for this process, before anything in it is opened. The
 // kernel lets go of it when the process ends, however that comes about.
 func openDataDir(path string) (*dataDir, error) {
-	if err := os.MkdirAll(filepath.Join(path, "nats"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(path, "nats"), 0o700); err != nil {
 		return nil, fmt.Errorf("relay: the data directory: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)

@@ -151,7 +151,7 @@ func (c *confirmedPlaces) begin(policy, stream string, seq uint64) error {
 	if c.files[stream] != nil {
 		return nil
 	}
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
 	data := append(binary.LittleEndian.AppendUint64(nil, seq), stream...)

@@ -17,7 +17,7 @@ func newMan() *cobra.Command {
 		Example: "  stompbox man /usr/local/share/man/man1",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
+			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // manual pages are for all users
 				return err
 			}
 			root := cmd.Root()

@@ -51,7 +51,8 @@ func main() {
 		query := url.Values{"destination": {"/topic/prices.*"}, "access_token": {token}}
 		_, _ = io.WriteString(w, *events+"/events?"+query.Encode())
 	})
-	log.Fatal(http.ListenAndServe(*listen, nil))
+	server := &http.Server{Addr: *listen, ReadHeaderTimeout: 10 * time.Second}
+	log.Fatal(server.ListenAndServe())
 }
 
 func devToken(ctx context.Context, broker string) (string, error) {

@@ -25,7 +25,8 @@ func main() {
 	flag.Parse()
 	http.HandleFunc("POST /", answer)
 	fmt.Println("serving /app/webhook.*")
-	log.Fatal(http.ListenAndServe(*listen, nil))
+	server := &http.Server{Addr: *listen, ReadHeaderTimeout: 10 * time.Second}
+	log.Fatal(server.ListenAndServe())
 }
 
 // message is one that the answer has sent.

@@ -43,7 +43,6 @@ type message struct {
 
 	tries      []try
 	confirmed  time.Duration // 0: never
-	abandoned  bool          // its sender gave up
 	deliveries []*delivery
 }
 
