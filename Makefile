@@ -32,7 +32,7 @@ test: ## all Go tests with the race detector; needs Go alone
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 docs: ## the parts of docs/ that are made from the source; make test compares them
-	UPDATE_DOCS=1 go test -count=1 -run '^TestReference' ./cmd/stompbox
+	UPDATE_DOCS=1 go test -count=1 -run '^(TestReference|TestEachMetricIsDocumented)' ./cmd/stompbox
 
 lint: ## gofmt, go vet, staticcheck, errcheck, bodyclose, gosec and revive
 	$(GOLANGCI) run ./...

@@ -1,4 +1,4 @@
-// Package auth answers who somebody is and what they may do.
+// Package auth says who a client is and what it may do.
 //
 // An [Authenticator] turns the credentials of a CONNECT frame into a
 // [Principal]: a JWT that one of its [Keys] verifies, or a static login. A

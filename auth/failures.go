@@ -16,7 +16,7 @@ type failures[K comparable] struct {
 	failing   map[K]failing
 }
 
-// failing is how much somebody has failed, less what time has forgiven.
+// failing is how often a user or an address has failed, less what time has forgiven.
 type failing struct {
 	count float64
 	at    time.Time

@@ -108,7 +108,7 @@ func parseKeySetURL(text string, allowHTTP bool) (*url.URL, error) {
 		return nil, errors.New("it is not an http or https URL")
 	}
 	if location.Scheme == "http" && !allowHTTP && !isLoopback(location.Hostname()) {
-		return nil, fmt.Errorf("http://%s is not encrypted, so whoever is on the way could put in keys of their own; use https, or allow http (auth.jwt.jwks_allow_http) on a network that nobody else is on", location.Host)
+		return nil, fmt.Errorf("http://%s is not encrypted, so a machine between could put in keys of its own; use https, or allow http (auth.jwt.jwks_allow_http) on a private network", location.Host)
 	}
 	return location, nil
 }

@@ -33,7 +33,7 @@ type Login struct {
 const (
 	// maxWait is how long a passcode waits for its turn to be checked.
 	maxWait = 5 * time.Second
-	// retryAfter is what a peer is told whose passcode waited for so long.
+	// retryAfter is the retry-after for a peer whose passcode waited too long.
 	retryAfter = 5 * time.Second
 	// recognizedFor is how long after its last use a right passcode is recognized
 	// without bcrypt.
@@ -78,7 +78,7 @@ type login struct {
 }
 
 // passcodeMAC stands for a login and a passcode. Its key is the process's own and
-// random, so that what is kept of a passcode is of no use to anybody else.
+// random, so that what is kept of a passcode is of no use elsewhere.
 type passcodeMAC [sha256.Size]byte
 
 // BusyError says that credentials, which may be right, were not checked.

@@ -8,7 +8,7 @@ import (
 	"github.com/stompbox/stompbox/destination"
 )
 
-// Principal is somebody who was authenticated. It is immutable.
+// Principal is an authenticated user or program. It is immutable.
 type Principal struct {
 	// Name is who it is; /user/<Name>/... are its destinations.
 	Name string

@@ -31,16 +31,17 @@ type Broker struct {
 	pendingRequests pendingRequests
 	interceptors    interceptorChain
 
-	node     string // begins the ids that this node makes
-	name     string // what people call it
-	clock    *clock
-	ids      atomic.Uint64
-	router   *router
-	usage    *usage
-	registry registry
-	queues   queues
-	counters counters
-	liveness liveness
+	node      string // begins the ids that this node makes
+	name      string // what people call it
+	clock     *clock
+	ids       atomic.Uint64
+	router    *router
+	usage     *usage
+	registry  registry
+	queues    queues
+	counters  counters
+	liveness  liveness
+	strangers *strangers
 
 	ctx      context.Context // ends with the broker
 	cancel   context.CancelFunc
@@ -50,6 +51,7 @@ type Broker struct {
 	renewal atomic.Pointer[renewFunc]
 
 	sweepEvery atomic.Int64 // a duration
+	nowFailed  atomic.Int64 // clock time at which a history did not say where it is, or 0
 	resumedAt  atomic.Int64 // clock time at which the process went on after it was paused
 	sweeper    sync.WaitGroup
 	background sync.WaitGroup // replays, and moves to dead letters, under way
@@ -79,6 +81,7 @@ func New(o Options) (*Broker, error) {
 		b.name = b.node
 	}
 	b.router = newRouter(b.bus, b.arrived)
+	b.strangers = newStrangers()
 	b.usage = newUsage(o.Quotas, b.clock)
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())

@@ -267,6 +267,9 @@ func (b *Broker) joinCluster() error {
 	if err := b.cluster.HandleRequest(registrySubject, b.answerRegistry); err != nil {
 		return err
 	}
+	if err := b.cluster.HandleRequest(peekSubject, b.answerPeek); err != nil {
+		return err
+	}
 	if err := b.cluster.HandleRequest(disconnectSubject, b.answerDisconnect); err != nil {
 		return err
 	}

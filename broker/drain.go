@@ -61,5 +61,6 @@ func (b *Broker) drain(ctx context.Context) error {
 }
 
 func (s *Session) endForRestart() {
+	s.ended.set(&endedByShutdown)
 	s.end(nil, CloseRestart, string(CodeShutdown)+": the server is shutting down; connect again")
 }

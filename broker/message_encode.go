@@ -83,6 +83,7 @@ type encoding struct {
 	id      string
 	version frames.Version
 	named   bool
+	place   string // the name in the message-id, of histories' messages
 	serial  uint64 // the subscription's, where MESSAGE has an ack header
 	// withoutEventID leaves out the id of an event, which differs between the clients of
 	// streams with several destinations.
@@ -92,9 +93,9 @@ type encoding struct {
 func (sub *subscription) encoding() encoding {
 	s := sub.session
 	if s.stream {
-		return encoding{framing: s.framing, withoutEventID: s.outbox.eventIDs != nil}
+		return encoding{framing: s.framing, place: sub.place, withoutEventID: s.outbox.eventIDs.several()}
 	}
-	e := encoding{framing: s.framing, id: sub.id, version: s.version(), named: sub.named}
+	e := encoding{framing: s.framing, id: sub.id, version: s.version(), named: sub.named, place: sub.place}
 	if sub.ack != ackAuto && e.version == frames.V12 {
 		e.serial = sub.serial
 	}
@@ -115,6 +116,7 @@ func (e *encoding) encode(scratch *[]byte, m *driver.Message, d *delivery, tail 
 	if d != nil {
 		b = d.appendCounts(b)
 	}
+	b = frames.AppendHeader(b, frames.MessageID, idFor(m, e.place), e.version)
 	if tail == nil {
 		b = appendTail(b, m, e.version)
 	} else {
@@ -166,14 +168,14 @@ func encodeFor(sub *subscription, m *driver.Message) []byte {
 }
 
 // encodeEvent makes the event of a message for streams.
-func encodeEvent(scratch *[]byte, framing EventFraming, m *driver.Message, withID bool) []byte {
-	b := (*scratch)[:0]
+func encodeEvent(scratch *[]byte, framing EventFraming, m *driver.Message, place string, withID bool) []byte {
+	b, id := (*scratch)[:0], idFor(m, place)
 	if m.Gap {
 		b = framing.Notice(b, EventReplayIncomplete, []byte(m.Destination))
 	}
-	b = framing.Event(b, m)
+	b = framing.Event(b, m, id)
 	if withID {
-		b = framing.EventID(b, m.ID)
+		b = framing.EventID(b, id)
 	}
 	*scratch = b
 	return append(make([]byte, 0, len(b)), b...)
@@ -192,7 +194,6 @@ func isText(m *driver.Message) bool {
 // between subscribers.
 func appendTail(dst []byte, m *driver.Message, v frames.Version) []byte {
 	dst = frames.AppendHeader(dst, frames.Destination, m.Destination, v)
-	dst = frames.AppendHeader(dst, frames.MessageID, m.ID, v)
 	if m.User != "" {
 		dst = frames.AppendHeader(dst, driver.HeaderUser, m.User, v)
 	}

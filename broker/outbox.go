@@ -45,7 +45,7 @@ type outbox struct {
 	onDrained chan struct{} // closed when all is written or the connection is lost; nil while nothing waits
 
 	waiters  []waiter  // who found no room, under mu
-	eventIDs *eventIDs // of a stream with several destinations; what is in it is under mu
+	eventIDs *eventIDs // of a stream whose places have to be known, else nil
 }
 
 // waiter waits for room in an outbox. spaceFreed is called without a lock.
@@ -197,6 +197,10 @@ func (o *outbox) goLive(s *subscription, upTo driver.StreamPosition) (result pus
 		o.waiters = append(o.waiters, r)
 		return pushFull, 0
 	}
+	if r.receipt != "" {
+		o.addLocked(item{data: s.placeReceipt(upTo)})
+		r.receipt = ""
+	}
 	o.pushEventIDLocked(s, upTo)
 	for _, h := range r.buffered {
 		if !r.isNewLocked(h.message) {
@@ -324,10 +328,14 @@ func (o *outbox) dropDeliveries() {
 }
 
 // closeSubscription has the outbox take no more of s: what was pushed before is
-// still written.
+// still written. Where its past was still on its way, it has its RECEIPT all the same.
 func (o *outbox) closeSubscription(s *subscription) {
 	o.mu.Lock()
 	s.closed = true
+	if r := s.replay; r != nil && r.receipt != "" && o.state == outboxOpen {
+		o.addLocked(item{data: s.placeReceipt(driver.StreamPosition{})})
+		r.receipt = ""
+	}
 	o.mu.Unlock()
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/stompbox/stompbox/internal/test"
 )
 
-// TestASlowConsumerIsCutOffAndNobodyElseNotices has one subscriber that never reads.
-func TestASlowConsumerIsCutOffAndNobodyElseNotices(t *testing.T) {
+// TestASlowConsumerIsCutOffAndNoOtherNotices has one subscriber that never reads.
+func TestASlowConsumerIsCutOffAndNoOtherNotices(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxBytes: 1 << 20}}})
 	stalled, reader, sender := test.Dial(t, n).Connect(), test.Dial(t, n).Connect(), test.Dial(t, n).Connect()

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -146,8 +147,8 @@ func TestSlowConsumerPolicies(t *testing.T) {
 	require.EqualValues(t, 1, tooSlow, "more destinations than fit")
 }
 
-// TestReceiptsThatNobodyReadsAreBounded: not only messages fill an outbox.
-func TestReceiptsThatNobodyReadsAreBounded(t *testing.T) {
+// TestReceiptsThatAreNotReadAreBounded: not only messages fill an outbox.
+func TestReceiptsThatAreNotReadAreBounded(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []Policy{PolicyDisconnect, PolicyDropOldest, PolicyConflate} {
 		g := newGate(false)
@@ -179,6 +180,7 @@ func subscribers(t testing.TB, b *Broker, n int) {
 		s.state.Store(int32(stateConnected))
 		sub := testSubscription(t, "/topic/a")
 		sub.session, sub.id, sub.named = s, "sub-0", true
+		sub.form = unique.Make(sub.encoding())
 		s.subs = map[string]*subscription{"#sub-0": sub}
 		b.counters.subscriptions.Add(1)
 		_, err = b.router.add(sub)
@@ -201,6 +203,7 @@ func TestFanoutAllocatesNothingPerSubscriber(t *testing.T) {
 			s.negotiated.Store(uint32(frames.V12))
 			sub := testSubscription(t, "/topic/a")
 			sub.session, sub.id, sub.named = s, "sub-0", true
+			sub.form = unique.Make(sub.encoding())
 			s.outbox.running = true // nothing is written: the queues only grow
 			s.outbox.queue = make([]item, 0, 1000)
 			_, err = b.router.add(sub)

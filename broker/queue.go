@@ -35,6 +35,7 @@ type queue struct {
 // feed is a reader of the store that a queue pulls from.
 type feed struct {
 	reader    driver.QueueReader
+	index     int // in feeds of the queue, where it is open
 	maxPull   int // the largest pull under way
 	requested int // pulled and not here yet, under the queue's lock
 }
@@ -101,6 +102,9 @@ func (q *queue) feedFrom(feeds ...*feed) []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.feeds = feeds
+	for i, f := range feeds {
+		f.index = i
+	}
 	return []func(){}
 }
 
@@ -125,7 +129,8 @@ func (q *queue) close(held []*delivery) {
 	for _, feed := range feeds {
 		var theirs []driver.Delivery
 		all = slices.DeleteFunc(all, func(d *delivery) bool {
-			if d.reader != feed.reader || q.exhausted(d) {
+			// It may have come of an earlier reader of the same, before an UNSUBSCRIBE.
+			if d.reader == nil || d.feed != feed.index || q.exhausted(d) {
 				return false
 			}
 			theirs = append(theirs, d.Delivery)
@@ -152,8 +157,8 @@ func (q *queue) requeue(all []*delivery) {
 
 // received takes a message that a source pulled.
 func (q *queue) received(from *feed, lent driver.Delivery) {
-	d := &delivery{Delivery: lent, reader: from.reader, extendedAt: q.broker.clock.now()}
 	q.mu.Lock()
+	d := &delivery{Delivery: lent, reader: from.reader, feed: from.index, extendedAt: q.broker.clock.now()}
 	if from.requested > 0 {
 		from.requested--
 	}
@@ -278,23 +283,20 @@ func (q *queue) giveBack(held []*delivery, active bool) {
 	}
 }
 
-// remove takes the consumer out, and returns to the queue what it held. The
-// last one closes the queue.
-func (q *queue) remove(sub *subscription, held []*delivery) {
+// remove takes consumers out, and returns to the queue what they held. The last one
+// closes the queue.
+func (q *queue) remove(gone []*subscription, held []*delivery) {
 	q.mu.Lock()
-	for i, consumer := range q.subs {
-		if consumer == sub {
-			q.subs = append(q.subs[:i], q.subs[i+1:]...)
-			break
-		}
-	}
+	q.subs = slices.DeleteFunc(q.subs, func(sub *subscription) bool { return slices.Contains(gone, sub) })
 	active := q.activeLocked()
 	q.mu.Unlock()
 	q.giveBack(held, active)
 	q.mu.Lock()
 	q.dispatchLocked()
 	q.pullAndUnlock()
-	q.broker.queues.release(q)
+	for range gone {
+		q.broker.queues.release(q)
+	}
 }
 
 // extend has the store wait longer for all messages that clients hold, or that wait for a

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -137,6 +138,53 @@ func TestWhatAnEndedSessionHeldIsFree(t *testing.T) {
 			next.Receipt("all")
 			next.Close()
 			c.Close()
+		}
+	}
+}
+
+// TestWhatASessionHeldUnderSeveralSubscriptionsComesAgainInItsOrder: under two of one
+// queue, or under one that it ended, before it subscribed again.
+func TestWhatASessionHeldUnderSeveralSubscriptionsComesAgainInItsOrder(t *testing.T) {
+	t.Parallel()
+	const count = 30
+	histories := []driver.HistoryPolicy{test.History(t, "kept", "/topic/order", 10000)}
+	n := test.Start(t, test.Options{Histories: histories})
+	hold := map[string]func(c *test.Client, dest string, subscribe []string, fill func()){
+		"two subscriptions": func(c *test.Client, dest string, subscribe []string, fill func()) {
+			c.Subscribe("q", dest, append(subscribe, "prefetch-count", strconv.Itoa(count/2))...)
+			c.Subscribe("r", dest, append(subscribe, "prefetch-count", strconv.Itoa(count/2))...)
+			fill()
+			messages(c, count)
+		},
+		"subscribed again": func(c *test.Client, dest string, subscribe []string, fill func()) {
+			c.Subscribe("q", dest, append(subscribe, "prefetch-count", strconv.Itoa(count))...)
+			fill()
+			messages(c, count)
+			c.Send(frames.UNSUBSCRIBE, "id", "q")
+			c.Subscribe("r", dest, append(subscribe, "prefetch-count", strconv.Itoa(count))...)
+		},
+	}
+	for what, held := range hold {
+		for _, kind := range orderedKinds {
+			if what == "two subscriptions" && kind.name == "durable subscription" {
+				continue // each of two is one of its own, and gets all
+			}
+			c := test.Dial(t, n).Connect()
+			held(c, kind.dest, append([]string{"ack", "client-individual"}, kind.subscribe...), func() {
+				for _, body := range numbered(count) {
+					c.Send(frames.SEND, append(append([]string{"destination", kind.dest}, kind.send...), body)...)
+				}
+			})
+			c.Close()
+			awaitSessions(t, n, 0)
+			next := test.Dial(t, n).Connect()
+			next.Subscribe("q", kind.dest, append([]string{"ack", "client", "prefetch-count", strconv.Itoa(count)}, kind.subscribe...)...)
+			all, bodies := messages(next, count)
+			require.Equal(t, numbered(count), bodies, "%s, %s", what, kind.name)
+			next.Send(frames.ACK, "id", all[count-1].Get("ack"), "receipt", "all")
+			next.Receipt("all")
+			next.Close()
+			awaitSessions(t, n, 0)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
@@ -71,6 +72,25 @@ func TestQueueMessagesExpire(t *testing.T) {
 	c.Message("later")
 	c.Quiet()
 	require.Equal(t, int64(2), n.Broker.Stats().Expired)
+}
+
+// TestADedupIDIsOfItsUser: no other user can use an id first and have a message dropped,
+// nor does one whose client counts from the same number.
+func TestADedupIDIsOfItsUser(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Histories: test.Histories(t)})
+	for _, destination := range []string{"/queue/shared", "/topic/chat.shared"} {
+		reader := test.Dial(t, n).Connect()
+		reader.Subscribe("0", destination)
+		for _, user := range []string{"ann", "ben", "ann"} {
+			c := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, auth.Grants{}))
+			c.Send(frames.SEND, "destination", destination, "dedup-id", "1", "receipt", "r", "of "+user)
+			c.Receipt("r")
+		}
+		reader.Message("of ann")
+		reader.Message("of ben")
+		reader.Quiet()
+	}
 }
 
 func TestQueueDropsDuplicates(t *testing.T) {

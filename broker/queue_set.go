@@ -13,6 +13,7 @@ type delivery struct {
 	driver.Delivery
 
 	reader     driver.QueueReader // nil in a transient queue
+	feed       int                // which of the queue's feeds the reader was of
 	sub        *subscription
 	number     uint64 // of the delivery in its session; see unacked
 	extendedAt int64  // clock time of the delivery, or of the last Extend

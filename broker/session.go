@@ -3,8 +3,9 @@ package broker
 import (
 	"errors"
 	"io"
-	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -54,9 +55,12 @@ type Session struct {
 	traffic  *transportStats // of all sessions over this kind of connection
 	received atomic.Int64    // bytes
 
+	ended    endCause
+	reported atomic.Bool // the log has the error that ended it
+
 	address      netip.Prefix    // as quotas count it
 	usage        *userUsage      // its user's; nil before CONNECT
-	user         string          // the principal's name, set before the state is connected
+	user         string          // the principal's name, set before the version
 	principal    *auth.Principal // set by CONNECT and token refreshes, by the reader alone
 	subs         map[string]*subscription
 	transactions map[string]*transaction
@@ -68,6 +72,7 @@ type Session struct {
 
 	serials uint64 // subscriptions so far
 	early   int    // bytes that came before CONNECT
+	beaten  int64  // clock time of the last heart-beat that is an event; the sweep's
 
 	// handling is held while a frame is handled, and while the session lets go of what
 	// it has: others than the reader may end it. It comes before all other locks.
@@ -146,6 +151,7 @@ func (s *Session) Push(wire []byte) { s.outbox.push(wire) }
 // Leave ends the session because the peer said farewell: last is written after the
 // answers to all frames before, and nothing after it.
 func (s *Session) Leave(last []byte) {
+	s.ended.set(&endedByClient)
 	s.receipts.afterPending(func() { s.finish(false, last) })
 }
 
@@ -247,6 +253,7 @@ func (s *Session) disconnect(f *frames.Frame) {
 	if id, ok := f.Headers.Lookup(frames.Receipt); ok {
 		receipt = s.encode(frames.New(frames.RECEIPT, frames.ReceiptID, id))
 	}
+	s.ended.set(&endedByClient)
 	s.receipts.afterPending(func() { s.finish(false, receipt, s.framing.Close(CloseNormal, "")) })
 }
 
@@ -262,6 +269,9 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	e := *protocolError(err)
 	if whole && e.receipt == "" {
 		e.receipt = strings.Clone(f.Get(frames.Receipt))
+	}
+	if whole && f.Command == frames.SUBSCRIBE {
+		s.logRefused(f.Get(frames.Destination), &e)
 	}
 	s.failed = true
 	// The RECEIPTs of what was accepted before come first.
@@ -300,16 +310,6 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 	}
 }
 
-// report counts and logs why a session ends.
-func (s *Session) report(e *Error) {
-	s.broker.counters.countError(e)
-	level := slog.LevelWarn
-	if e.Code == CodeTokenExpired {
-		level = slog.LevelInfo
-	}
-	s.broker.log.Log(s.broker.ctx, level, "session ended by an error", "code", string(e.Code), "error", truncate(e.Error(), maxLogged), "session", s.id, "remote", s.transport.RemoteAddr())
-}
-
 // finish ends the session with last frames, unless it was ended before.
 func (s *Session) finish(drop bool, last ...[]byte) {
 	if state(s.state.Swap(int32(stateEnding))) != stateEnding {
@@ -340,18 +340,7 @@ func (s *Session) release() {
 	s.subs, s.retired, s.transactions = nil, nil, nil
 	s.mu.Unlock()
 	s.outbox.dropDeliveries()
-	for _, all := range []map[string]*subscription{subs, retired} {
-		for _, sub := range all {
-			if c := sub.consumer; c != nil {
-				c.queue.stop(c) // none of them gets what another gives back
-			}
-		}
-	}
-	for _, all := range []map[string]*subscription{subs, retired} {
-		for _, sub := range all {
-			s.detach(sub)
-		}
-	}
+	s.detachAll(slices.AppendSeq(slices.Collect(maps.Values(subs)), maps.Values(retired)))
 	s.broker.counters.subscriptions.Add(-int64(len(subs)))
 	if s.usage != nil {
 		s.broker.usage.unsubscribe(s.usage, len(subs))
@@ -381,11 +370,10 @@ func (s *Session) Detach(reason error) {
 	switch {
 	case ended || errors.Is(reason, io.EOF):
 		s.writeRest()
-	case reason != nil:
-		s.broker.log.Debug("connection lost", "session", s.id, "remote", s.transport.RemoteAddr(), "error", reason)
 	}
 	s.state.Store(int32(stateEnding))
 	s.outbox.abandon()
+	s.logEnd(reason)
 	if s.usage != nil {
 		s.broker.usage.leave(s.user, s.usage)
 	}

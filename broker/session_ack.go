@@ -83,10 +83,10 @@ func (s *Session) parseAckHeaders(f *frames.Frame) (*subscription, uint64, error
 		if !ok {
 			return nil, 0, errorf(CodeMissingHeader, "%s needs the header subscription in STOMP 1.1", f.Command)
 		}
-		sub, number := s.findLatest(id, func(sub *subscription) bool { return sub.named && sub.id == name })
+		sub, number := s.findLatest(knownID(id), func(sub *subscription) bool { return sub.named && sub.id == name })
 		return sub, number, nil
 	}
-	sub, number := s.findLatest(id, func(*subscription) bool { return true })
+	sub, number := s.findLatest(knownID(id), func(*subscription) bool { return true })
 	return sub, number, nil
 }
 
@@ -95,7 +95,7 @@ func (s *Session) findByAck(ack string) (*subscription, uint64) {
 	at := strings.LastIndexByte(ack, '/')
 	number, err := strconv.ParseUint(ack[at+1:], 36, 64)
 	if at < 0 || err != nil {
-		return s.findOnlyHolder(ack)
+		return s.findOnlyHolder(knownID(ack))
 	}
 	if ack[:at] != s.id {
 		return s.findLatest(ack[:at], func(sub *subscription) bool { return sub.serial == number })

@@ -36,9 +36,9 @@ func (s *Session) connect(f *frames.Frame) error {
 	if refused != nil {
 		return refused
 	}
+	s.usage, s.user = usage, principal.Name
 	s.setVersion(version)
 	s.decoder.SetVersion(version)
-	s.usage, s.user = usage, principal.Name
 	s.setPrincipal(principal)
 	offered := s.broker.settings().heartBeat
 	ours := frames.HeartBeat{Send: offered.Send, Receive: offered.Receive}
@@ -66,7 +66,7 @@ func (s *Session) connect(f *frames.Frame) error {
 	}
 	s.broker.counters.connected.Add(1)
 	s.pushFrame(connected)
-	s.broker.log.Debug("session connected", "session", s.id, "user", principal.Name, "method", principal.Method, "remote", s.transport.RemoteAddr(), "version", version.String())
+	s.logConnected(version)
 	return nil
 }
 

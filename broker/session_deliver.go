@@ -103,7 +103,33 @@ func (s *Session) detach(sub *subscription) {
 	s.mu.Lock()
 	held := sub.unacked.takeAll()
 	s.mu.Unlock()
-	sub.consumer.queue.remove(sub, held)
+	sub.consumer.queue.remove([]*subscription{sub}, held)
+}
+
+// detachAll lets go of subscriptions of an ending session. What several of them held of
+// one queue goes back together, or it would come again in the order in which they end.
+func (s *Session) detachAll(all []*subscription) {
+	consumers := make(map[*queue][]*subscription)
+	for _, sub := range all {
+		if c := sub.consumer; c != nil {
+			c.queue.stop(c) // none of them gets what another gives back
+			consumers[c.queue] = append(consumers[c.queue], sub)
+		}
+	}
+	for _, sub := range all {
+		if sub.consumer == nil {
+			s.detach(sub)
+		}
+	}
+	for q, subs := range consumers {
+		var held []*delivery
+		s.mu.Lock()
+		for _, sub := range subs {
+			held = append(held, sub.unacked.takeAll()...)
+		}
+		s.mu.Unlock()
+		q.remove(subs, held)
+	}
 }
 
 // expired reports whether the message's time is over.

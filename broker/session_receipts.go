@@ -33,8 +33,9 @@ type receiptQueue struct {
 // pendingReceipt is the place of one frame in the queue.
 type pendingReceipt struct {
 	queue   *receiptQueue
-	receipt string // "" wants none
-	about   string // the receipt that an ERROR names where there is none of its own
+	receipt string   // "" wants none
+	headers []string // of the RECEIPT
+	about   string   // the receipt that an ERROR names where there is none of its own
 	bytes   int
 	then    func() // instead of a RECEIPT
 	done    bool
@@ -42,7 +43,7 @@ type pendingReceipt struct {
 }
 
 // confirm sends the RECEIPT of a frame, when it is its turn.
-func (s *Session) confirm(f *frames.Frame) {
+func (s *Session) confirm(f *frames.Frame, headers ...string) {
 	receipt, ok := f.Headers.Lookup(frames.Receipt)
 	if !ok {
 		return
@@ -50,14 +51,14 @@ func (s *Session) confirm(f *frames.Frame) {
 	s.receipts.mu.Lock()
 	defer s.receipts.mu.Unlock()
 	if len(s.receipts.pending) == 0 {
-		s.pushReceipt(receipt)
+		s.pushReceipt(receipt, headers...)
 		return
 	}
-	s.receipts.pending = append(s.receipts.pending, &pendingReceipt{receipt: strings.Clone(receipt), done: true})
+	s.receipts.pending = append(s.receipts.pending, &pendingReceipt{receipt: strings.Clone(receipt), headers: headers, done: true})
 }
 
-func (s *Session) pushReceipt(id string) {
-	s.pushFrame(frames.New(frames.RECEIPT, frames.ReceiptID, id))
+func (s *Session) pushReceipt(id string, headers ...string) {
+	s.pushFrame(frames.New(frames.RECEIPT, append([]string{frames.ReceiptID, id}, headers...)...))
 }
 
 // reserve takes a place for a frame whose outcome is not known yet. It waits while too
@@ -107,7 +108,7 @@ func (q *receiptQueue) advanceLocked() (failed *pendingReceipt) {
 		case p.then != nil:
 			p.then()
 		case p.receipt != "":
-			q.session.pushReceipt(p.receipt)
+			q.session.pushReceipt(p.receipt, p.headers...)
 		}
 	}
 	clear(q.pending[:n])

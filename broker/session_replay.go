@@ -3,9 +3,11 @@ package broker
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -27,6 +29,9 @@ type replay struct {
 	live          bool                  // nothing is held any more
 	deliveredUpTo driver.StreamPosition // all up to it was delivered
 	gap           bool                  // the next message comes after others that are missing
+	incomplete    bool                  // something of the past is known to be missing
+	fromNow       bool                  // nothing of the past is wanted but where it ends
+	receipt       string                // of the SUBSCRIBE, which comes where the past ends
 	buffered      []bufferedMessage
 	bufferedBytes int
 	overflowed    bool // more came than could be held; they are read from the history
@@ -35,6 +40,28 @@ type replay struct {
 type bufferedMessage struct {
 	data    []byte
 	message *driver.Message
+}
+
+// prepareReplay has a subscription know its place in a history from the beginning, where it
+// wants something of the past, or its RECEIPT to say where that ends.
+func (s *Session) prepareReplay(sub *subscription, f *frames.Frame) (err error) {
+	if sub.replay, err = s.parseReplay(sub, f); err != nil {
+		return err
+	}
+	history, several := s.broker.histories.single(sub.pattern)
+	if history == nil && several == nil || destination.IsReserved(sub.destination) {
+		return nil
+	}
+	sub.place = placeName(sub.pattern)
+	receipt, ok := f.Headers.Lookup(frames.Receipt)
+	if !ok || history == nil {
+		return nil // several have no place in common
+	}
+	if sub.replay == nil {
+		sub.replay = replayFromNow(history, sub.pattern)
+	}
+	sub.replay.receipt = strings.Clone(receipt)
+	return nil
 }
 
 // parseReplay reads what a SUBSCRIBE wants of the past, or nil.
@@ -59,10 +86,10 @@ func (s *Session) parseReplay(sub *subscription, f *frames.Frame) (*replay, erro
 		}
 		r.request.Last = n
 	} else {
-		r.request.After = driver.ParseStreamPosition(id)
+		r.request.After, r.request.Unnamed = parsePlace(sub.pattern, id)
 	}
 	if history == nil {
-		r.live, r.gap = true, after // nothing is kept, so what was missed is gone
+		r.live, r.gap, r.incomplete = true, after, after // nothing is kept, so what was missed is gone
 		return r, nil
 	}
 	r.request.History = history.Name
@@ -100,7 +127,7 @@ func (s *Session) replay(ctx context.Context, sub *subscription, g *group) {
 		if done.Incomplete {
 			r.markGap(&s.outbox)
 		}
-		r.request.After, r.request.Last = done.UpTo, 0
+		r.request.After, r.request.Last, r.request.Unnamed = done.UpTo, 0, false
 		if live, err := s.goLive(ctx, sub, done.UpTo); live || err != nil {
 			return
 		}
@@ -124,6 +151,7 @@ func (s *Session) pushReplayed(ctx context.Context, sub *subscription, m *driver
 	}
 	r := sub.replay
 	if r.takeGap(&s.outbox) || m.Gap {
+		r.incomplete = true
 		m = m.AfterGap()
 		s.broker.counters.incomplete.Add(1)
 	}
@@ -133,7 +161,7 @@ func (s *Session) pushReplayed(ctx context.Context, sub *subscription, m *driver
 		case pushed:
 			s.broker.counters.delivered.Add(1)
 			s.broker.counters.replayed.Add(1)
-			r.request.After, r.request.Last = m.Position, 0
+			r.request.After, r.request.Last, r.request.Unnamed = m.Position, 0, false
 			return nil
 		case pushClosed:
 			return ErrClosed

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -18,11 +19,14 @@ import (
 // client, such as server-sent events, in place of STOMP frames.
 type EventFraming interface {
 	Framing
-	// Event appends a message, but for its end, which is a mark.
-	Event(dst []byte, m *driver.Message) []byte
+	// Event appends a message with a message-id, but for its end, which is a mark.
+	Event(dst []byte, m *driver.Message, id string) []byte
 	// EventID appends the end of an event, which has the client remember id. Alone it
 	// is an event that no program sees.
 	EventID(dst []byte, id string) []byte
+	// HeartBeatEvent appends a heart-beat that programs see: after how many milliseconds
+	// the next one comes, and the mark that EventID would have, or "".
+	HeartBeatEvent(dst []byte, interval int64, id string) []byte
 	// Notice appends a whole event of the broker's own.
 	Notice(dst []byte, event string, data []byte) []byte
 }
@@ -46,6 +50,9 @@ type StreamOptions struct {
 	LastEventID string
 	// HeartBeat is after how long of silence the framing's heart-beat is sent.
 	HeartBeat time.Duration
+	// HeartBeatEvents has heart-beats be events that programs see. They are sent at that
+	// interval, whatever else is sent.
+	HeartBeatEvents bool
 	// MaxLifetime is after how long the stream ends, so that the client comes back:
 	// up to a tenth sooner, for those that came together. 0: never.
 	MaxLifetime time.Duration
@@ -83,23 +90,30 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	s.setPrincipal(p)
 	s.setVersion(frames.V12)
 	s.beatSend.Store(int64(min(o.HeartBeat, maxBeat)))
+	s.beaten = s.openedAt
 	if lifetime := int64(min(o.MaxLifetime, maxDuration)); lifetime > 0 {
 		s.endsAt.Store(s.openedAt + lifetime - rand.Int64N(lifetime/10+1))
 	}
-	if len(o.Destinations) > 1 {
-		s.outbox.eventIDs = &eventIDs{framing: t.Framing().(EventFraming), ids: make([]string, len(o.Destinations))}
+	if len(o.Destinations) > 1 || o.HeartBeatEvents {
+		s.outbox.eventIDs = &eventIDs{framing: t.Framing().(EventFraming), beats: o.HeartBeatEvents, places: make([]eventPlace, len(o.Destinations))}
 	}
 	s.state.Store(int32(stateConnected))
 	s.handling.Unlock()
 	b.counters.connected.Add(1)
+	s.logConnected(frames.V12)
 	for i, last := range splitEventIDs(o.LastEventID, len(o.Destinations)) {
 		s.handling.Lock()
 		err := s.subscribeStream(i, o.Destinations[i], last)
 		s.handling.Unlock()
 		if err != nil {
+			e := protocolError(err)
+			s.logRefused(o.Destinations[i], e)
 			s.Detach(nil)
-			return nil, protocolError(err)
+			return nil, e
 		}
+	}
+	if send := s.beatSend.Load(); o.HeartBeatEvents && send > 0 {
+		s.outbox.pushBeat(send) // so that a page knows its place from the beginning
 	}
 	return s, nil
 }
@@ -137,16 +151,18 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 	}
 	if v := s.outbox.eventIDs; v != nil {
 		s.outbox.mu.Lock()
-		v.ids[i] = noEventID
+		v.places[i].name = sub.place
 		s.outbox.mu.Unlock()
 		sub.eventIDIndex = i
 	}
-	fromNow := false
 	if sub.replay == nil {
-		if sub.replay, err = s.replayFromNow(sub); err != nil {
+		history, err := s.broker.histories.single(sub.pattern)
+		if err != nil {
 			return err
 		}
-		fromNow = sub.replay != nil
+		if history != nil {
+			sub.replay = replayFromNow(history, sub.pattern)
+		}
 	}
 	group, err := s.attach(subscriptionName(sub.id, sub.named, sub.destination), sub)
 	if err != nil {
@@ -156,9 +172,10 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 	switch {
 	case destination.IsReserved(sub.destination):
 		s.broker.presence.sendSnapshot(sub)
-	case fromNow:
+	case sub.replay == nil || sub.replay.live:
+	case sub.replay.fromNow:
 		s.beginNow(sub, group)
-	case sub.replay != nil && !sub.replay.live:
+	default:
 		s.startReplay(sub, group)
 	}
 	return nil
@@ -166,30 +183,43 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 
 // replayFromNow has the client know where it began, so that it misses nothing when
 // it comes back before the first message.
-func (s *Session) replayFromNow(sub *subscription) (*replay, error) {
-	history, err := s.broker.histories.single(sub.pattern)
-	if err != nil {
-		return nil, err
-	}
-	if history == nil {
-		return nil, nil
-	}
-	return &replay{space: make(chan struct{}, 1), request: driver.ReplayRequest{History: history.Name, Pattern: sub.pattern}}, nil
+func replayFromNow(history *driver.HistoryPolicy, pattern destination.Pattern) *replay {
+	return &replay{fromNow: true, space: make(chan struct{}, 1), request: driver.ReplayRequest{History: history.Name, Pattern: pattern}}
 }
 
 // beginNow finds out where the history is, before the client knows that it is
-// connected. While that cannot be found out, the stream begins without a mark.
+// subscribed, and before its next frame is read, which may be a SEND to that history.
+// While it cannot be found out, the subscription begins without a mark.
 func (s *Session) beginNow(sub *subscription, g *group) {
-	ctx, cancel := context.WithTimeout(s.broker.ctx, nowTimeout)
-	defer cancel()
-	now, err := s.broker.history.Replay(ctx, sub.replay.request, func(*driver.Message) error { return nil })
+	now, err := s.broker.now(sub.replay.request)
 	if err != nil {
-		s.broker.log.Warn("a stream begins without knowing where its history is", "session", s.id, "destination", sub.destination, "error", err)
+		s.broker.log.Warn("a subscription begins without knowing where its history is", "session", s.id, "destination", sub.destination, "error", err)
 	}
-	if result, _ := s.outbox.goLive(sub, now.UpTo); result == pushSkipped || result == pushFull {
-		sub.replay.request.After = now.UpTo // a flood meanwhile; take it from the history
-		s.startReplay(sub, g)
+	result, queued := s.outbox.goLive(sub, now.UpTo)
+	if result == pushed {
+		s.broker.counters.delivered.Add(int64(queued))
+		return
 	}
+	if err != nil {
+		sub.replay.markGap(&s.outbox) // what is held may not be all
+	}
+	sub.replay.request.After = now.UpTo // a flood meanwhile; take it from the history
+	s.startReplay(sub, g)
+}
+
+// now returns where a history is. When it has just not answered it is not asked, so that
+// a client with many subscriptions does not wait for each of them.
+func (b *Broker) now(r driver.ReplayRequest) (driver.ReplayResult, error) {
+	if failed := b.nowFailed.Load(); failed != 0 && b.clock.now()-failed < int64(nowTimeout) {
+		return driver.ReplayResult{}, errors.New("the history has not answered a moment ago")
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, nowTimeout)
+	defer cancel()
+	now, err := b.history.Replay(ctx, r, func(*driver.Message) error { return nil })
+	if err != nil {
+		b.nowFailed.Store(b.clock.now())
+	}
+	return now, err
 }
 
 // problem is an ERROR as a stream has it.

@@ -2,7 +2,9 @@ package broker
 
 import (
 	"strings"
+	"unique"
 
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
@@ -29,6 +31,7 @@ type subscription struct {
 	destination          string // the same, or what an interceptor made of it
 	pattern              destination.Pattern
 
+	place        string  // the name in the ids that it reads; see placeName
 	serial       uint64  // its number in the session, for the ack header of topics' messages
 	eventIDIndex int     // which of a stream's destinations it is
 	index        int     // in its group, under the group's lock
@@ -37,6 +40,10 @@ type subscription struct {
 	isReply      bool    // made by a reply-to header, or by a request
 	isRequest    bool    // a SUBSCRIBE that is one request
 	closed       bool    // under the outbox's lock: nothing is pushed any more
+
+	// form is the encoding of topics' messages for this subscription: equal ones are one
+	// value, so that a fan-out compares a word for each subscriber.
+	form unique.Handle[encoding]
 
 	consumer *consumer // of queues and durable subscriptions alone
 	replay   *replay   // where the SUBSCRIBE asked for the past
@@ -72,11 +79,18 @@ func (s *Session) subscribe(f *frames.Frame) (outcome, error) {
 		s.broker.presence.sendSnapshot(sub)
 		return outcomeConfirmed, nil
 	}
-	if sub.replay == nil || sub.replay.live {
+	switch {
+	case sub.replay == nil:
 		return outcomeReceipt, nil
+	case sub.replay.live && sub.replay.incomplete:
+		s.confirm(f, driver.HeaderReplay, "incomplete") // nothing keeps what was missed
+	case sub.replay.live:
+		return outcomeReceipt, nil
+	case sub.replay.fromNow:
+		s.beginNow(sub, group)
+	default:
+		s.startReplay(sub, group)
 	}
-	s.confirm(f) // before what is replayed
-	s.startReplay(sub, group)
 	return outcomeConfirmed, nil
 }
 
@@ -126,6 +140,7 @@ func (s *Session) connectSubscription(name string, sub *subscription) (*group, e
 		}
 		return nil, nil
 	}
+	sub.form = unique.Make(sub.encoding())
 	joined, err := s.broker.router.add(sub)
 	if err != nil {
 		return nil, &Error{Code: CodeUnavailable, Message: "the subscription could not be made known to the other nodes", Cause: err, retryAfter: retryAfter}
@@ -210,10 +225,10 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 		}
 	}
 	if isTrue(f, HeaderDurable) {
+		sub.place = durablePlace
 		return sub, s.consumeDurable(sub, f)
 	}
-	sub.replay, err = s.parseReplay(sub, f)
-	return sub, err
+	return sub, s.prepareReplay(sub, f)
 }
 
 // subscribable refuses the kinds of destinations that have no subscribers.

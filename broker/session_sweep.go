@@ -81,6 +81,7 @@ func (s *Session) sweep(now int64, wall time.Time) {
 			return
 		}
 		if until := s.endsAt.Load(); until != 0 && now >= until {
+			s.ended.set(&endedByLifetime)
 			s.end(nil, CloseNormal, "")
 			return
 		}
@@ -100,6 +101,13 @@ func (s *Session) sweepBeats(now int64) {
 		s.sweepIdle(now, silent)
 	}
 	interval := s.broker.sweepEvery.Load()
+	if v := s.outbox.eventIDs; v != nil && v.beats {
+		if send := s.beatSend.Load(); send > 0 && now-s.beaten+interval > send && s.outbox.writing.Load() == 0 {
+			s.beaten = now
+			s.outbox.pushBeat(send)
+		}
+		return
+	}
 	if send := s.beatSend.Load(); send > 0 && now-s.outbox.lastWrite.Load()+interval >= send && s.outbox.writing.Load() == 0 {
 		s.outbox.push(s.framing.HeartBeat())
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/stompbox/stompbox/internal/test"
 )
 
-// TestWrongInputGetsAnErrorAndHarmsNobody sends wrong things while another
+// TestWrongInputGetsAnErrorAndHarmsNoOther sends wrong things while another
 // client is connected, which must not notice.
-func TestWrongInputGetsAnErrorAndHarmsNobody(t *testing.T) {
+func TestWrongInputGetsAnErrorAndHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{
 		Frame: frames.Limits{MaxHeaders: 10, MaxHeaderLine: 600, MaxBody: 1000}, MaxSubscriptions: 2, MaxTransactions: 1, MessageRate: 50, MaxDestination: 100,

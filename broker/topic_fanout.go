@@ -2,6 +2,7 @@ package broker
 
 import (
 	"sync"
+	"unique"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
@@ -16,7 +17,7 @@ type fanout struct {
 	tails     [3][]byte // by version, what all encodings end in
 	scratch   []byte
 	encodings []encoded
-	byKey     map[encoding][]byte // beyond a few, in place of encodings
+	byKey     map[unique.Handle[encoding]][]byte // beyond a few, in place of encodings
 	count     int
 
 	serial      uint  // of the messages that this fanout was used for
@@ -24,7 +25,7 @@ type fanout struct {
 }
 
 type encoded struct {
-	key  encoding
+	form unique.Handle[encoding]
 	data []byte
 }
 
@@ -87,32 +88,32 @@ func (f *fanout) group(g *group) {
 
 // encode returns the bytes for a subscription, shared with all like it.
 func (f *fanout) encode(s *subscription) []byte {
-	key := s.encoding()
+	form := s.form
 	if f.byKey != nil {
-		if data, ok := f.byKey[key]; ok {
+		if data, ok := f.byKey[form]; ok {
 			return data
 		}
 	}
 	for i := range f.encodings {
-		if f.encodings[i].key == key {
+		if f.encodings[i].form == form {
 			return f.encodings[i].data
 		}
 	}
-	data := f.make(key)
+	data := f.make(form.Value())
 	if len(f.encodings) < fewEncodings {
-		f.encodings = append(f.encodings, encoded{key, data})
+		f.encodings = append(f.encodings, encoded{form, data})
 		return data
 	}
 	if f.byKey == nil {
-		f.byKey = make(map[encoding][]byte)
+		f.byKey = make(map[unique.Handle[encoding]][]byte)
 	}
-	f.byKey[key] = data
+	f.byKey[form] = data
 	return data
 }
 
 func (f *fanout) make(key encoding) []byte {
 	if framing, ok := key.framing.(EventFraming); ok {
-		return encodeEvent(&f.scratch, framing, f.message, !key.withoutEventID)
+		return encodeEvent(&f.scratch, framing, f.message, key.place, !key.withoutEventID)
 	}
 	tail := &f.tails[key.version-frames.V10]
 	if len(*tail) == 0 {

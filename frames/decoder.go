@@ -74,7 +74,7 @@ func (d *Decoder) Partial() bool { return d.acc != nil }
 // strings and the body are never touched again by the decoder. An error is an
 // [*Error] and final: Next returns it again from then on.
 //
-// Octets between frames that are ends of line (heart-beats and padding) are
+// Bytes between frames that are ends of line (heart-beats and padding) are
 // skipped.
 func (d *Decoder) Next(f *Frame) (bool, error) {
 	if d.err != nil {
@@ -340,15 +340,40 @@ func (d *Decoder) finish(f *Frame, raw []byte) (bool, error) {
 
 // fail makes err final, with the receipt that the broken frame asked for.
 func (d *Decoder) fail(data []byte, err *Error) error {
-	for _, s := range d.cur.spans {
-		if string(s.nameIn(data)) == Receipt {
-			err.Receipt = d.receiptIn(s.valueIn(data))
-			break
-		}
-	}
+	err.Receipt = d.receiptOf(data)
 	d.err = err
 	d.in, d.acc = nil, nil
 	return err
+}
+
+// receiptOf looks for a receipt header in what there is of a broken frame: among the
+// headers that were read, and then in the lines from the one that is wrong on.
+func (d *Decoder) receiptOf(data []byte) string {
+	for _, s := range d.cur.spans {
+		if string(s.nameIn(data)) == Receipt {
+			return d.receiptIn(s.valueIn(data))
+		}
+	}
+	if d.cur.body > 0 {
+		return ""
+	}
+	for line := range bytes.Lines(data[d.cur.line:]) {
+		text, whole := bytes.CutSuffix(line, []byte("\n"))
+		if d.version.allowsCR() {
+			text = bytes.TrimSuffix(text, []byte("\r"))
+		}
+		if !whole || len(text) == 0 || bytes.IndexByte(text, 0) >= 0 {
+			return ""
+		}
+		name, value, _ := bytes.Cut(text, []byte(":"))
+		if d.version == V10 {
+			name, value = bytes.TrimSpace(name), bytes.TrimSpace(value)
+		}
+		if string(name) == Receipt && len(value) <= d.limits.MaxHeaderLine {
+			return d.receiptIn(value)
+		}
+	}
+	return ""
 }
 
 // receiptIn returns what a receipt header of a broken frame means, as the encoder

@@ -202,3 +202,22 @@ func TestConnectVersion(t *testing.T) {
 	_, err = frames.ConnectVersion(frames.New(frames.CONNECT, "accept-version", ""))
 	require.ErrorIs(t, err, &frames.Error{Code: frames.CodeVersion})
 }
+
+// TestAReceiptBehindWhatIsWrongIsFound where it has arrived too.
+func TestAReceiptBehindWhatIsWrongIsFound(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"SENT\ndestination:/topic/a\nreceipt:a\\cb\n\nx\x00": "a:b",
+		"SENT\r\nreceipt:r\r\n\r\nx\x00":                     "r",
+		"SEND\ndestination\nreceipt:r\n\n\x00":               "r",
+		"SEND\n:x\nreceipt:r\n\n\x00":                        "r",
+		"SENT\n\nreceipt:body\n\x00":                         "",
+		"SENT\nreceipt:cut":                                  "",
+		"SENT\n\x00SEND\nreceipt:of the next frame\n\n\x00":  "",
+	} {
+		_, err := decodeInPieces([]byte(raw), len(raw), frames.V12, &frames.Limits{})
+		var e *frames.Error
+		require.ErrorAs(t, err, &e, "%q", raw)
+		require.Equal(t, want, e.Receipt, "%q", raw)
+	}
+}

@@ -83,7 +83,7 @@ func TestSockJSSessionTellsItsEnd(t *testing.T) {
 	require.Equal(t, goAway+"\n", wrong.poll())
 }
 
-// TestSockJSTakesOneReceiver: a second one is told, and the first goes on.
+// TestSockJSTakesOneReceiver: a second one is refused, and the first goes on.
 func TestSockJSTakesOneReceiver(t *testing.T) {
 	t.Parallel()
 	server := sockJSOf(t, test.Start(t, test.Options{}), gateway.SockJSOptions{})
@@ -259,9 +259,9 @@ func TestSockJSStreamsHaveNoDeadline(t *testing.T) {
 	}
 }
 
-// TestAStalledStreamHoldsUpNobody: its write ends, and the sessions of others are looked
+// TestAStalledStreamHoldsUpNoOther: its write ends, and the sessions of others are looked
 // after meanwhile.
-func TestAStalledStreamHoldsUpNobody(t *testing.T) {
+func TestAStalledStreamHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{Broker: broker.Options{HeartBeat: broker.HeartBeat{Send: 20 * time.Millisecond}}})
 	server := sockJSOf(t, n, gateway.SockJSOptions{ResponseLimit: 1 << 30})

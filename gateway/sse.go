@@ -26,6 +26,9 @@ type EventsOptions struct {
 	Cookie string
 	// HeartBeat is after how long of silence a comment is sent. Default 15 s.
 	HeartBeat time.Duration
+	// HeartBeatEvents has every stream have events heartbeat, and not only those whose
+	// clients ask for them.
+	HeartBeatEvents bool
 	// MaxLifetime is after how long a stream ends, so that the browser comes back,
 	// with a fresh token where it has one: up to a tenth sooner. Default 5 minutes;
 	// negative means never.
@@ -51,7 +54,7 @@ const maxDestinations = 32
 //
 // It takes a token from the Authorization header, a cookie, or the parameter
 // access_token. Parameters: format (text, json or base64), last-event-id in place of
-// the header. Errors before the stream begins are problem documents.
+// the header, heartbeat (event or comment). Errors before the stream begins are problem documents.
 type Events struct {
 	EventsOptions
 	allowed allowedOrigins
@@ -132,13 +135,13 @@ func (e *Events) RefusedOrigins() int64 { return e.refused.Load() }
 
 // options reads the request's parameters.
 func (e *Events) options(r *http.Request) (broker.EventFraming, broker.StreamOptions, error) {
-	o := broker.StreamOptions{HeartBeat: e.HeartBeat, MaxLifetime: max(e.MaxLifetime, 0)}
+	o := broker.StreamOptions{HeartBeat: e.HeartBeat, HeartBeatEvents: e.HeartBeatEvents, MaxLifetime: max(e.MaxLifetime, 0)}
 	query := r.URL.Query()
 	for name := range query {
 		switch name {
-		case "destination", "format", "last-event-id", "lastEventId", "access_token":
+		case "destination", "format", "last-event-id", "lastEventId", "access_token", "heartbeat":
 		default:
-			return nil, o, problem.New(http.StatusBadRequest, "there is no parameter "+strconv.Quote(problem.Truncate(name))+"; use destination, format, last-event-id and access_token")
+			return nil, o, problem.New(http.StatusBadRequest, "there is no parameter "+strconv.Quote(problem.Truncate(name))+"; use destination, format, heartbeat, last-event-id and access_token")
 		}
 	}
 	o.Destinations = query["destination"]
@@ -149,6 +152,15 @@ func (e *Events) options(r *http.Request) (broker.EventFraming, broker.StreamOpt
 		if o.LastEventID == "" {
 			o.LastEventID = id
 		}
+	}
+	switch query.Get("heartbeat") {
+	case "":
+	case "event", "true":
+		o.HeartBeatEvents = true
+	case "comment", "false":
+		o.HeartBeatEvents = false
+	default:
+		return nil, o, problem.New(http.StatusBadRequest, "the parameter heartbeat has to be event or comment")
 	}
 	framing, ok := eventFramings[query.Get("format")]
 	if !ok {
@@ -211,7 +223,11 @@ func (e *Events) stream(w http.ResponseWriter, r *http.Request, t *eventConn, s 
 	for name, values := range eventHeaders {
 		w.Header()[name] = values
 	}
-	hello, err := json.Marshal(map[string]string{"user": p.Name, "session": s.ID()})
+	hello, err := json.Marshal(struct {
+		User      string `json:"user"`
+		Session   string `json:"session"`
+		HeartBeat int64  `json:"heartbeat"` // in milliseconds
+	}{p.Name, s.ID(), e.HeartBeat.Milliseconds()})
 	if err != nil {
 		hello = nil // it is always JSON
 	}

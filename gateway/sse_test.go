@@ -263,7 +263,7 @@ func TestEventsReplayWhatWasMissed(t *testing.T) {
 	sender.SendKept("/topic/chat.new", "in between")
 	ask{user: "alice", query: "destination=/topic/chat.new&last-event-id=" + strings.TrimSpace(id)}.stream(t, servers[1]).data("in between")
 
-	// A gap that cannot be filled is told before anything else.
+	// The event about a gap that cannot be filled comes first.
 	for _, lastID := range []string{"other-17", "a,b,c"} {
 		gap := ask{user: "alice", lastID: lastID}.stream(t, servers[0], "/topic/chat.new")
 		require.Equal(t, sse{event: "replay-incomplete", data: "/topic/chat.new"}, gap.next())

@@ -39,6 +39,15 @@ func (eventStream) EventID(dst []byte, id string) []byte {
 	return append(dst, "\n\n"...)
 }
 
+func (f eventStream) HeartBeatEvent(dst []byte, interval int64, id string) []byte {
+	dst = append(dst, "event: "+eventHeartBeat+"\ndata: "...)
+	dst = append(strconv.AppendInt(dst, interval, 10), '\n')
+	if id == "" {
+		return append(dst, '\n')
+	}
+	return f.EventID(dst, id)
+}
+
 func (eventStream) Notice(dst []byte, event string, data []byte) []byte {
 	dst = append(append(dst, "event: "...), event...)
 	dst = appendData(append(dst, '\n'), data)
@@ -49,14 +58,14 @@ func (eventStream) Notice(dst []byte, event string, data []byte) []byte {
 // stream has format=text.
 const EventBinary = "binary-refused"
 
-func (f eventStream) Event(dst []byte, m *driver.Message) []byte {
+func (f eventStream) Event(dst []byte, m *driver.Message, id string) []byte {
 	event, _ := m.Headers.Lookup(broker.HeaderEvent)
 	data, own := m.Body, false
 	switch f.form {
 	case "base64":
 		data = base64.StdEncoding.AppendEncode(nil, data)
 	case "json":
-		data = envelope(m)
+		data = envelope(m, id)
 	default:
 		if !utf8.Valid(data) {
 			contentType, _ := m.Headers.Lookup(frames.ContentType)
@@ -105,7 +114,7 @@ func appendData(dst, data []byte) []byte {
 }
 
 // envelope is a message with its headers, as format=json has it.
-func envelope(m *driver.Message) []byte {
+func envelope(m *driver.Message, id string) []byte {
 	e := struct {
 		Destination string            `json:"destination"`
 		ID          string            `json:"message-id"`
@@ -114,7 +123,7 @@ func envelope(m *driver.Message) []byte {
 		Headers     map[string]string `json:"headers,omitempty"`
 		Body        *string           `json:"body,omitempty"`
 		Base64      []byte            `json:"base64,omitempty"` // in place of a body that is no text
-	}{Destination: m.Destination, ID: m.ID, User: m.User, Timestamp: m.Timestamp}
+	}{Destination: m.Destination, ID: id, User: m.User, Timestamp: m.Timestamp}
 	for _, h := range m.Headers {
 		if e.Headers == nil {
 			e.Headers = make(map[string]string)

@@ -37,6 +37,8 @@ type Options struct {
 //	GET  /api/presence?destination=/topic/a           who is subscribed to it
 //	GET  /api/queues                                  all queues
 //	GET  /api/queues?destination=/queue/a             one queue
+//	GET  /api/queues/peek?destination=/queue/a        its messages, which stay as they are
+//	     &limit=100&after=<next>
 //	POST /api/queues/purge?destination=/queue/a       remove its messages
 //	POST /api/reload                                  read the configuration again
 //	POST /api/queues/move?destination=/queue/DLQ.a    move dead letters back to where they came from,
@@ -44,7 +46,7 @@ type Options struct {
 //
 // Requests carry a token, or a login and passcode as basic authentication. One
 // sees the users that one may send to and the destinations that one may subscribe
-// to, purges the queues that one may subscribe to, and moves messages to those that
+// to, reads and purges the queues that one may subscribe to, and moves messages to those that
 // one may send to. To end sessions of a user takes send permission for
 // /session/disconnect/<user>, and to reload that for /session/reload. Errors are problem
 // documents (RFC 9457).
@@ -66,6 +68,7 @@ func New(b *broker.Broker, o Options) http.Handler {
 		"GET /api/destinations":             a.destinations,
 		"GET /api/presence":                 a.presence,
 		"GET /api/queues":                   a.withQueues(a.list),
+		"GET /api/queues/peek":              a.withQueues(a.peek),
 		"POST /api/queues/purge":            a.withQueues(a.purge),
 		"POST /api/queues/move":             a.withQueues(a.move),
 		"POST /api/reload":                  a.reload(o.Reload),

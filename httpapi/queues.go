@@ -80,7 +80,7 @@ func (a *api) purge(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.log.Warn("a queue was purged", "destination", name, "user", r.principal.Name, "messages", n)
+	a.log.Info("a queue was purged", "destination", name, "user", r.principal.Name, "messages", n)
 	return map[string]uint64{"purged": n}, nil
 }
 

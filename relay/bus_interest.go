@@ -39,6 +39,8 @@ func newInterest(p past, pattern destination.Pattern, since int64, deliver func(
 type progress struct {
 	delivered uint64 // the last message
 	baseline  uint64 // subscribers of that time have everything up to it
+	first     uint64 // the first message, where it was delivered while nothing was known
+	before    uint64 // the sequence that came before that on its destination
 	filling   bool   // what comes is held, and fetched where it is too much to hold
 	target    uint64 // what is to be fetched up to
 	held      []heldMessage
@@ -60,6 +62,13 @@ const (
 
 // reached returns the place up to which nothing is missing, or 0 where that is unknown.
 func (p *progress) reached() uint64 { return max(p.delivered, p.baseline) }
+
+// beginAt notes the first message where nothing is known of what was before it.
+func (p *progress) beginAt(seq, before uint64) {
+	if p.reached() == 0 {
+		p.first, p.before = seq, before
+	}
+}
 
 // follows reports whether nothing that matches can be missing before a live message.
 func (p *progress) follows(wild bool, seq, before uint64) bool {
@@ -110,6 +119,7 @@ func (i *interest) acceptLocked(m *driver.Message, before uint64) bool {
 	case p.filling:
 		p.hold(m, before)
 	case p.follows(i.wild, seq, before):
+		p.beginAt(seq, before)
 		i.deliverLocked(p, m)
 	default:
 		p.hold(m, before)
@@ -161,16 +171,39 @@ func (i *interest) missed(m *driver.Message, trimmed func(last uint64) bool) boo
 	if trimmed(p.delivered) {
 		m = m.AfterGap()
 	}
+	p.beginAt(m.Position.Seq, m.Position.Seq-1)
 	i.deliverLocked(p, m)
 	return true
 }
 
-// setBaseline notes, for an interest that has seen nothing of a stream yet, up to
-// where nothing is missing: a subscriber was given the past up to there.
-func (i *interest) setBaseline(epoch string, seq uint64) {
+// join reports whether nothing is missing between a replay that went up to a sequence and
+// what its subscriber got live. Where the interest has seen nothing of the stream yet, it
+// notes that nothing is missing up to there.
+func (i *interest) join(epoch string, upTo uint64) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if p := i.progressLocked(epoch); p.reached() == 0 {
-		p.baseline = seq
+	p := i.progressLocked(epoch)
+	switch {
+	case p.reached() == 0:
+		p.baseline = upTo
+		return true
+	case i.wild:
+		return p.first <= upTo+1
+	default:
+		return p.before <= upTo
 	}
+}
+
+// reached returns up to where each epoch has been seen.
+func (i *interest) reached() map[string]uint64 {
+	if i == nil {
+		return nil
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	places := make(map[string]uint64, len(i.epochs))
+	for epoch, p := range i.epochs {
+		places[epoch] = p.reached()
+	}
+	return places
 }

@@ -28,11 +28,11 @@ func TestAMessageOnItsWayIsNotTakenForOneThatWasSeen(t *testing.T) {
 			"Nats-Sequence": {strconv.Itoa(seq)}, "Nats-Last-Sequence": {strconv.Itoa(before)},
 		}})
 	}
-	i.setBaseline("epoch", 5)
+	require.True(t, i.join("epoch", 5))
 	arrive(5, 4)
 	arrive(5, 4) // fetched and live
 	arrive(6, 5)
-	i.setBaseline("epoch", 9) // what was seen counts more
+	require.True(t, i.join("epoch", 9)) // what was seen counts more
 	arrive(7, 6)
 	require.Equal(t, []string{"epoch-5", "epoch-6", "epoch-7"}, got)
 }

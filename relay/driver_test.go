@@ -10,6 +10,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/broker/driver/drivertest"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/relay"
 )
@@ -53,4 +54,21 @@ func TestAWrapperAroundOneAbilityKeepsTheOthers(t *testing.T) {
 	info, err := d.QueueAdmin.Queue(t.Context(), "/queue/counted")
 	require.NoError(t, err)
 	require.EqualValues(t, 1, info.Messages)
+}
+
+// TestBusOverNATS: what a bus promises, over one server that the nodes share.
+func TestBusOverNATS(t *testing.T) {
+	t.Parallel()
+	server, err := relay.Embed(relay.EmbeddedOptions{DataDir: t.TempDir(), Host: "127.0.0.1", Port: -1}, relay.Options{Name: "server"})
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	drivertest.TestBus(t, func(t *testing.T) (a, b driver.Bus) {
+		dial := func(name string) driver.Bus {
+			node, err := relay.Dial(relay.Options{URL: server.ClientURL(), Name: name})
+			require.NoError(t, err)
+			t.Cleanup(node.Close)
+			return node.Driver().Bus
+		}
+		return dial("a"), dial("b")
+	})
 }

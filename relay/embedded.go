@@ -193,8 +193,8 @@ func (s *Server) addPeers(to map[string]bool) {
 	if err != nil {
 		return
 	}
-	for _, one := range all.Routes {
-		to[one.RemoteID] = true
+	for _, route := range all.Routes {
+		to[route.RemoteID] = true
 	}
 }
 
@@ -206,9 +206,9 @@ func (s *Server) newRoutes() bool {
 	}
 	made := false
 	now := make(map[uint64]struct{}, len(all.Routes))
-	for _, one := range all.Routes {
-		now[one.Rid] = struct{}{}
-		if _, old := s.routes[one.Rid]; !old {
+	for _, route := range all.Routes {
+		now[route.Rid] = struct{}{}
+		if _, old := s.routes[route.Rid]; !old {
 			made = true
 		}
 	}

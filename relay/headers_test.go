@@ -102,8 +102,11 @@ func TestDedupIDsOfDifferentQueuesDiffer(t *testing.T) {
 	t.Parallel()
 	ids := make(map[string]bool)
 	for _, pair := range [][2]string{{"/queue/a", "b c"}, {"/queue/a b", "c"}, {"/queue/a%20b", "c"}, {"/queue/a", "b%20c"}} {
-		ids[dedupID(pair[0], driver.StoreOptions{DedupID: pair[1]})] = true
-		ids[dedupID(pair[0], driver.StoreOptions{DedupID: pair[1], Internal: true})] = true
+		for _, user := range []string{"ann", "ann /queue/a", "ben"} {
+			ids[dedupID(user, pair[0], driver.StoreOptions{DedupID: pair[1]})] = true
+		}
+		ids[dedupID("ann", pair[0], driver.StoreOptions{DedupID: pair[1], Internal: true})] = true
+		ids[dedupID("ben", pair[0], driver.StoreOptions{DedupID: pair[1], Internal: true})] = true
 	}
-	require.Len(t, ids, 8)
+	require.Len(t, ids, 4*3+4)
 }

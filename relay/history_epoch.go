@@ -108,7 +108,7 @@ func (s *historyStreams) lostConfirmed(h *history, name string, end uint64) (str
 	return "", nil
 }
 
-// confirmedPlaces are, in a file for each history, up to where this node has told senders
+// confirmedPlaces are, in a file for each history, up to where this node has confirmed to senders
 // that their messages are stored. The kernel keeps what was written there when the process
 // dies. They are safe for concurrent use.
 type confirmedPlaces struct {

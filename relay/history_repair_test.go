@@ -75,7 +75,7 @@ func (d *deaf) store(body int) {
 	require.NoError(d.t, <-stored)
 }
 
-// gets wants a message, and that it says as told whether others are missing.
+// gets wants a message, and that it says whether others are missing.
 func (d *deaf) gets(body int, gap bool) *driver.Message {
 	d.t.Helper()
 	select {
@@ -120,7 +120,7 @@ func TestWhatIsGoneBeforeItIsFetchedIsTold(t *testing.T) {
 	require.Empty(t, d.got)
 }
 
-// TestAGapIsFilledOnceTheHistoryAnswers has a message come after a gap while nobody
+// TestAGapIsFilledOnceTheHistoryAnswers has a message come after a gap while no store
 // answers for the history, as on a node whose links are just back.
 func TestAGapIsFilledOnceTheHistoryAnswers(t *testing.T) {
 	t.Parallel()
@@ -177,7 +177,7 @@ func clusterOf(t *testing.T, count int) []*deaf {
 }
 
 // TestANewLeaderHasNodesLook: what is stored while the leader changes may be published
-// to nobody, and comes all the same.
+// to no subscriber, and comes all the same.
 func TestANewLeaderHasNodesLook(t *testing.T) {
 	t.Parallel()
 	all := clusterOf(t, 3)

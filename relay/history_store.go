@@ -43,16 +43,40 @@ func (s *historyStore) Replay(ctx context.Context, q driver.ReplayRequest, deliv
 	if err != nil {
 		return driver.ReplayResult{}, err
 	}
-	stream, info, err := s.infoAfter(ctx, h, q.After)
+	i := s.bus.interestIn(q.Pattern)
+	gap := false
+	for {
+		r := &historyReplay{streams: s.streams, history: h, pattern: q.Pattern, deliver: deliver, gap: gap}
+		upTo, current, err := s.replayOnce(ctx, r, q, i)
+		if err != nil {
+			return driver.ReplayResult{}, err
+		}
+		joined := i == nil || i.join(upTo.Epoch, upTo.Seq)
+		if joined || !current { // what comes between is nowhere
+			return driver.ReplayResult{UpTo: upTo, Incomplete: r.gap || !joined || !current}, nil
+		}
+		q.After, q.Last, q.Unnamed, gap = upTo, 0, false, r.gap
+	}
+}
+
+// replayOnce replays up to where the history is now. It reports false where that is still
+// before what this node has seen.
+func (s *historyStore) replayOnce(ctx context.Context, r *historyReplay, q driver.ReplayRequest, i *interest) (upTo driver.StreamPosition, current bool, err error) {
+	stream, info, current, err := s.infoAfter(ctx, r.history, q.After, i)
 	if err != nil {
-		return driver.ReplayResult{}, err
+		return upTo, false, err
 	}
 	state := info.State
-	r := &historyReplay{streams: s.streams, history: h, stream: stream, pattern: q.Pattern, after: q.After, deliver: deliver}
+	if q.Unnamed {
+		if q.After, err = s.verifyUnnamed(ctx, r.history, stream, q); err != nil {
+			return upTo, false, err
+		}
+	}
+	r.stream, r.after = stream, q.After
 	_, r.epoch = s.streams.epochOf(stream)
 	from, gap := firstWanted(q.After, r.epoch, state)
-	r.gap = gap
-	subjects := PatternSubjects(h.prefix, q.Pattern.String())
+	r.gap = r.gap || gap
+	subjects := PatternSubjects(r.history.prefix, q.Pattern.String())
 	switch {
 	case q.After == (driver.StreamPosition{}) && q.Last == 0: // only where it is now
 	case q.After == (driver.StreamPosition{}):
@@ -60,13 +84,27 @@ func (s *historyStore) Replay(ctx context.Context, q driver.ReplayRequest, deliv
 	default:
 		err = r.all(ctx, subjects, from, state.LastSeq)
 	}
-	if err != nil {
-		return driver.ReplayResult{}, err
+	return driver.StreamPosition{Epoch: r.epoch, Seq: state.LastSeq}, current, err
+}
+
+// verifyUnnamed returns the position of an id that does not name its destination, where
+// the message that has it is of the pattern, and else one of no stream.
+func (s *historyStore) verifyUnnamed(ctx context.Context, h *history, stream string, q driver.ReplayRequest) (driver.StreamPosition, error) {
+	none := driver.StreamPosition{Epoch: "none"}
+	switch _, epoch := s.streams.epochOf(stream); {
+	case epoch != q.After.Epoch:
+		return none, nil
+	case q.After.Seq == 0:
+		return q.After, nil // nothing was before it
 	}
-	if i := s.bus.interestIn(q.Pattern); i != nil {
-		i.setBaseline(r.epoch, state.LastSeq)
+	stored, err := readFromLeader(ctx, s.link, stream, pageRequest{Seq: q.After.Seq, Subject: h.prefix + ".>"})
+	if err != nil || stored == nil || stored.seq != q.After.Seq {
+		return none, err
 	}
-	return driver.ReplayResult{UpTo: driver.StreamPosition{Epoch: r.epoch, Seq: state.LastSeq}, Incomplete: r.gap}, nil
+	if m, _, ok := s.streams.decodeStored(stored.msg); !ok || !q.Pattern.Match(m.Key) {
+		return none, nil
+	}
+	return q.After, nil
 }
 
 // staleWait is how long a stream may end before what a client has of it. A server that
@@ -75,20 +113,27 @@ func (s *historyStore) Replay(ctx context.Context, q driver.ReplayRequest, deliv
 const staleWait = 12 * time.Second
 
 // infoAfter is what the leader says of a history's stream, once that has what the client
-// has. Where it does not get there, what the client has was lost.
-func (s *historyStore) infoAfter(ctx context.Context, h *history, after driver.StreamPosition) (string, *jetstream.StreamInfo, error) {
+// has, and what this node has seen: a server that was cut off may have been passed on what
+// others stored before it knows that. Where the stream does not get there it reports false,
+// since that was lost.
+func (s *historyStore) infoAfter(ctx context.Context, h *history, after driver.StreamPosition, i *interest) (stream string, info *jetstream.StreamInfo, current bool, err error) {
 	until := time.Now().Add(s.staleWait)
 	for {
-		stream, info, err := s.streams.info(ctx, h)
-		if err != nil {
-			return "", nil, err
+		seen := i.reached()
+		if stream, info, err = s.streams.info(ctx, h); err != nil {
+			return "", nil, false, err
 		}
-		if _, epoch := s.streams.epochOf(stream); epoch != after.Epoch || after.Seq <= info.State.LastSeq || time.Now().After(until) {
-			return stream, info, nil
+		_, epoch := s.streams.epochOf(stream)
+		wanted := seen[epoch]
+		if epoch == after.Epoch {
+			wanted = max(wanted, after.Seq)
+		}
+		if current = wanted <= info.State.LastSeq; current || time.Now().After(until) {
+			return stream, info, current, nil
 		}
 		select {
 		case <-ctx.Done():
-			return "", nil, ctx.Err()
+			return "", nil, false, ctx.Err()
 		case <-time.After(backfillRetry):
 		}
 	}

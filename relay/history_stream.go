@@ -21,7 +21,7 @@ type HistorySettings struct {
 	Policies []driver.HistoryPolicy
 	// Replicas is on how many servers of a cluster each message is. Default 1.
 	Replicas int
-	// DurableIdle is after how long a durable subscription that nobody uses is
+	// DurableIdle is after how long a durable subscription that no session uses is
 	// forgotten. Default a week.
 	DurableIdle time.Duration
 }

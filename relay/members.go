@@ -32,7 +32,12 @@ type members struct {
 	helloAt time.Time         // when this node last said hello
 	said    uint64            // how often it did
 	watch   func(node string, here bool)
+	lostAt  map[string]time.Time // of nodes that went silent, by name
 }
+
+// maxLost bounds the nodes that are remembered as lost: those without a name of their own
+// never come back.
+const maxLost = 100
 
 type member struct {
 	server string // the id of its NATS server
@@ -41,7 +46,9 @@ type member struct {
 	said   uint64 // its count
 }
 
-func newMembers(l *link) *members { return &members{link: l, known: make(map[string]member)} }
+func newMembers(l *link) *members {
+	return &members{link: l, known: make(map[string]member), lostAt: make(map[string]time.Time)}
+}
 
 func (m *members) subject(what string) string { return m.link.prefix + ".node." + what }
 
@@ -53,7 +60,7 @@ func (m *members) join() error {
 				m.hello() // so that it knows of this one at once
 			}
 		},
-		"bye":   func(msg *nats.Msg) { m.forget(string(msg.Data)) },
+		"bye":   func(msg *nats.Msg) { m.forget(string(msg.Data), false) },
 		"flush": func(msg *nats.Msg) { m.reply(msg.Reply, []byte(m.link.conn.ConnectedServerId())) },
 	} {
 		if _, err := m.link.conn.Subscribe(m.subject(what), handle); err != nil {
@@ -88,25 +95,45 @@ func (m *members) heardFrom(data []byte) bool {
 		name = unescape(words[3])
 	}
 	m.known[words[0]] = member{server: words[1], name: name, heard: time.Now(), said: said}
+	lost, wasLost := m.lostAt[name]
+	delete(m.lostAt, name)
 	watch := m.watch
 	m.mu.Unlock()
 	if !old || said > before.said+1 {
 		m.link.mayHaveMissed()
 	}
-	if !old && watch != nil {
-		watch(words[0], true)
+	if !old {
+		if wasLost {
+			m.link.log.Info("another node is back", "peer", name, "id", words[0], "away", time.Since(lost), "nodes", m.count())
+		} else {
+			m.link.log.Info("another node is here", "peer", name, "id", words[0], "nodes", m.count())
+		}
+		if watch != nil {
+			watch(words[0], true)
+		}
 	}
 	return !old
 }
 
-// forget notes that a node is gone.
-func (m *members) forget(id string) {
+// forget notes that a node is gone: it has said so, or has said nothing for long.
+func (m *members) forget(id string, silent bool) {
 	m.mu.Lock()
-	_, known := m.known[id]
+	other, known := m.known[id]
 	delete(m.known, id)
+	if known && silent && len(m.lostAt) < maxLost {
+		m.lostAt[other.name] = other.heard
+	}
 	watch := m.watch
 	m.mu.Unlock()
-	if known && watch != nil {
+	if !known {
+		return
+	}
+	if silent {
+		m.link.log.Warn("another node is lost: nothing was heard of it", "peer", other.name, "id", id, "for", time.Since(other.heard).Round(time.Millisecond), "nodes", m.count())
+	} else {
+		m.link.log.Info("another node has left", "peer", other.name, "id", id, "nodes", m.count())
+	}
+	if watch != nil {
 		watch(id, false)
 	}
 }
@@ -123,7 +150,7 @@ func (m *members) dropSilent(now time.Time) {
 	due := now.Sub(m.helloAt) >= helloEvery
 	m.mu.Unlock()
 	for _, id := range silent {
-		m.forget(id)
+		m.forget(id, true)
 	}
 	if due {
 		m.hello()

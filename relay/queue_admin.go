@@ -246,7 +246,7 @@ func (a queueAdmin) moveFrom(ctx context.Context, queue string, p place, limit i
 	if err == nil && batch.Error() != nil && !errors.Is(batch.Error(), nats.ErrTimeout) {
 		err = storeError("cannot consume "+queue, batch.Error())
 	}
-	source.ended() // here, so that a move that follows makes it anew
+	source.ended() // here, so that a move that follows makes a new one
 	return moved, err
 }
 

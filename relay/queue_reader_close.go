@@ -14,7 +14,7 @@ const returnTimeout = 2 * time.Second
 
 // Close ends the delivery. What was held, and what is still on its way, goes back in
 // the order of the queue: once the server has forgotten the pull requests, as it takes
-// a message that it finds nobody for to the end of those that come again.
+// a message that it finds no consumer for to the end of those that come again.
 func (q *reader) Close(held []driver.Delivery) {
 	q.mu.Lock()
 	closed := q.closed

@@ -53,7 +53,7 @@ func (s *queueSource) ended() {
 
 func (s *queueSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
 	m, ok := decode(s.place.prefix, msg, func() string {
-		return s.place.stream + "-" + strconv.FormatUint(meta.Sequence.Stream, 36)
+		return queueMessageID(s.place.stream, meta.Sequence.Stream)
 	})
 	if !ok {
 		return

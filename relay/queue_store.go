@@ -96,7 +96,7 @@ func (s *queueStore) stored(m *driver.Message, p place, o driver.StoreOptions) *
 	msg := encode(s.link.prefix, m)
 	msg.Subject = p.subject
 	if o.DedupID != "" {
-		msg.Header["Nats-Msg-Id"] = []string{dedupID(m.Key, o)}
+		msg.Header["Nats-Msg-Id"] = []string{dedupID(m.User, m.Key, o)}
 	}
 	if ttl := ttlOf(o.Expires, time.Now()); ttl > 0 {
 		msg.Header["Nats-TTL"] = []string{strconv.FormatInt(ttl, 10) + "s"}
@@ -121,14 +121,13 @@ func ttlOf(expires int64, now time.Time) int64 {
 }
 
 // dedupID returns the id under which a stream knows a message. The stream's window is
-// that of all its queues, so the queue is part of it; and no id of a client is one of
-// the broker's own.
-func dedupID(key string, o driver.StoreOptions) string {
-	id := escape(escape(key, isNameByte)+" "+o.DedupID, isNameByte)
+// that of all its queues, so the queue is part of it. So is the user: no other can take
+// an id first and have a message dropped. No id of a client is one of the broker's own.
+func dedupID(user, key string, o driver.StoreOptions) string {
 	if o.Internal {
-		return "stompbox:" + id // escaped ones have no colon
+		return "stompbox:" + escape(escape(key, isNameByte)+" "+o.DedupID, isNameByte) // escaped ones have no colon
 	}
-	return id
+	return escape(escape(user, isNameByte)+" "+escape(key, isNameByte)+" "+o.DedupID, isNameByte)
 }
 
 // maxBatch is the most messages that JetStream writes as one.

@@ -15,7 +15,7 @@ import (
 	"github.com/stompbox/stompbox/internal/test"
 )
 
-// stallingProxy passes a connection on until it is told to stall: then it takes
+// stallingProxy passes a connection on until the test has it stall: then it takes
 // nothing any more, as a link that is cut without a word does.
 type stallingProxy struct {
 	mu      sync.Mutex
@@ -82,9 +82,9 @@ func (p *stallingProxy) pass(to, from net.Conn) {
 	}
 }
 
-// TestASlowLinkStopsNobody: local subscribers get everything while the link to NATS
+// TestASlowLinkStopsNoOther: local subscribers get everything while the link to NATS
 // takes nothing, what waits for it is bounded, and all heals.
-func TestASlowLinkStopsNobody(t *testing.T) {
+func TestASlowLinkStopsNoOther(t *testing.T) {
 	t.Parallel()
 	hub := test.Start(t, test.Options{NATSPort: -1})
 	link := newStallingProxy(t, strings.TrimPrefix(hub.Relay.ClientURL(), "nats://"))

@@ -17,6 +17,8 @@ var (
 	ErrKeyTooLong = errors.New("the name is too long")
 	// ErrNoQueue says that a queue has neither messages nor consumers.
 	ErrNoQueue = errors.New("no such queue")
+	// ErrBadCursor says that a list cannot be continued where it was to be.
+	ErrBadCursor = errors.New("not a place in the list")
 	// ErrRecordChanged says that a record has another revision by now.
 	ErrRecordChanged = errors.New("the record was changed meanwhile")
 )

@@ -51,6 +51,9 @@ type ReplayRequest struct {
 	Pattern destination.Pattern
 	// After is the last position that is known; what came later is replayed.
 	After StreamPosition
+	// Unnamed says that After is of an id which does not name what it is of. It is known
+	// where a message of the pattern still has that position, and else nothing is.
+	Unnamed bool
 	// Last is how many of the newest messages are replayed where After is zero. With
 	// 0 there are none, and only UpTo is asked for.
 	Last int

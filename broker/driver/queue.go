@@ -40,7 +40,7 @@ type StoreOptions struct {
 	Queue QueueOptions
 	// History is the policy of a message that is kept for replay; Queue is unused then.
 	History string
-	// DedupID has the store drop a message that it took under the same id and for
+	// DedupID has the store drop a message that it took under the same id, of the same user and for
 	// the same queue not long ago, and confirm it all the same.
 	DedupID string
 	// Internal says that DedupID is the broker's own. It is another one than that of

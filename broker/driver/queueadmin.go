@@ -23,6 +23,24 @@ type QueueInfo struct {
 	MaxBytes    int64 `json:"max_bytes,omitempty"`
 }
 
+// Peek says which messages of a queue to look at.
+type Peek struct {
+	// Limit is how many messages at most, and MaxBytes how large their bodies may be
+	// together, beside the first.
+	Limit, MaxBytes int
+	// After is the Next of the peek before, or "" for the beginning.
+	After string
+}
+
+// Peeked is what there is of a queue.
+type Peeked struct {
+	// Messages are as they are stored, oldest first, those that consumers hold included.
+	// Messages that are in memory only come after the others.
+	Messages []*Message
+	// Next is the After of the next peek, or "" where there are no more messages.
+	Next string
+}
+
 // QueueAdmin lets operators look at queues and mend them. It is safe for concurrent use.
 type QueueAdmin interface {
 	// ListQueues returns all queues that have messages or consumers, by name.
@@ -32,6 +50,10 @@ type QueueAdmin interface {
 	// Oldest is when the oldest message of a queue was stored, or the zero time where it
 	// has none.
 	Oldest(ctx context.Context, queue string) (time.Time, error)
+	// PeekQueue looks at messages of a queue without delivering them: consumers get them
+	// as if it had not been. It returns an error that wraps [ErrBadCursor] for an After
+	// that is no Next of the queue.
+	PeekQueue(ctx context.Context, queue string, p Peek) (Peeked, error)
 	// PurgeQueue removes all messages of a queue, and returns how many there were.
 	PurgeQueue(ctx context.Context, queue string) (uint64, error)
 	// MoveQueue moves up to limit messages that no consumer holds to where target says,

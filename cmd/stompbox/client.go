@@ -17,7 +17,7 @@ import (
 	"github.com/stompbox/stompbox/internal/config"
 )
 
-// clientFlags say which broker to talk to, and as whom.
+// clientFlags say which broker to talk to, and as which user.
 type clientFlags struct {
 	url, token, tokenFile, login, passcode, passcodeFile string
 }

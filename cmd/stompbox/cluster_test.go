@@ -103,7 +103,7 @@ func TestAKilledNodeLosesNothingConfirmed(t *testing.T) {
 				f, err := c.Next()
 				if err == nil && f.Command == frames.RECEIPT {
 					confirmed[f.Get("receipt-id")] = true
-				} else if k == 0 { // the leader died: the sender is told, and sends again
+				} else if k == 0 { // the leader died: the sender gets an ERROR, and sends again
 					sender = sendAgain(t, nodes[(victim+1)%3], frame)
 					confirmed[id] = true
 				}

@@ -148,7 +148,7 @@ func TestEverythingHealsAfterNATSWasAway(t *testing.T) {
 		c.Send(frames.SEND, "destination", destination, "x")
 		f := c.Error("the message store is not available")
 		require.NotEmpty(t, f.Get("retry-after"))
-		require.Less(t, time.Since(start), 5*time.Second, "at once, and not when somebody loses patience")
+		require.Less(t, time.Since(start), 5*time.Second, "at once, and not at a timeout")
 	}
 
 	// What is sent on other nodes before this one is back is not lost to it.

@@ -25,7 +25,7 @@ func newQueue() *cobra.Command {
 		Long:  "These commands ask a running broker over HTTP. They see the queues that the token or\nlogin may subscribe to, and move messages to those that it may send to.",
 	}
 	client := newClientFlags(cmd.PersistentFlags())
-	cmd.AddCommand(newQueueList(client), newQueueShow(client), newQueuePurge(client), newQueueMove(client))
+	cmd.AddCommand(newQueueList(client), newQueueShow(client), newQueuePeek(client), newQueuePurge(client), newQueueMove(client))
 	return cmd
 }
 
@@ -91,7 +91,7 @@ func newQueueMove(client *clientFlags) *cobra.Command {
 	var to string
 	var most int
 	cmd := &cobra.Command{
-		Use: "move QUEUE", Short: "Move messages that nobody holds: dead letters back to their queue, or --to another one",
+		Use: "move QUEUE", Short: "Move messages that no consumer holds: dead letters back to their queue, or --to another one",
 		Args:    cobra.ExactArgs(1),
 		Example: "  stompbox queue move /queue/DLQ.orders\n  stompbox queue move /queue/orders --to /queue/orders.old",
 	}

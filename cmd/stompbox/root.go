@@ -56,7 +56,7 @@ func (c *configFlags) add(key, name, help string) {
 // load reads the configuration of a server.
 func (c *configFlags) load() (*config.Config, error) { return config.Load(c.source()) }
 
-// loadForClient is load for commands that make tokens but serve nobody, so
+// loadForClient is load for commands that make tokens and do not serve, so
 // that a missing key is no error.
 func (c *configFlags) loadForClient() (*config.Config, error) {
 	src := c.source()

@@ -55,7 +55,7 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// devToken gives anybody on this machine a token for any user.
+// devToken gives every program on this machine a token for any user.
 func (s *server) devToken(w http.ResponseWriter, r *http.Request) {
 	user := r.URL.Query().Get("user")
 	if user == "" || len(user) > 200 {

@@ -1,27 +1,37 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-stomp/stomp/v3"
 	"github.com/go-stomp/stomp/v3/frame"
 	"github.com/spf13/cobra"
+
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/destination"
 )
 
 func newSend() *cobra.Command {
 	var contentType string
+	var wait time.Duration
 	var headers []string
 	cmd := &cobra.Command{
 		Use:     "send DESTINATION [BODY]",
 		Short:   "Send one message, from standard input when there is no BODY, and wait for its receipt",
+		Long:    "Send one message, from standard input when there is no BODY, and wait for its receipt.\nIt fails where the broker, an interceptor or an app server reports that the message was\nnot taken.",
 		Example: "  stompbox send /topic/chat.room1 'hello'\n  stompbox send --url tcp://127.0.0.1:61613 /topic/chat.room1 < file",
 		Args:    cobra.RangeArgs(1, 2),
 	}
 	client := newClientFlags(cmd.Flags())
 	cmd.Flags().StringVar(&contentType, "content-type", "text/plain", "content-type header")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header as name:value; may be repeated")
+	cmd.Flags().DurationVar(&wait, "wait", 500*time.Millisecond, "of a request to /app, how long after the receipt to wait for an app server to report a failure")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		body, err := bodyOf(cmd, args)
 		if err != nil {
@@ -33,16 +43,71 @@ func newSend() *cobra.Command {
 			return err
 		}
 		options = append(options, more...)
-		conn, err := client.dial(cmd.Context())
-		if err != nil {
+		if !strings.HasPrefix(args[0], destination.AppPrefix) {
+			wait = 0
+		}
+		send := func(conn *stomp.Conn) error { return conn.Send(args[0], contentType, body, options...) }
+		return client.sendAndHear(cmd.Context(), send, wait)
+	}
+	return cmd
+}
+
+// failuresDestination is where a session learns that a message was rejected, or that an
+// app server did not take it.
+const failuresDestination = "/user/queue/errors"
+
+// sendAndHear sends on a connection of its own, and returns what is reported of it before
+// its receipt, or until wait is over after it.
+func (c *clientFlags) sendAndHear(ctx context.Context, send func(*stomp.Conn) error, wait time.Duration) error {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	failures, err := conn.Subscribe(failuresDestination, stomp.AckAuto)
+	if err == nil {
+		err = send(conn)
+	}
+	if errors.Is(err, stomp.ErrAlreadyClosed) || errors.Is(err, stomp.ErrClosedUnexpectedly) {
+		if m, ok := <-failures.C; ok { // why it is closed
+			err = m.Err
+		}
+	}
+	if err != nil && strings.Contains(err.Error(), strconv.Quote(failuresDestination)) {
+		// It may send and not subscribe to that, so it cannot learn more. Nothing was sent.
+		if conn, err = c.dial(ctx); err != nil {
 			return err
 		}
-		if err := conn.Send(args[0], contentType, body, options...); err != nil {
+		if err := send(conn); err != nil {
 			return err
 		}
 		return conn.Disconnect()
 	}
-	return cmd
+	if err != nil {
+		return err
+	}
+	select {
+	case m, ok := <-failures.C:
+		if ok {
+			return failureOf(m)
+		}
+	case <-time.After(wait):
+	case <-ctx.Done():
+	}
+	if err := failures.Unsubscribe(); err != nil {
+		return err
+	}
+	if m, ok := <-failures.C; ok { // it came before its receipt
+		return failureOf(m)
+	}
+	return conn.Disconnect()
+}
+
+// failureOf is what a MESSAGE says of a SEND that failed.
+func failureOf(m *stomp.Message) error {
+	if m.Err != nil {
+		return m.Err
+	}
+	return fmt.Errorf("%s: %s", m.Header.Get(broker.HeaderCode), m.Body)
 }
 
 // bodyOf returns the second argument, or else what standard input has.

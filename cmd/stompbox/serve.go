@@ -189,7 +189,7 @@ func (s *server) run(ctx context.Context, hangups <-chan os.Signal) error {
 	s.systemd.stopping(s.config().Drain.Window + s.config().Drain.Timeout)
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config().Drain.Window+s.config().Drain.Timeout)
 	defer cancel()
-	// New connections are refused from here on; those that are open are told.
+	// New connections are refused from here on; open ones get a notice.
 	if err := s.broker.Shutdown(late); err != nil {
 		s.log.Warn("some clients did not read their last messages in time", "timeout", s.config().Drain.Timeout)
 	}
@@ -209,7 +209,7 @@ func (s *server) run(ctx context.Context, hangups <-chan os.Signal) error {
 
 // announce says where everything is, for people on stdout and for logs.
 func (s *server) announce() {
-	args := []any{"version", version(), "node", s.broker.Node(), "dev", s.config().Dev}
+	args := []any{"version", version(), "id", s.broker.Node(), "dev", s.config().Dev}
 	for _, l := range s.listeners {
 		args = append(args, l.name, l.l.Addr().String())
 	}

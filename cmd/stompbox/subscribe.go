@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/go-stomp/stomp/v3"
 	"github.com/go-stomp/stomp/v3/frame"
 	"github.com/spf13/cobra"
 
+	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/destination"
 )
 
@@ -27,11 +29,16 @@ func newSubscribe() *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 	}
 	client := newClientFlags(cmd.Flags())
-	cmd.Flags().IntVarP(&count, "count", "n", 0, "stop after so many messages; 0 does not stop")
+	cmd.Flags().IntVarP(&count, "count", "n", 0, "stop after so many messages; 0 does not stop. Of a queue, what is not printed stays there")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header of the SUBSCRIBE as name:value; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, destinations []string) error {
-		ack, options, err := subscribeOptions(headers)
+		options, err := parseSubscribeOptions(headers)
+		for _, d := range destinations {
+			if err == nil {
+				err = options.check(d, count)
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -41,7 +48,7 @@ func newSubscribe() *cobra.Command {
 		}
 		messages := make(chan *stomp.Message)
 		for _, d := range destinations {
-			if err := subscribeTo(conn, d, ack, options, messages); err != nil {
+			if err := subscribeTo(conn, d, options, messages); err != nil {
 				return err
 			}
 		}
@@ -52,41 +59,68 @@ func newSubscribe() *cobra.Command {
 	return cmd
 }
 
-// subscribeOptions reads the headers of a SUBSCRIBE. An ack header says how messages
-// are acknowledged; it is "" where there is none.
-func subscribeOptions(headers []string) (ack string, options []func(*frame.Frame) error, err error) {
+// subscribeOptions are the headers of a SUBSCRIBE that decide how messages come.
+type subscribeOptions struct {
+	ack      string // as it was asked for, or ""
+	prefetch bool   // it was asked for
+	durable  bool
+	headers  []func(*frame.Frame) error // all but ack
+}
+
+func parseSubscribeOptions(headers []string) (o subscribeOptions, err error) {
 	var others []string
 	for _, h := range headers {
-		if value, ok := strings.CutPrefix(h, "ack:"); ok {
-			ack = value
+		name, value, _ := strings.Cut(h, ":")
+		switch name {
+		case frame.Ack:
+			o.ack = value
 			continue
+		case "prefetch-count", "activemq.prefetchSize":
+			o.prefetch = true
+		case broker.HeaderDurable:
+			o.durable = strings.EqualFold(value, "true")
 		}
 		others = append(others, h)
 	}
-	switch ack {
+	switch o.ack {
 	case "", "auto", "client", "client-individual":
 	default:
-		return "", nil, fmt.Errorf("--header ack:%s: use auto, client or client-individual", ack)
+		return o, fmt.Errorf("--header ack:%s: use auto, client or client-individual", o.ack)
 	}
-	options, err = headerOptions(others, stomp.SubscribeOpt.Header)
-	return ack, options, err
+	o.headers, err = headerOptions(others, stomp.SubscribeOpt.Header)
+	return o, err
 }
 
-// subscribeTo has the messages of a destination come. A queue's are taken one at a
-// time, and acknowledged once they are printed, so that a subscriber that ends leaves
-// in the queue what it did not print.
-func subscribeTo(conn *stomp.Conn, name, ack string, options []func(*frame.Frame) error, messages chan<- *stomp.Message) error {
+// keeps reports whether the destination keeps messages that are not acknowledged.
+func (o subscribeOptions) keeps(name string) bool {
+	return o.durable || strings.HasPrefix(name, destination.QueuePrefix)
+}
+
+// check refuses what would lose messages: with ack:auto the broker removes those that it
+// has sent, and it has sent more than are printed.
+func (o subscribeOptions) check(name string, count int) error {
+	if o.ack == "auto" && count > 0 && o.keeps(name) {
+		return fmt.Errorf("--count with --header ack:auto takes messages of %s that are not printed; leave ack out, and those that are printed are acknowledged", name)
+	}
+	return nil
+}
+
+// subscribeTo has the messages of a destination come. Those of a queue or a durable
+// subscription are taken one at a time, and acknowledged once they are printed, so that
+// a subscriber that ends leaves there what it did not print.
+func subscribeTo(conn *stomp.Conn, name string, o subscribeOptions, messages chan<- *stomp.Message) error {
 	mode := stomp.AckAuto
 	switch {
-	case ack == "client":
+	case o.ack == "client":
 		mode = stomp.AckClient
-	case ack == "client-individual", ack == "" && strings.HasPrefix(name, destination.QueuePrefix):
+	case o.ack == "client-individual", o.ack == "" && o.keeps(name):
 		mode = stomp.AckClientIndividual
 	}
-	if strings.HasPrefix(name, destination.QueuePrefix) {
-		options = append([]func(*frame.Frame) error{stomp.SubscribeOpt.Header("prefetch-count", "1")}, options...)
+	headers := slices.Clone(o.headers)
+	if o.keeps(name) && !o.prefetch {
+		headers = append(headers, stomp.SubscribeOpt.Header("prefetch-count", "1"))
 	}
-	sub, err := conn.Subscribe(name, mode, options...)
+	sub, err := conn.Subscribe(name, mode, headers...)
 	if err != nil {
 		return err
 	}

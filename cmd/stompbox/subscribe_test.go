@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,13 +33,59 @@ func TestSubscribeTakesOfAQueueWhatItPrints(t *testing.T) {
 	_, stderr, err := run(t, nil, "subscribe", "--url", url, "-H", "ack:never", "/queue/printed")
 	require.Error(t, err)
 	require.Contains(t, stderr, "use auto, client or client-individual")
+	_, stderr, err = run(t, nil, "subscribe", "--url", url, "-H", "ack:auto", "-n", "1", "/queue/printed")
+	require.Error(t, err, "it would take what it does not print")
+	require.Contains(t, stderr, "leave ack out")
+	requireLeft(t, url, "/queue/printed", "2", "3", "4")
 
-	out, _, err := run(t, nil, "queue", "show", "--url", url, "/queue/printed")
-	require.NoError(t, err)
-	require.Contains(t, out, "messages     3\n", out)
+	for i, ack := range []string{"client", "client-individual"} {
+		out, stderr, err := run(t, nil, "subscribe", "--url", url, "-H", "ack:"+ack, "-H", "prefetch-count:3", "-n", "1", "/queue/printed")
+		require.NoError(t, err, stderr)
+		require.Contains(t, out, "  guest  "+strconv.Itoa(2+i)+"\n")
+	}
+	requireLeft(t, url, "/queue/printed", "4")
 	c.Subscribe("q", "/queue/printed")
-	for i := 2; i < 5; i++ {
-		c.Message(strconv.Itoa(i))
+	require.Equal(t, "true", c.Message("4").Get("redelivered"), "the last ones took it too, as they had asked for")
+	p.stop(t)
+}
+
+// requireLeft wants these messages to stay in a queue. The store removes a moment later
+// what was acknowledged without a receipt.
+func requireLeft(t *testing.T, url, queue string, want ...string) {
+	t.Helper()
+	var left []string
+	require.Eventually(t, func() bool {
+		out, stderr, err := run(t, nil, "queue", "peek", "--url", url, queue)
+		require.NoError(t, err, stderr)
+		left = nil
+		for line := range strings.Lines(out) {
+			fields := strings.Fields(line)
+			left = append(left, fields[len(fields)-1])
+		}
+		return len(left) <= len(want)
+	}, test.Patience, 10*time.Millisecond)
+	require.Equal(t, want, left)
+}
+
+// TestSubscribeTakesOfADurableSubscriptionWhatItPrints, as of a queue.
+func TestSubscribeTakesOfADurableSubscriptionWhatItPrints(t *testing.T) {
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "c.yaml")
+	require.NoError(t, os.WriteFile(config, []byte("dev: true\nhistory: { policies: [ { name: kept, match: /topic/kept.**, max_messages: 100 } ] }\n"), 0o600))
+	p := serve(t, nil, "-c", config)
+	durable := []string{"subscribe", "--url", "ws://" + p.http + "/ws", "-H", "durable:true", "-H", "auto-delete:false", "-H", "id:reader", "-n", "1", "/topic/kept.a"}
+	c := test.DialAddress(t, p.tcp).Connect()
+	c.Subscribe("reader", "/topic/kept.a", "durable", "true", "auto-delete", "false", "ack", "client")
+	c.Send(frames.UNSUBSCRIBE, "id", "reader", "receipt", "kept")
+	c.Receipt("kept")
+	for i := range 5 {
+		c.Send(frames.SEND, "destination", "/topic/kept.a", "receipt", "r", strconv.Itoa(i))
+		c.Receipt("r")
+	}
+	for i := range 3 {
+		out, stderr, err := run(t, nil, durable...)
+		require.NoError(t, err, stderr)
+		require.Contains(t, out, "  guest  "+strconv.Itoa(i)+"\n")
 	}
 	p.stop(t)
 }

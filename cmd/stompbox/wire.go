@@ -61,10 +61,15 @@ func newLeveledLogger(c *config.Config, w io.Writer, level *slog.LevelVar) *slog
 	parsed, _ := c.Log.ParseLevel() // checked by Load
 	level.Set(parsed)
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: logattr.Cut}
+	var handler slog.Handler = slog.NewTextHandler(w, options)
 	if c.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		handler = slog.NewJSONHandler(w, options)
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	log := slog.New(logattr.Limit(handler))
+	if c.Cluster.Node != "" {
+		log = log.With("node", c.Cluster.Node)
+	}
+	return log
 }
 
 func openRelay(c *config.Config, certs certificates, log *slog.Logger) (*relay.Relay, error) {
@@ -172,7 +177,7 @@ func (s *server) openTransports() {
 	})
 	s.events = gateway.NewEvents(s.broker, gateway.EventsOptions{
 		AllowedOrigins: origins, Cookie: c.Events.Cookie,
-		HeartBeat: c.Events.HeartBeat, MaxLifetime: config.Off(c.Events.MaxLifetime), Retry: c.Events.Retry,
+		HeartBeat: c.Events.HeartBeat, HeartBeatEvents: c.Events.HeartBeatEvents, MaxLifetime: config.Off(c.Events.MaxLifetime), Retry: c.Events.Retry,
 	})
 	js := c.SockJS
 	s.sockjs = gateway.NewSockJS(s.broker, gateway.SockJSOptions{

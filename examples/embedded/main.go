@@ -33,7 +33,7 @@ func serve(listen, data string) error {
 	if err != nil {
 		return err
 	}
-	// Tokens, or somebody else's user database: anything that is a broker.Authenticator.
+	// Tokens, or your own user database: anything that is a broker.Authenticator.
 	logins, err := auth.NewLogins([]auth.Login{{Name: "guest", PasscodeHash: hash, Grants: auth.AllGrants()}})
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func serve(listen, data string) error {
 	return nil
 }
 
-// hello answers requests, and tells the lobby.
+// hello answers requests, and writes to the lobby.
 func hello(b *broker.Broker) broker.Handler {
 	permissions, err := auth.NewPermissions(auth.Grants{Send: []string{"/topic/**"}}, "greeter")
 	if err != nil {

@@ -10,6 +10,9 @@ import (
 // clock writes a time of the ledger.
 func clock(d time.Duration) string { return fmt.Sprintf("%.3fs", d.Seconds()) }
 
+// maxTries is how many of the first and of the last tries a story has.
+const maxTries = 3
+
 // story tells what happened to a message, in the order of time.
 func (c *checker) story(m *message) string {
 	type event struct {
@@ -22,6 +25,12 @@ func (c *checker) story(m *message) string {
 	}
 	last := time.Duration(0)
 	for i, t := range m.tries {
+		if i == maxTries && len(m.tries) > 2*maxTries {
+			add(t.at, "and %d more tries", len(m.tries)-2*maxTries)
+		}
+		if i >= maxTries && i < len(m.tries)-maxTries {
+			continue
+		}
 		add(t.at, "sent over n%d, try %d", t.node, i+1)
 		if t.ended > 0 {
 			add(t.ended, "%s", t.outcome)

@@ -74,7 +74,8 @@ func chaos(ctx context.Context, o *options) error {
 
 const (
 	startTime  = time.Minute     // for the nodes to be ready
-	settleWait = 3 * time.Minute // for senders and readers to get everything through, at the end
+	settleWait = 3 * time.Minute // for senders to get everything through, at the end
+	stillWait  = time.Minute     // in which a reader has to get some of what it is owed
 	quietTime  = 5 * time.Second // in which what comes twice has to come
 )
 
@@ -146,16 +147,16 @@ func (r *run) awaitPlaces(ctx context.Context) {
 	}
 }
 
-// settle waits until everything that was confirmed has arrived, for so long.
+// settle waits until everything that was confirmed has arrived, or nothing comes any more.
 func (r *run) settle(ctx context.Context) {
-	until := time.Now().Add(settleWait)
-	for ctx.Err() == nil && time.Now().Before(until) {
-		missing := r.ledger.missing()
-		if missing == 0 {
-			break
+	missing, since := r.ledger.missing(), time.Now()
+	for missing > 0 && time.Since(since) < stillWait && sleep(ctx, time.Second) {
+		if now := r.ledger.missing(); now != missing {
+			missing, since = now, time.Now()
 		}
-		r.say("%d deliveries are to come", missing)
-		sleep(ctx, 5*time.Second)
+	}
+	if missing > 0 {
+		r.say("%d deliveries do not come", missing)
 	}
 	sleep(ctx, quietTime)
 	r.ledger.edit(func() { r.ledger.settled = true })

@@ -52,10 +52,11 @@ type HTTP struct {
 
 // Events are streams of server-sent events.
 type Events struct {
-	HeartBeat   time.Duration `mapstructure:"heartbeat"`
-	MaxLifetime time.Duration `mapstructure:"max_lifetime"`
-	Retry       time.Duration `mapstructure:"retry"`
-	Cookie      string        `mapstructure:"cookie"`
+	HeartBeat       time.Duration `mapstructure:"heartbeat"`
+	HeartBeatEvents bool          `mapstructure:"heartbeat_events"`
+	MaxLifetime     time.Duration `mapstructure:"max_lifetime"`
+	Retry           time.Duration `mapstructure:"retry"`
+	Cookie          string        `mapstructure:"cookie"`
 }
 
 // SockJS is for clients that cannot open a WebSocket.
@@ -157,7 +158,7 @@ type HistoryPolicy struct {
 	MaxAge      time.Duration `mapstructure:"max_age"`
 }
 
-// Presence says of which topics joins and leaves are told.
+// Presence says of which topics joins and leaves are published.
 type Presence struct {
 	Destinations []string `mapstructure:"destinations"`
 }

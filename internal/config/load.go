@@ -34,7 +34,7 @@ type Source struct {
 	// Flags are command-line flags by the key that they set. Only those that
 	// were given count.
 	Flags map[string]*pflag.Flag
-	// Client says that nobody will be served, so that a configuration without
+	// Client says that the command does not serve, so that a configuration without
 	// any credentials is no mistake.
 	Client bool
 	// Environ are the process's variables; nil means os.Environ.

@@ -4,6 +4,7 @@ package logattr
 import (
 	"log/slog"
 	"strings"
+	"time"
 )
 
 const (
@@ -14,11 +15,15 @@ const (
 )
 
 // Cut is a ReplaceAttr of slog.HandlerOptions that cuts text and errors where they are
-// long. The handlers of slog quote what is in them, so it stays on its line.
+// long, and has durations read like 1.5s in JSON too. The handlers of slog quote what is in them, so it stays on its line.
 func Cut(_ []string, a slog.Attr) slog.Attr {
 	limit := maxValue
 	if a.Key == "stack" || a.Key == slog.MessageKey {
 		limit = maxStack
+	}
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(readable(a.Value.Duration()).String())
+		return a
 	}
 	switch v := a.Value.Any().(type) {
 	case string:
@@ -27,6 +32,17 @@ func Cut(_ []string, a slog.Attr) slog.Attr {
 		a.Value = cut(a.Value, v.Error(), limit)
 	}
 	return a
+}
+
+// readable drops digits of a duration that tell nobody anything.
+func readable(d time.Duration) time.Duration {
+	switch {
+	case d.Abs() >= time.Second:
+		return d.Round(time.Millisecond)
+	case d.Abs() >= time.Millisecond:
+		return d.Round(time.Microsecond)
+	}
+	return d
 }
 
 func cut(value slog.Value, text string, limit int) slog.Value {

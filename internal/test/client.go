@@ -163,9 +163,9 @@ func (c *Client) Receipt(id string) {
 	require.Equal(c.t, id, c.Expect(frames.RECEIPT).Get("receipt-id"))
 }
 
-// Subscribe subscribes and waits for the receipt. Messages of a queue may come before it;
-// they are the next frames.
-func (c *Client) Subscribe(id, destination string, pairs ...string) {
+// Subscribe subscribes and waits for the receipt, which it returns. Messages of a queue or
+// of the past may come before it; they are the next frames.
+func (c *Client) Subscribe(id, destination string, pairs ...string) *frames.Frame {
 	c.t.Helper()
 	c.Send(frames.SUBSCRIBE, append([]string{"id", id, "destination", destination, "receipt", "subscribe-" + id}, pairs...)...)
 	for {
@@ -174,7 +174,7 @@ func (c *Client) Subscribe(id, destination string, pairs ...string) {
 		if f.Command != frames.MESSAGE {
 			require.Equal(c.t, frames.RECEIPT, f.Command, "%v %s", f.Headers, f.Body)
 			require.Equal(c.t, "subscribe-"+id, f.Get("receipt-id"))
-			return
+			return f
 		}
 		c.early = append(c.early, f)
 	}

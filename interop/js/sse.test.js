@@ -1,6 +1,6 @@
 // EventSource in headless Chromium: two tabs, and a broker that is restarted.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { Client } from "@stomp/stompjs";
@@ -12,7 +12,7 @@ before(async () => {
   broker = await Broker.start();
   await broker.stop();
   const file = path.join(broker.dir, "stompbox.yaml");
-  writeFileSync(file, `history: { policies: [ { name: prices, match: "/topic/prices.*", max_age: 1h }, { name: notes, match: "/user/*/queue/notes" } ] }\nevents: { retry: 300ms, max_lifetime: 3s, cookie: token }\n`);
+  writeFileSync(file, `history: { policies: [ { name: prices, match: "/topic/prices.*", max_age: 1h }, { name: notes, match: "/user/*/queue/notes" } ] }\nevents: { retry: 300ms, max_lifetime: 3s, cookie: token, heartbeat: 1s }\n`);
   broker.args = ["-c", file];
   await broker.run();
   browser = await launch();
@@ -108,5 +108,30 @@ test("a page uses the token in its cookie", async () => {
   const tab = await openTab(context, "destination=/user/queue/notes");
   await confirmed("/user/carol/queue/notes", "for carol");
   await until(async () => (await tab.evaluate(() => seen)).includes("for carol"));
+  await context.close();
+});
+
+test("the watchdog of the documents comes back from a network that is silent", async () => {
+  const [, code] = readFileSync(new URL("../../docs/sse.md", import.meta.url), "utf8").match(/```js\n(function follow[^`]*?)\nfollow\(/);
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(broker.page);
+  const url = `/events?destination=/topic/prices.silent&heartbeat=event&access_token=${await devToken(broker, "alice")}`;
+  await page.evaluate(({ code, url }) => {
+    window.seen = []; window.opened = 0;
+    window.EventSource = class extends EventSource { constructor(url) { super(url); opened++; } };
+    const follow = eval(`(${code})`);
+    follow(url, (e) => seen.push(e.data));
+  }, { code, url });
+  await until(() => page.evaluate(() => opened > 0));
+  await confirmed("/topic/prices.silent", "before");
+  await until(async () => (await page.evaluate(() => seen)).includes("before"));
+  const opened = await page.evaluate(() => window.opened);
+  broker.process.kill("SIGSTOP"); // nothing comes, and nothing says so
+  await until(async () => (await page.evaluate(() => window.opened)) > opened);
+  broker.process.kill("SIGCONT");
+  await confirmed("/topic/prices.silent", "after");
+  await until(async () => (await page.evaluate(() => seen)).includes("after"));
+  assert.deepEqual(await page.evaluate(() => seen), ["before", "after"]);
   await context.close();
 });

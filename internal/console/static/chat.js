@@ -21,11 +21,15 @@ function conversation(kind, name) {
   return conversations.get(key);
 }
 
+let subscribed = 0;
+
 function subscribeRoom(c) {
   if (!client || !client.connected) return;
   // Where the broker keeps a history of the room: what was missed, or at first the latest.
   const past = c.last ? { "last-event-id": c.last } : { "replay-last": "50" };
-  c.subscription = client.subscribe(roomTopic(c.name), (m) => receive(c, m), past);
+  const receipt = `room-${++subscribed}`;
+  client.watchForReceipt(receipt, (r) => { c.last = r.headers["last-event-id"] ?? c.last; });
+  c.subscription = client.subscribe(roomTopic(c.name), (m) => receive(c, m), { ...past, receipt });
 }
 
 function receive(c, message) {

@@ -1,0 +1,94 @@
+package broker
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/stompbox/stompbox/frames"
+)
+
+// How sessions end that no error ends, as the log names it.
+var (
+	endedByClient   = "disconnected by the client"
+	endedByShutdown = "the server is shutting down"
+	endedByLifetime = "the stream has reached its lifetime"
+)
+
+// endCause is why a session ends. The first cause counts.
+type endCause struct{ cause atomic.Pointer[string] }
+
+func (c *endCause) set(cause *string) { c.cause.CompareAndSwap(nil, cause) }
+
+// get returns the cause, or what has become of a connection that ended without one.
+func (c *endCause) get() string {
+	if cause := c.cause.Load(); cause != nil {
+		return *cause
+	}
+	return "the connection was lost"
+}
+
+// strangers bounds the log lines of connections that end before they are authenticated,
+// which anyone can make as often as they like. What is left out is counted in the metrics.
+type strangers struct{ some rate.Sometimes }
+
+func newStrangers() *strangers { return &strangers{rate.Sometimes{First: 20, Interval: time.Second}} }
+
+// attributes are those of each line about a session.
+func (s *Session) attributes(more ...any) []any {
+	user := ""
+	if s.Connected() {
+		user = s.user
+	}
+	return append([]any{"session", s.id, "user", user, "remote", s.transport.RemoteAddr(), "transport", s.transport.Name()}, more...)
+}
+
+// totals are the attributes of the line about its end.
+func (s *Session) totals() []any {
+	open := time.Duration(s.broker.clock.now() - s.openedAt)
+	return []any{"open", open.Round(time.Millisecond), "received_bytes", s.received.Load(), "sent_bytes", s.outbox.written.Load()}
+}
+
+func (s *Session) logConnected(version frames.Version) {
+	s.broker.log.Info("session connected", s.attributes("method", s.principal.Method, "version", version.String())...)
+}
+
+// logRefused says which subscription an error was about, which also ends the session.
+func (s *Session) logRefused(destination string, e *Error) {
+	if s.Connected() {
+		s.broker.log.Info("subscription refused", s.attributes("destination", truncate(destination, maxQuoted), "code", string(e.Code), "error", truncate(e.Error(), maxLogged))...)
+	}
+}
+
+// report counts and logs the error that ends a session.
+func (s *Session) report(e *Error) {
+	s.broker.counters.countError(e)
+	s.reported.Store(true)
+	line := func() {
+		attributes := append(s.attributes("code", string(e.Code), "error", truncate(e.Error(), maxLogged)), s.totals()...)
+		s.broker.log.Info("session ended by an error", attributes...)
+	}
+	if s.Connected() {
+		line()
+	} else {
+		s.broker.strangers.some.Do(line)
+	}
+}
+
+// logEnd says that a connection has ended, unless an error ended it that was reported.
+func (s *Session) logEnd(reason error) {
+	if s.reported.Load() {
+		return
+	}
+	level := slog.LevelInfo
+	if !s.Connected() {
+		level = slog.LevelDebug // such as a check of a load balancer
+	}
+	attributes := append(s.attributes("cause", s.ended.get()), s.totals()...)
+	if reason != nil {
+		attributes = append(attributes, "error", reason)
+	}
+	s.broker.log.Log(s.broker.ctx, level, "session ended", attributes...)
+}

@@ -1,0 +1,86 @@
+package broker_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/test"
+)
+
+// lines returns the log lines with a message, once there are so many.
+func lines(t *testing.T, n *test.Node, message string, count int) []string {
+	t.Helper()
+	var found []string
+	require.Eventually(t, func() bool {
+		found = nil
+		for line := range strings.Lines(n.Log.String()) {
+			if strings.Contains(line, "msg=\""+message+"\" ") {
+				found = append(found, strings.TrimSpace(line))
+			}
+		}
+		return len(found) >= count
+	}, test.Patience, 5*time.Millisecond, "%s", n.Log)
+	require.Len(t, found, count, n.Log.String())
+	return found
+}
+
+func TestEachSessionHasALineForItsBeginningAndItsEnd(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	alice := test.Token(t, "alice", time.Hour, auth.Grants{Subscribe: []string{"/topic/a"}})
+
+	c := test.Dial(t, n).Connect("Authorization", "Bearer "+alice)
+	line := lines(t, n, "session connected", 1)[0]
+	id := c.Connected.Get("session")
+	for _, part := range []string{"level=INFO", "session=" + id, "user=alice", "remote=127.0.0.1:", "transport=websocket", "method=jwt", "version=1.2"} {
+		require.Contains(t, line, part)
+	}
+	c.Send(frames.DISCONNECT, "receipt", "bye")
+	c.Receipt("bye")
+	line = lines(t, n, "session ended", 1)[0]
+	for _, part := range []string{"level=INFO", "session=" + id, "user=alice", `cause="disconnected by the client"`} {
+		require.Contains(t, line, part)
+	}
+	require.Regexp(t, regexp.MustCompile(`open=\d+(\.\d+)?m?s received_bytes=[1-9]\d* sent_bytes=[1-9]\d*`), line)
+
+	c = test.DialTCP(t, n).Connect("Authorization", "Bearer "+alice)
+	c.Send(frames.SUBSCRIBE, "id", "1", "destination", "/topic/b")
+	c.Error("")
+	for message, parts := range map[string][]string{
+		"subscription refused":      {"destination=/topic/b", "code=forbidden"},
+		"session ended by an error": {"code=forbidden", "open="},
+	} {
+		line := lines(t, n, message, 1)[0]
+		for _, part := range append(parts, "level=INFO", "session="+c.Connected.Get("session"), "user=alice", "transport=tcp") {
+			require.Contains(t, line, part)
+		}
+	}
+
+	c = test.DialTCP(t, n).Connect()
+	c.Close()
+	require.Contains(t, lines(t, n, "session ended", 2)[1], "user=guest")
+	lines(t, n, "session ended by an error", 1) // which was not lost in what followed
+}
+
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	const many = 60
+	began := time.Now()
+	for range many {
+		c := test.DialTCP(t, n)
+		c.Send(frames.CONNECT, "accept-version", "1.2", "host", "x")
+		c.Error("authentication failed")
+	}
+	require.Equal(t, int64(many), n.Broker.Stats().Errors["unauthenticated"])
+	logged := strings.Count(n.Log.String(), "session ended by an error")
+	require.GreaterOrEqual(t, logged, 20)
+	require.LessOrEqual(t, logged, 21+int(time.Since(began)/time.Second))
+	require.NotContains(t, n.Log.String(), "level=WARN")
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/httpapi"
+)
+
+func newQueuePeek(client *clientFlags) *cobra.Command {
+	var count int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "peek QUEUE", Short: "Print messages of a queue, oldest first, and leave them as they are",
+		Long:    "Print messages of a queue, oldest first, those that consumers hold included.\nConsumers get them as if they had not been looked at: no delivery is counted.",
+		Args:    cobra.ExactArgs(1),
+		Example: "  stompbox queue peek /queue/orders\n  stompbox queue peek -n 1 --json /queue/DLQ.orders",
+	}
+	cmd.Flags().IntVarP(&count, "count", "n", 10, "print so many at most; 0 is all that are there now")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if count < 0 {
+			return fmt.Errorf("--count %d: use 0 for all messages, or a number of them", count)
+		}
+		query := url.Values{"destination": args}
+		for left := count; ; {
+			limit := httpapi.MaxPeeked
+			if count > 0 {
+				limit = min(limit, left)
+			}
+			query.Set("limit", strconv.Itoa(limit))
+			var seen httpapi.Peeked
+			if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues/peek", query, &seen); err != nil {
+				return err
+			}
+			for _, m := range seen.Messages {
+				if err := printPeeked(cmd.OutOrStdout(), m, asJSON); err != nil {
+					return err
+				}
+			}
+			left -= len(seen.Messages)
+			if seen.Next == "" || count > 0 && left <= 0 {
+				return nil
+			}
+			query.Set("after", seen.Next)
+		}
+	}
+	return cmd
+}
+
+func printPeeked(w io.Writer, m httpapi.PeekedMessage, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(m)
+	}
+	body := ""
+	if m.Body != nil {
+		body = *m.Body
+	} else if raw, err := base64.StdEncoding.DecodeString(m.Base64); err == nil {
+		body = string(raw)
+	}
+	_, err := fmt.Fprintf(w, "%s  %s  %s\n", m.Headers[frames.MessageID], m.Headers[driver.HeaderUser], body)
+	return err
+}

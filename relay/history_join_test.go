@@ -1,0 +1,105 @@
+package relay
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// knowsNothing has the interest begin again, as that of the first subscriber does.
+func (d *deaf) knowsNothing() {
+	d.i.mu.Lock()
+	defer d.i.mu.Unlock()
+	clear(d.i.epochs)
+}
+
+// replay reads what came after a place, and returns the bodies.
+func (d *deaf) replay(after driver.StreamPosition, each func(body string)) (bodies []string, result driver.ReplayResult) {
+	d.t.Helper()
+	result, err := d.histories.Replay(d.t.Context(), driver.ReplayRequest{History: "all", Pattern: d.i.pattern, After: after}, func(m *driver.Message) error {
+		bodies = append(bodies, string(m.Body))
+		if each != nil {
+			each(string(m.Body))
+		}
+		return nil
+	})
+	require.NoError(d.t, err)
+	return bodies, result
+}
+
+// TestAReplayMeetsWhatIsLive: a server that was cut off takes itself for the leader when its
+// links are back, and says that its history ends before what others stored meanwhile. A
+// subscriber that comes then is given all in between, whether its interest is new or not.
+func TestAReplayMeetsWhatIsLive(t *testing.T) {
+	t.Parallel()
+	for name, isNew := range map[string]bool{"new interest": true, "interest of others": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDeaf(t, 0)
+			d.store(0)
+			at := d.gets(0, false).Position
+			d.stopHearing()
+			if isNew {
+				d.knowsNothing()
+				d.i.arrived(d.live(at.Seq+3, at.Seq+2, "3")) // and 1 and 2 passed this node by
+				d.gets(3, false)
+			} else {
+				for n := range 3 {
+					d.i.arrived(d.live(at.Seq+uint64(n)+1, at.Seq+uint64(n), "others"))
+				}
+			}
+			type answer struct {
+				bodies []string
+				result driver.ReplayResult
+			}
+			replayed := make(chan answer, 1)
+			go func() {
+				bodies, result := d.replay(at, nil)
+				replayed <- answer{bodies, result}
+			}()
+			time.Sleep(backfillRetry / 2) // it has looked by then; where not, the test says less
+			for body := range 3 {
+				d.store(body + 1)
+			}
+			got := <-replayed
+			require.Equal(t, []string{"1", "2", "3"}, got.bodies)
+			require.False(t, got.result.Incomplete)
+
+			// What is nowhere is told.
+			d.histories.staleWait = 0
+			d.knowsNothing()
+			at.Seq += 3
+			d.i.arrived(d.live(at.Seq+3, at.Seq+2, "6"))
+			bodies, result := d.replay(at, nil)
+			require.Empty(t, bodies)
+			require.True(t, result.Incomplete)
+		})
+	}
+}
+
+// TestAReplayMeetsWhatComesMeanwhile: the first live message of an interest comes during a
+// replay that was to end before it.
+func TestAReplayMeetsWhatComesMeanwhile(t *testing.T) {
+	t.Parallel()
+	d := newDeaf(t, 0)
+	for body := range 3 {
+		d.store(body)
+	}
+	at := d.gets(0, false).Position
+	d.stopHearing()
+	d.knowsNothing()
+	bodies, result := d.replay(at, func(body string) {
+		if body == "2" {
+			for body := range 3 {
+				d.store(body + 3)
+			}
+			d.i.arrived(d.live(at.Seq+5, at.Seq+4, "5"))
+		}
+	})
+	require.Equal(t, []string{"1", "2", "3", "4", "5"}, bodies)
+	require.Equal(t, at.Seq+5, result.UpTo.Seq)
+	require.False(t, result.Incomplete)
+}
