@@ -39,6 +39,7 @@ type Broker struct {
 	usage     *usage
 	registry  registry
 	queues    queues
+	takeovers takeovers
 	counters  counters
 	liveness  liveness
 	strangers *strangers

@@ -273,5 +273,8 @@ func (b *Broker) joinCluster() error {
 	if err := b.cluster.HandleRequest(disconnectSubject, b.answerDisconnect); err != nil {
 		return err
 	}
+	if err := b.cluster.HandleRequest(takeoverSubject, b.answerTakeover); err != nil {
+		return err
+	}
 	return b.presence.join()
 }

@@ -140,11 +140,11 @@ func (e *encoding) appendAck(b []byte, m *driver.Message, d *delivery) []byte {
 }
 
 func (d *delivery) appendCounts(b []byte) []byte {
-	if d.Redelivered || d.Count > 1 {
+	if d.Redelivered || d.Count+d.again > 1 {
 		b = append(b, driver.HeaderRedelivered+":true\n"...)
 	}
 	b = append(b, driver.HeaderDeliveryCount+":"...)
-	return append(strconv.AppendInt(b, int64(d.Count), 10), '\n')
+	return append(strconv.AppendInt(b, int64(d.Count+d.again), 10), '\n')
 }
 
 var scratches = sync.Pool{New: func() any { return new([]byte) }}

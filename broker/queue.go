@@ -58,12 +58,13 @@ type consumer struct {
 	prefetch int
 	inFlight int  // messages held by the client, or on their way to it
 	blocked  bool // its outbox was full
+	pauses   int  // while positive it takes nothing: see takeOver
 	closed   bool // takes no more: UNSUBSCRIBE, or its session is ending
 }
 
 // creditLocked is how many messages the consumer would take now.
 func (c *consumer) creditLocked() int {
-	if c.blocked || c.closed {
+	if c.blocked || c.closed || c.pauses > 0 {
 		return 0
 	}
 	return max(c.prefetch-c.inFlight, 0)
@@ -196,6 +197,22 @@ func (q *queue) offer(d *delivery) bool {
 		return false
 	}
 	q.ready = append(q.ready, d)
+	q.dispatchLocked()
+	return true
+}
+
+// takeBack puts messages of the store among those that wait, in their order, and reports
+// whether there is a consumer to take them.
+func (q *queue) takeBack(all []*delivery) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.activeLocked() {
+		return false
+	}
+	for _, d := range all {
+		d.again++
+		q.insertLocked(d)
+	}
 	q.dispatchLocked()
 	return true
 }

@@ -88,7 +88,12 @@ func (d *durableQueue) open(q *queue) ([]func(), error) {
 	return q.feedFrom(from), nil
 }
 
-func (d *durableQueue) requeue(_ *queue, all []*delivery) {
+// requeue keeps what comes back for the other consumers of this node, where there are
+// some, before what they have not had yet. The store would bring it after that.
+func (d *durableQueue) requeue(q *queue, all []*delivery) {
+	if q.takeBack(all) {
+		return
+	}
 	for _, lent := range all {
 		lent.reader.Requeue(lent.Delivery)
 	}

@@ -1,6 +1,8 @@
 package broker_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,4 +170,86 @@ func TestDurableSubscriptionGetsWhatCameMeanwhile(t *testing.T) {
 	sender.SendKept("/topic/chat.d", "6")
 	eve.Message("6")
 	again.Message("6")
+}
+
+// TestADurableSubscriptionKeepsItsOrderAfterASilentDrop: the client comes back, on this node
+// or on another one, while the broker does not know yet that its connection is lost.
+func TestADurableSubscriptionKeepsItsOrderAfterASilentDrop(t *testing.T) {
+	t.Parallel()
+	a := test.Start(t, test.Options{NATSPort: -1, Histories: test.Histories(t)})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: test.Histories(t)})
+	for name, c := range map[string]struct{ former, later *test.Node }{"the same node": {b, b}, "another node": {a, b}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			topic := "/topic/chat." + strings.ReplaceAll(name, " ", "-")
+			sender := test.Dial(t, a).Connect()
+			former := test.Dial(t, c.former).Connect() // which reads nothing, and so answers no ping
+			former.Subscribe("d", topic, durable...)
+			send := func(n int) { sender.SendKept(topic, strconv.Itoa(n)) }
+			for n := range 10 {
+				send(n)
+			}
+			for n := range 10 {
+				former.Message(strconv.Itoa(n)) // and acknowledges none
+			}
+			later := test.Dial(t, c.later).Connect()
+			later.Subscribe("d", topic, durable...)
+			for n := range 10 {
+				send(10 + n)
+			}
+			for n := range 20 {
+				f := later.Message(strconv.Itoa(n))
+				if redelivered := f.Get("redelivered") == "true"; n < 10 || c.former == c.later {
+					require.Equal(t, n < 10, redelivered, "%d", n) // the former node may have had the others
+				}
+				later.Send(frames.ACK, "id", f.Get("ack"))
+			}
+			for ended := false; !ended; {
+				next, err := former.Next()
+				require.NoError(t, err)
+				ended = next.Command == frames.ERROR
+				require.True(t, ended || next.Command == frames.MESSAGE, "it may have got some before it was asked")
+			}
+			later.Quiet()
+		})
+	}
+}
+
+// TestConnectionsThatAreThereShareADurableSubscription: one that answers goes on.
+func TestConnectionsThatAreThereShareADurableSubscription(t *testing.T) {
+	t.Parallel()
+	a := test.Start(t, test.Options{NATSPort: -1, Histories: test.Histories(t)})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Histories: test.Histories(t)})
+	sender := test.Dial(t, a).Connect()
+	got := make(chan string, 100)
+	for i, n := range []*test.Node{a, a, b} {
+		c := test.Dial(t, n).Connect()
+		c.Subscribe("d", "/topic/chat.shared", append([]string{"prefetch-count", "1"}, durable...)...)
+		go func() {
+			for {
+				f, err := c.Next()
+				if err != nil {
+					return
+				}
+				if f.Command != frames.MESSAGE {
+					t.Errorf("%d got %s %v", i, f.Command, f.Headers)
+					return
+				}
+				got <- string(f.Body)
+				ack := frames.New(frames.ACK, "id", f.Get("ack"))
+				if _, err := c.TryRaw(frames.Append(nil, ack, frames.V12)); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	seen := make(map[string]int)
+	for n := range 60 {
+		sender.SendKept("/topic/chat.shared", strconv.Itoa(n))
+	}
+	for range 60 {
+		seen[<-got]++
+	}
+	require.Len(t, seen, 60)
+	require.Equal(t, int64(4), a.Broker.Stats().Sessions+b.Broker.Stats().Sessions)
 }

@@ -16,6 +16,7 @@ type delivery struct {
 	feed       int                // which of the queue's feeds the reader was of
 	sub        *subscription
 	number     uint64 // of the delivery in its session; see unacked
+	again      int    // how often it was delivered again that the store does not know of
 	extendedAt int64  // clock time of the delivery, or of the last Extend
 }
 
@@ -67,6 +68,13 @@ func (q *queues) release(released *queue) {
 	if last {
 		released.close(nil)
 	}
+}
+
+// find returns the open queue with a key, or nil.
+func (q *queues) find(key string) *queue {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.open[key]
 }
 
 // findTransient returns an open transient queue, or nil.

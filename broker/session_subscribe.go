@@ -128,6 +128,10 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 func (s *Session) connectSubscription(name string, sub *subscription) (*group, error) {
 	if c := sub.consumer; c != nil {
 		c.queue = s.broker.queues.acquire(s.broker, sub.destination, c.source)
+		_, durable := c.source.(*durableQueue)
+		if durable {
+			c.pauses++
+		}
 		if err := c.queue.join(sub); err != nil {
 			s.broker.queues.release(c.queue)
 			return nil, &Error{Code: CodeUnavailable, Message: "destination \"" + sub.destination + "\": the queue cannot be consumed at the moment", Cause: err, retryAfter: retryAfter}
@@ -137,6 +141,9 @@ func (s *Session) connectSubscription(name string, sub *subscription) (*group, e
 			delete(s.retired, name) // its id is taken again, so no ACK can name its messages
 			s.mu.Unlock()
 			s.detach(old)
+		}
+		if durable {
+			s.broker.takeOver(c.queue, sub)
 		}
 		return nil, nil
 	}
