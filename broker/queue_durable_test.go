@@ -253,3 +253,36 @@ func TestConnectionsThatAreThereShareADurableSubscription(t *testing.T) {
 	require.Len(t, seen, 60)
 	require.Equal(t, int64(4), a.Broker.Stats().Sessions+b.Broker.Stats().Sessions)
 }
+
+// TestADurableSubscriptionTellsWhatItsHistoryDropped while nobody was connected.
+func TestADurableSubscriptionTellsWhatItsHistoryDropped(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Histories: test.Histories(t)})
+	sender := test.Dial(t, n).Connect()
+	for _, pattern := range []string{"/topic/short.a", "/topic/short.*"} {
+		for _, sent := range []int{3, 9} { // of which 5 are kept
+			c := test.Dial(t, n).Connect()
+			c.Subscribe("d", pattern, durable...)
+			if pattern == "/topic/short.*" {
+				sender.SendKept("/topic/short.a", "before")
+				c.Send(frames.ACK, "id", c.Message("before").Get("ack"), "receipt", "acked")
+				c.Receipt("acked")
+			}
+			c.Close()
+			require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 1 }, test.Patience, time.Millisecond)
+			for i := range sent {
+				sender.SendKept("/topic/short.a", strconv.Itoa(i))
+			}
+			c = test.Dial(t, n).Connect()
+			c.Subscribe("d", pattern, durable...)
+			for i := max(0, sent-5); i < sent; i++ {
+				f := c.Message(strconv.Itoa(i))
+				require.Equal(t, sent > 5 && i == sent-5, f.Get("replay") == "incomplete", "%s: %d of %d", pattern, i, sent)
+				c.Send(frames.ACK, "id", f.Get("ack"))
+			}
+			c.Send(frames.UNSUBSCRIBE, "id", "d", "durable", "true", "receipt", "ended")
+			c.Receipt("ended")
+			c.Close()
+		}
+	}
+}

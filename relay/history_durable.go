@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,6 +17,7 @@ type durableSource struct {
 	store        *historyStore
 	history      *history
 	subscription driver.DurableSubscription
+	trims        atomic.Pointer[trimDetector] // nil: it is new, so nothing was dropped before it
 }
 
 // OpenDurable consumes a durable subscription. See [driver.HistoryStore].
@@ -51,44 +53,72 @@ func (s *durableSource) ensure(ctx context.Context) (stream, consumer string, er
 	if stream, err = s.store.streams.nameOf(ctx, s.history); err != nil {
 		return "", "", err
 	}
-	if consumer, err = s.store.findDurable(ctx, stream, s.history, s.subscription); err != nil {
+	s.store.readers.awaitReturned(ctx, pullSubject(stream, durableName(s.subscription)))
+	consumer, info, err := s.store.findDurable(ctx, stream, s.history, s.subscription)
+	if err != nil {
 		return "", "", err
 	}
-	if _, err := s.store.readers.makeConsumer(ctx, stream, s.config(consumer)); err != nil {
-		return "", "", storeError("cannot make the durable subscription "+s.subscription.Name, err)
+	s.trims.Store(nil)
+	if info != nil {
+		if err := s.lookForTrims(ctx, stream, info); err != nil {
+			return "", "", err
+		}
+	}
+	if config := s.config(consumer); info == nil || !sameConsumer(info.Config, config) {
+		if _, err := s.store.readers.makeConsumer(ctx, stream, config); err != nil {
+			return "", "", storeError("cannot make the durable subscription "+s.subscription.Name, err)
+		}
 	}
 	return stream, consumer, nil
 }
 
-// findDurable returns the name of the consumer: the former one where there is one for
-// the same pattern, and none of the present name.
-func (s *historyStore) findDurable(ctx context.Context, stream string, h *history, d driver.DurableSubscription) (string, error) {
-	present := durableName(d)
-	if d.FormerName == "" {
-		return present, nil
+// sameConsumer reports whether a consumer is as it should be. To set again what it has
+// costs a write, on each server of a cluster.
+func sameConsumer(have, want jetstream.ConsumerConfig) bool {
+	return slices.Equal(filtersOf(have), filtersOf(want)) && have.AckPolicy == want.AckPolicy && have.AckWait == want.AckWait &&
+		have.MaxDeliver == want.MaxDeliver && have.MaxAckPending == want.MaxAckPending && have.InactiveThreshold == want.InactiveThreshold
+}
+
+func filtersOf(c jetstream.ConsumerConfig) []string {
+	if c.FilterSubject != "" {
+		return []string{c.FilterSubject}
 	}
-	_, err := s.link.js.Consumer(ctx, stream, present)
+	return c.FilterSubjects
+}
+
+// lookForTrims has it told what the history drops before the subscription has had it.
+func (s *durableSource) lookForTrims(ctx context.Context, stream string, consumer *jetstream.ConsumerInfo) error {
+	_, info, err := s.store.streams.info(ctx, s.history)
+	if err != nil {
+		return err
+	}
+	s.trims.Store(&trimDetector{
+		streams: s.store.streams, history: s.history, stream: stream,
+		sure: consumer.AckFloor.Stream, first: info.State.FirstSeq,
+	})
+	return nil
+}
+
+// findDurable returns the name of the consumer, and what it is where it is there: the
+// former one where there is one for the same pattern, and none of the present name.
+func (s *historyStore) findDurable(ctx context.Context, stream string, h *history, d driver.DurableSubscription) (string, *jetstream.ConsumerInfo, error) {
+	present := durableName(d)
+	c, err := s.link.js.Consumer(ctx, stream, present)
 	if err == nil {
-		return present, nil
+		return present, c.CachedInfo(), nil
 	}
 	former := "durable-" + safeName(d.FormerName)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		var c jetstream.Consumer
+	if d.FormerName != "" && errors.Is(err, jetstream.ErrConsumerNotFound) {
 		if c, err = s.link.js.Consumer(ctx, stream, former); err == nil {
-			config := c.CachedInfo().Config
-			subjects := config.FilterSubjects
-			if config.FilterSubject != "" {
-				subjects = []string{config.FilterSubject}
-			}
-			if slices.Equal(subjects, PatternSubjects(h.prefix, d.Pattern.String())) {
-				return former, nil
+			if slices.Equal(filtersOf(c.CachedInfo().Config), PatternSubjects(h.prefix, d.Pattern.String())) {
+				return former, c.CachedInfo(), nil
 			}
 		}
 	}
 	if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return present, nil
+		return present, nil, nil
 	}
-	return "", storeError("cannot find the durable subscription "+d.Name, err)
+	return "", nil, storeError("cannot find the durable subscription "+d.Name, err)
 }
 
 func (s *durableSource) forget() { s.history.forget() }
@@ -110,6 +140,9 @@ func (s *durableSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata)
 		return
 	}
 	m.Position, m.ID = at, at.String()
+	if t := s.trims.Load(); t != nil && at.Seq > t.sure && t.before(s.store.link.ctx, nil, m, 0) {
+		m.Gap = true
+	}
 	d.Message = m
 	q.deliver(d)
 }
@@ -124,7 +157,7 @@ func (s *historyStore) RemoveDurable(ctx context.Context, d driver.DurableSubscr
 	if err != nil {
 		return err
 	}
-	name, err := s.findDurable(ctx, stream, h, d)
+	name, _, err := s.findDurable(ctx, stream, h, d)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type checkedDestination struct {
 // whether ones before it and after last are gone.
 func (t *trimDetector) before(ctx context.Context, i *interest, m *driver.Message, last uint64) bool {
 	at := checkedDestination{i, m.Key}
-	if _, checked := t.checked[at]; checked || t.unknown {
+	if _, checked := t.checked[at]; checked || t.unknown || len(t.checked) >= maxSeen {
 		return false
 	}
 	if t.checked == nil {
