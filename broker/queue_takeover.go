@@ -183,7 +183,7 @@ func (s *Session) answersWithin() int64 {
 	if s.framing.Ping() != nil {
 		return int64(takeoverWait)
 	}
-	return int64(float64(s.beatReceive.Load()) * s.broker.heartBeat.Grace)
+	return int64(float64(s.beatReceive.Load()) * s.broker.settings().heartBeat.Grace)
 }
 
 // awaitAnswer reports whether something came from the session since it was asked.
