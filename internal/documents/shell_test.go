@@ -35,8 +35,11 @@ func TestShellBlocksRun(t *testing.T) {
 	defer m.close()
 	wanted := os.Getenv("SCENARIO")
 	for _, file := range documents(t) {
-		scenario := ""
+		scenario, files := "", make(map[string]string)
 		for _, b := range blocksOf(t, file) {
+			if name, ok := strings.CutPrefix(b.mark, "file: "); ok {
+				files[name] = b.text
+			}
 			mark, ok := strings.CutPrefix(b.mark, "run: ")
 			if !ok || b.language != "sh" {
 				continue
@@ -61,15 +64,26 @@ func TestShellBlocksRun(t *testing.T) {
 					t.Fatalf("%s:%d: %q is no option", b.file, b.line, option)
 				}
 			}
+			for path, text := range files {
+				m.write(path, text)
+			}
 			t.Logf("%s:%d in %s", b.file, b.line, name)
 			m.run(b, name, stays)
 		}
 	}
 }
 
+// write writes a file of a document, with the mark file: name.
+func (m *machine) write(name, text string) {
+	m.t.Helper()
+	path := filepath.Join(m.checkout, name)
+	require.NoError(m.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(m.t, os.WriteFile(path, []byte(text), 0o600))
+}
+
 // clean removes what a scenario left in the checkout.
 func (m *machine) clean() {
-	for _, pattern := range []string{"stompbox.yaml", "*.secret", "*.token", "*.key", "*.pem", "*-data", "my*"} {
+	for _, pattern := range []string{"stompbox.yaml", "*.secret", "*.token", "*.key", "*.pem", "*-data", "my*", "examples/mine", "*.mjs", "*.html"} {
 		left, err := filepath.Glob(filepath.Join(m.checkout, pattern))
 		require.NoError(m.t, err)
 		for _, path := range left {
