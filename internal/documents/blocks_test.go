@@ -22,6 +22,8 @@ type block struct {
 	mark     string // the comment above it, such as run: start
 	text     string
 	output   string // of the text block that follows, or ""
+	// interrupts are terminals in which Ctrl-C is pressed before.
+	interrupts []string
 }
 
 // documents are the files whose blocks have to run.
@@ -57,13 +59,14 @@ func blocksOf(t *testing.T, file string) []*block {
 	var all []*block
 	var current *block
 	mark, indent := "", ""
+	var interrupts []string
 	for i, line := range strings.Split(read(t, file), "\n") {
 		fence := strings.TrimLeft(line, " ")
 		switch {
 		case current == nil && strings.HasPrefix(fence, "```"):
 			indent = line[:len(line)-len(fence)]
-			current = &block{file: file, line: i + 1, language: strings.TrimPrefix(fence, "```"), mark: mark}
-			mark = ""
+			current = &block{file: file, line: i + 1, language: strings.TrimPrefix(fence, "```"), mark: mark, interrupts: interrupts}
+			mark, interrupts = "", nil
 		case current != nil && strings.TrimSpace(line) == "```":
 			if current.language == "text" && current.mark == "" && len(all) > 0 && all[len(all)-1].output == "" {
 				all[len(all)-1].output = current.text
@@ -74,6 +77,9 @@ func blocksOf(t *testing.T, file string) []*block {
 			current.text += strings.TrimPrefix(line, indent) + "\n"
 		case comment.MatchString(strings.TrimSpace(line)):
 			mark = comment.FindStringSubmatch(strings.TrimSpace(line))[1]
+			if _, terminal, ok := strings.Cut(mark, ", "); ok && strings.HasPrefix(mark, "interrupt: ") {
+				interrupts = append(interrupts, terminal)
+			}
 		case strings.TrimSpace(line) != "":
 			mark = ""
 		}

@@ -26,7 +26,9 @@ func TestShellBlocksSayHowTheyRun(t *testing.T) {
 
 // TestShellBlocksRun runs the blocks of each scenario in their order, on a machine of their
 // own: `run: name`, with `terminal 2` for another terminal, and `stays` for a program that
-// goes on running. A text block that follows has the output.
+// goes on running. A text block that follows has the output; one with `prints: name,
+// terminal 2` has what another terminal prints next. `interrupt: name, terminal 2` presses
+// Ctrl-C there.
 func TestShellBlocksRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a checkout")
@@ -40,6 +42,12 @@ func TestShellBlocksRun(t *testing.T) {
 			if name, ok := strings.CutPrefix(b.mark, "file: "); ok {
 				files[name] = b.text
 			}
+			if mark, ok := strings.CutPrefix(b.mark, "prints: "); ok {
+				if name, terminal, _ := strings.Cut(mark, ", "); name == scenario {
+					m.prints(b, terminal)
+				}
+				continue
+			}
 			mark, ok := strings.CutPrefix(b.mark, "run: ")
 			if !ok || b.language != "sh" {
 				continue
@@ -47,6 +55,9 @@ func TestShellBlocksRun(t *testing.T) {
 			options := strings.Split(mark, ", ")
 			if wanted != "" && wanted != options[0] {
 				continue
+			}
+			for _, terminal := range b.interrupts {
+				m.terminals[terminal].interrupt()
 			}
 			if options[0] != scenario {
 				m.close()

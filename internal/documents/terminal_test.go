@@ -87,6 +87,7 @@ type terminal struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	count int
+	from  int // where what was printed since the last block begins
 
 	mu      sync.Mutex
 	printed bytes.Buffer
@@ -130,6 +131,11 @@ func (m *machine) terminal(name string) *terminal {
 // close interrupts what runs in all terminals, as Ctrl-C does, and closes them.
 func (m *machine) close() {
 	for name, s := range m.terminals {
+		if m.t.Failed() {
+			m.t.Logf("%s printed:\n%s", name, s.text())
+		}
+	}
+	for name, s := range m.terminals {
 		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGINT)
 		_ = s.stdin.Close()
 		select {
@@ -139,6 +145,42 @@ func (m *machine) close() {
 			<-s.ended
 		}
 		delete(m.terminals, name)
+	}
+}
+
+// interrupt ends what runs in the terminal, as Ctrl-C does, and waits for the end.
+func (s *terminal) interrupt() {
+	s.m.t.Helper()
+	done := fmt.Sprintf("block %d ended with ", s.count)
+	s.children(syscall.SIGINT)
+	deadline := time.Now().Add(patience())
+	for !strings.Contains(s.text(), done) {
+		require.True(s.m.t, time.Now().Before(deadline), "it does not end: %s", s.text())
+		time.Sleep(20 * time.Millisecond) // a poll of another process
+	}
+}
+
+// children sends a signal to the programs that the shell runs.
+func (s *terminal) children(signal syscall.Signal) {
+	pid := strconv.Itoa(s.cmd.Process.Pid)
+	list, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	require.NoError(s.m.t, err)
+	for _, child := range strings.Fields(string(list)) {
+		id, err := strconv.Atoi(child)
+		require.NoError(s.m.t, err)
+		_ = syscall.Kill(id, signal)
+	}
+}
+
+// prints wants what a terminal prints next.
+func (m *machine) prints(b *block, name string) {
+	m.t.Helper()
+	s := m.terminals[name]
+	require.NotNil(m.t, s, name)
+	deadline := time.Now().Add(patience())
+	for missing(s.text()[s.from:], b.text) != "" {
+		require.True(m.t, time.Now().Before(deadline), "%s:%d: %q is missing in %s", b.file, b.line, missing(s.text()[s.from:], b.text), s.text()[s.from:])
+		time.Sleep(20 * time.Millisecond) // a poll of another process
 	}
 }
 
@@ -157,6 +199,7 @@ func (m *machine) run(b *block, name string, stays bool) {
 	s.count++
 	done := regexp.MustCompile(fmt.Sprintf(`(?m)^block %d ended with (\d+)$`, s.count))
 	before := len(s.text())
+	s.from = before
 	_, err := fmt.Fprintf(s.stdin, "%s\necho block %d ended with $?\n", b.text, s.count)
 	require.NoError(m.t, err)
 	where := fmt.Sprintf("%s:%d", b.file, b.line)
