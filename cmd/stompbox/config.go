@@ -30,6 +30,9 @@ func newConfigCheck() *cobra.Command {
 		if err := checkWebhooks(c); err != nil {
 			return err
 		}
+		if _, err := c.ReadPeerSecrets(); err != nil {
+			return err
+		}
 		if _, err := c.Metrics.LoadToken(c.Dev); err != nil {
 			return err
 		}

@@ -58,6 +58,9 @@ func checkConfig(ctx context.Context, c *config.Config) error {
 	if _, err := newAuthenticator(ctx, &withoutKeySet, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
+	if _, err := c.ReadPeerSecrets(); err != nil {
+		return err
+	}
 	return checkWebhooks(c)
 }
 

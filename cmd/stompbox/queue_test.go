@@ -196,7 +196,7 @@ func TestKilledConsumersMessagesGoToOthers(t *testing.T) {
 // TestFullStoreRefusesAndLives: what does not fit gets an ERROR; all else goes on.
 func TestFullStoreRefusesAndLives(t *testing.T) {
 	t.Parallel()
-	p := serve(t, []string{"STOMPBOX_DATA_MAX_BYTES=1000000"}, "--dev")
+	p := serve(t, []string{"STOMPBOX_DATA_MAX_BYTES=1MB"}, "--dev")
 	c := test.DialAddress(t, p.tcp).Connect()
 	body := strings.Repeat("x", 100_000)
 	stored := 0

@@ -35,7 +35,7 @@ func (s *server) setUp(ctx context.Context) error {
 		return err
 	}
 	if limit := s.relay.MaxPayload(); limit < int64(c.Limits.Body) {
-		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", limit, "limits.body", c.Limits.Body)
+		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", limit, "limits.body", int64(c.Limits.Body))
 	}
 	options := brokerOptions(c)
 	options.Authenticator, options.Driver, options.Logger, options.Server = s.auth, s.relay.Driver(), s.log, "stompbox/"+version()
@@ -74,21 +74,24 @@ func newLeveledLogger(c *config.Config, w io.Writer, level *slog.LevelVar) *slog
 
 func openRelay(c *config.Config, certs certificates, log *slog.Logger) (*relay.Relay, error) {
 	histories, _ := c.History.Parse() // checked by Load
+	secrets, err := c.ReadPeerSecrets()
+	if err != nil {
+		return nil, err
+	}
 	options := relay.Options{
-		URL: c.NATS.URL, CredentialsFile: c.NATS.Credentials, Token: c.NATS.Token,
-		User: c.NATS.User, Password: c.NATS.Password, Prefix: c.NATS.Prefix, Name: c.Cluster.Node,
+		URL: c.NATS.URL, CredentialsFile: c.NATS.Credentials, Token: secrets.NATSToken,
+		User: c.NATS.User, Password: secrets.NATSPassword, Prefix: c.NATS.Prefix, Name: c.Cluster.Node,
 		Queues:    relay.QueueSettings{Replicas: c.Queues.Replicas, AckWait: c.Queues.AckWait, DedupWindow: c.Queues.DedupWindow},
 		Histories: relay.HistorySettings{Policies: histories, Replicas: c.History.Replicas, DurableIdle: c.History.DurableIdle},
 		Logger:    log,
 	}
-	var err error
 	if options.TLS, err = c.NATS.LoadTLS(certs["nats.tls"]); err != nil {
 		return nil, err
 	}
 	if c.NATS.URL != "" {
 		return relay.Dial(options)
 	}
-	embedded, err := embeddedOptions(c, certs)
+	embedded, err := embeddedOptions(c, secrets, certs)
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +101,10 @@ func openRelay(c *config.Config, certs certificates, log *slog.Logger) (*relay.R
 // headerRoom is what a message may have beside its body.
 const headerRoom = 1 << 20
 
-func embeddedOptions(c *config.Config, certs certificates) (relay.EmbeddedOptions, error) {
+func embeddedOptions(c *config.Config, secrets config.PeerSecrets, certs certificates) (relay.EmbeddedOptions, error) {
 	o := relay.EmbeddedOptions{
-		DataDir: c.DataDir, MaxBytes: c.Data.MaxBytes, MaxPayload: int32(c.Limits.Body + headerRoom),
-		User: c.NATS.User, Password: c.NATS.Password,
+		DataDir: c.DataDir, MaxBytes: int64(c.Data.MaxBytes), MaxPayload: int32(c.Limits.Body + headerRoom),
+		User: c.NATS.User, Password: secrets.NATSPassword,
 	}
 	o.SyncAlways, o.SyncInterval, _ = c.Data.Syncing() // checked by Load
 	var err error
@@ -114,7 +117,7 @@ func embeddedOptions(c *config.Config, certs certificates) (relay.EmbeddedOption
 		return o, nil
 	}
 	o.Cluster = &relay.ClusterOptions{
-		Name: c.Cluster.Name, Node: c.Cluster.Node, Peers: c.Cluster.Peers, User: c.Cluster.User, Password: c.Cluster.Password,
+		Name: c.Cluster.Name, Node: c.Cluster.Node, Peers: c.Cluster.Peers, User: c.Cluster.User, Password: secrets.ClusterPassword,
 	}
 	if o.Cluster.Host, o.Cluster.Port, err = hostPort("cluster.listen", c.Cluster.Listen); err != nil {
 		return o, err
@@ -141,22 +144,22 @@ func brokerOptions(c *config.Config) broker.Options {
 	presence, _ := c.Presence.Parse()
 	return broker.Options{
 		Limits: broker.Limits{
-			Frame:          frames.Limits{MaxHeaders: l.Headers, MaxHeaderLine: l.HeaderLine, MaxBody: l.Body},
-			MaxDestination: l.Destination, MaxSubscriptions: l.Subscriptions, MaxTransactions: l.Transactions,
+			Frame:          frames.Limits{MaxHeaders: l.Headers, MaxHeaderLine: int(l.HeaderLine), MaxBody: int(l.Body)},
+			MaxDestination: int(l.Destination), MaxSubscriptions: l.Subscriptions, MaxTransactions: l.Transactions,
 			MaxPatternWords: config.Off(l.PatternWords), MaxWildcards: config.Off(l.PatternWildcards),
-			MaxTransactionFrames: l.TransactionFrames, MaxTransactionBytes: l.TransactionBytes,
+			MaxTransactionFrames: l.TransactionFrames, MaxTransactionBytes: int(l.TransactionBytes),
 			MessageRate: l.MessageRate, MaxConnections: l.Connections,
 			ConnectTimeout: l.ConnectTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
 		},
 		Quotas: broker.Quotas{
 			AddressConnections: config.Off(l.AddressConnections), AddressConnectRate: config.Off(l.AddressConnectRate),
 			UserConnections: config.Off(l.UserConnections), UserSubscriptions: config.Off(l.UserSubscriptions),
-			UserMessageRate: l.UserMessageRate, UserByteRate: l.UserByteRate,
+			UserMessageRate: l.UserMessageRate, UserByteRate: int(l.UserByteRate),
 		},
 		HeartBeat: broker.HeartBeat{Send: config.Off(c.HeartBeat.Send), Receive: config.Off(c.HeartBeat.Receive), Grace: c.HeartBeat.Grace},
 		Queues:    queues, Presence: presence, Name: c.Cluster.Node,
 		DrainWindow: c.Drain.Window, AppTimeout: c.App.Timeout,
-		Outbox: broker.OutboxOptions{MaxBytes: c.Outbox.MaxBytes, MaxFrames: c.Outbox.MaxFrames, Policy: broker.Policy(c.Outbox.Policy)},
+		Outbox: broker.OutboxOptions{MaxBytes: int(c.Outbox.MaxBytes), MaxFrames: c.Outbox.MaxFrames, Policy: broker.Policy(c.Outbox.Policy)},
 	}
 }
 
@@ -173,7 +176,7 @@ func (s *server) openTransports() {
 	c := s.config()
 	origins := allowedOrigins(c)
 	s.websocket = gateway.NewWebSocket(s.broker, gateway.WebSocketOptions{
-		AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: c.HTTP.MaxMessage, Logger: s.log,
+		AllowedOrigins: origins, Compression: c.HTTP.Compression, MaxMessage: int64(c.HTTP.MaxMessage), Logger: s.log,
 	})
 	s.events = gateway.NewEvents(s.broker, gateway.EventsOptions{
 		AllowedOrigins: origins, Cookie: c.Events.Cookie,
@@ -181,9 +184,9 @@ func (s *server) openTransports() {
 	})
 	js := c.SockJS
 	s.sockjs = gateway.NewSockJS(s.broker, gateway.SockJSOptions{
-		AllowedOrigins: origins, MaxMessage: c.HTTP.MaxMessage, Compression: c.HTTP.Compression, Logger: s.log,
+		AllowedOrigins: origins, MaxMessage: int64(c.HTTP.MaxMessage), Compression: c.HTTP.Compression, Logger: s.log,
 		HeartBeat: js.HeartBeat, DisconnectDelay: js.DisconnectDelay, Transports: js.Transports, ClientURL: js.ClientURL,
-		Cookie: js.Cookie, AnyAddress: !js.BindAddress, BodyTimeout: js.BodyTimeout, MaxPending: js.MaxPending, MaxBodies: js.MaxBodies,
+		Cookie: js.Cookie, AnyAddress: !js.BindAddress, BodyTimeout: js.BodyTimeout, MaxPending: js.MaxPending, MaxBodies: int64(js.MaxBodies),
 	})
 	s.tcp = gateway.NewTCP(s.broker, gateway.TCPOptions{Logger: s.log})
 }

@@ -35,7 +35,11 @@ func (c *Config) StaticLogins() ([]auth.Login, error) {
 			grants.Subscribe = append(grants.Subscribe, role.Subscribe...)
 			grants.Serve = append(grants.Serve, role.Serve...)
 		}
-		all = append(all, auth.Login{Name: l.Login, PasscodeHash: l.PasscodeHash, Grants: grants, Relay: l.Relay})
+		hash, err := l.hash()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, auth.Login{Name: l.Login, PasscodeHash: hash, Grants: grants, Relay: l.Relay})
 	}
 	if c.Dev {
 		hash, err := auth.HashPasscode("guest")
@@ -47,7 +51,22 @@ func (c *Config) StaticLogins() ([]auth.Login, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	return all, c.checkPasscodes()
+	if c.Dev {
+		return all, nil
+	}
+	return all, checkPasscodes(all)
+}
+
+// hash returns the hash of the passcode, or that of the file with it.
+func (l Login) hash() (string, error) {
+	if l.HashFile == "" {
+		return l.PasscodeHash, nil
+	}
+	text, err := os.ReadFile(l.HashFile)
+	if err != nil {
+		return "", fmt.Errorf("login %q: passcode_hash_file: %w", l.Login, err)
+	}
+	return strings.TrimSpace(string(text)), nil
 }
 
 // StaticKeys are the keys of the configuration, and in development mode its own.

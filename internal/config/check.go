@@ -33,9 +33,9 @@ func (c *Config) check(client bool) error {
 			problem("%s %q is not host:port, such as 127.0.0.1:8080", key, address)
 		case c.Dev && !gateway.IsLoopback(host):
 			problem("%s %q is beyond loopback, which --dev does not allow: it accepts guest/guest; use 127.0.0.1, or configure keys and leave --dev out", key, address)
-		case key == "nats.listen" && !gateway.IsLoopback(host) && (c.NATS.User == "" || c.NATS.Password == ""):
+		case key == "nats.listen" && !gateway.IsLoopback(host) && (c.NATS.User == "" || c.NATS.Password == "" && c.NATS.PasswordFile == ""):
 			problem("nats.listen %q is beyond loopback; set nats.user and nats.password too", address)
-		case key == "cluster.listen" && !gateway.IsLoopback(host) && (c.Cluster.User == "" || c.Cluster.Password == ""):
+		case key == "cluster.listen" && !gateway.IsLoopback(host) && (c.Cluster.User == "" || c.Cluster.Password == "" && c.Cluster.PasswordFile == ""):
 			problem("cluster.listen %q is beyond loopback; set cluster.user and cluster.password too, the same on all nodes", address)
 		}
 	}
@@ -90,6 +90,7 @@ func (c *Config) check(client bool) error {
 	c.checkSockJS(problem)
 	c.checkCluster(problem)
 	c.checkAdmin(problem)
+	c.checkSecrets(problem)
 	c.checkPublicSecrets(problem)
 	c.checkWebhooks(problem)
 	if _, err := c.Log.ParseLevel(); err != nil {
@@ -113,7 +114,7 @@ func (c *Config) checkSockJS(problem func(string, ...any)) {
 			problem("sockjs.transports: there is no %q; use %s", transport, strings.Join(gateway.SockJSTransports, ", "))
 		}
 	}
-	for key, n := range map[string]int64{"sockjs.max_pending": int64(c.SockJS.MaxPending), "sockjs.max_bodies": c.SockJS.MaxBodies} {
+	for key, n := range map[string]int64{"sockjs.max_pending": int64(c.SockJS.MaxPending), "sockjs.max_bodies": int64(c.SockJS.MaxBodies)} {
 		if n < 1 {
 			problem("%s %d has to be at least 1", key, n)
 		}

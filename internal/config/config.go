@@ -47,7 +47,7 @@ type HTTP struct {
 	TrustedProxies []string `mapstructure:"trusted_proxies"`
 	ProxyProtocol  bool     `mapstructure:"proxy_protocol"`
 	Compression    bool     `mapstructure:"compression"`
-	MaxMessage     int64    `mapstructure:"max_message"`
+	MaxMessage     Size     `mapstructure:"max_message"`
 }
 
 // Events are streams of server-sent events.
@@ -69,7 +69,7 @@ type SockJS struct {
 	BindAddress     bool          `mapstructure:"bind_address"`
 	BodyTimeout     time.Duration `mapstructure:"body_timeout"`
 	MaxPending      int           `mapstructure:"max_pending"`
-	MaxBodies       int64         `mapstructure:"max_bodies"`
+	MaxBodies       Size          `mapstructure:"max_bodies"`
 }
 
 // STOMP is the listener of plain STOMP over TCP.
@@ -85,12 +85,16 @@ type NATS struct {
 	URL         string `mapstructure:"url"`
 	Credentials string `mapstructure:"credentials"`
 	Token       string `mapstructure:"token"`
+	TokenFile   string `mapstructure:"token_file"`
 	User        string `mapstructure:"user"`
 	Password    string `mapstructure:"password"`
-	CA          string `mapstructure:"ca"`
-	TLS         TLS    `mapstructure:"tls"`
-	Prefix      string `mapstructure:"prefix"`
-	Listen      string `mapstructure:"listen"`
+
+	PasswordFile string `mapstructure:"password_file"`
+
+	CA     string `mapstructure:"ca"`
+	TLS    TLS    `mapstructure:"tls"`
+	Prefix string `mapstructure:"prefix"`
+	Listen string `mapstructure:"listen"`
 }
 
 // Cluster joins the embedded NATS servers of several nodes.
@@ -102,6 +106,8 @@ type Cluster struct {
 	User     string   `mapstructure:"user"`
 	Password string   `mapstructure:"password"`
 	TLS      PeerTLS  `mapstructure:"tls"`
+
+	PasswordFile string `mapstructure:"password_file"`
 }
 
 // PeerTLS is what nodes show each other, and who signed it.
@@ -114,7 +120,7 @@ type PeerTLS struct {
 // Data says how the embedded NATS server keeps what is in data_dir.
 type Data struct {
 	Sync     string `mapstructure:"sync"`
-	MaxBytes int64  `mapstructure:"max_bytes"`
+	MaxBytes Size   `mapstructure:"max_bytes"`
 }
 
 // Queues say what /queue destinations are like.
@@ -123,7 +129,7 @@ type Queues struct {
 	MaxPrefetch   int           `mapstructure:"max_prefetch"`
 	MaxDeliveries int           `mapstructure:"max_deliveries"`
 	MaxMessages   int64         `mapstructure:"max_messages"`
-	MaxBytes      int64         `mapstructure:"max_bytes"`
+	MaxBytes      Size          `mapstructure:"max_bytes"`
 	MaxAge        time.Duration `mapstructure:"max_age"`
 	AckWait       time.Duration `mapstructure:"ack_wait"`
 	DedupWindow   time.Duration `mapstructure:"dedup_window"`
@@ -138,7 +144,7 @@ type QueuePolicy struct {
 	Match         string        `mapstructure:"match"`
 	MaxDeliveries int           `mapstructure:"max_deliveries"`
 	MaxMessages   int64         `mapstructure:"max_messages"`
-	MaxBytes      int64         `mapstructure:"max_bytes"`
+	MaxBytes      Size          `mapstructure:"max_bytes"`
 	MaxAge        time.Duration `mapstructure:"max_age"`
 }
 
@@ -154,7 +160,7 @@ type HistoryPolicy struct {
 	Name        string        `mapstructure:"name"`
 	Match       string        `mapstructure:"match"`
 	MaxMessages int64         `mapstructure:"max_messages"`
-	MaxBytes    int64         `mapstructure:"max_bytes"`
+	MaxBytes    Size          `mapstructure:"max_bytes"`
 	MaxAge      time.Duration `mapstructure:"max_age"`
 }
 
@@ -229,6 +235,7 @@ type Key struct {
 type Login struct {
 	Login        string      `mapstructure:"login"`
 	PasscodeHash string      `mapstructure:"passcode_hash"`
+	HashFile     string      `mapstructure:"passcode_hash_file"`
 	Role         string      `mapstructure:"role"`
 	Permissions  auth.Grants `mapstructure:"permissions"`
 	Relay        bool        `mapstructure:"relay"`
@@ -236,25 +243,25 @@ type Login struct {
 
 // Limits bound what one connection may use.
 type Limits struct {
-	Headers           int `mapstructure:"headers"`
-	HeaderLine        int `mapstructure:"header_line"`
-	Body              int `mapstructure:"body"`
-	Destination       int `mapstructure:"destination"`
-	Subscriptions     int `mapstructure:"subscriptions"`
-	PatternWords      int `mapstructure:"pattern_words"`
-	PatternWildcards  int `mapstructure:"pattern_wildcards"`
-	Transactions      int `mapstructure:"transactions"`
-	TransactionFrames int `mapstructure:"transaction_frames"`
-	TransactionBytes  int `mapstructure:"transaction_bytes"`
-	MessageRate       int `mapstructure:"message_rate"`
-	Connections       int `mapstructure:"connections"`
+	Headers           int  `mapstructure:"headers"`
+	HeaderLine        Size `mapstructure:"header_line"`
+	Body              Size `mapstructure:"body"`
+	Destination       Size `mapstructure:"destination"`
+	Subscriptions     int  `mapstructure:"subscriptions"`
+	PatternWords      int  `mapstructure:"pattern_words"`
+	PatternWildcards  int  `mapstructure:"pattern_wildcards"`
+	Transactions      int  `mapstructure:"transactions"`
+	TransactionFrames int  `mapstructure:"transaction_frames"`
+	TransactionBytes  Size `mapstructure:"transaction_bytes"`
+	MessageRate       int  `mapstructure:"message_rate"`
+	Connections       int  `mapstructure:"connections"`
 
-	AddressConnections int `mapstructure:"address_connections"`
-	AddressConnectRate int `mapstructure:"address_connect_rate"`
-	UserConnections    int `mapstructure:"user_connections"`
-	UserSubscriptions  int `mapstructure:"user_subscriptions"`
-	UserMessageRate    int `mapstructure:"user_message_rate"`
-	UserByteRate       int `mapstructure:"user_byte_rate"`
+	AddressConnections int  `mapstructure:"address_connections"`
+	AddressConnectRate int  `mapstructure:"address_connect_rate"`
+	UserConnections    int  `mapstructure:"user_connections"`
+	UserSubscriptions  int  `mapstructure:"user_subscriptions"`
+	UserMessageRate    int  `mapstructure:"user_message_rate"`
+	UserByteRate       Size `mapstructure:"user_byte_rate"`
 
 	AddressFailedLogins int `mapstructure:"address_failed_logins"`
 	UserFailedLogins    int `mapstructure:"user_failed_logins"`
@@ -273,7 +280,7 @@ type HeartBeat struct {
 
 // Outbox bounds what is queued for one connection.
 type Outbox struct {
-	MaxBytes  int    `mapstructure:"max_bytes"`
+	MaxBytes  Size   `mapstructure:"max_bytes"`
 	MaxFrames int    `mapstructure:"max_frames"`
 	Policy    string `mapstructure:"policy"`
 }

@@ -15,7 +15,7 @@ func (h History) Parse() ([]driver.HistoryPolicy, error) {
 		if err != nil {
 			return nil, fmt.Errorf("history.policies, entry %d: match %q: %w", i+1, p.Match, err)
 		}
-		all = append(all, driver.HistoryPolicy{Name: p.Name, Match: match, MaxMessages: p.MaxMessages, MaxBytes: p.MaxBytes, MaxAge: p.MaxAge})
+		all = append(all, driver.HistoryPolicy{Name: p.Name, Match: match, MaxMessages: p.MaxMessages, MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge})
 	}
 	if err := driver.CheckHistoryPolicies(all); err != nil {
 		return nil, fmt.Errorf("history.policies: %w", err)

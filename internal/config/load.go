@@ -67,7 +67,7 @@ func Load(src Source) (*Config, error) {
 		}
 	}
 	c := new(Config)
-	if err := v.UnmarshalExact(c); err != nil {
+	if err := v.UnmarshalExact(c, viper.DecodeHook(decodeHook())); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	if err := decodeNamed(named, c); err != nil {

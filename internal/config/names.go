@@ -72,7 +72,7 @@ func lowerKeys(value any) any {
 func decodeNamed(named map[string]any, c *Config) error {
 	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result: c, WeaklyTypedInput: true, ErrorUnused: true,
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), mapstructure.StringToSliceHookFunc(",")),
+		DecodeHook: decodeHook(),
 	})
 	if err != nil {
 		return err

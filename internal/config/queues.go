@@ -29,7 +29,7 @@ func (d Data) Syncing() (always bool, every time.Duration, err error) {
 func (q Queues) Parse() (broker.QueueDefaults, error) {
 	d := broker.QueueDefaults{
 		Prefetch: q.Prefetch, MaxPrefetch: q.MaxPrefetch, MaxUnconfirmed: q.Unconfirmed,
-		QueuePolicy: broker.QueuePolicy{MaxMessages: q.MaxMessages, MaxBytes: q.MaxBytes, MaxAge: q.MaxAge, MaxDeliveries: Off(q.MaxDeliveries)},
+		QueuePolicy: broker.QueuePolicy{MaxMessages: q.MaxMessages, MaxBytes: int64(q.MaxBytes), MaxAge: q.MaxAge, MaxDeliveries: Off(q.MaxDeliveries)},
 		Transient:   []*regexp.Regexp{},
 	}
 	for _, text := range q.Transient {
@@ -44,7 +44,7 @@ func (q Queues) Parse() (broker.QueueDefaults, error) {
 		if err != nil {
 			return d, fmt.Errorf("queues.policies, entry %d: match %q: %w", i+1, p.Match, err)
 		}
-		d.Policies = append(d.Policies, broker.QueuePolicy{Match: match, MaxMessages: p.MaxMessages, MaxBytes: p.MaxBytes, MaxAge: p.MaxAge, MaxDeliveries: p.MaxDeliveries})
+		d.Policies = append(d.Policies, broker.QueuePolicy{Match: match, MaxMessages: p.MaxMessages, MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge, MaxDeliveries: p.MaxDeliveries})
 	}
 	return d, nil
 }

@@ -26,11 +26,11 @@ func (c *Config) checkRanges(problem func(string, ...any)) {
 	l := c.Limits
 	switch {
 	case l.Body > frames.BytesCeiling:
-		problem("limits.body %d is more than %d", l.Body, frames.BytesCeiling)
+		problem("limits.body %s is more than %s", l.Body, Size(frames.BytesCeiling))
 	case l.Headers > frames.HeadersCeiling:
 		problem("limits.headers %d is more than %d", l.Headers, frames.HeadersCeiling)
-	case l.Headers > 0 && l.HeaderLine > frames.BytesCeiling/l.Headers:
-		problem("limits.headers %d times limits.header_line %d is more than %d bytes", l.Headers, l.HeaderLine, frames.BytesCeiling)
+	case l.Headers > 0 && int(l.HeaderLine) > frames.BytesCeiling/l.Headers:
+		problem("limits.headers %d times limits.header_line %s is more than %s", l.Headers, l.HeaderLine, Size(frames.BytesCeiling))
 	}
 	for key, d := range map[string]time.Duration{"heartbeat.send": c.HeartBeat.Send, "heartbeat.receive": c.HeartBeat.Receive} {
 		if d > maxBeat {
@@ -58,12 +58,19 @@ func checkNumbers(v reflect.Value, path string, problem func(string, ...any)) {
 			checkNumbers(v.Index(i), fmt.Sprintf("%s, entry %d", path, i+1), problem)
 		}
 	case reflect.Int64, reflect.Int:
-		if d, ok := v.Interface().(time.Duration); ok {
-			checkDuration(d, path, problem)
-		} else if n := v.Int(); n < 0 {
-			problem("%s %d is negative, or more than a number can be", path, n)
-		} else if n > maxNumber {
-			problem("%s %d is more than %d", path, n, int64(maxNumber))
+		switch n := v.Interface().(type) {
+		case time.Duration:
+			checkDuration(n, path, problem)
+		case Size:
+			if n < 0 || n > maxNumber {
+				problem("%s %s is negative, or more than %s", path, n, Size(maxNumber))
+			}
+		default:
+			if n := v.Int(); n < 0 {
+				problem("%s %d is negative, or more than a number can be", path, n)
+			} else if n > maxNumber {
+				problem("%s %d is more than %d", path, n, int64(maxNumber))
+			}
 		}
 	}
 }

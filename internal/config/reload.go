@@ -27,8 +27,8 @@ var fixed = map[string]string{
 	"http.proxy_protocol": whyListener, "stomp.proxy_protocol": whyListener,
 	"http.compression": whyTransport, "http.max_message": whyTransport, "events": whyTransport, "sockjs": whyTransport,
 	"admin.listen": whyListener, "admin.token": whyListener, "admin.token_file": whyListener, "admin.allowed_hosts": whyListener,
-	"nats.url": whyNATS, "nats.credentials": whyNATS, "nats.token": whyNATS, "nats.user": whyNATS, "nats.password": whyNATS, "nats.ca": whyNATS, "nats.prefix": whyNATS,
-	"cluster.peers": whyNATS, "cluster.name": whyNATS, "cluster.node": whyNATS, "cluster.user": whyNATS, "cluster.password": whyNATS, "cluster.tls.ca": whyNATS,
+	"nats.url": whyNATS, "nats.credentials": whyNATS, "nats.token": whyNATS, "nats.token_file": whyNATS, "nats.password_file": whyNATS, "nats.user": whyNATS, "nats.password": whyNATS, "nats.ca": whyNATS, "nats.prefix": whyNATS,
+	"cluster.peers": whyNATS, "cluster.name": whyNATS, "cluster.node": whyNATS, "cluster.user": whyNATS, "cluster.password": whyNATS, "cluster.password_file": whyNATS, "cluster.tls.ca": whyNATS,
 	"data":                "the store is open",
 	"queues.max_bytes":    whyPlace,
 	"queues.ack_wait":     whyStreams,
@@ -111,7 +111,7 @@ func samePlaces(a, b Queues) bool {
 	}
 	places := func(q Queues) (all []bounds) {
 		for _, p := range q.Policies {
-			all = append(all, bounds{p.Match, p.MaxMessages, p.MaxBytes})
+			all = append(all, bounds{p.Match, p.MaxMessages, int64(p.MaxBytes)})
 		}
 		for len(all) > 0 && all[len(all)-1].messages == 0 && all[len(all)-1].bytes == 0 {
 			all = all[:len(all)-1]

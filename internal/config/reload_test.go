@@ -1,8 +1,6 @@
 package config
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,9 +41,7 @@ func keysUnder(entry string) (keys []string) {
 
 func load(t *testing.T, text string) *Config {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "stompbox.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	c, err := Load(Source{File: file, Environ: []string{}})
+	c, err := Load(Source{File: fileWith(t, text), Environ: []string{}})
 	require.NoError(t, err)
 	return c
 }
@@ -59,7 +55,7 @@ func TestAReloadChangesWhatItCanAndNamesTheRest(t *testing.T) {
 dev: false
 http: { listen: "127.0.0.1:1", tls: { cert: c, key: d }, allowed_origins: ["https://a.example"] }
 stomp: { tls: { cert: a, key: b } }
-limits: { body: 5000000, headers: 10 }
+limits: { body: 5MB, headers: 10 }
 queues: { max_age: 1h, policies: [ { match: /queue/a, max_messages: 1, max_age: 1h }, { match: /queue/b, max_deliveries: 3 } ] }
 log: { level: debug, format: json }
 app: { webhooks: [ { name: a, match: /app/a, url: "http://127.0.0.1/", secret: 0123456789012345678901234 } ] }

@@ -124,7 +124,7 @@ func TestDataDirTellsWhoUsesIt(t *testing.T) {
 
 func TestDiskWarnsBeforeItIsFull(t *testing.T) {
 	t.Parallel()
-	e := examine(t, "data: { max_bytes: 10737418240 }\n")
+	e := examine(t, "data: { max_bytes: 10GiB }\n")
 	for says, tt := range map[string]struct {
 		disk   disk
 		status Status

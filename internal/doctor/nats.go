@@ -57,11 +57,15 @@ func (e *examination) natsOptions() ([]nats.Option, error) {
 	if n.Credentials != "" {
 		options = append(options, nats.UserCredentials(n.Credentials))
 	}
-	if n.Token != "" {
-		options = append(options, nats.Token(n.Token))
+	secrets, err := e.c.ReadPeerSecrets()
+	if err != nil {
+		return nil, err
+	}
+	if secrets.NATSToken != "" {
+		options = append(options, nats.Token(secrets.NATSToken))
 	}
 	if n.User != "" {
-		options = append(options, nats.UserInfo(n.User, n.Password))
+		options = append(options, nats.UserInfo(n.User, secrets.NATSPassword))
 	}
 	pair, err := n.TLS.Pair("nats.tls")
 	if err != nil {

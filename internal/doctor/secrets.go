@@ -13,10 +13,14 @@ func (e *examination) secrets(context.Context) []Result {
 	files := []struct{ key, path string }{
 		{"auth.jwt.secret_file", e.c.Auth.JWT.SecretFile}, {"auth.jwt.key_file", e.c.Auth.JWT.KeyFile}, {"nats.credentials", e.c.NATS.Credentials},
 		{"http.tls.key", e.c.HTTP.TLS.Key}, {"stomp.tls.key", e.c.STOMP.TLS.Key}, {"nats.tls.key", e.c.NATS.TLS.Key}, {"cluster.tls.key", e.c.Cluster.TLS.Key},
+		{"nats.password_file", e.c.NATS.PasswordFile}, {"nats.token_file", e.c.NATS.TokenFile}, {"cluster.password_file", e.c.Cluster.PasswordFile},
 		{"metrics.token_file", e.c.Metrics.TokenFile}, {"admin.token_file", e.c.Admin.TokenFile}, {"admin.tls.key", e.c.Admin.TLS.Key},
 	}
 	for _, key := range e.c.Auth.JWT.Keys {
 		files = append(files, struct{ key, path string }{"auth.jwt.keys." + key.ID, key.SecretFile})
+	}
+	for _, login := range e.c.Auth.Logins {
+		files = append(files, struct{ key, path string }{"auth.logins." + login.Login, login.HashFile})
 	}
 	for _, hook := range e.c.App.Webhooks {
 		files = append(files, struct{ key, path string }{"app.webhooks." + hook.Name, hook.SecretFile})
