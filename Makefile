@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: docs help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench chaos interop interop-setup vulncheck interop-spring
+.PHONY: docs help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench chaos abuse interop interop-setup vulncheck interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ fuzz: ## each fuzz target for 20 seconds
 # DURATION=3m is shorter; SEED=n repeats the schedule of a run that printed it.
 chaos: build ## three nodes under load that are killed, paused and partitioned for 10 minutes; says what is lost or repeated
 	go run ./internal/chaos -duration $${DURATION:-10m} -seed $${SEED:-0}
+
+abuse: build ## one hostile address and one hostile user against a node with 200 clients, who must not notice; 3 minutes
+	go run ./internal/abuse -each $${EACH:-6s}
 
 bench: build ## the figures of docs/performance.md
 	go test ./frames -run '^$$' -bench .
