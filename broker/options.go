@@ -51,7 +51,8 @@ type Limits struct {
 	// IdleTimeout ends connections without heart-beats from which nothing came
 	// for that long, not even an answer to a ping. Default 2 minutes.
 	IdleTimeout time.Duration
-	// WriteTimeout is how long one write to a connection may take. Default 20 s.
+	// WriteTimeout is how long a peer may take no byte of what is written to it.
+	// However slow it reads, it stays while it takes some. Default 20 s.
 	WriteTimeout time.Duration
 }
 

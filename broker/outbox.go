@@ -29,7 +29,8 @@ type outbox struct {
 	running  bool
 	state    outboxState
 	linger   time.Duration
-	newest   map[conflateKey]int // places in queue, while conflating
+	newest   map[conflateKey]int // places in queue, plus taken, while conflating
+	taken    int                 // items that left the queue since newest was made
 	overfull bool
 
 	sampledAt int64 // clock time at which a message in the queue was published, or 0; under mu
@@ -78,8 +79,14 @@ var (
 	batches  = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
 )
 
-// maxPooled bounds the slices that are kept for reuse.
-const maxPooled = 4096
+const (
+	// minPooled and maxPooled bound the slices that are kept for reuse.
+	minPooled, maxPooled = 16, 4096
+	// maxWriteBytes bounds one write, but for one larger frame. What waits behind it can
+	// still be dropped or replaced, and room is free again as soon as the peer has taken
+	// a part.
+	maxWriteBytes = 128 << 10
+)
 
 // push queues a frame that no policy may drop, such as a RECEIPT or a pong. A
 // peer that asks for more of them than it reads is too slow under every policy.
@@ -132,13 +139,14 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, pu
 		if publishedAt != 0 && o.sampledAt == 0 {
 			o.sampledAt = publishedAt
 		}
-		if at, ok := o.newest[conflateKey{s, m.Destination}]; ok {
+		if place, ok := o.newest[conflateKey{s, m.Destination}]; ok {
+			at := place - o.taken
 			o.bytes += len(it.data) - len(o.queue[at].data)
 			o.queue[at] = it
 			o.dropped.Add(1)
 		} else {
 			if o.newest != nil {
-				o.newest[conflateKey{s, m.Destination}] = len(o.queue)
+				o.newest[conflateKey{s, m.Destination}] = o.taken + len(o.queue)
 			}
 			o.addLocked(it)
 		}
@@ -358,9 +366,11 @@ func (o *outbox) flush() {
 			}
 			return
 		}
-		queue, sampledAt := o.queue, o.sampledAt
-		o.queue, o.newest, o.sampledAt = nil, nil, 0
-		o.inFlight.frames, o.inFlight.bytes = o.frames, o.bytes
+		queue := o.takeLocked()
+		var sampledAt int64
+		if len(o.queue) == 0 {
+			sampledAt, o.sampledAt = o.sampledAt, 0
+		}
 		o.mu.Unlock()
 		if err := o.write(queue); err != nil {
 			o.abandon()
@@ -373,7 +383,38 @@ func (o *outbox) flush() {
 	}
 }
 
-// write writes a whole queue with as few calls as can be, and gives it back.
+// takeLocked takes from the queue what the next write has: all of it, or as much as one
+// write may have.
+func (o *outbox) takeLocked() []item {
+	if o.bytes <= maxWriteBytes {
+		queue := o.queue
+		o.queue, o.newest = nil, nil
+		o.inFlight.frames, o.inFlight.bytes = o.frames, o.bytes
+		return queue
+	}
+	n, bytes := 0, 0
+	for n < len(o.queue) && (n == 0 || bytes+len(o.queue[n].data) <= maxWriteBytes) {
+		bytes += len(o.queue[n].data)
+		n++
+	}
+	taken := append(*itemPool.Get().(*[]item), o.queue[:n]...)
+	o.inFlight.frames, o.inFlight.bytes = n, bytes
+	if o.newest != nil {
+		o.taken += n
+		for _, it := range taken {
+			if key := (conflateKey{it.sub, it.destination}); o.newest[key] < o.taken {
+				delete(o.newest, key) // the next one takes a place of its own
+			}
+		}
+	}
+	clear(o.queue[:n])
+	if o.queue = o.queue[n:]; len(o.queue) == 0 {
+		o.queue, o.newest = nil, nil
+	}
+	return taken
+}
+
+// write writes what was taken with as few calls as can be, and gives it back.
 func (o *outbox) write(queue []item) error {
 	batch := batches.Get().(*[][]byte)
 	bytes := 0
@@ -415,7 +456,7 @@ func (o *outbox) write(queue []item) error {
 	}
 	clear(queue)
 	queue = queue[:0]
-	if cap(queue) <= maxPooled {
+	if cap(queue) >= minPooled && cap(queue) <= maxPooled {
 		itemPool.Put(&queue)
 	}
 	return err

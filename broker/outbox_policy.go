@@ -49,7 +49,7 @@ func (o *outbox) dropOldestLocked(size int) {
 // conflateLocked keeps the newest message per subscription and destination, at the
 // place of the oldest, and indexes the queue so that the next ones replace theirs.
 func (o *outbox) conflateLocked() {
-	o.newest = make(map[conflateKey]int)
+	o.newest, o.taken = make(map[conflateKey]int), 0
 	kept := o.queue[:0]
 	for _, it := range o.queue {
 		key := conflateKey{it.sub, it.destination}

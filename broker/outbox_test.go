@@ -235,3 +235,60 @@ func BenchmarkFanout(b *testing.B) {
 		})
 	}
 }
+
+// TestAWriteIsBounded: what waits behind it can still be replaced by what is newer, and
+// its room is free again when it is done.
+func TestAWriteIsBounded(t *testing.T) {
+	t.Parallel()
+	g := newGate(false)
+	o, tooSlow := newTestOutbox(g, OutboxOptions{MaxBytes: 12 * maxWriteBytes, MaxFrames: 1000, Policy: PolicyConflate})
+	sub := new(subscription)
+	body := strings.Repeat("x", maxWriteBytes/4)
+	send := func(i int) {
+		require.True(t, o.pushMessage([]byte(fmt.Sprintf("%d%s ", i, body)), sub, message(fmt.Sprint(i%5)), 0))
+	}
+	o.push([]byte("R "))
+	require.Eventually(t, func() bool { return o.writing.Load() != 0 }, 5*time.Second, time.Millisecond)
+	large := strings.Repeat("L", 2*maxWriteBytes)
+	o.push([]byte(large + " "))
+	for i := range 200 {
+		send(i)
+	}
+	require.Zero(t, tooSlow.Load())
+	taken := func(frames int) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.inFlight.frames, o.inFlight.bytes = 0, 0
+		before := o.bytes
+		items := o.takeLocked()
+		require.Len(t, items, frames)
+		o.frames -= len(items)
+		for _, it := range items {
+			o.bytes -= len(it.data)
+			g.written.Write(it.data)
+		}
+		require.Equal(t, before-o.inFlight.bytes, o.bytes)
+	}
+	o.mu.Lock()
+	o.frames, o.bytes = o.frames-1, o.bytes-2 // as if the first write were done
+	o.mu.Unlock()
+	taken(1) // a frame that is larger than a write goes alone
+	taken(3)
+	send(200) // whose destination has left the queue
+	send(201)
+	send(204) // replaces 199
+	taken(3)
+	taken(1)
+	require.Empty(t, o.queue)
+	require.Zero(t, o.bytes)
+	var got []string
+	for _, text := range strings.Fields(g.text()) {
+		got = append(got, strings.Trim(text, "xL"))
+	}
+	require.Equal(t, []string{"", "195", "196", "197", "198", "204", "200", "201"}, got)
+	o.mu.Lock()
+	o.frames, o.bytes = 1, 2 // which the write under way gives back
+	o.mu.Unlock()
+	close(g.open)
+	require.Eventually(t, o.idle, 5*time.Second, time.Millisecond)
+}

@@ -50,7 +50,10 @@ type Session struct {
 	expiresAt   atomic.Int64 // milliseconds since 1970; 0 is never
 	endsAt      atomic.Int64 // clock time at which a stream ends; 0 is never
 	stream      bool         // its framing carries events
-	pinged      int64        // of the sweeper alone
+	// Of the sweeper alone: when it last asked a silent peer, how far its peer had come,
+	// and when that was another number than before.
+	pinged, progressAt int64
+	progress           uint64
 
 	traffic  *transportStats // of all sessions over this kind of connection
 	received atomic.Int64    // bytes
@@ -352,9 +355,15 @@ func (s *Session) release() {
 func (s *Session) writeRest() {
 	drained := s.outbox.drained()
 	s.receipts.afterPending(func() { s.finish(false) })
-	select {
-	case <-drained:
-	case <-time.After(lingerTimeout):
+	for {
+		select {
+		case <-drained:
+			return
+		case <-time.After(lingerTimeout):
+			if s.outbox.writing.Load() == 0 {
+				return
+			} // a peer that reads slowly has more time; the sweeper ends one that takes nothing
+		}
 	}
 }
 

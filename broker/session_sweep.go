@@ -47,7 +47,7 @@ func (b *Broker) sweep() {
 func (b *Broker) sweepInterval() time.Duration {
 	interval := time.Second
 	current := b.settings()
-	for _, d := range []time.Duration{current.heartBeat.Send, current.heartBeat.Receive, current.limits.ConnectTimeout, current.limits.IdleTimeout, b.ackWait / 2} {
+	for _, d := range []time.Duration{current.heartBeat.Send, current.heartBeat.Receive, current.limits.ConnectTimeout, current.limits.IdleTimeout, current.limits.WriteTimeout, b.ackWait / 2} {
 		if d > 0 {
 			interval = min(interval, d/5)
 		}
@@ -61,10 +61,12 @@ func (s *Session) sweep(now int64, wall time.Time) {
 	resumed := s.broker.resumedAt.Load()
 	limit := l.WriteTimeout
 	if state(s.state.Load()) == stateEnding {
-		limit = min(limit, lingerTimeout)
+		if limit <= 0 || limit > lingerTimeout {
+			limit = lingerTimeout
+		}
 	}
-	if since := s.outbox.writing.Load(); since != 0 && limit > 0 && now-max(since, resumed) > int64(limit) {
-		e := errorf(CodeSlowConsumer, "a write took longer than %s", l.WriteTimeout)
+	if s.writeHangs(now, resumed, int64(limit)) {
+		e := errorf(CodeSlowConsumer, "the client took nothing of what was written to it for %s", limit)
 		e.limit = "write_timeout"
 		s.endWith(e)
 		_ = s.transport.Close() // the write under way has to end
@@ -88,6 +90,25 @@ func (s *Session) sweep(now int64, wall time.Time) {
 		s.sweepBeats(now)
 	}
 }
+
+// writeHangs reports whether the peer has taken nothing of a write for longer than the
+// limit. One that reads slowly takes something.
+func (s *Session) writeHangs(now, resumed, limit int64) bool {
+	since := s.outbox.writing.Load()
+	if since == 0 || limit <= 0 || now-max(since, resumed) <= limit/progressChecks {
+		return false
+	}
+	if t, ok := s.transport.(ProgressTransport); ok {
+		if p := t.Progress(); p != s.progress {
+			s.progress, s.progressAt = p, now
+		}
+	}
+	return now-max(since, resumed, s.progressAt) > limit
+}
+
+// progressChecks is how often the progress of a write is looked at before its time is
+// over, at least where sweeps are as frequent.
+const progressChecks = 8
 
 func (s *Session) sweepBeats(now int64) {
 	lastRead := max(s.lastRead.Load(), s.broker.resumedAt.Load())

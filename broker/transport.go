@@ -36,6 +36,15 @@ type Transport interface {
 	Name() string
 }
 
+// ProgressTransport is a [Transport] that knows while a Write is under way whether its
+// peer takes any of it. Without it a Write as a whole has [Limits.WriteTimeout].
+type ProgressTransport interface {
+	Transport
+	// Progress returns a number that is another one whenever the peer has taken more
+	// bytes since the last call. It must not block, and may be called at any time.
+	Progress() uint64
+}
+
 // Framing turns STOMP frames into what one kind of connection carries. Values
 // must be comparable: sessions with equal framings share encodings. It must be
 // safe for concurrent use.

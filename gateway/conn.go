@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
@@ -17,7 +18,41 @@ type conn struct {
 	net.Conn
 	framing broker.Framing
 	remote  string // the client's address where it is another than the connection's
+	socket  socket
 }
+
+// newConn returns the transport of a connection. Remote is the client's address where
+// that may be another than the connection's, or "". Vanished is after how long a peer is
+// given up whose system does not answer any more; 0 leaves that to the operating system.
+func newConn(nc net.Conn, framing broker.Framing, remote string, vanished time.Duration) *conn {
+	c := &conn{Conn: nc, framing: framing}
+	if remote != "" && remote != nc.RemoteAddr().String() {
+		c.remote = remote // of a client behind a proxy
+	}
+	below, plain := lowest(nc)
+	c.socket.init(below, plain)
+	c.socket.tune(vanished)
+	return c
+}
+
+// vanishedAfter returns after how long a peer is given up that is quiet for no longer than
+// d while all is well. One that is there and reads nothing has the time for writes.
+func vanishedAfter(b *broker.Broker, d time.Duration) time.Duration {
+	if limit := b.Limits().WriteTimeout; d > 0 && limit > 0 {
+		return max(d, limit)
+	}
+	return 0
+}
+
+// HTTP2Config returns settings for [http.Server.HTTP2], by which a connection ends whose
+// client has vanished or takes nothing. A session's end cannot end it: others share it.
+func HTTP2Config(b *broker.Broker) *http.HTTP2Config {
+	return &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter, WriteByteTimeout: 2 * max(min(b.Limits().WriteTimeout, maxWriteTimeout), 0)}
+}
+
+// pingAfter is after how long of silence a peer of HTTP/2 is asked whether it is there,
+// and how long it may take to answer.
+const pingAfter = 15 * time.Second
 
 func (c *conn) Framing() broker.Framing { return c.framing }
 
@@ -41,48 +76,75 @@ func (c *conn) Name() string {
 	return nameWebSocket
 }
 
+// Progress implements [broker.ProgressTransport].
+func (c *conn) Progress() uint64 { return c.socket.progress() }
+
 // wrapper is a connection that reads something of its own first, such as the header of
 // the PROXY protocol. What is written goes to the connection below.
 type wrapper interface{ Raw() net.Conn }
 
-// tlsRecord is how much is written to TLS at a time: a record each.
-const tlsRecord = 16 << 10
+// lowest returns the connection below all others, and whether what is written to c goes
+// to it as it is.
+func lowest(c net.Conn) (below net.Conn, plain bool) {
+	for plain = true; ; {
+		switch outer := c.(type) {
+		case *tls.Conn:
+			c, plain = outer.NetConn(), false
+		case wrapper:
+			c = outer.Raw()
+		default:
+			return c, plain
+		}
+	}
+}
+
+// maxPiece is how much is written to TLS at a time, a record each, and to whatever else
+// does not tell how much its peer has taken.
+const maxPiece = 16 << 10
 
 // Write writes with one writev where the connection is plain. TLS would make a
 // record of each buffer, so small ones are gathered first.
 func (c *conn) Write(buffers [][]byte) error {
-	if len(buffers) == 1 {
-		_, err := c.Conn.Write(buffers[0])
-		return err
+	if c.socket.writable() {
+		return c.socket.write(buffers)
 	}
-	vectors := net.Buffers(buffers)
-	var err error
-	switch below := c.Conn.(type) {
-	case *net.TCPConn:
-		_, err = vectors.WriteTo(below)
-	case *tls.Conn:
-		err = c.writeGathered(buffers)
-	case wrapper:
-		_, err = vectors.WriteTo(below.Raw())
-	default:
-		_, err = vectors.WriteTo(below)
-	}
-	return err
+	return c.writeGathered(buffers)
 }
 
 func (c *conn) writeGathered(buffers [][]byte) error {
-	gathered := make([]byte, 0, tlsRecord)
+	if len(buffers) == 1 {
+		return c.writePieces(buffers[0])
+	}
+	gathered := make([]byte, 0, maxPiece)
 	for _, b := range buffers {
-		if len(gathered) > 0 && len(gathered)+len(b) > tlsRecord {
-			if _, err := c.Conn.Write(gathered); err != nil {
+		if len(gathered)+len(b) > maxPiece {
+			if err := c.writePieces(gathered); err != nil {
 				return err
 			}
 			gathered = gathered[:0]
 		}
+		if len(b) > maxPiece {
+			if err := c.writePieces(b); err != nil {
+				return err
+			}
+			continue
+		}
 		gathered = append(gathered, b...)
 	}
-	_, err := c.Conn.Write(gathered)
-	return err
+	return c.writePieces(gathered)
+}
+
+// writePieces counts what the connection has taken as it goes.
+func (c *conn) writePieces(b []byte) error {
+	for len(b) > 0 {
+		n, err := c.Conn.Write(b[:min(len(b), maxPiece)])
+		c.socket.written.Add(uint64(n))
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
 }
 
 // Finish ends the writing side, so that the peer can read what was written

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -112,7 +113,9 @@ func (h *SockJS) receiver(transport newTransport) http.HandlerFunc {
 		header.Set("Cache-Control", neverCached)
 		header.Set("X-Accel-Buffering", "no")
 		h.sessionCookie(w, r)
-		h.serveReceiver(s, newSockJSReceiver(h, w, r, t), r)
+		receiver := newSockJSReceiver(h, w, r, t)
+		receiver.progress = &s.written
+		h.serveReceiver(s, receiver, r)
 	}
 }
 
@@ -158,7 +161,8 @@ func (h *SockJS) serveReceiver(s *sockJSSession, receiver *sockJSReceiver, r *ht
 type sockJSReceiver struct {
 	transport *sockJSTransport
 	limit     int
-	timeout   time.Duration // of one write
+	timeout   time.Duration // of one piece that is written
+	progress  *atomic.Uint64
 	resets    bool          // the next request on the connection has a time of its own
 	released  chan struct{} // closed when the answer is complete
 	closing   chan struct{} // closed when the session ends
@@ -171,6 +175,7 @@ type sockJSReceiver struct {
 	w       http.ResponseWriter
 	err     error // of a write; there is no other then
 	sent    int
+	piece   int       // bytes that were written by the deadline in force
 	last    time.Time // of a frame
 	scratch []byte
 }
@@ -183,8 +188,9 @@ func newSockJSReceiver(h *SockJS, w http.ResponseWriter, r *http.Request, t *soc
 	// A server with a time for answers sets it at each request; another would keep ours.
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	return &sockJSReceiver{
-		resets:    r.ProtoMajor > 1 || server != nil && server.WriteTimeout > 0,
-		transport: t, limit: limit, timeout: h.broker.Limits().WriteTimeout,
+		resets: r.ProtoMajor > 1 || server != nil && server.WriteTimeout > 0,
+		// The broker ends the session sooner, and says so, if it is the broker that writes.
+		transport: t, limit: limit, timeout: 2 * min(h.broker.Limits().WriteTimeout, maxWriteTimeout),
 		released: make(chan struct{}), closing: make(chan struct{}),
 		controller: http.NewResponseController(w), w: w, last: time.Now(),
 	}
@@ -263,6 +269,7 @@ func (r *sockJSReceiver) sendLocked(pieces ...[]byte) (full bool, err error) {
 		return false, errSockJSFull
 	}
 	r.setDeadline(r.deadline())
+	r.piece = 0
 	r.writeLocked(r.transport.begin)
 	for _, piece := range pieces {
 		if r.transport.quote {
@@ -280,9 +287,17 @@ func (r *sockJSReceiver) sendLocked(pieces ...[]byte) (full bool, err error) {
 }
 
 func (r *sockJSReceiver) writeLocked(p []byte) {
-	if r.err == nil {
-		_, r.err = r.w.Write(p)
-		r.sent += len(p)
+	for r.err == nil && len(p) > 0 {
+		if r.piece >= maxPiece {
+			r.setDeadline(r.deadline()) // a client that reads slowly has more time
+			r.piece = 0
+		}
+		var n int
+		n, r.err = r.w.Write(p[:min(len(p), maxPiece)])
+		r.progress.Add(uint64(n))
+		r.sent += n
+		r.piece += n
+		p = p[n:]
 	}
 }
 
@@ -291,6 +306,9 @@ func (r *sockJSReceiver) flushLocked() {
 		r.err = r.controller.Flush()
 	}
 }
+
+// maxWriteTimeout bounds the time of a write.
+const maxWriteTimeout = 24 * time.Hour
 
 // deadline is when a write that begins now has to be done.
 func (r *sockJSReceiver) deadline() time.Time {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
@@ -22,6 +23,7 @@ type sockJSSession struct {
 	body    chan struct{} // holds one while the body of a request is read
 
 	session *broker.Session
+	written atomic.Uint64
 
 	feeding  sync.Mutex // guards the following, and Receive and Detach of session
 	detached bool
@@ -271,7 +273,10 @@ func (s *sockJSSession) Write(buffers [][]byte) error {
 	}
 }
 
-var _ broker.Transport = (*sockJSSession)(nil)
+// Progress implements [broker.ProgressTransport].
+func (s *sockJSSession) Progress() uint64 { return s.written.Load() }
+
+var _ broker.ProgressTransport = (*sockJSSession)(nil)
 
 // Finish has the client read that the session has ended.
 func (s *sockJSSession) Finish(time.Duration) { s.end(sockJSGoAway) }

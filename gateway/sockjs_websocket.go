@@ -55,12 +55,12 @@ func (h *SockJS) webSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the upgrader has answered
 	}
-	c := &sockJSWebSocketConn{conn: conn{Conn: ws.NetConn(), framing: sockJSWebSocket{}, remote: r.RemoteAddr}}
+	c := &sockJSWebSocketConn{conn: newConn(ws.NetConn(), sockJSWebSocket{}, r.RemoteAddr, vanishedAfter(h.broker, missedHeartBeats*h.options.HeartBeat))}
 	s, err := h.broker.Open(c)
 	if err != nil {
 		_ = c.SetDeadline(time.Now().Add(refuseTimeout))
 		_ = c.Write([][]byte{wsSockJSOpen})
-		refuseConn(&c.conn, err)
+		refuseConn(c.conn, err)
 		return
 	}
 	s.Push(wsSockJSOpen)
@@ -72,10 +72,14 @@ func (h *SockJS) webSocket(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// missedHeartBeats is after how many heart-beats of SockJS's that did not arrive a client
+// is given up.
+const missedHeartBeats = 2
+
 // sockJSWebSocketConn is a broker.Transport that knows when it last wrote, and sends
 // heart-beats of SockJS's own into silence.
 type sockJSWebSocketConn struct {
-	conn
+	*conn
 	written atomic.Int64 // UnixNano
 
 	beating sync.Mutex // guards the following

@@ -252,6 +252,10 @@ func (e *Events) stream(w http.ResponseWriter, r *http.Request, t *eventConn, s 
 	s.Detach(r.Context().Err())
 }
 
+// missedComments is after how many comments that did not arrive the client is given up.
+// Nothing else of a stream tells that it has vanished.
+const missedComments = 2
+
 // takeOver serves the stream in a goroutine of its own, whose stack is small.
 func (e *Events) takeOver(c net.Conn, header http.Header, t *eventConn, s *broker.Session, first []byte) {
 	_ = c.SetDeadline(time.Time{})
@@ -260,6 +264,6 @@ func (e *Events) takeOver(c net.Conn, header http.Header, t *eventConn, s *broke
 	_ = header.Write(&head) // to memory
 	head.WriteString("\r\n")
 	head.Write(first)
-	t.begin(&conn{Conn: c, framing: t.framing}, head.Bytes())
+	t.begin(newConn(c, t.framing, "", vanishedAfter(e.broker, missedComments*e.HeartBeat)), head.Bytes())
 	e.streams.Go(func() { s.Detach(readNothing(c)) })
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
@@ -26,6 +27,7 @@ type eventConn struct {
 // eventSink is what the bytes go to: a connection, or one answer of several on it.
 type eventSink interface {
 	Write(buffers [][]byte) error
+	Progress() uint64
 	Finish(linger time.Duration)
 	Close() error
 }
@@ -58,6 +60,14 @@ func (c *eventConn) Write(buffers [][]byte) error {
 	case <-c.finished:
 		return net.ErrClosed
 	}
+}
+
+// Progress implements [broker.ProgressTransport].
+func (c *eventConn) Progress() uint64 {
+	if sink := c.current(); sink != nil {
+		return sink.Progress()
+	}
+	return 0
 }
 
 func (c *eventConn) Finish(linger time.Duration) {
@@ -99,6 +109,7 @@ func readNothing(conn net.Conn) error {
 // away. Nothing of net/http's is used after end, which the handler calls before it
 // returns: net/http takes the answer apart then.
 type response struct {
+	written atomic.Uint64
 	writing sync.Mutex // held while writing, and taken before mu
 
 	mu         sync.Mutex
@@ -113,12 +124,19 @@ func (r *response) Write(buffers [][]byte) error {
 		return net.ErrClosed
 	}
 	for _, b := range buffers {
-		if _, err := r.w.Write(b); err != nil {
-			return err
+		for len(b) > 0 { // pieces show how far the client has come
+			n, err := r.w.Write(b[:min(len(b), maxPiece)])
+			r.written.Add(uint64(n))
+			if err != nil {
+				return err
+			}
+			b = b[n:]
 		}
 	}
 	return r.controller.Flush()
 }
+
+func (r *response) Progress() uint64 { return r.written.Load() }
 
 // Finish does nothing: the handler's return ends the answer.
 func (r *response) Finish(time.Duration) {}

@@ -86,7 +86,7 @@ const smallRead = 512
 var readBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
 func (t *TCP) handle(nc net.Conn) {
-	c := &conn{Conn: nc, framing: plain{}}
+	c := newConn(nc, plain{}, "", vanishedAfter(t.broker, t.broker.Limits().IdleTimeout))
 	s, err := t.broker.Open(c)
 	if err != nil {
 		refuseConn(c, err)

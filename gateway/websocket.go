@@ -110,10 +110,7 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the upgrader has answered
 	}
-	c := &conn{Conn: ws.NetConn(), framing: framing}
-	if r.RemoteAddr != c.RemoteAddr() {
-		c.remote = r.RemoteAddr // of a client behind a proxy
-	}
+	c := newConn(ws.NetConn(), framing, r.RemoteAddr, vanishedAfter(w.broker, w.broker.Limits().IdleTimeout))
 	s, err := w.broker.Open(c)
 	if err != nil {
 		refuseConn(c, err)

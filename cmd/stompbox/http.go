@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/stompbox/stompbox/gateway"
 )
 
 const (
@@ -28,6 +30,7 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 func (s *server) serveHTTP(h http.Handler) func(context.Context, net.Listener) error {
 	return func(ctx context.Context, l net.Listener) error {
 		hs := newHTTPServer(h, s.log)
+		hs.HTTP2 = gateway.HTTP2Config(s.broker)
 		stopped := make(chan struct{})
 		stop := context.AfterFunc(ctx, func() {
 			defer close(stopped)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -135,6 +136,16 @@ func (s *server) listenForOperators() error {
 	return s.open("admin", c.Admin.Listen, nil, s.serveHTTP(forAdmin))
 }
 
+// vanishedAfter is after how long the peer of an answer that goes on is given up whose
+// system does not answer any more: two heart-beats, or what a write may take.
+func (s *server) vanishedAfter() time.Duration {
+	c := s.config()
+	if c.Limits.WriteTimeout <= 0 {
+		return 0
+	}
+	return max(c.Limits.WriteTimeout, 2*c.Events.HeartBeat, 2*c.SockJS.HeartBeat)
+}
+
 // open opens a port. A list of proxies is of those that send the PROXY protocol.
 func (s *server) open(name, address string, proxies *clientaddr.List, serve func(context.Context, net.Listener) error) error {
 	if address == "" {
@@ -144,6 +155,7 @@ func (s *server) open(name, address string, proxies *clientaddr.List, serve func
 	if err != nil {
 		return fmt.Errorf("%s.listen: %w; is another program using it?", name, err)
 	}
+	l = gateway.NewListener(l, s.vanishedAfter())
 	if proxies != nil {
 		l = proxies.Listener(l)
 	}

@@ -118,7 +118,7 @@ var Table = []Group{
 	}},
 	{"A connection that cannot go on", "", []Entry{
 		{"slow-consumer", policy, 0, Later,
-			"More waited for this client than `outbox.max_bytes` or `outbox.max_frames`, or one write took longer than `limits.write_timeout`.",
+			"More waited for this client than `outbox.max_bytes` or `outbox.max_frames`, or it took nothing of what was written to it for `limits.write_timeout`.",
 			"Subscribe to less, or use a faster network. Operators: a larger `outbox`, or `outbox.policy: conflate` for values of which only the newest counts."},
 		{"heart-beat-missing", policy, 0, Later,
 			"The client agreed to heart-beats and sent none in time.",
