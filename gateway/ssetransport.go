@@ -20,8 +20,9 @@ type eventConn struct {
 	finished chan struct{} // nothing more is written
 	finish   func()
 
-	mu   sync.Mutex
-	sink eventSink
+	mu    sync.Mutex // guards the following
+	sink  eventSink
+	early func(eventSink) // what ended the stream before it had a sink, or nil
 }
 
 // eventSink is what the bytes go to: a connection, or one answer of several on it.
@@ -43,8 +44,12 @@ func (c *eventConn) begin(sink eventSink, first []byte) {
 	_ = sink.Write([][]byte{first}) // the next write fails too
 	c.mu.Lock()
 	c.sink = sink
+	early := c.early
 	c.mu.Unlock()
 	close(c.begun)
+	if early != nil {
+		early(sink)
+	}
 }
 
 func (c *eventConn) Framing() broker.Framing { return c.framing }
@@ -72,17 +77,27 @@ func (c *eventConn) Progress() uint64 {
 
 func (c *eventConn) Finish(linger time.Duration) {
 	c.finish()
-	if sink := c.current(); sink != nil {
+	if sink := c.currentOr(func(sink eventSink) { sink.Finish(linger) }); sink != nil {
 		sink.Finish(linger)
 	}
 }
 
 func (c *eventConn) Close() error {
 	c.finish()
-	if sink := c.current(); sink != nil {
+	if sink := c.currentOr(func(sink eventSink) { _ = sink.Close() }); sink != nil {
 		return sink.Close()
 	}
 	return nil
+}
+
+// currentOr returns the sink. Where there is none yet, begin calls early with it.
+func (c *eventConn) currentOr(early func(eventSink)) eventSink {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sink == nil {
+		c.early = early
+	}
+	return c.sink
 }
 
 func (c *eventConn) current() eventSink {
