@@ -52,6 +52,7 @@ type Broker struct {
 	renewal atomic.Pointer[renewFunc]
 
 	sweepEvery atomic.Int64 // a duration
+	refusedAt  atomic.Int64 // clock time at which it was logged that there are too many connections, or 0
 	nowFailed  atomic.Int64 // clock time at which a history did not say where it is, or 0
 	resumedAt  atomic.Int64 // clock time at which the process went on after it was paused
 	sweeper    sync.WaitGroup

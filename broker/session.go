@@ -85,6 +85,16 @@ type Session struct {
 	deliveries uint64     // to client-acknowledged subscriptions and of queues so far, under mu
 }
 
+// connectionLogEvery is how often it is logged that there are too many connections.
+const connectionLogEvery = 10 * time.Second
+
+func (b *Broker) logConnectionLimit(limit int) {
+	now := b.clock.now() + 1
+	if last := b.refusedAt.Load(); (last == 0 || now-last >= int64(connectionLogEvery)) && b.refusedAt.CompareAndSwap(last, now) {
+		b.log.Warn("connections are refused: there are as many as the limit allows", "limit", limit)
+	}
+}
+
 // Open begins a session on a connection. The caller then reads the connection
 // and calls Receive with what arrives, and Detach when it has ended. It returns
 // an [*Error] when the broker takes no more sessions.
@@ -98,6 +108,7 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 		e := errorf(CodeTooManySessions, "the server has its limit of %d connections", current.limits.MaxConnections)
 		e.retryAfter = retryAfter
 		b.counters.countError(e)
+		b.logConnectionLimit(current.limits.MaxConnections)
 		return nil, e
 	}
 	address := addressOf(t.RemoteAddr())

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
@@ -163,6 +164,8 @@ func (c *conn) Finish(linger time.Duration) {
 // refuseConn writes why no session was opened, and closes the connection. It does not
 // wait for a peer that reads nothing: what is written is small.
 func refuseConn(c *conn, err error) {
+	defer refusing.Add(-1)
+	hurried := refusing.Add(1) > maxRefusing // no descriptor is spent on waiting
 	_ = c.SetDeadline(time.Now().Add(refuseTimeout))
 	code, reason := broker.CloseRetry, err.Error()
 	var e *broker.Error
@@ -172,6 +175,10 @@ func refuseConn(c *conn, err error) {
 	}
 	if last := c.framing.Close(code, reason); last != nil {
 		_, _ = c.Conn.Write(last)
+	}
+	if hurried {
+		_ = c.Close()
+		return
 	}
 	c.Finish(refuseTimeout)
 	_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, maxRefused)) // closing on unread bytes could discard what was written
@@ -183,4 +190,10 @@ const (
 	// the bytes that are read of it.
 	refuseTimeout = time.Second
 	maxRefused    = 64 << 10
+	// maxRefusing is how many connections are refused at a time whose peers have time to
+	// read why.
+	maxRefusing = 16
 )
+
+// refusing is how many connections are being refused.
+var refusing atomic.Int64

@@ -27,10 +27,13 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-func (s *server) serveHTTP(h http.Handler) func(context.Context, net.Listener) error {
+func (s *server) serveHTTP(h http.Handler, guards ...func(*http.Server)) func(context.Context, net.Listener) error {
 	return func(ctx context.Context, l net.Listener) error {
 		hs := newHTTPServer(h, s.log)
 		hs.HTTP2 = gateway.HTTP2Config(s.broker)
+		for _, guard := range guards {
+			guard(hs)
+		}
 		stopped := make(chan struct{})
 		stop := context.AfterFunc(ctx, func() {
 			defer close(stopped)

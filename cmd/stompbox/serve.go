@@ -65,6 +65,7 @@ type server struct {
 	tcp       *gateway.TCP
 	api       http.Handler
 	registry  *prometheus.Registry
+	gate      *connectionGate
 	webhooks  []*webhook.Webhook
 	listeners []listener
 	systemd   *systemd
@@ -107,7 +108,7 @@ func (s *server) listen() error {
 	if !c.HTTP.ProxyProtocol {
 		mux, sender = s.proxies.http.Handler(mux), nil
 	}
-	if err := s.open("http", c.HTTP.Listen, sender, s.serveHTTP(mux)); err != nil {
+	if err := s.open("http", c.HTTP.Listen, sender, s.serveHTTP(mux, s.gate.guard)); err != nil {
 		return err
 	}
 	if sender = s.proxies.stomp; !c.STOMP.ProxyProtocol {

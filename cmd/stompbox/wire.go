@@ -37,6 +37,7 @@ func (s *server) setUp(ctx context.Context) error {
 	if limit := s.relay.MaxPayload(); limit < int64(c.Limits.Body) {
 		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", limit, "limits.body", int64(c.Limits.Body))
 	}
+	logOpenFiles(c, s.log)
 	options := brokerOptions(c)
 	options.Authenticator, options.Driver, options.Logger, options.Server = s.auth, s.relay.Driver(), s.log, "stompbox/"+version()
 	if s.broker, err = broker.New(options); err != nil {
@@ -47,6 +48,7 @@ func (s *server) setUp(ctx context.Context) error {
 	}
 	s.openTransports()
 	s.api = httpapi.New(s.broker, httpapi.Options{Logger: s.log, Reload: s.reloadForAPI})
+	s.gate = newConnectionGate(func() int64 { return s.broker.Stats().Sessions }, s.log)
 	s.registry = s.newRegistry()
 	return s.listen()
 }
@@ -148,7 +150,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			MaxDestination: int(l.Destination), MaxSubscriptions: l.Subscriptions, MaxTransactions: l.Transactions,
 			MaxPatternWords: config.Off(l.PatternWords), MaxWildcards: config.Off(l.PatternWildcards),
 			MaxTransactionFrames: l.TransactionFrames, MaxTransactionBytes: int(l.TransactionBytes),
-			MessageRate: l.MessageRate, MaxConnections: l.Connections,
+			MessageRate: l.MessageRate, MaxConnections: maxConnections(c),
 			ConnectTimeout: l.ConnectTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
 		},
 		Quotas: broker.Quotas{

@@ -14,11 +14,11 @@ func TestOpenFilesAllowTheConnections(t *testing.T) {
 		connections int
 		status      Status
 	}{
-		"soft limit 1024, hard limit 1048576":  {1 << 20, 0, OK},
-		"the hard limit is 4096":               {4096, 0, Warning},
-		"limits.connections 50000 needs 50200": {50_000, 50_000, Failure},
-		"soft limit 1024, hard limit 50200":    {50_200, 50_000, OK},
-		"no limit":                             {math.MaxUint64, 50_000, OK},
+		"soft limit 1024, hard limit 1048576": {1 << 20, 0, OK},
+		"leaves room for 3584 connections":    {4096, 0, Warning},
+		"leaves room for 43750 connections":   {50_000, 50_000, Failure},
+		"soft limit 1024, hard limit 60000":   {60_000, 50_000, OK},
+		"no limit":                            {math.MaxUint64, 50_000, OK},
 	} {
 		requireResult(t, []Result{openFiles(1024, tt.hard, tt.connections)}, "open files", tt.status, says)
 	}
