@@ -143,7 +143,7 @@ func (r *readers) deleteIdleConsumer(stream, consumer string) {
 	if err != nil {
 		return
 	}
-	if isIdle(c.CachedInfo()) {
+	if removable, err := isRemovable(ctx, r.link, c.CachedInfo(), time.Now()); err == nil && removable {
 		_ = r.link.js.DeleteConsumer(ctx, stream, consumer)
 	}
 }

@@ -35,7 +35,12 @@ func (s *queueStore) sweepConsumers(ctx context.Context, now time.Time) error {
 		}
 		consumers := stream.ListConsumers(ctx)
 		for info := range consumers.Info() {
-			if _, used := open[pullSubject(name, info.Name)]; used || !isIdle(info) || now.Sub(info.Created) < sweepAge {
+			if _, used := open[pullSubject(name, info.Name)]; used || now.Sub(info.Created) < sweepAge {
+				continue
+			}
+			if removable, err := isRemovable(ctx, s.link, info, now); err != nil {
+				return err
+			} else if !removable {
 				continue
 			}
 			if err := stream.DeleteConsumer(ctx, info.Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -49,7 +54,25 @@ func (s *queueStore) sweepConsumers(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// pullsKnown is after how long a new leader of a consumer has heard of all who pull from
+// it: the pull requests that the one before had are gone, and made again once they end.
+const pullsKnown = pullExpires + 10*time.Second
+
+// isRemovable reports whether a consumer can be removed, and made again, without harm: no
+// node pulls from it, it remembers nothing, and no message is left that was acknowledged
+// and is still in its stream, since another consumer would take that for new.
+func isRemovable(ctx context.Context, l *link, info *jetstream.ConsumerInfo, now time.Time) (bool, error) {
+	if !isIdle(info, now) {
+		return false, nil
+	}
+	left, err := countAtLeader(ctx, l, info.Stream, info.Config.FilterSubject)
+	return err == nil && left == int64(info.NumPending), err
+}
+
 // isIdle reports whether no node pulls from a consumer, and it remembers nothing.
-func isIdle(info *jetstream.ConsumerInfo) bool {
+func isIdle(info *jetstream.ConsumerInfo, now time.Time) bool {
+	if c := info.Cluster; c != nil && c.LeaderSince != nil && now.Sub(*c.LeaderSince) < pullsKnown {
+		return false
+	}
 	return info.NumAckPending == 0 && info.NumRedelivered == 0 && info.NumWaiting == 0
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -64,4 +65,31 @@ func TestConsumersOfQueuesThatWereLeftGo(t *testing.T) {
 	require.Contains(t, consumers(), safeName("/queue/died"), "it could be new")
 	require.NoError(t, r.queues.sweepConsumers(ctx, time.Now().Add(sweepAge)))
 	require.Equal(t, []string{safeName("/queue/used")}, consumers())
+
+	// What was acknowledged and is in the stream yet would come as new from another consumer.
+	stored := make(chan error, 1)
+	r.queues.Store(&driver.Message{Key: "/queue/used", Destination: "/queue/used"}, driver.StoreOptions{}, func(err error) { stored <- err })
+	require.NoError(t, <-stored)
+	used.Close(nil)
+	r.readers.awaitReturned(ctx, pullSubject("stompbox_queues", safeName("/queue/used")))
+	info := &jetstream.ConsumerInfo{Stream: "stompbox_queues", NumPending: 1, Config: jetstream.ConsumerConfig{FilterSubject: "stompbox.queue.used"}}
+	removable, err := isRemovable(ctx, r.link, info, time.Now())
+	require.NoError(t, err)
+	require.True(t, removable)
+	info.NumPending = 0
+	removable, err = isRemovable(ctx, r.link, info, time.Now())
+	require.NoError(t, err)
+	require.False(t, removable)
+}
+
+// TestAConsumerIsNotIdleUnderANewLeader, which does not know yet who pulls from it.
+func TestAConsumerIsNotIdleUnderANewLeader(t *testing.T) {
+	t.Parallel()
+	since := time.Now()
+	info := &jetstream.ConsumerInfo{Cluster: &jetstream.ClusterInfo{Leader: "n0", LeaderSince: &since}}
+	require.False(t, isIdle(info, since.Add(pullsKnown-time.Second)))
+	require.True(t, isIdle(info, since.Add(pullsKnown)))
+	require.True(t, isIdle(&jetstream.ConsumerInfo{}, since), "a server alone has no other leader")
+	info.NumAckPending = 1
+	require.False(t, isIdle(info, since.Add(pullsKnown)))
 }

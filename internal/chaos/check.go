@@ -123,15 +123,22 @@ func (m *message) stored() *delivery {
 	return nil
 }
 
-// place takes a message-id apart: what comes before the last hyphen, and the number
-// after it.
+// place takes the message-id of a history apart: its epoch, without what was subscribed to,
+// and its number.
 func place(id string) (epoch string, seq uint64, ok bool) {
 	i := strings.LastIndexByte(id, '-')
 	if i < 0 {
 		return "", 0, false
 	}
 	seq, err := strconv.ParseUint(id[i+1:], 10, 64)
-	return id[:i], seq, err == nil
+	epoch, _, _ = strings.Cut(id[:i], ".")
+	return epoch, seq, err == nil
+}
+
+func samePlace(id, other string) bool {
+	epoch, seq, _ := place(id)
+	otherEpoch, otherSeq, _ := place(other)
+	return epoch == otherEpoch && seq == otherSeq
 }
 
 // transactions checks that they are whole.

@@ -28,7 +28,7 @@ func (c *checker) ids(r *reader) {
 	var epoch string
 	var highest uint64
 	for i, d := range r.deliveries {
-		if other := d.message.stored(); other != nil && other.id != d.id {
+		if other := d.message.stored(); other != nil && !samePlace(other.id, d.id) {
 			c.add(idsDiffer, "%s has %s of %s, %s has %s\n%s", r.name, d.id, d.message.body, other.reader.name, other.id, c.story(d.message))
 		}
 		e, seq, ok := place(d.id)

@@ -19,7 +19,7 @@ import (
 func (c *client) follow(dest, pattern string, trimmed bool) {
 	r := c.ledger.newReader(c.name, follower, pattern)
 	r.trimmed = trimmed
-	last := ""
+	last, told := "", false // told: a RECEIPT said that something before the next message is gone
 	for c.reading.Err() == nil {
 		l := c.elsewhere(c.reading)
 		if l == nil {
@@ -31,12 +31,18 @@ func (c *client) follow(dest, pattern string, trimmed bool) {
 			pairs = append(pairs, "last-event-id", last)
 		}
 		err := c.readFor(l, 3*time.Second+c.upTo(40*time.Second), pairs, func(f *frames.Frame) error {
-			if f.Command == frames.RECEIPT {
+			incomplete := f.Get("replay") == "incomplete"
+			if f.Command == frames.RECEIPT { // the past ends here
+				if place := f.Get("last-event-id"); place != "" {
+					last = place
+				}
+				told = told || incomplete
 				c.ledger.subscribed(r)
 				return nil
 			}
 			last = f.Get("message-id")
-			c.ledger.deliver(r, string(f.Body), last, false, f.Get("replay") == "incomplete")
+			c.ledger.deliver(r, string(f.Body), last, false, incomplete || told)
+			told = false
 			return nil
 		})
 		c.ledger.disconnected(r, errorText(err))
