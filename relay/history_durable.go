@@ -64,7 +64,11 @@ func (s *durableSource) ensure(ctx context.Context) (stream, consumer string, er
 			return "", "", err
 		}
 	}
-	if config := s.config(consumer); info == nil || !sameConsumer(info.Config, config) {
+	config := s.config(consumer)
+	if info != nil { // where it began does not change
+		config.DeliverPolicy, config.OptStartSeq = info.Config.DeliverPolicy, info.Config.OptStartSeq
+	}
+	if info == nil || !sameConsumer(info.Config, config) {
 		if _, err := s.store.readers.makeConsumer(ctx, stream, config); err != nil {
 			return "", "", storeError("cannot make the durable subscription "+s.subscription.Name, err)
 		}
@@ -119,6 +123,14 @@ func (s *historyStore) findDurable(ctx context.Context, stream string, h *histor
 		return present, nil, nil
 	}
 	return "", nil, storeError("cannot find the durable subscription "+d.Name, err)
+}
+
+func (s *durableSource) restored() int64 {
+	when := s.history.restored.Load()
+	if when == nil {
+		return 0
+	}
+	return restoredAt(map[string]string{metadataRestored: *when})
 }
 
 func (s *durableSource) forget() { s.history.forget() }

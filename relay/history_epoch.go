@@ -31,6 +31,9 @@ func (h *history) learnEpoch(config *jetstream.StreamConfig) {
 	if now := h.later.Load(); epoch != "" && (now == nil || *now != laterEpoch{config.Name, epoch}) {
 		h.later.Store(&laterEpoch{config.Name, epoch})
 	}
+	if when, ok := config.Metadata[metadataRestored]; ok {
+		h.restored.Store(&when)
+	}
 }
 
 // epochIn returns the epoch of a stream of the history.

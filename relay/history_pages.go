@@ -97,6 +97,7 @@ func readFromLeader(ctx context.Context, l *link, stream string, q pageRequest) 
 		Message struct {
 			Subject string `json:"subject"`
 			Seq     uint64 `json:"seq"`
+			Time    string `json:"time"`
 			Header  []byte `json:"hdrs"`
 			Data    []byte `json:"data"`
 		} `json:"message"`
@@ -121,6 +122,7 @@ func readFromLeader(ctx context.Context, l *link, stream string, q pageRequest) 
 	m.Header[headerStream] = []string{stream}
 	m.Header[headerSubject] = []string{got.Subject}
 	m.Header[headerSequence] = []string{strconv.FormatUint(got.Seq, 10)}
+	m.Header[headerStored] = []string{got.Time}
 	return &storedMessage{m, got.Seq}, nil
 }
 

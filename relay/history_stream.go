@@ -53,7 +53,9 @@ type history struct {
 	stream   string     // its name, or "" while unknown
 	verified bool       // that its limits are the policy's
 
-	later atomic.Pointer[laterEpoch] // the epoch, where it is not the stream's first one
+	later     atomic.Pointer[laterEpoch] // the epoch, where it is not the stream's first one
+	restored  atomic.Pointer[string]     // when the stream was restored from a backup, where it was
+	restoring atomic.Bool                // it is being restored, and no other stream is made
 
 	checks checkpoints // of the watch alone
 }
@@ -126,6 +128,9 @@ func (s *historyStreams) nameOf(ctx context.Context, h *history) (string, error)
 	if err := s.link.checkAsk(); err != nil {
 		return "", err
 	}
+	if h.restoring.Load() {
+		return "", fmt.Errorf("%w: the history %s is being restored", driver.ErrUnavailable, h.policy.Name)
+	}
 	all := h.prefix + ".>"
 	name, err := s.link.js.StreamNameBySubject(ctx, all)
 	switch {
@@ -185,6 +190,9 @@ func (s *historyStreams) config(h *history, name string) jetstream.StreamConfig 
 	if later := h.later.Load(); later != nil && later.stream == name {
 		metadata = map[string]string{metadataEpoch: later.epoch}
 	}
+	if restored := h.restored.Load(); restored != nil {
+		metadata = keepRestored(metadata, map[string]string{metadataRestored: *restored})
+	}
 	return jetstream.StreamConfig{
 		Metadata: metadata,
 		Name:     name, Description: "stompbox: history " + h.policy.Name + ", " + h.policy.Match.String(),
@@ -208,6 +216,13 @@ func (s *historyStreams) window(h *history) time.Duration {
 func (h *history) forget() {
 	h.mu.Lock()
 	h.stream = ""
+	h.mu.Unlock()
+}
+
+// reset is forget for a stream that another one took the place of.
+func (h *history) reset() {
+	h.mu.Lock()
+	h.stream, h.verified = "", false
 	h.mu.Unlock()
 }
 

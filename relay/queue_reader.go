@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,6 +30,8 @@ type reader struct {
 	source  readerSource
 	deliver func(driver.Delivery)
 	sub     *nats.Subscription
+	// restored is when what it reads was restored, in nanoseconds since 1970, or 0.
+	restored atomic.Int64
 
 	mu          sync.Mutex // guards the following
 	stream      string
@@ -54,6 +57,8 @@ type readerSource interface {
 	ensure(ctx context.Context) (stream, consumer string, err error)
 	// forget has ensure look for the stream again.
 	forget()
+	// restored returns when it was restored, in nanoseconds since 1970, or 0.
+	restored() int64
 	// handle delivers a message.
 	handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata)
 	// ended is called once the reader is closed.
@@ -156,7 +161,7 @@ func (q *reader) message(msg *nats.Msg) {
 // mayBeKnown reports whether a message may have been delivered before, though JetStream
 // does not know of it.
 func (q *reader) mayBeKnown(meta *nats.MsgMetadata) bool {
-	return meta.Timestamp.UnixNano() < q.readers.link.crashed()
+	return meta.Timestamp.UnixNano() < max(q.readers.link.crashed(), q.restored.Load())
 }
 
 // What a message's reply subject takes.
@@ -228,6 +233,7 @@ func (q *reader) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	q.restored.Store(q.source.restored())
 	q.mu.Lock()
 	q.stream, q.consumer = stream, consumer
 	q.next = pullSubject(stream, consumer)

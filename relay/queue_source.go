@@ -45,6 +45,8 @@ func (s *queueSource) ensure(ctx context.Context) (stream, consumer string, err 
 	return s.place.stream, config.Durable, nil
 }
 
+func (s *queueSource) restored() int64 { return s.store.streams.restored(s.place) }
+
 func (s *queueSource) forget() { s.store.streams.forget() }
 
 func (s *queueSource) ended() {

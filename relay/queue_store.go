@@ -82,8 +82,11 @@ func (s *queueStore) locate(ctx context.Context, key string, o driver.StoreOptio
 // known reports whether a message was stored before under the same dedup id, and
 // removed since. JetStream itself knows those that are still there.
 func (s *queueStore) known(ctx context.Context, p place, msg *nats.Msg, o driver.StoreOptions) (bool, error) {
-	if o.DedupID == "" || o.History != "" {
+	if o.DedupID == "" {
 		return false, nil
+	}
+	if o.History != "" { // JetStream knows those of histories, but right after one was restored
+		return s.dedup.removed(p.stream, msg.Header[headerMsgID][0]), nil
 	}
 	if err := s.dedup.ensure(ctx); err != nil {
 		return false, err

@@ -89,9 +89,10 @@ type queueStreams struct {
 }
 
 type knownStream struct {
-	mu      sync.Mutex // held while the stream is made; guards the following
-	ready   bool
-	options driver.QueueOptions
+	mu       sync.Mutex // held while the stream is made; guards the following
+	ready    bool
+	options  driver.QueueOptions
+	restored int64 // when it was restored, in nanoseconds since 1970, or 0
 }
 
 // forget has all streams looked for again, after the server was away.
@@ -140,14 +141,30 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 		config.Subjects = []string{s.link.prefix + ".queue.>"}
 		config.Description = "stompbox: all queues without limits of their own"
 	}
+	if there, err := s.link.js.Stream(ctx, p.stream); err == nil {
+		config.Metadata = keepRestored(nil, there.CachedInfo().Config.Metadata)
+	}
 	if _, err := s.link.js.CreateOrUpdateStream(ctx, config); err != nil {
 		return storeError("cannot make the stream "+p.stream, err)
 	}
-	stream.ready, stream.options = true, o
+	stream.ready, stream.options, stream.restored = true, o, restoredAt(config.Metadata)
 	if o.Memory {
 		s.memory.announce()
 	}
 	return nil
+}
+
+// restored returns when a stream that is known was restored, in nanoseconds since 1970, or 0.
+func (s *queueStreams) restored(p place) int64 {
+	s.mu.Lock()
+	stream := s.known[p.stream]
+	s.mu.Unlock()
+	if stream == nil {
+		return 0
+	}
+	stream.mu.Lock()
+	defer stream.mu.Unlock()
+	return stream.restored
 }
 
 // names returns the streams that queues are in.

@@ -146,6 +146,7 @@ func (r *Relay) Driver() driver.Driver {
 	return driver.Driver{
 		Bus: r.bus, Queues: r.queues, Histories: r.histories, Requests: r.requests,
 		Cluster: r.members, Idempotency: r.idempotency, QueueAdmin: queueAdmin{r.queues},
+		Archive: &archive{link: r.link, queues: r.queues.streams, histories: r.histories.streams, dedup: r.queues.dedup},
 	}
 }
 

@@ -23,6 +23,8 @@ type Driver struct {
 	Cluster Cluster
 	// Idempotency keeps the records of HTTP requests with an Idempotency-Key.
 	Idempotency IdempotencyStore
+	// Archive makes backups, and restores them.
+	Archive Archive
 	// QueueAdmin lets operators look at queues and mend them.
 	QueueAdmin QueueAdmin
 }

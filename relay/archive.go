@@ -1,0 +1,191 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// The kinds of what an archive has.
+const (
+	kindQueues      = "queues"
+	kindHistory     = "history"
+	kindDedup       = "dedup-ids"
+	kindIdempotency = "idempotency-keys"
+)
+
+// metadataRestored is where a stream says when it was restored, in RFC 3339: what is older
+// may have been delivered before.
+const metadataRestored = "stompbox-restored"
+
+// archive is a [driver.Archive] on snapshots of JetStream.
+type archive struct {
+	link      *link
+	queues    *queueStreams
+	histories *historyStreams
+	dedup     *dedupJournal
+}
+
+// kindOf returns what a stream has, or "" for one that is no part of an archive. What is in
+// memory only does not outlive its server, and so no backup has it.
+func (a *archive) kindOf(stream string, storage jetstream.StorageType) string {
+	base := streamBase(a.link.prefix)
+	switch {
+	case storage != jetstream.FileStorage:
+		return ""
+	case stream == a.dedup.stream():
+		return kindDedup
+	case stream == base+"_once":
+		return kindIdempotency
+	case strings.HasPrefix(stream, base+"_history_"):
+		return kindHistory
+	case stream == base+"_queues" || strings.HasPrefix(stream, base+"_queue_"):
+		return kindQueues
+	}
+	return ""
+}
+
+// Contents lists what is kept.
+func (a *archive) Contents(ctx context.Context) ([]driver.ArchiveEntry, error) {
+	if err := a.link.checkAsk(); err != nil {
+		return nil, err
+	}
+	all := []driver.ArchiveEntry{}
+	streams := a.link.js.ListStreams(ctx)
+	for info := range streams.Info() {
+		kind := a.kindOf(info.Config.Name, info.Config.Storage)
+		if kind == "" || info.State.Msgs == 0 && info.State.LastSeq == 0 {
+			continue
+		}
+		entry := driver.ArchiveEntry{Name: info.Config.Name, Kind: kind, Messages: info.State.Msgs, Bytes: info.State.Bytes}
+		var err error
+		if entry.Config, err = json.Marshal(info.Config); err != nil {
+			return nil, err
+		}
+		if entry.State, err = json.Marshal(info.State); err != nil {
+			return nil, err
+		}
+		if kind == kindHistory {
+			if entry.Durables, err = a.durables(ctx, info.Config.Name); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, entry)
+	}
+	if err := streams.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+		return nil, storeError("cannot list what is kept", err)
+	}
+	slices.SortStableFunc(all, func(a, b driver.ArchiveEntry) int { return cmp.Compare(a.Kind, b.Kind) }) // dedup ids first
+	return all, nil
+}
+
+// durables lists the durable subscriptions to a history. They are listed before the
+// messages are read: so each goes on at a place that the messages reach.
+func (a *archive) durables(ctx context.Context, name string) (all []driver.ArchivedDurable, err error) {
+	stream, err := a.link.js.Stream(ctx, name)
+	if err != nil {
+		return nil, storeError("cannot look at "+name, err)
+	}
+	consumers := stream.ListConsumers(ctx)
+	for info := range consumers.Info() {
+		d := driver.ArchivedDurable{Name: info.Name, Next: info.AckFloor.Stream + 1}
+		if d.Config, err = json.Marshal(info.Config); err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	if err := consumers.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+		return nil, storeError("cannot list the durable subscriptions to "+name, err)
+	}
+	return all, nil
+}
+
+// restoredAt reads from the metadata of a stream when it was restored, in nanoseconds since
+// 1970, or 0.
+func restoredAt(metadata map[string]string) int64 {
+	when, err := time.Parse(time.RFC3339Nano, metadata[metadataRestored])
+	if err != nil {
+		return 0
+	}
+	return when.UnixNano()
+}
+
+// keepRestored returns metadata with what another one says of when the stream was restored.
+func keepRestored(metadata, known map[string]string) map[string]string {
+	when, ok := known[metadataRestored]
+	if !ok {
+		return metadata
+	}
+	if metadata == nil {
+		metadata = make(map[string]string)
+	}
+	metadata[metadataRestored] = when
+	return metadata
+}
+
+// CheckImport returns what is in the way of entries.
+func (a *archive) CheckImport(ctx context.Context, entries []driver.ArchiveEntry) error {
+	if err := a.link.checkWrite(); err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		config, err := a.configOf(entry)
+		if err != nil {
+			return err
+		}
+		if _, err := a.inTheWay(ctx, entry, config); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// configOf reads and checks the configuration of an entry, which somebody may have written.
+func (a *archive) configOf(entry driver.ArchiveEntry) (*jetstream.StreamConfig, error) {
+	config := new(jetstream.StreamConfig)
+	if err := json.Unmarshal(entry.Config, config); err != nil {
+		return nil, fmt.Errorf("%w: the configuration of %s: %w", driver.ErrArchive, entry.Name, err)
+	}
+	if config.Name != entry.Name || entry.Kind == "" || a.kindOf(entry.Name, config.Storage) != entry.Kind {
+		return nil, fmt.Errorf("%w: %s is not of this broker; was nats.prefix another one?", driver.ErrArchive, entry.Name)
+	}
+	config.Replicas = a.queues.settings.Replicas
+	if entry.Kind != kindHistory {
+		return config, nil
+	}
+	config.Replicas = a.histories.settings.Replicas
+	if h, _ := a.histories.epochOf(entry.Name); h == nil {
+		return nil, fmt.Errorf("%w: %s is of a history that history.policies does not have", driver.ErrArchive, entry.Name)
+	}
+	return config, nil
+}
+
+// inTheWay returns the streams that an entry would replace, all of which are empty.
+func (a *archive) inTheWay(ctx context.Context, entry driver.ArchiveEntry, config *jetstream.StreamConfig) (names []string, err error) {
+	found := make(map[string]bool)
+	for _, subject := range config.Subjects {
+		streams := a.link.js.ListStreams(ctx, jetstream.WithStreamListSubject(subject))
+		for info := range streams.Info() {
+			if info.State.Msgs > 0 {
+				return nil, fmt.Errorf("%w: %s has %d messages", driver.ErrNotEmpty, info.Config.Name, info.State.Msgs)
+			}
+			if !found[info.Config.Name] {
+				found[info.Config.Name] = true
+				names = append(names, info.Config.Name)
+			}
+		}
+		if err := streams.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+			return nil, storeError("cannot look what is in the way of "+entry.Name, err)
+		}
+	}
+	return names, nil
+}
