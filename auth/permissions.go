@@ -77,6 +77,10 @@ func (p Permissions) MaySendSome(of destination.Pattern) bool {
 	return false
 }
 
+// MaySendAll reports whether a SEND to all destinations of a pattern is granted, by one
+// grant.
+func (p Permissions) MaySendAll(pattern destination.Pattern) bool { return containAny(p.send, pattern) }
+
 // MaySubscribe reports whether a SUBSCRIBE to the whole of pattern is granted.
 // One grant has to contain it all. /user/<rest> in it is the principal's own; see
 // [destination.ParseOwnPattern].

@@ -43,12 +43,17 @@ type Options struct {
 //	POST /api/reload                                  read the configuration again
 //	POST /api/queues/move?destination=/queue/DLQ.a    move dead letters back to where they came from,
 //	     &to=/queue/b&limit=500                       or to another queue
+//	GET  /api/backup                                  what is kept, by stream
+//	GET  /api/backup/stream?stream=stompbox_queues    the messages of one
+//	POST /api/restore/check                           whether all that can be put in here
+//	POST /api/restore/stream                          put the messages of one in
 //
 // Requests carry a token, or a login and passcode as basic authentication. One
 // sees the users that one may send to and the destinations that one may subscribe
 // to, reads and purges the queues that one may subscribe to, and moves messages to those that
 // one may send to. To end sessions of a user takes send permission for
-// /session/disconnect/<user>, and to reload that for /session/reload. Errors are problem
+// /session/disconnect/<user>, and to reload that for /session/reload; to back up, subscribe
+// permission for /**, and to restore, send permission for that too. Errors are problem
 // documents (RFC 9457).
 func New(b *broker.Broker, o Options) http.Handler {
 	if o.Logger == nil {
@@ -58,7 +63,7 @@ func New(b *broker.Broker, o Options) http.Handler {
 		o.Authenticator = b.Authenticator()
 	}
 	d := b.Driver()
-	a := &api{broker: b, authenticator: o.Authenticator, queues: d.QueueAdmin, records: d.Idempotency, log: o.Logger}
+	a := &api{broker: b, authenticator: o.Authenticator, queues: d.QueueAdmin, records: d.Idempotency, archive: d.Archive, log: o.Logger}
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]apiHandler{
 		"POST /api/send":                    a.send,
@@ -72,6 +77,10 @@ func New(b *broker.Broker, o Options) http.Handler {
 		"POST /api/queues/purge":            a.withQueues(a.purge),
 		"POST /api/queues/move":             a.withQueues(a.move),
 		"POST /api/reload":                  a.reload(o.Reload),
+		"GET /api/backup":                   a.withArchive(false, a.contents),
+		"GET /api/backup/stream":            a.withArchive(false, a.export),
+		"POST /api/restore/check":           a.withArchive(true, a.checkRestore),
+		"POST /api/restore/stream":          a.withArchive(true, a.restore),
 	} {
 		mux.HandleFunc(pattern, a.authenticated(handle))
 	}
@@ -86,6 +95,7 @@ type api struct {
 	authenticator broker.Authenticator
 	queues        driver.QueueAdmin       // nil: none can be managed
 	records       driver.IdempotencyStore // nil: an Idempotency-Key is refused
+	archive       driver.Archive          // nil: there are no backups
 	log           *slog.Logger
 	rates         sendRates
 }
@@ -97,14 +107,19 @@ type request struct {
 	*http.Request
 	principal *auth.Principal
 	broker    *broker.Broker
+	writer    http.ResponseWriter // of the answer, for its deadlines
 }
 
 func (a *api) authenticated(handle apiHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		answer, err := a.serve(r, handle)
+		answer, err := a.serve(w, r, handle)
 		w.Header().Set("Cache-Control", "no-store")
 		if err != nil {
 			a.fail(w, r, err)
+			return
+		}
+		if raw, ok := answer.(rawAnswer); ok {
+			raw(w)
 			return
 		}
 		if again, ok := answer.(replayed); ok {
@@ -116,14 +131,14 @@ func (a *api) authenticated(handle apiHandler) http.HandlerFunc {
 	}
 }
 
-func (a *api) serve(r *http.Request, handle apiHandler) (any, error) {
+func (a *api) serve(w http.ResponseWriter, r *http.Request, handle apiHandler) (any, error) {
 	shown := credentials.FromHeader(r)
 	shown.Remote = r.RemoteAddr
 	p, err := a.authenticator.Authenticate(r.Context(), shown)
 	if err != nil {
 		return nil, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
-	return handle(r.Context(), request{r, p, a.broker})
+	return handle(r.Context(), request{r, p, a.broker, w})
 }
 
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {

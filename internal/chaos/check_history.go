@@ -140,8 +140,9 @@ func (c *checker) listener(r *reader) {
 		case n < 0:
 			c.add(deliveredOrder, "%s\n%s\n%s", r.name, c.story(was.message), c.story(d.message))
 		case was.connection == d.connection:
-			for _, m := range groups[key][was.message.number : d.message.number-1] {
-				if m.confirmed > 0 && m.tries[0].node == d.node {
+			for _, m := range groups[key] {
+				passed := m.number > was.message.number && m.number < d.message.number
+				if passed && m.confirmed > 0 && m.tries[0].node == d.node {
 					c.add(lost, "%s is on the node of its sender, and read\n%s\nand next\n%s\nand not\n%s", r.name, c.story(was.message), c.story(d.message), c.story(m))
 				}
 			}

@@ -1,0 +1,162 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
+	"github.com/stompbox/stompbox/internal/problem"
+)
+
+const (
+	// archiveStall is how long a client may neither take nor send anything of a backup.
+	archiveStall = time.Minute
+	// maxArchiveEntry bounds what is said of a stream before its messages, and
+	// maxArchiveEntries of all of them, in bytes.
+	maxArchiveEntry   = 64 << 20
+	maxArchiveEntries = 256 << 20
+)
+
+// withArchive refuses requests of who may not see everything, or not send it, and where
+// the backend has no archive.
+func (a *api) withArchive(restores bool, handle apiHandler) apiHandler {
+	everything, err := destination.ParsePattern("/**")
+	if err != nil {
+		panic(err)
+	}
+	return func(ctx context.Context, r request) (any, error) {
+		switch {
+		case a.archive == nil:
+			return nil, problem.New(http.StatusNotImplemented, "the backend of this server makes no backups")
+		case restores && !r.principal.Permissions.MaySendAll(everything):
+			return nil, problem.New(http.StatusForbidden, "to restore takes send permission for /**")
+		case !r.principal.Permissions.MaySubscribe(everything):
+			return nil, problem.New(http.StatusForbidden, "a backup takes subscribe permission for /**")
+		}
+		return handle(ctx, r)
+	}
+}
+
+// contents lists what a backup would have.
+func (a *api) contents(ctx context.Context, _ request) (any, error) {
+	all, err := a.archive.Contents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"streams": all}, nil
+}
+
+// rawAnswer is an answer that is not JSON.
+type rawAnswer func(w http.ResponseWriter)
+
+// export sends the messages of one stream.
+func (a *api) export(_ context.Context, r request) (any, error) {
+	name := r.URL.Query().Get("stream")
+	all, err := a.archive.Contents(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range all {
+		if entry.Name == name {
+			a.log.Info("a stream is backed up", "stream", name, "user", r.principal.Name)
+			return rawAnswer(func(w http.ResponseWriter) { a.sendExport(w, r, name) }), nil
+		}
+	}
+	return nil, problem.New(http.StatusNotFound, "there is no such stream to back up")
+}
+
+func (a *api) sendExport(w http.ResponseWriter, r request, name string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if err := a.archive.Export(r.Context(), name, &patientWriter{w, http.NewResponseController(w)}); err != nil {
+		a.log.Warn("a backup broke off", "stream", name, "error", err)
+		panic(http.ErrAbortHandler) // so that the client does not take it for whole
+	}
+}
+
+// patientWriter has no end of its own, but no write may take long.
+type patientWriter struct {
+	io.Writer
+	controller *http.ResponseController
+}
+
+func (w *patientWriter) Write(p []byte) (int, error) {
+	_ = w.controller.SetWriteDeadline(time.Now().Add(archiveStall)) // where there is none, there is nothing to bound
+	return w.Writer.Write(p)
+}
+
+// patientReader has no end of its own, but no read may take long.
+type patientReader struct {
+	io.Reader
+	controller *http.ResponseController
+}
+
+func (r *patientReader) Read(p []byte) (int, error) {
+	_ = r.controller.SetReadDeadline(time.Now().Add(archiveStall))
+	_ = r.controller.SetWriteDeadline(time.Now().Add(archiveStall + restoreAnswer))
+	return r.Reader.Read(p)
+}
+
+// restoreAnswer is how long the store may take to check what was put in.
+const restoreAnswer = 10 * time.Minute
+
+// checkRestore says whether what a body lists can be restored here.
+func (a *api) checkRestore(ctx context.Context, r request) (any, error) {
+	var body struct {
+		Streams []driver.ArchiveEntry `json:"streams"`
+	}
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxArchiveEntries)).Decode(&body); err != nil {
+		return nil, problem.New(http.StatusBadRequest, "the body is no list of streams: "+problem.Truncate(err.Error()))
+	}
+	if err := a.archive.CheckImport(ctx, body.Streams); err != nil {
+		return nil, archiveProblem(err)
+	}
+	return map[string]bool{"restorable": true}, nil
+}
+
+// restore puts one stream in. The body is a line of JSON that says what it is, and then
+// its messages.
+func (a *api) restore(_ context.Context, r request) (any, error) {
+	body := bufio.NewReaderSize(&patientReader{r.Body, http.NewResponseController(r.writer)}, 64<<10)
+	line, err := readLine(body, maxArchiveEntry)
+	var entry driver.ArchiveEntry
+	if err == nil {
+		err = json.Unmarshal(line, &entry)
+	}
+	if err != nil {
+		return nil, problem.New(http.StatusBadRequest, "the body does not begin with a line of JSON about a stream: "+problem.Truncate(err.Error()))
+	}
+	if err := a.archive.Import(r.Context(), entry, body); err != nil {
+		return nil, archiveProblem(err)
+	}
+	a.log.Warn("a stream was restored", "stream", entry.Name, "user", r.principal.Name, "messages", entry.Messages)
+	return map[string]uint64{"restored": entry.Messages}, nil
+}
+
+func readLine(r *bufio.Reader, limit int) (line []byte, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if line = append(line, part...); len(line) > limit {
+			return nil, errors.New("it is too long")
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err
+		}
+	}
+}
+
+func archiveProblem(err error) error {
+	switch {
+	case errors.Is(err, driver.ErrNotEmpty):
+		return problem.New(http.StatusConflict, err.Error())
+	case errors.Is(err, driver.ErrArchive):
+		return problem.New(http.StatusUnprocessableEntity, err.Error())
+	}
+	return err
+}
