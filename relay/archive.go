@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -30,9 +31,34 @@ const metadataRestored = "stompbox-restored"
 // archive is a [driver.Archive] on snapshots of JetStream.
 type archive struct {
 	link      *link
+	readers   *readers
 	queues    *queueStreams
 	histories *historyStreams
 	dedup     *dedupJournal
+}
+
+func (a *archive) subject() string { return a.link.prefix + ".node.restored" }
+
+// begin hears of what is restored on other nodes, and here.
+func (a *archive) begin() error {
+	_, err := a.link.conn.Subscribe(a.subject(), func(*nats.Msg) { a.lookAgain() })
+	return err
+}
+
+// lookAgain has all that is known of streams looked for again.
+func (a *archive) lookAgain() {
+	a.queues.forget()
+	a.dedup.reload()
+	for _, h := range a.histories.all {
+		h.reset()
+	}
+	a.readers.markLost()
+}
+
+// announce has all nodes look again.
+func (a *archive) announce() {
+	a.lookAgain()
+	_ = a.link.conn.Publish(a.subject(), nil) // who does not hear of it finds out when it asks
 }
 
 // kindOf returns what a stream has, or "" for one that is no part of an archive. What is in
@@ -158,14 +184,21 @@ func (a *archive) configOf(entry driver.ArchiveEntry) (*jetstream.StreamConfig, 
 	if config.Name != entry.Name || entry.Kind == "" || a.kindOf(entry.Name, config.Storage) != entry.Kind {
 		return nil, fmt.Errorf("%w: %s is not of this broker; was nats.prefix another one?", driver.ErrArchive, entry.Name)
 	}
+	if entry.Kind == kindHistory {
+		h, _ := a.histories.epochOf(entry.Name)
+		if h == nil {
+			return nil, fmt.Errorf("%w: %s is of a history that history.policies does not have", driver.ErrArchive, entry.Name)
+		}
+		own := a.histories.config(h, entry.Name)
+		return &own, nil
+	}
+	for _, subject := range config.Subjects {
+		if !strings.HasPrefix(subject, a.link.prefix+".") {
+			return nil, fmt.Errorf("%w: %s has subjects of another program", driver.ErrArchive, entry.Name)
+		}
+	}
 	config.Replicas = a.queues.settings.Replicas
-	if entry.Kind != kindHistory {
-		return config, nil
-	}
-	config.Replicas = a.histories.settings.Replicas
-	if h, _ := a.histories.epochOf(entry.Name); h == nil {
-		return nil, fmt.Errorf("%w: %s is of a history that history.policies does not have", driver.ErrArchive, entry.Name)
-	}
+	config.Mirror, config.Sources, config.Placement, config.RePublish, config.SubjectTransform = nil, nil, nil, nil, nil
 	return config, nil
 }
 

@@ -119,11 +119,9 @@ func (a *archive) Import(ctx context.Context, entry driver.ArchiveEntry, r io.Re
 	if h, _ := a.histories.epochOf(entry.Name); h != nil {
 		h.restoring.Store(true)
 		defer h.restoring.Store(false)
-		defer h.reset()
-		config.Metadata[metadataEpoch] = newEpoch()
+		config.Metadata[metadataEpoch] = newEpoch() // in place of what is known of the stream before
 	}
-	defer a.queues.forget()
-	defer a.dedup.reload()
+	defer a.announce()
 	if err := a.makeRoom(ctx, entry, config); err != nil {
 		return err
 	}
@@ -262,11 +260,10 @@ func (a *archive) eachSince(ctx context.Context, info *jetstream.StreamInfo, sin
 		}
 		next.Seq, next.Since = m.seq+1, nil
 		id := lastOf(m.msg.Header, headerMsgID)
-		stored, err := time.Parse(time.RFC3339Nano, lastOf(m.msg.Header, headerStored))
-		if id == "" || err != nil {
+		if id == "" {
 			continue
 		}
-		if err := visit(id, stored); err != nil {
+		if err := visit(id, m.stored); err != nil {
 			return err
 		}
 	}

@@ -22,8 +22,9 @@ const (
 )
 
 type storedMessage struct {
-	msg *nats.Msg
-	seq uint64
+	msg    *nats.Msg
+	seq    uint64
+	stored time.Time // of one that the leader was asked for
 }
 
 // pageRequest is JetStream's request for stored messages.
@@ -95,11 +96,11 @@ func readFromLeader(ctx context.Context, l *link, stream string, q pageRequest) 
 	}
 	var answer struct {
 		Message struct {
-			Subject string `json:"subject"`
-			Seq     uint64 `json:"seq"`
-			Time    string `json:"time"`
-			Header  []byte `json:"hdrs"`
-			Data    []byte `json:"data"`
+			Subject string    `json:"subject"`
+			Seq     uint64    `json:"seq"`
+			Time    time.Time `json:"time"`
+			Header  []byte    `json:"hdrs"`
+			Data    []byte    `json:"data"`
 		} `json:"message"`
 		Error *apiError `json:"error"`
 	}
@@ -122,8 +123,7 @@ func readFromLeader(ctx context.Context, l *link, stream string, q pageRequest) 
 	m.Header[headerStream] = []string{stream}
 	m.Header[headerSubject] = []string{got.Subject}
 	m.Header[headerSequence] = []string{strconv.FormatUint(got.Seq, 10)}
-	m.Header[headerStored] = []string{got.Time}
-	return &storedMessage{m, got.Seq}, nil
+	return &storedMessage{msg: m, seq: got.Seq, stored: got.Time}, nil
 }
 
 // countAtLeader returns how many messages a stream's leader has on a subject.

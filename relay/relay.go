@@ -49,6 +49,7 @@ type Relay struct {
 	queues      *queueStore
 	histories   *historyStore
 	idempotency *idempotency
+	archive     *archive
 	health      *health
 }
 
@@ -93,6 +94,7 @@ func newRelay(o Options, server *Server) *Relay {
 	r.queues = newQueueStore(l, r.acks, r.readers, dedup, streams, o.Queues)
 	r.histories = newHistoryStore(l, streams, r.bus, r.readers)
 	r.bus.past = r.histories
+	r.archive = &archive{link: l, readers: r.readers, queues: r.queues.streams, histories: streams, dedup: dedup}
 	r.idempotency = &idempotency{link: l, replicas: o.Queues.Replicas}
 	r.health = &health{link: l, acks: r.acks, members: r.members}
 	l.onLost = []func(){r.acks.disconnected, r.requests.disconnected, r.queues.streams.forget, streams.forget, r.readers.markLost}
@@ -102,7 +104,7 @@ func newRelay(o Options, server *Server) *Relay {
 
 // begin makes what the parts need of the connection.
 func (r *Relay) begin() error {
-	for _, begin := range []func() error{r.acks.begin, r.requests.begin, r.queues.memory.begin, r.queues.dedup.begin, r.members.join} {
+	for _, begin := range []func() error{r.acks.begin, r.requests.begin, r.queues.memory.begin, r.queues.dedup.begin, r.archive.begin, r.members.join} {
 		if err := begin(); err != nil {
 			return err
 		}
@@ -146,7 +148,7 @@ func (r *Relay) Driver() driver.Driver {
 	return driver.Driver{
 		Bus: r.bus, Queues: r.queues, Histories: r.histories, Requests: r.requests,
 		Cluster: r.members, Idempotency: r.idempotency, QueueAdmin: queueAdmin{r.queues},
-		Archive: &archive{link: r.link, queues: r.queues.streams, histories: r.histories.streams, dedup: r.queues.dedup},
+		Archive: r.archive,
 	}
 }
 

@@ -164,22 +164,32 @@ func (b *progressBar) end() {
 
 // ask sends one request to the broker's HTTP API, on the host of --url.
 func (c *clientFlags) ask(ctx context.Context, method, path string, query url.Values, answer any) error {
+	response, err := c.open(ctx, method, path, query, nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	return json.NewDecoder(response.Body).Decode(answer)
+}
+
+// open sends an HTTP request, and returns the answer where it is one of success.
+func (c *clientFlags) open(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
 	u, err := url.Parse(c.url)
 	if err != nil {
-		return fmt.Errorf("--url: %w", err)
+		return nil, fmt.Errorf("--url: %w", err)
 	}
 	scheme, ok := map[string]string{"ws": "http", "wss": "https", "http": "http", "https": "https"}[u.Scheme]
 	if !ok {
-		return fmt.Errorf("--url %q: this command needs the broker's HTTP address, such as http://127.0.0.1:8080", c.url)
+		return nil, fmt.Errorf("--url %q: this command needs the broker's HTTP address, such as http://127.0.0.1:8080", c.url)
 	}
 	target := url.URL{Scheme: scheme, Host: u.Host, Path: path, RawQuery: query.Encode()}
-	request, err := http.NewRequestWithContext(ctx, method, target.String(), nil)
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	token, login, passcode, err := c.credentials()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
@@ -188,13 +198,13 @@ func (c *clientFlags) ask(ctx context.Context, method, path string, query url.Va
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
 		var p struct{ Title, Detail string }
 		_ = json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&p)
-		return fmt.Errorf("the broker says %s: %s", response.Status, p.Detail)
+		return nil, fmt.Errorf("the broker says %s: %s", response.Status, p.Detail)
 	}
-	return json.NewDecoder(response.Body).Decode(answer)
+	return response, nil
 }

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/test"
+)
+
+// durableHeaders are those of a durable subscription.
+var durableHeaders = []string{"durable", "true", "auto-delete", "false", "ack", "client-individual"}
+
+// TestABackupOfOneNodeGoesIntoACluster moves what a node keeps to three, of which one is
+// killed then.
+func TestABackupOfOneNodeGoesIntoACluster(t *testing.T) {
+	const count = 50
+	one := serve(t, nil, "--dev", "-c", historyConfig(t, 1))
+	c := test.DialAddress(t, one.tcp).Connect()
+	c.Subscribe("mine", "/topic/kept.a", durableHeaders...)
+	c.Send(frames.UNSUBSCRIBE, "id", "mine", "receipt", "u")
+	c.Receipt("u")
+	for i := range count {
+		n := strconv.Itoa(i)
+		c.Send(frames.SEND, "destination", "/queue/orders", "dedup-id", n, "receipt", "q"+n, n)
+		c.Receipt("q" + n)
+		c.Send(frames.SEND, "destination", "/topic/kept.a", "receipt", "t"+n, n)
+		c.Receipt("t" + n)
+	}
+
+	dir := filepath.Join(t.TempDir(), "backup")
+	at := []string{"--url", "http://" + one.http}
+	out, stderr, err := run(t, nil, append([]string{"backup", dir}, at...)...)
+	require.NoError(t, err, stderr)
+	require.Contains(t, out, strconv.Itoa(2*count)+" messages and 1 durable subscriptions")
+	_, stderr, err = run(t, nil, append([]string{"backup", dir}, at...)...)
+	require.Error(t, err)
+	require.Contains(t, stderr, "is not empty")
+	_, stderr, err = run(t, nil, append([]string{"restore", dir}, at...)...)
+	require.Error(t, err)
+	require.Contains(t, stderr, "409", "the node has its messages yet")
+	one.stop(t)
+
+	all := clusterOf(t, 3, nil, "-c", historyConfig(t, 3))
+	at = []string{"--url", "http://" + all.node(1).http}
+	out, stderr, err = run(t, nil, append([]string{"restore", dir}, at...)...)
+	require.NoError(t, err, stderr)
+	require.Contains(t, out, strconv.Itoa(2*count)+" messages and 1 durable subscriptions")
+	all.node(1).kill(t)
+
+	consumer := consumeAgain(t, all.node(2), "/queue/orders")
+	missing := make(map[string]bool)
+	for i := range count {
+		missing[strconv.Itoa(i)] = true
+	}
+	consume(consumer, missing)
+	durable := test.DialAddress(t, all.node(0).tcp).Connect()
+	durable.Subscribe("mine", "/topic/kept.a", durableHeaders...)
+	for i := range count {
+		m := durable.Message(strconv.Itoa(i))
+		require.Equal(t, "true", m.Get("redelivered"), "it may have been delivered before the backup")
+		durable.Send(frames.ACK, "id", m.Get("ack"))
+	}
+	follower := test.DialAddress(t, all.node(2).tcp).Connect()
+	follower.Subscribe("s", "/topic/kept.**", "replay-last", "10000")
+	for i := range count {
+		follower.Message(strconv.Itoa(i))
+	}
+	all.start(1)
+	all.node(1).ready(t)
+	all.stop()
+}
+
+// TestADamagedBackupIsRefused restores nothing of one that is not as it was written.
+func TestADamagedBackupIsRefused(t *testing.T) {
+	t.Parallel()
+	p := serve(t, nil, "--dev")
+	c := test.DialAddress(t, p.tcp).Connect()
+	c.Send(frames.SEND, "destination", "/queue/a", "receipt", "r", "x")
+	c.Receipt("r")
+	at := []string{"--url", "http://" + p.http}
+	for says, damage := range map[string]func(dir string, m *manifest){
+		"checksum": func(dir string, m *manifest) {
+			file := filepath.Join(dir, m.Streams[0].File)
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			data[len(data)/2]++
+			require.NoError(t, os.WriteFile(file, data, 0o600))
+		},
+		"names a file elsewhere": func(_ string, m *manifest) { m.Streams[0].File = "../" + m.Streams[0].File },
+		"is of format 2":         func(_ string, m *manifest) { m.Format = 2 },
+	} {
+		dir := filepath.Join(t.TempDir(), "backup")
+		_, stderr, err := run(t, nil, append([]string{"backup", dir}, at...)...)
+		require.NoError(t, err, stderr)
+		file := filepath.Join(dir, manifestFile)
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var m manifest
+		require.NoError(t, json.Unmarshal(text, &m))
+		require.Equal(t, manifestFormat, m.Format)
+		damage(dir, &m)
+		text, err = json.Marshal(m)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, text, 0o600))
+		_, stderr, err = run(t, nil, append([]string{"restore", dir}, at...)...)
+		require.Error(t, err)
+		require.Contains(t, stderr, says)
+		require.NoError(t, os.Remove(file))
+		_, stderr, err = run(t, nil, append([]string{"restore", dir}, at...)...)
+		require.Error(t, err)
+		require.Contains(t, stderr, "it is no backup")
+	}
+	_, stderr, err := run(t, nil, "backup", filepath.Join(t.TempDir(), "b"), at[0], at[1], "--login", "nobody")
+	require.Error(t, err)
+	require.Contains(t, stderr, "401")
+	p.stop(t)
+}
