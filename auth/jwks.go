@@ -102,6 +102,12 @@ func NewJWKS(ctx context.Context, o JWKSOptions) (*JWKS, error) {
 	return j, nil
 }
 
+// CheckKeySetURL says what is wrong with the URL of a key set, as [NewJWKS] would.
+func CheckKeySetURL(text string, allowHTTP bool) error {
+	_, err := parseKeySetURL(text, allowHTTP)
+	return err
+}
+
 func parseKeySetURL(text string, allowHTTP bool) (*url.URL, error) {
 	location, err := url.Parse(text)
 	if err != nil || location.Hostname() == "" || (location.Scheme != "https" && location.Scheme != "http") {

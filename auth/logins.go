@@ -105,33 +105,43 @@ func NewLogins(all []Login) (*Logins, error) {
 		return nil, err
 	}
 	cost := bcrypt.MinCost
+	var faults []error
 	for _, configured := range all {
-		c, err := bcrypt.Cost([]byte(configured.PasscodeHash))
-		if err != nil {
-			return nil, fmt.Errorf("login %q: its passcode hash is not a bcrypt hash: %w", configured.Name, err)
-		}
-		if _, twice := l.byName[configured.Name]; twice || configured.Name == "" {
-			return nil, fmt.Errorf("login %q: names have to be unique and not empty", configured.Name)
-		}
-		if err := checkName(configured.Name); err != nil {
-			return nil, fmt.Errorf("login %.40q: %w", configured.Name, err)
-		}
-		permissions, err := NewPermissions(configured.Grants, configured.Name)
-		if err != nil {
-			return nil, fmt.Errorf("login %q: %w", configured.Name, err)
-		}
+		c, err := l.add(configured)
+		faults = append(faults, err)
 		cost = max(cost, c)
-		l.byName[configured.Name] = &login{
-			hash: []byte(configured.PasscodeHash),
-			principal: &Principal{
-				Name: configured.Name, Permissions: permissions, Method: "login", Relay: configured.Relay,
-				shown: &shown{hash: []byte(configured.PasscodeHash)},
-			},
-		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
 	}
 	var err error
 	l.unseen, err = bcrypt.GenerateFromPassword(l.macKey[:16], cost)
 	return l, err
+}
+
+// add takes a login that is configured, and returns the cost of its hash.
+func (l *Logins) add(configured Login) (cost int, err error) {
+	if cost, err = bcrypt.Cost([]byte(configured.PasscodeHash)); err != nil {
+		return 0, fmt.Errorf("login %q: its passcode hash is not a bcrypt hash: %w", configured.Name, err)
+	}
+	if _, twice := l.byName[configured.Name]; twice || configured.Name == "" {
+		return 0, fmt.Errorf("login %q: names have to be unique and not empty", configured.Name)
+	}
+	if err := checkName(configured.Name); err != nil {
+		return 0, fmt.Errorf("login %.40q: %w", configured.Name, err)
+	}
+	permissions, err := NewPermissions(configured.Grants, configured.Name)
+	if err != nil {
+		return 0, fmt.Errorf("login %q: %w", configured.Name, err)
+	}
+	l.byName[configured.Name] = &login{
+		hash: []byte(configured.PasscodeHash),
+		principal: &Principal{
+			Name: configured.Name, Permissions: permissions, Method: "login", Relay: configured.Relay,
+			shown: &shown{hash: []byte(configured.PasscodeHash)},
+		},
+	}
+	return cost, nil
 }
 
 // Has reports whether name is a configured login. A nil Logins has none.

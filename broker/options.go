@@ -79,6 +79,15 @@ const (
 	PolicyConflate Policy = "conflate"
 )
 
+// Check says what is wrong with a policy.
+func (p Policy) Check() error {
+	switch p {
+	case PolicyDisconnect, PolicyDropOldest, PolicyConflate:
+		return nil
+	}
+	return fmt.Errorf("unknown slow-consumer policy %q; use %s, %s or %s", p, PolicyDisconnect, PolicyDropOldest, PolicyConflate)
+}
+
 // OutboxOptions bound what is queued for one connection.
 type OutboxOptions struct {
 	// MaxBytes and MaxFrames bound what is queued and being written. Defaults
@@ -174,10 +183,8 @@ func (o *Options) check() error {
 	if err := o.Driver.Check(); err != nil {
 		return fmt.Errorf("broker: Options.Driver: %w", err)
 	}
-	switch o.Outbox.Policy {
-	case PolicyDisconnect, PolicyDropOldest, PolicyConflate:
-	default:
-		return fmt.Errorf("broker: unknown slow-consumer policy %q; use %s, %s or %s", o.Outbox.Policy, PolicyDisconnect, PolicyDropOldest, PolicyConflate)
+	if err := o.Outbox.Policy.Check(); err != nil {
+		return fmt.Errorf("broker: %w", err)
 	}
 	if g := o.HeartBeat.Grace; !(g >= 1 && g <= maxGrace) { // which NaN is not
 		return fmt.Errorf("broker: HeartBeat.Grace %v is not 1 to %d intervals", g, maxGrace)

@@ -118,24 +118,9 @@ const maxControlLine = 32 << 10
 
 // Embed starts a NATS server in this process and connects to it.
 func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
-	if e.DataDir == "" {
-		return nil, errors.New("relay: an embedded NATS server needs a data directory")
-	}
-	if e.Cluster != nil && e.Port == 0 {
-		// A server that does not listen for clients does not take routes either.
-		e.Host, e.Port, e.User, e.Password = "127.0.0.1", -1, "stompbox", rand.Text()
-	}
-	options := &server.Options{
-		ServerName: "stompbox", DontListen: e.Port == 0, Host: e.Host, Port: e.Port,
-		JetStream: true, StoreDir: filepath.Join(e.DataDir, "nats"),
-		NoSigs: true, NoLog: true, MaxPayload: e.MaxPayload, MaxPending: 64 << 20,
-		Username: e.User, Password: e.Password, MaxControlLine: maxControlLine,
-		SyncAlways: e.SyncAlways, SyncInterval: cmp.Or(e.SyncInterval, DefaultSyncInterval), JetStreamMaxStore: e.MaxBytes,
-	}
-	if e.Cluster != nil {
-		if err := e.Cluster.apply(options); err != nil {
-			return nil, err
-		}
+	options, err := e.serverOptions()
+	if err != nil {
+		return nil, err
 	}
 	data, err := openDataDir(e.DataDir)
 	if err != nil {
@@ -159,12 +144,50 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 		embedded.close()
 		return nil, fmt.Errorf("relay: the embedded NATS server did not start; is %s writable?", options.StoreDir)
 	}
-	o.User, o.Password = e.User, e.Password
+	o.User, o.Password = options.Username, options.Password
 	r, err := connect(o, "", embedded)
 	if err != nil {
 		embedded.close()
 	}
 	return r, err
+}
+
+// serverOptions are those of the server. Of a cluster, it makes a password for this
+// process where no clients are to listen.
+func (e EmbeddedOptions) serverOptions() (*server.Options, error) {
+	if e.DataDir == "" {
+		return nil, errors.New("relay: an embedded NATS server needs a data directory")
+	}
+	if e.Cluster != nil && e.Port == 0 {
+		// A server that does not listen for clients does not take routes either.
+		e.Host, e.Port, e.User, e.Password = "127.0.0.1", -1, "stompbox", rand.Text()
+	}
+	options := &server.Options{
+		ServerName: "stompbox", DontListen: e.Port == 0, Host: e.Host, Port: e.Port,
+		JetStream: true, StoreDir: filepath.Join(e.DataDir, "nats"),
+		NoSigs: true, NoLog: true, MaxPayload: e.MaxPayload, MaxPending: max(64<<20, int64(e.MaxPayload)),
+		Username: e.User, Password: e.Password, MaxControlLine: maxControlLine,
+		SyncAlways: e.SyncAlways, SyncInterval: cmp.Or(e.SyncInterval, DefaultSyncInterval), JetStreamMaxStore: e.MaxBytes,
+	}
+	if e.Cluster != nil {
+		if err := e.Cluster.apply(options); err != nil {
+			return nil, err
+		}
+	}
+	return options, nil
+}
+
+// Check says what Embed would find wrong with options, but for the data directory and
+// the ports. It starts nothing.
+func (e EmbeddedOptions) Check(o Options) error {
+	options, err := e.serverOptions()
+	if err == nil {
+		_, err = server.NewServer(options)
+	}
+	if err != nil {
+		return fmt.Errorf("relay: embedded NATS: %w", err)
+	}
+	return o.Check()
 }
 
 // restartJetStream has JetStream read its files again.

@@ -62,10 +62,13 @@ func Dial(o Options) (*Relay, error) {
 	return connect(o, o.URL, nil)
 }
 
+// Check says what is wrong with options whatever server they are for.
+func (o Options) Check() error { return checkPrefix(cmp.Or(o.Prefix, DefaultPrefix)) }
+
 func connect(o Options, url string, server *Server) (*Relay, error) {
 	o.Prefix, o.Logger = cmp.Or(o.Prefix, DefaultPrefix), cmp.Or(o.Logger, slog.Default())
 	o.Queues, o.Histories = o.Queues.WithDefaults(), o.Histories.WithDefaults()
-	if err := checkPrefix(o.Prefix); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	r := newRelay(o, server)

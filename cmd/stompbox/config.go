@@ -18,25 +18,10 @@ func newConfig() *cobra.Command {
 
 func newConfigCheck() *cobra.Command {
 	cmd := &cobra.Command{Use: "check", Short: "Say whether serve would accept the configuration, without serving", Args: cobra.NoArgs}
+	cmd.Long = "Say whether serve would accept the configuration, without serving: what is written, and\nwhat is in the files that it names. All faults are listed, each with its line or with the\nvariable or flag that it comes from. stompbox doctor checks the machine and its neighbours too."
 	flags := newConfigFlags(cmd.Flags()).addServer()
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := flags.load()
-		if err != nil {
-			return err
-		}
-		if _, err := newAuthenticator(cmd.Context(), c, newLogger(c, cmd.ErrOrStderr())); err != nil {
-			return err
-		}
-		if err := checkWebhooks(c); err != nil {
-			return err
-		}
-		if _, err := c.ReadPeerSecrets(); err != nil {
-			return err
-		}
-		if _, err := c.Metrics.LoadToken(c.Dev); err != nil {
-			return err
-		}
-		if _, err := c.Admin.LoadToken(c.Dev); err != nil {
+		if _, err := flags.loadToServe(); err != nil {
 			return err
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), "the configuration is fine")

@@ -26,7 +26,7 @@ func busyNode(t *testing.T) (p *process, url string) {
 	config := t.TempDir() + "/stompbox.yaml"
 	require.NoError(t, os.WriteFile(config, []byte(`
 cluster: { node: n1 }
-limits: { body: 2000 }
+limits: { body: 2000B }
 app:
   webhooks: [{ name: orders, match: /app/orders, url: "http://127.0.0.1:9/", secret: whsec_c2VjcmV0IG9mIHRlc3RzIHNlY3JldCBvZiB0ZXN0cw== }]
 `), 0o600))

@@ -34,7 +34,7 @@ func newServe() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		hangups, stop := notifyHangups()
 		defer stop()
-		c, err := flags.load()
+		c, err := flags.loadToServe()
 		if err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func newServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		s.reloads.load = flags.load
+		s.reloads.load = flags.loadToServe
 		return s.run(cmd.Context(), hangups)
 	}
 	return cmd

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -80,12 +81,16 @@ func (c *Config) StaticKeys() ([]auth.Key, error) {
 		specs = append(specs, Key{Algorithm: j.Algorithm, File: j.KeyFile})
 	}
 	var keys []auth.Key
+	var faults []error
 	for _, spec := range specs {
 		key, err := spec.load(c.Dev)
 		if err != nil {
-			return nil, fmt.Errorf("configuration: auth.jwt key %q: %w", spec.ID, err)
+			faults = append(faults, fmt.Errorf("configuration: auth.jwt key %q: %w", spec.ID, err))
 		}
 		keys = append(keys, key)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
 	}
 	if c.Dev {
 		key, err := DevKey()

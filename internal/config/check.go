@@ -1,20 +1,20 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/gateway"
 )
 
-// check refuses values that cannot work, before anything is started.
-func (c *Config) check(client bool) error {
-	var problems []error
+// check returns the values that cannot work, before anything is started.
+func (c *Config) check(client bool) (problems []error) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if c.HTTP.Listen == "" && c.STOMP.Listen == "" {
 		problem("http.listen and stomp.listen are both empty, so no client could connect")
@@ -27,10 +27,12 @@ func (c *Config) check(client bool) error {
 		if address == "" {
 			continue
 		}
-		host, _, err := net.SplitHostPort(address)
+		host, port, err := net.SplitHostPort(address)
 		switch {
 		case err != nil:
 			problem("%s %q is not host:port, such as 127.0.0.1:8080", key, address)
+		case !isPort(key, port):
+			problem("%s %q: %q is no port", key, address, port)
 		case c.Dev && !gateway.IsLoopback(host):
 			problem("%s %q is beyond loopback, which --dev does not allow: it accepts guest/guest; use 127.0.0.1, or configure keys and leave --dev out", key, address)
 		case key == "nats.listen" && !gateway.IsLoopback(host) && (c.NATS.User == "" || c.NATS.Password == "" && c.NATS.PasswordFile == ""):
@@ -53,17 +55,20 @@ func (c *Config) check(client bool) error {
 	if c.NATS.URL != "" && c.NATS.Listen != "" {
 		problem("nats.listen is for the embedded server; it does not go with nats.url")
 	}
-	for _, l := range c.Auth.Logins {
+	for i, l := range c.Auth.Logins {
 		if _, ok := c.Auth.Roles.Find(l.Role); l.Role != "" && !ok {
-			problem("auth.logins: login %q has role %q, which auth.roles does not define", l.Login, l.Role)
+			problem("auth.logins, entry %d: login %q has role %q, which auth.roles does not define", i+1, l.Login, l.Role)
 		}
+	}
+	err := broker.Policy(c.Outbox.Policy).Check()
+	if err != nil {
+		problem("outbox.policy: %w", err)
 	}
 	if _, _, err := c.Data.Syncing(); err != nil {
 		problem("data.sync %q is neither always nor a time such as 2m", c.Data.Sync)
 	}
-	if _, err := c.Queues.Parse(); err != nil {
-		problem("%w", err)
-	}
+	_, err = c.Queues.Parse()
+	problems = append(problems, err)
 	if c.Queues.AckWait < time.Second {
 		problem("queues.ack_wait %s is too short; nodes that are alive extend it, so it can well be 30s", c.Queues.AckWait)
 	}
@@ -75,12 +80,10 @@ func (c *Config) check(client bool) error {
 			problem("%s needs a cluster; set nats.url or cluster.listen, or leave it at 1", key)
 		}
 	}
-	if _, err := c.History.Parse(); err != nil {
-		problem("%w", err)
-	}
-	if _, err := c.Presence.Parse(); err != nil {
-		problem("%w", err)
-	}
+	_, err = c.History.Parse()
+	problems = append(problems, err)
+	_, err = c.Presence.Parse()
+	problems = append(problems, err)
 	for key, d := range map[string]time.Duration{"events.heartbeat": c.Events.HeartBeat, "sockjs.heartbeat": c.SockJS.HeartBeat, "sockjs.disconnect_delay": c.SockJS.DisconnectDelay, "sockjs.body_timeout": c.SockJS.BodyTimeout, "app.timeout": c.App.Timeout} {
 		if d < time.Second {
 			problem("%s %s is too short; 1s is the least", key, d)
@@ -102,10 +105,7 @@ func (c *Config) check(client bool) error {
 	if !c.Dev && !client && !c.hasCredentials() {
 		problem("no client could authenticate: set auth.jwt.secret, auth.jwt.secret_file, auth.jwt.key_file, auth.jwt.keys, auth.jwt.jwks_url or auth.logins; or try it with --dev")
 	}
-	if len(problems) > 0 {
-		return fmt.Errorf("configuration: %w", errors.Join(problems...))
-	}
-	return nil
+	return problems
 }
 
 func (c *Config) checkSockJS(problem func(string, ...any)) {
@@ -150,4 +150,15 @@ func (l Log) ParseLevel() (slog.Level, error) {
 	var level slog.Level
 	err := level.UnmarshalText([]byte(l.Level))
 	return level, err
+}
+
+// isPort reports whether a listener can have a port. That of NATS has to be a number, and
+// one that others know.
+func isPort(key, port string) bool {
+	if key == "nats.listen" || key == "cluster.listen" {
+		n, err := strconv.Atoi(port)
+		return err == nil && n > 0 && n < 1<<16
+	}
+	_, err := net.LookupPort("tcp", port)
+	return err == nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -10,28 +11,31 @@ import (
 // Parse returns the policies, with their patterns read.
 func (h History) Parse() ([]driver.HistoryPolicy, error) {
 	var all []driver.HistoryPolicy
+	var faults []error
 	for i, p := range h.Policies {
 		match, err := destination.ParsePattern(p.Match)
 		if err != nil {
-			return nil, fmt.Errorf("history.policies, entry %d: match %q: %w", i+1, p.Match, err)
+			faults = append(faults, fmt.Errorf("history.policies, entry %d: match %q: %w", i+1, p.Match, err))
+			continue
 		}
 		all = append(all, driver.HistoryPolicy{Name: p.Name, Match: match, MaxMessages: p.MaxMessages, MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge})
 	}
 	if err := driver.CheckHistoryPolicies(all); err != nil {
-		return nil, fmt.Errorf("history.policies: %w", err)
+		faults = append(faults, fmt.Errorf("history.policies: %w", err))
 	}
-	return all, nil
+	return all, errors.Join(faults...)
 }
 
 // Parse returns the patterns of the topics.
 func (p Presence) Parse() ([]destination.Pattern, error) {
 	var all []destination.Pattern
+	var faults []error
 	for _, text := range p.Destinations {
 		pattern, err := destination.ParsePattern(text)
 		if err != nil {
-			return nil, fmt.Errorf("presence.destinations %q: %w", text, err)
+			faults = append(faults, fmt.Errorf("presence.destinations %q: %w", text, err))
 		}
 		all = append(all, pattern)
 	}
-	return all, nil
+	return all, errors.Join(faults...)
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"reflect"
-	"sort"
 	"strings"
 )
 
@@ -35,59 +34,25 @@ func collectKeys(t reflect.Type, path string, keys *[]string) {
 	}
 }
 
-// unknownKeys lists the keys of a file that Config does not have, at any depth.
-func unknownKeys(settings map[string]any) []string {
-	var unknown []string
-	walkKeys(settings, reflect.TypeFor[Config](), "", &unknown)
-	sort.Strings(unknown)
-	return unknown
-}
-
-func walkKeys(value any, t reflect.Type, path string, unknown *[]string) {
-	switch t.Kind() {
-	case reflect.Struct:
-		settings, ok := value.(map[string]any)
-		if !ok {
-			return // the decoder says what is wrong with it
-		}
-		fields := make(map[string]reflect.Type)
-		for i := range t.NumField() {
-			fields[t.Field(i).Tag.Get("mapstructure")] = t.Field(i).Type
-		}
-		for name, inner := range settings {
-			if field, ok := fields[name]; ok {
-				walkKeys(inner, field, path+name+".", unknown)
-			} else {
-				*unknown = append(*unknown, path+name)
-			}
-		}
-	case reflect.Slice:
-		if list, ok := value.([]any); ok {
-			for _, item := range list {
-				walkKeys(item, t.Elem(), path, unknown)
-			}
-		}
-	case reflect.Map:
-		if settings, ok := value.(map[string]any); ok {
-			for name, inner := range settings {
-				walkKeys(inner, t.Elem(), path+name+".", unknown)
-			}
-		}
-	}
-}
-
 // suggestion shows an unknown name with the nearest known one.
-func suggestion(name string, known []string) string {
+func suggestion(name string, known []string) string { return suggestionOf(name, nearest(name, known)) }
+
+func suggestionOf(name, nearest string) string {
+	if nearest == "" {
+		return fmt.Sprintf("%q; stompbox.example.yaml explains all keys", name)
+	}
+	return fmt.Sprintf("%q; did you mean %q?", name, nearest)
+}
+
+// nearest returns the known name that is most like another one, or "" where none is.
+func nearest(name string, known []string) string {
 	best, distance := "", 1+len(name)/2
 	for _, k := range known {
 		if d := editDistance(name, k); d < distance {
 			best, distance = k, d
 		}
 	}
-	if best == "" {
-		return fmt.Sprintf("%q; stompbox.example.yaml explains all keys", name)
-	}
-	return fmt.Sprintf("%q; did you mean %q?", name, best)
+	return best
 }
 
 // editDistance is how many bytes have to change to make b of a (Levenshtein).

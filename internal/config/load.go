@@ -7,8 +7,10 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 	"go.yaml.in/yaml/v3"
@@ -43,67 +45,134 @@ type Source struct {
 
 // Load reads and checks a configuration: flags win over variables, those over
 // the file, that over defaults. An unknown key is an error that names the
-// nearest known one.
+// nearest known one. An error has all faults, a line each.
 func Load(src Source) (*Config, error) {
+	c, where, faults := Read(src)
+	return c, where.Join(faults)
+}
+
+// Read is Load for those who have more to check: it returns all faults, and where keys
+// were set. The configuration is nil where it cannot be read at all.
+func Read(src Source) (*Config, *Locations, []error) {
+	where := &Locations{lines: make(map[string]int), other: make(map[string]string)}
 	v := viper.New()
 	for key, value := range defaults() {
 		v.SetDefault(key, value)
 	}
 	known := leafKeys()
-	named, err := readFile(v, src.File, known)
+	named, faults, err := readFile(v, src.File, where)
 	if err != nil {
-		return nil, err
+		return nil, where, []error{err}
 	}
 	environ := src.Environ
 	if environ == nil {
 		environ = os.Environ()
 	}
-	if err := readEnv(v, environ, known); err != nil {
-		return nil, err
-	}
+	faults = append(faults, readEnv(v, environ, known, where)...)
 	for key, flag := range src.Flags {
 		if flag != nil && flag.Changed {
 			v.Set(key, flag.Value.String())
+			where.other[key] = "--" + flag.Name
 		}
 	}
 	c := new(Config)
-	if err := v.UnmarshalExact(c, viper.DecodeHook(decodeHook())); err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	}
+	faults = append(faults, decode(v, c)...)
 	if err := decodeNamed(named, c); err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, where, append(faults, err)
 	}
-	return c, c.check(src.Client)
+	return c, where, append(faults, c.check(src.Client)...)
+}
+
+// decode fills c. A value that cannot be one of its key is a fault, and gives way to the
+// default, so that the others can be checked.
+func decode(v *viper.Viper, c *Config) (faults []error) {
+	for range len(defaults()) {
+		*c = Config{}
+		err := v.UnmarshalExact(c, viper.DecodeHook(decodeHook()))
+		if err == nil {
+			return faults
+		}
+		if inner := errors.Unwrap(err); inner != nil {
+			err = inner // without a headline
+		}
+		replaced := false
+		for _, problem := range flatten([]error{err}) {
+			var wrong *mapstructure.DecodeError
+			if !errors.As(problem, &wrong) {
+				continue
+			}
+			replaced = withoutValue(v, wrong.Name()) || replaced
+			faults = append(faults, problem)
+		}
+		if !replaced {
+			return append(faults, err)
+		}
+	}
+	return faults
+}
+
+// withoutValue puts the default in place of a value, which may be in a list, and reports
+// whether there is one.
+func withoutValue(v *viper.Viper, name string) bool {
+	key, rest, inList := strings.Cut(name, "[")
+	value, known := defaults()[key]
+	if !known {
+		return false
+	}
+	if list, ok := v.Get(key).([]any); inList && ok {
+		place, field, _ := strings.Cut(rest, "].")
+		i, err := strconv.Atoi(place)
+		if err == nil && i < len(list) && deleteIn(list[i], field) {
+			v.Set(key, list)
+			return true
+		}
+	}
+	v.Set(key, value)
+	return true
+}
+
+// deleteIn takes a field out of a map of a file, and reports whether it was there.
+func deleteIn(value any, field string) bool {
+	m, ok := value.(map[string]any)
+	if !ok {
+		return false
+	}
+	for name := range m {
+		if strings.EqualFold(name, field) {
+			delete(m, name)
+			return true
+		}
+	}
+	return false
 }
 
 // readFile sets the keys of a file, but for the maps with names of the operator's, which
 // it returns.
-func readFile(v *viper.Viper, file string, known []string) (named map[string]any, err error) {
+func readFile(v *viper.Viper, file string, where *Locations) (named map[string]any, faults []error, err error) {
 	explicit := file != ""
 	if !explicit {
 		file = "stompbox.yaml"
 	}
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) && !explicit {
-		return nil, nil
+		return nil, nil, nil
 	}
+	where.file = file
 	var settings map[string]any
+	var root yaml.Node
 	if err == nil {
-		err = yaml.Unmarshal(text, &settings)
+		err = yaml.Unmarshal(text, &root)
+	}
+	d := document{where: where}
+	if err == nil && len(root.Content) > 0 {
+		d.walk(root.Content[0], reflect.TypeFor[Config](), "", "")
+		err = root.Decode(&settings)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("configuration: cannot read %s: %w", file, err)
+		return nil, nil, fmt.Errorf("configuration: cannot read %s: %w", file, err)
 	}
 	named = takeNamed(settings, reflect.TypeFor[Config]())
-	only := viper.New() // without the defaults, so that only the file's keys are checked
-	if err := only.MergeConfigMap(settings); err != nil {
-		return nil, fmt.Errorf("configuration: cannot read %s: %w", file, err)
-	}
-	settings = only.AllSettings()
-	if unknown := append(unknownKeys(settings), unknownKeys(named)...); len(unknown) > 0 {
-		return nil, fmt.Errorf("configuration: %s: unknown key %s", file, suggestion(unknown[0], known))
-	}
-	return named, v.MergeConfigMap(settings)
+	return named, d.faults, v.MergeConfigMap(settings)
 }
 
 // serviceLink matches the variables that Kubernetes sets in every container for each
@@ -112,7 +181,7 @@ func readFile(v *viper.Viper, file string, known []string) (named map[string]any
 var serviceLink = regexp.MustCompile(`^\w+_(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=\d+|PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.*|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=.*)$`)
 
 // readEnv sets the keys that variables name. Lists are separated by commas.
-func readEnv(v *viper.Viper, environ, known []string) error {
+func readEnv(v *viper.Viper, environ, known []string, where *Locations) (faults []error) {
 	byName := make(map[string]string, len(known))
 	var names []string
 	for _, key := range known {
@@ -133,9 +202,11 @@ func readEnv(v *viper.Viper, environ, known []string) error {
 			continue
 		}
 		if !ok {
-			return fmt.Errorf("configuration: unknown variable %s", suggestion(name, names))
+			faults = append(faults, fmt.Errorf("unknown variable %s", suggestion(name, names)))
+			continue
 		}
 		v.Set(key, value)
+		where.other[key] = name
 	}
-	return nil
+	return faults
 }

@@ -32,21 +32,22 @@ func (q Queues) Parse() (broker.QueueDefaults, error) {
 		QueuePolicy: broker.QueuePolicy{MaxMessages: q.MaxMessages, MaxBytes: int64(q.MaxBytes), MaxAge: q.MaxAge, MaxDeliveries: Off(q.MaxDeliveries)},
 		Transient:   []*regexp.Regexp{},
 	}
+	var faults []error
 	for _, text := range q.Transient {
 		expression, err := regexp.Compile(text)
 		if err != nil {
-			return d, fmt.Errorf("queues.transient %q: %w", text, err)
+			faults = append(faults, fmt.Errorf("queues.transient %q: %w", text, err))
 		}
 		d.Transient = append(d.Transient, expression)
 	}
 	for i, p := range q.Policies {
 		match, err := destination.ParsePattern(p.Match)
 		if err != nil {
-			return d, fmt.Errorf("queues.policies, entry %d: match %q: %w", i+1, p.Match, err)
+			faults = append(faults, fmt.Errorf("queues.policies, entry %d: match %q: %w", i+1, p.Match, err))
 		}
 		d.Policies = append(d.Policies, broker.QueuePolicy{Match: match, MaxMessages: p.MaxMessages, MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge, MaxDeliveries: p.MaxDeliveries})
 	}
-	return d, nil
+	return d, errors.Join(faults...)
 }
 
 // Off turns the zero of a configuration, which says none, into the negative that says so

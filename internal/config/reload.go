@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"sort"
@@ -73,7 +74,7 @@ func (c *Config) Reload(next *Config) (effective *Config, changed []string, kept
 	}
 	sort.Strings(changed)
 	sort.Slice(kept, func(i, j int) bool { return kept[i].Key < kept[j].Key })
-	return &merged, changed, kept, merged.check(false)
+	return &merged, changed, kept, errors.Join(merged.check(false)...)
 }
 
 // whyFixed returns why a key that differs cannot change, or "".
