@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -120,4 +121,34 @@ func TestADamagedBackupIsRefused(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, stderr, "401")
 	p.stop(t)
+}
+
+// TestTheCommandsOfBackupsRunAsWritten takes them from the documentation.
+func TestTheCommandsOfBackupsRunAsWritten(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	_, section, ok := strings.Cut(string(text), "## Backups")
+	require.True(t, ok)
+	_, block, _ := strings.Cut(section, "```\n")
+	block, _, _ = strings.Cut(block, "```")
+	lines := strings.Split(strings.TrimSpace(block), "\n")
+	require.Len(t, lines, 2)
+	from, to, dir := serve(t, nil, "--dev"), serve(t, nil, "--dev"), t.TempDir()
+	c := test.DialAddress(t, from.tcp).Connect()
+	c.Send(frames.SEND, "destination", "/queue/a", "receipt", "r", "kept")
+	c.Receipt("r")
+	for i, p := range []*process{from, to} {
+		words := strings.Fields(lines[i])
+		require.Equal(t, "stompbox", words[0])
+		cmd := command(t, nil, append(words[1:], "--url", "http://"+p.http)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	c = test.DialAddress(t, to.tcp).Connect()
+	c.Subscribe("q", "/queue/a")
+	c.Message("kept")
+	from.stop(t)
+	to.stop(t)
 }
