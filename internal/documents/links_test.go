@@ -1,0 +1,76 @@
+package documents
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#{1,6} (.*)$`)
+	fenced  = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	dropped = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchorsOf returns the anchors of a document, as GitHub and the site make them.
+func anchorsOf(t *testing.T, file string) map[string]bool {
+	t.Helper()
+	anchors := make(map[string]bool)
+	for _, m := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, file), ""), -1) {
+		text := strings.ToLower(strings.ReplaceAll(m[1], "`", ""))
+		anchors[strings.ReplaceAll(dropped.ReplaceAllString(text, ""), " ", "-")] = true
+	}
+	return anchors
+}
+
+// TestLinksLeadSomewhere: files and anchors of this repository.
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	files := documents(t)
+	for _, extra := range []string{"ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"} {
+		files = append(files, extra)
+	}
+	for _, file := range files {
+		for _, m := range link.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, file), ""), -1) {
+			target, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				const own = "https://github.com/stompbox/stompbox/"
+				rest, ok := strings.CutPrefix(target, own)
+				if ok = ok && strings.Contains(rest, "/main/"); !ok {
+					continue
+				}
+				_, rest, _ = strings.Cut(rest, "/main/")
+				_, err := os.Stat(filepath.Join(root, rest))
+				require.NoError(t, err, "%s links to %s", file, m[1])
+				continue
+			}
+			if target == "" {
+				target = file
+			} else {
+				target = path.Join(path.Dir(file), target)
+			}
+			_, err := os.Stat(filepath.Join(root, target))
+			require.NoError(t, err, "%s links to %s", file, m[1])
+			if anchor != "" && strings.HasSuffix(target, ".md") {
+				require.True(t, anchorsOf(t, target)[anchor], "%s links to %s, which has no such heading", file, m[1])
+			}
+		}
+	}
+}
+
+// TestEachPageIsInTheTableOfContents: nothing is written that cannot be found.
+func TestEachPageIsInTheTableOfContents(t *testing.T) {
+	t.Parallel()
+	contents := read(t, "docs/README.md")
+	for _, file := range documents(t) {
+		if name, ok := strings.CutPrefix(file, "docs/"); ok && name != "README.md" {
+			require.Contains(t, contents, "("+name, "docs/README.md has to link to it")
+		}
+	}
+}
