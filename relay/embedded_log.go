@@ -12,6 +12,9 @@ const (
 	// logAgain is after how long the embedded server may say the same again. It says
 	// some things for each message, or each attempt to reach another server.
 	logAgain = time.Minute
+	// maxSaid is how many lines of one kind it may say in that time, such as one for each
+	// stream that it cannot read.
+	maxSaid = 10
 	// maxLogLine bounds one line of it in bytes.
 	maxLogLine = 512
 )
@@ -22,8 +25,14 @@ type natsLogger struct {
 	log    *slog.Logger
 	failed chan struct{} // has room for one; gets something when JetStream cannot write
 
-	mu   sync.Mutex           // guards the following
-	said map[string]time.Time // by format, of which there are as many as the server has
+	mu   sync.Mutex            // guards the following
+	said map[string]*saidLines // by format, of which there are as many as the server has
+}
+
+// saidLines are the lines of one format since a time.
+type saidLines struct {
+	since time.Time
+	texts map[string]bool
 }
 
 // Noticef is for what goes well.
@@ -53,24 +62,34 @@ func (n *natsLogger) warn(format string, v []any) {
 		default:
 		}
 	}
-	now := time.Now()
 	text := line(format, v)
 	key := format
 	if strings.Trim(format, "%s ") == "" {
 		key = text[:min(len(text), 40)]
 	}
-	n.mu.Lock()
-	again := now.Sub(n.said[key]) < logAgain
-	if !again {
-		if n.said == nil || len(n.said) > 1000 {
-			n.said = make(map[string]time.Time)
-		}
-		n.said[key] = now
-	}
-	n.mu.Unlock()
+	again := n.saidBefore(key, text, time.Now())
 	if !again {
 		n.log.Warn("the embedded NATS server reported something", "report", text)
 	}
+}
+
+// saidBefore reports whether the same was said within logAgain, or too much of its kind.
+func (n *natsLogger) saidBefore(key, text string, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.said[key]
+	if s == nil || now.Sub(s.since) >= logAgain {
+		if n.said == nil || len(n.said) > 1000 {
+			n.said = make(map[string]*saidLines)
+		}
+		s = &saidLines{since: now, texts: make(map[string]bool)}
+		n.said[key] = s
+	}
+	if s.texts[text] || len(s.texts) >= maxSaid {
+		return true
+	}
+	s.texts[text] = true
+	return false
 }
 
 func line(format string, v []any) string {

@@ -10,7 +10,7 @@ import (
 
 // watch looks after what may take a while to answer, until the relay ends.
 func (r *Relay) watch() {
-	r.link.every(checkEvery, func(time.Time) {
+	r.link.every(checkEvery, func(now time.Time) {
 		if !r.link.conn.IsConnected() {
 			return
 		}
@@ -18,6 +18,9 @@ func (r *Relay) watch() {
 		r.health.check(r.link.ctx)
 		if !r.link.state().storesNothing() {
 			r.histories.check(r.link.ctx)
+		}
+		if r.inventories != nil {
+			r.inventories.check(now)
 		}
 	})
 }

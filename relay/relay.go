@@ -50,6 +50,7 @@ type Relay struct {
 	histories   *historyStore
 	idempotency *idempotency
 	archive     *archive
+	inventories *inventories // of the embedded server, else nil
 	health      *health
 }
 
@@ -98,6 +99,9 @@ func newRelay(o Options, server *Server) *Relay {
 	r.histories = newHistoryStore(l, streams, r.bus, r.readers)
 	r.bus.past = r.histories
 	r.archive = &archive{link: l, readers: r.readers, queues: r.queues.streams, histories: streams, dedup: dedup}
+	if server != nil {
+		r.inventories = newInventories(l, r.archive)
+	}
 	r.idempotency = &idempotency{link: l, replicas: o.Queues.Replicas}
 	r.health = &health{link: l, acks: r.acks, members: r.members}
 	l.onLost = []func(){r.acks.disconnected, r.requests.disconnected, r.queues.streams.forget, streams.forget, r.readers.markLost}
@@ -203,6 +207,7 @@ func (r *Relay) LostError() error {
 // Close ends the connection and, where it is embedded, the server.
 func (r *Relay) Close() {
 	r.link.stop()
+	r.inventories.stop()
 	r.members.leave()
 	closed := fmt.Errorf("%w: the relay is closed", driver.ErrUnavailable)
 	r.acks.fail(time.Now().Add(time.Hour), closed)
