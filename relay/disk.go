@@ -107,16 +107,8 @@ func (d *disk) release() {
 	_ = os.Remove(d.file())
 }
 
-// restart starts JetStream again after a failed write. The server of a cluster takes
-// part in what all of them decide, so that one is left to its operator.
+// restart starts JetStream again after a failed write.
 func (d *disk) restart(now time.Time) {
-	if d.link.server.clustered {
-		d.once.Do(func() {
-			d.link.log.Error("JetStream could not write to the disk; start this node again once there is room")
-		})
-		d.broken = false
-		return
-	}
 	err := d.data.noteCrash(now) // what it had not written is as after a kill
 	if again := d.link.server.restartJetStream(); again != nil {
 		d.link.log.Warn("JetStream could not be started again after a failed write; it is tried again", "error", again)

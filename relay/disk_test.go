@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -106,7 +107,7 @@ func TestJetStreamStartsAgainAfterAFailedWrite(t *testing.T) {
 	f.open()
 	f.consumes("first")
 	require.NoError(t, f.store("second"))
-	jetStream := f.link.server.nats.JetStreamConfig()
+	jetStream := f.link.server.running().JetStreamConfig()
 	f.link.server.failed <- struct{}{}
 	f.eventually(func() bool { return f.link.server.data.crashed.Load() > 0 })
 	f.eventually(func() bool {
@@ -114,8 +115,39 @@ func TestJetStreamStartsAgainAfterAFailedWrite(t *testing.T) {
 		require.True(t, err == nil || errors.Is(err, driver.ErrUnavailable), "%v", err)
 		return err == nil
 	})
-	require.Equal(t, jetStream, f.link.server.nats.JetStreamConfig())
+	require.Equal(t, jetStream, f.link.server.running().JetStreamConfig())
 	require.True(t, f.consumes("second").Redelivered)
 	f.consumes("third")
 	f.eventually(f.Ready)
+}
+
+// TestAServerOfAClusterStartsAgainAfterAFailedWrite: its subscribers miss nothing of what
+// the others store meanwhile, and it takes part again.
+func TestAServerOfAClusterStartsAgainAfterAFailedWrite(t *testing.T) {
+	t.Parallel()
+	all := clusterOf(t, 3)
+	failing, other := all[0], all[1]
+	other.store(0)
+	failing.gets(0, false)
+	was := failing.link.server.running()
+	failing.link.server.failed <- struct{}{}
+	require.Eventually(t, func() bool { return failing.link.server.running() != was }, patience, time.Millisecond)
+	stores := func(d *deaf, body int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			stored := make(chan error, 1)
+			m := &driver.Message{Destination: "/topic/a", Key: "/topic/a", Timestamp: time.Now().UnixMilli(), Body: []byte(strconv.Itoa(body))}
+			d.queues.Store(m, driver.StoreOptions{History: "all", DedupID: m.Destination + string(m.Body)}, func(err error) { stored <- err })
+			return <-stored == nil
+		}, 3*patience, 50*time.Millisecond)
+	}
+	stores(other, 1)
+	failing.gets(1, false)
+	stores(failing, 2)
+	other.gets(0, false)
+	other.gets(1, false)
+	other.gets(2, false)
+	require.Eventually(t, failing.Ready, 3*patience, 10*time.Millisecond)
+	require.Equal(t, 1, failing.logged("JetStream was started again after a failed write"))
+	require.Positive(t, failing.link.server.data.crashed.Load())
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -102,7 +103,9 @@ func (c *ClusterOptions) apply(o *server.Options) error {
 
 // Server is an embedded NATS server.
 type Server struct {
-	nats      *server.Server
+	nats      atomic.Pointer[server.Server]
+	options   *server.Options
+	log       *natsLogger
 	private   bool // it does not listen, so this process is its only client
 	clustered bool
 	routes    map[uint64]struct{} // those of the last look
@@ -127,22 +130,15 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 		return nil, err
 	}
 	data.rebooted = data.rebooted && !e.SyncAlways
-	s, err := server.NewServer(options)
-	if err != nil {
-		data.close(!data.unclean)
-		return nil, fmt.Errorf("relay: embedded NATS: %w", err)
-	}
-	embedded := &Server{nats: s, private: options.DontListen && e.Cluster == nil, clustered: e.Cluster != nil, data: data}
-	natsLog := &natsLogger{log: cmp.Or(o.Logger, slog.Default()), failed: make(chan struct{}, 1)}
-	embedded.failed, embedded.free = natsLog.failed, e.free
+	embedded := &Server{options: options, private: options.DontListen && e.Cluster == nil, clustered: e.Cluster != nil, data: data}
+	embedded.log = &natsLogger{log: cmp.Or(o.Logger, slog.Default()), failed: make(chan struct{}, 1)}
+	embedded.failed, embedded.free = embedded.log.failed, e.free
 	if embedded.free == nil {
 		embedded.free = freeSpace
 	}
-	s.SetLogger(natsLog, false, false)
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
+	if err := embedded.start(); err != nil {
 		embedded.close()
-		return nil, fmt.Errorf("relay: the embedded NATS server did not start; is %s writable?", options.StoreDir)
+		return nil, err
 	}
 	o.User, o.Password = options.Username, options.Password
 	r, err := connect(o, "", embedded)
@@ -190,29 +186,67 @@ func (e EmbeddedOptions) Check(o Options) error {
 	return o.Check()
 }
 
-// restartJetStream has JetStream read its files again.
+// restartJetStream has JetStream read its files again. To stop JetStream alone would take
+// a server out of its cluster, so there the server is started again as a whole.
 func (s *Server) restartJetStream() error {
-	config := s.nats.JetStreamConfig()
+	if s.clustered {
+		return s.restart()
+	}
+	config := s.running().JetStreamConfig()
 	if config == nil {
 		return errors.New("JetStream is not there")
 	}
 	again := *config
 	again.StoreDir = filepath.Dir(config.StoreDir)
-	if err := s.nats.DisableJetStream(); err != nil {
+	if err := s.running().DisableJetStream(); err != nil {
 		return err
 	}
-	return s.nats.EnableJetStream(&again)
+	return s.running().EnableJetStream(&again)
+}
+
+// running is the server as it runs now.
+func (s *Server) running() *server.Server { return s.nats.Load() }
+
+// InProcessConn connects to the server as it runs now.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.running().InProcessConn() }
+
+// start makes and starts the server.
+func (s *Server) start() error {
+	made, err := server.NewServer(s.options)
+	if err != nil {
+		return fmt.Errorf("relay: embedded NATS: %w", err)
+	}
+	made.SetLogger(s.log, false, false)
+	s.nats.Store(made)
+	made.Start()
+	if !made.ReadyForConnections(startTimeout) {
+		return fmt.Errorf("relay: the embedded NATS server did not start; is %s writable?", s.options.StoreDir)
+	}
+	return nil
+}
+
+// startTimeout is how long a server may take to answer.
+const startTimeout = 10 * time.Second
+
+// restart ends the server and starts it again, as a process that is started again does.
+// Others of its cluster take over what it led.
+func (s *Server) restart() error {
+	s.running().Shutdown()
+	s.running().WaitForShutdown()
+	return s.start()
 }
 
 func (s *Server) close() {
-	s.nats.Shutdown()
-	s.nats.WaitForShutdown()
+	if running := s.running(); running != nil {
+		running.Shutdown()
+		running.WaitForShutdown()
+	}
 	s.data.close(s.served || !s.data.unclean)
 }
 
 // addPeers adds the ids of the servers that this one has routes to.
 func (s *Server) addPeers(to map[string]bool) {
-	all, err := s.nats.Routez(&server.RoutezOptions{})
+	all, err := s.running().Routez(&server.RoutezOptions{})
 	if err != nil {
 		return
 	}
@@ -223,7 +257,7 @@ func (s *Server) addPeers(to map[string]bool) {
 
 // newRoutes reports whether routes were made since the last call.
 func (s *Server) newRoutes() bool {
-	all, err := s.nats.Routez(&server.RoutezOptions{})
+	all, err := s.running().Routez(&server.RoutezOptions{})
 	if err != nil {
 		return false
 	}

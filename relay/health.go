@@ -42,7 +42,7 @@ func (h *health) watchRoutes() {
 func (h *health) watchPartition() {
 	joined := false
 	h.link.every(partitionCheckEvery, func(time.Time) {
-		alone := h.link.server.nats.NumRoutes() == 0
+		alone := h.link.server.running().NumRoutes() == 0
 		joined = joined || !alone
 		if !joined || !alone {
 			h.link.observe(routesBack, nil)

@@ -117,14 +117,14 @@ func TestAGapKeepsNoOtherMessageWaiting(t *testing.T) {
 		d.store(body + 1)
 	}
 	gap, next := d.live(first+3, first+2, "3"), d.live(first+4, first+3, "4")
-	config := *d.link.server.nats.JetStreamConfig()
-	require.NoError(t, d.link.server.nats.DisableJetStream())
+	config := *d.link.server.running().JetStreamConfig()
+	require.NoError(t, d.link.server.running().DisableJetStream())
 	d.i.arrived(gap) // returns, though it cannot be filled
 	d.i.arrived(&nats.Msg{Subject: "stompbox.topic.a", Data: []byte("17")})
 	d.gets(17, false) // of no history, so it waits for none
 	d.i.arrived(next)
 	require.Empty(t, d.got)
-	require.NoError(t, d.link.server.nats.EnableJetStream(&server.JetStreamConfig{StoreDir: filepath.Dir(config.StoreDir), MaxMemory: config.MaxMemory, MaxStore: config.MaxStore}))
+	require.NoError(t, d.link.server.running().EnableJetStream(&server.JetStreamConfig{StoreDir: filepath.Dir(config.StoreDir), MaxMemory: config.MaxMemory, MaxStore: config.MaxStore}))
 	require.Eventually(t, func() bool {
 		done := make(chan error, 1)
 		d.queues.Store(&driver.Message{Destination: "/topic/a", Key: "/topic/a", Timestamp: time.Now().UnixMilli(), Body: []byte("4")}, driver.StoreOptions{History: "all"}, func(err error) { done <- err })

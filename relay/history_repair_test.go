@@ -135,8 +135,8 @@ func TestAGapIsFilledOnceTheHistoryAnswers(t *testing.T) {
 	defer cancel()
 	stream, err := d.histories.streams.nameOf(ctx, d.histories.streams.all["all"])
 	require.NoError(t, err)
-	config := *d.link.server.nats.JetStreamConfig()
-	require.NoError(t, d.link.server.nats.DisableJetStream())
+	config := *d.link.server.running().JetStreamConfig()
+	require.NoError(t, d.link.server.running().DisableJetStream())
 	arrived := make(chan struct{})
 	go func() {
 		defer close(arrived)
@@ -146,7 +146,7 @@ func TestAGapIsFilledOnceTheHistoryAnswers(t *testing.T) {
 		}})
 	}()
 	time.Sleep(2 * backfillRetry) // it has asked in vain by then; where not, the test says less
-	require.NoError(t, d.link.server.nats.EnableJetStream(&server.JetStreamConfig{StoreDir: filepath.Dir(config.StoreDir), MaxMemory: config.MaxMemory, MaxStore: config.MaxStore}))
+	require.NoError(t, d.link.server.running().EnableJetStream(&server.JetStreamConfig{StoreDir: filepath.Dir(config.StoreDir), MaxMemory: config.MaxMemory, MaxStore: config.MaxStore}))
 	for body := range 3 {
 		d.gets(body+1, false)
 	}

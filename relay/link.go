@@ -98,7 +98,7 @@ func (l *link) options(o Options) []nats.Option {
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { l.reported(sub, err) }),
 	}
 	if l.server != nil {
-		options = append(options, nats.InProcessServer(l.server.nats))
+		options = append(options, nats.InProcessServer(l.server))
 	}
 	if o.CredentialsFile != "" {
 		options = append(options, nats.UserCredentials(o.CredentialsFile))

@@ -118,6 +118,9 @@ func (r *Relay) begin() error {
 	}
 	r.health.check(r.link.ctx)
 	r.repairAfterCrash()
+	if r.inventories != nil && !r.link.clustered() {
+		r.inventories.check(time.Now())
+	}
 	background := &r.link.background
 	background.Go(r.janitor)
 	background.Go(r.watch)
@@ -185,7 +188,7 @@ func (r *Relay) ClientURL() string {
 	if r.link.server == nil {
 		return ""
 	}
-	return r.link.server.nats.ClientURL()
+	return r.link.server.running().ClientURL()
 }
 
 // Lost is closed when NATS has ended the connection in a way after which the client
