@@ -22,6 +22,9 @@ final class Broker implements AutoCloseable {
   /** That of the login spring. */
   static final String PASSCODE = "a passcode of tests";
 
+  /** What this broker has tokens signed with. */
+  static final String SECRET = "a secret that this broker knows, of tests";
+
   final int http = freePort();
   final int stomp = freePort();
   private final Path dir;
@@ -37,11 +40,13 @@ final class Broker implements AutoCloseable {
     // The login that docs/app-servers.md has an application use.
     Files.writeString(dir.resolve("stompbox.yaml"), """
         auth:
+          jwt: { secret: "%s" }
           logins:
             - login: spring
+              relay: true
               passcode_hash: "%s"
               permissions: { send: ["/topic/**", "/queue/**"], subscribe: ["/topic/**", "/queue/**"] }
-        """.formatted(hash(PASSCODE)));
+        """.formatted(SECRET, hash(PASSCODE)));
     start();
   }
 

@@ -25,6 +25,7 @@ final class Client extends StompSessionHandlerAdapter implements AutoCloseable {
 
   final CompletableFuture<Throwable> ended = new CompletableFuture<>();
   StompSession session;
+  final CompletableFuture<StompHeaders> connected = new CompletableFuture<>();
   private final WebSocketStompClient client = new WebSocketStompClient(new StandardWebSocketClient());
   private final ThreadPoolTaskScheduler scheduler = new ThreadPoolTaskScheduler();
 
@@ -99,6 +100,11 @@ final class Client extends StompSessionHandlerAdapter implements AutoCloseable {
     T item = inbox.poll(PATIENCE, TimeUnit.SECONDS);
     assertThat(item).as("a message").isNotNull();
     return item;
+  }
+
+  @Override
+  public void afterConnected(StompSession s, StompHeaders headers) {
+    connected.complete(headers);
   }
 
   @Override

@@ -2,9 +2,13 @@ package example.chat;
 
 import java.security.Principal;
 import java.util.Map;
+import org.springframework.beans.factory.annotation.Autowired;
 import org.springframework.beans.factory.annotation.Value;
 import org.springframework.context.annotation.Configuration;
+import org.springframework.core.Ordered;
+import org.springframework.core.annotation.Order;
 import org.springframework.http.server.ServerHttpRequest;
+import org.springframework.messaging.simp.config.ChannelRegistration;
 import org.springframework.messaging.simp.config.MessageBrokerRegistry;
 import org.springframework.web.socket.WebSocketHandler;
 import org.springframework.web.socket.config.annotation.EnableWebSocketMessageBroker;
@@ -15,12 +19,14 @@ import org.springframework.web.util.UriComponentsBuilder;
 
 @Configuration
 @EnableWebSocketMessageBroker
+@Order(Ordered.HIGHEST_PRECEDENCE + 99) // ahead of Spring Security's, which needs the user
 public class WebSocketConfig implements WebSocketMessageBrokerConfigurer {
   @Value("${broker.host}") private String host;
   @Value("${broker.port}") private int port;
   @Value("${broker.login}") private String login;
   @Value("${broker.passcode}") private String passcode;
   @Value("${broker.heartbeat}") private long heartbeat;
+  @Autowired private TokenInterceptor tokens;
 
   @Override
   public void configureMessageBroker(MessageBrokerRegistry registry) {
@@ -37,12 +43,17 @@ public class WebSocketConfig implements WebSocketMessageBrokerConfigurer {
   }
 
   @Override
+  public void configureClientInboundChannel(ChannelRegistration registration) {
+    registration.interceptors(tokens);
+  }
+
+  @Override
   public void registerStompEndpoints(StompEndpointRegistry registry) {
     registry.addEndpoint("/ws").setHandshakeHandler(new UserOfTheQuery());
     registry.addEndpoint("/sockjs").setHandshakeHandler(new UserOfTheQuery()).withSockJS();
   }
 
-  /** Takes anybody at their word: /ws?user=alice. A real application has Spring Security here. */
+  /** Takes anybody at their word who shows no token: /ws?user=alice. A real application refuses them. */
   private static class UserOfTheQuery extends DefaultHandshakeHandler {
     @Override
     protected Principal determineUser(ServerHttpRequest request, WebSocketHandler handler, Map<String, Object> attributes) {
