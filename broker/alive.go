@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -20,23 +19,11 @@ type liveness struct {
 	probe chan struct{} // closed when the probe under way ends; nil: none is
 }
 
-// Alive reports a broker that hangs: an error when the locks that every connect and
-// every publish takes are not free before ctx is done, or when no sweep has ended for
-// two minutes. It does not ask the relay, as a restart mends no link. After [Broker.Shutdown]
-// it returns nil. It allocates little and may be called every second.
-//
-// A supervisor that gets the error should restart the process.
-func (b *Broker) Alive(ctx context.Context) error {
-	select {
-	case <-b.startProbe():
-	case <-ctx.Done():
-		return fmt.Errorf("the broker hangs: the locks of sessions and subscriptions are not free: %w", context.Cause(ctx))
-	}
-	return b.sweepError()
-}
+// upkeep looks at all sessions and requests from time to time.
+type upkeep struct{ *Broker }
 
 // sweepError reports a sweeper that has stopped, before the broker has.
-func (b *Broker) sweepError() error {
+func (b upkeep) sweepError() error {
 	if b.ctx.Err() != nil {
 		return nil
 	}
@@ -48,7 +35,7 @@ func (b *Broker) sweepError() error {
 
 // startProbe returns the probe under way, or starts one. All callers share it, so that
 // calls do not pile up goroutines behind a lock that hangs.
-func (b *Broker) startProbe() <-chan struct{} {
+func (b upkeep) startProbe() <-chan struct{} {
 	l := &b.liveness
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +55,7 @@ func (b *Broker) startProbe() <-chan struct{} {
 
 // touchLocks takes and frees each lock that is held for moments only, never while
 // waiting for a socket or the relay.
-func (b *Broker) touchLocks() {
+func (b upkeep) touchLocks() {
 	for i := range b.registry.shards {
 		touch(&b.registry.shards[i].mu)
 	}

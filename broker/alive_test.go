@@ -34,11 +34,11 @@ func TestAliveReportsEachLockThatHangs(t *testing.T) {
 		lock.Lock()
 		patience, end := context.WithCancelCause(context.Background())
 		end(errors.New("patience ended"))
-		probe := b.startProbe()
+		probe := b.upkeep.startProbe()
 		for range 3 {
 			require.ErrorContains(t, b.Alive(patience), "the broker hangs: the locks of sessions and subscriptions are not free: patience ended", name)
 		}
-		require.Equal(t, probe, b.startProbe(), "calls share one probe")
+		require.Equal(t, probe, b.upkeep.startProbe(), "calls share one probe")
 		lock.Unlock()
 		require.NoError(t, b.Alive(context.Background()), name)
 	}
@@ -49,7 +49,7 @@ func TestAliveReportsASweepThatHangs(t *testing.T) {
 	b := newLonely(t)
 	b.registry.shards[0].mu.Lock() // so that no sweep ends meanwhile
 	b.liveness.swept.Store(b.clock.now() - int64(maxSweepAge+time.Minute))
-	err := b.sweepError()
+	err := b.upkeep.sweepError()
 	b.registry.shards[0].mu.Unlock()
 	require.ErrorContains(t, err, "the last sweep of the sessions ended 3m0s ago")
 }

@@ -58,35 +58,6 @@ type handler struct {
 	handle  Handler
 }
 
-// Handle has h answer the requests to a pattern of /app destinations, on this node
-// and for others, until the broker is shut down. Handlers come before app servers;
-// of several that match, the first counts. It is safe for concurrent use.
-func (b *Broker) Handle(pattern string, h Handler) error {
-	p, err := destination.ParsePattern(pattern)
-	if err != nil {
-		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
-	}
-	if kind, err := b.classify(pattern); err != nil || kind != destination.App {
-		return fmt.Errorf("broker: handler for %q: handlers are for %s destinations", pattern, destination.AppPrefix)
-	}
-	added := &handler{broker: b, pattern: p, handle: h}
-	b.handlers.mu.Lock()
-	b.handlers.all = append(b.handlers.all, added)
-	b.handlers.mu.Unlock()
-	if b.requestRouter == nil {
-		return nil
-	}
-	stop, err := b.requestRouter.Serve(pattern, added.take)
-	if err != nil {
-		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
-	}
-	b.handlers.mu.Lock()
-	b.handlers.stops = append(b.handlers.stops, stop)
-	b.handlers.mu.Unlock()
-	b.flush(pattern)
-	return nil
-}
-
 // finish takes no more requests of other nodes, and returns when those that handlers
 // have are done or ctx is.
 func (h *handlers) finish(ctx context.Context) {
@@ -135,7 +106,7 @@ func (h *handler) take(m *driver.Message) bool {
 	b := h.broker
 	begun, busy := b.handlers.begin()
 	if busy {
-		b.failOrLog(m, CodeAppBusy, "too many requests at a time; try again")
+		b.app.failOrLog(m, CodeAppBusy, "too many requests at a time; try again")
 		return true
 	}
 	if !begun {
@@ -147,9 +118,9 @@ func (h *handler) take(m *driver.Message) bool {
 		switch {
 		case err != nil:
 			e := handlerError(err)
-			b.failOrLog(m, e.Code, e.Message)
+			b.app.failOrLog(m, e.Code, e.Message)
 		case reply != nil:
-			b.answer(m, reply.Headers, reply.Body)
+			b.app.answer(m, reply.Headers, reply.Body)
 		}
 	}()
 	return true
@@ -193,7 +164,7 @@ func (h *handler) call(m *driver.Message) (reply *Reply, err error) {
 }
 
 // sweepRequests fails the requests that got no answer in time.
-func (b *Broker) sweepRequests(now int64) {
+func (b appRouter) sweepRequests(now int64) {
 	for _, m := range b.pendingRequests.takeExpired(now) {
 		b.failOrLog(m, CodeAppTimeout, fmt.Sprintf("no answer from %s within %s", m.Key, b.settings().appTimeout.Round(time.Millisecond)))
 	}

@@ -30,9 +30,9 @@ func (s *Session) serveOrRequest(sub *subscription, f *frames.Frame) error {
 
 // sendRequest sends the request of a SUBSCRIBE, whose headers go with it.
 func (s *Session) sendRequest(sub *subscription, f *frames.Frame) {
-	m := s.broker.message(s.origin(), f, sub.destination, sub.destination)
+	m := s.broker.publisher.message(s.origin(), f, sub.destination, sub.destination)
 	m.Headers = m.Headers.Without(frames.ID, HeaderReplyTo).With(HeaderReplyTo, sub.pattern.String())
-	s.broker.route(m, func(error) {})
+	s.broker.app.route(m, func(error) {})
 }
 
 // serves reports whether the subscription is an app server's.
@@ -76,7 +76,7 @@ func (a *appQueue) requeue(q *queue, all []*delivery) {
 	b := q.broker
 	all = slices.DeleteFunc(all, func(d *delivery) bool {
 		if d.Count >= maxAppAttempts {
-			b.failOrLog(d.Message, CodeAppFailed, "app servers ended while they had the request")
+			b.app.failOrLog(d.Message, CodeAppFailed, "app servers ended while they had the request")
 			return true
 		}
 		return false
@@ -87,7 +87,7 @@ func (a *appQueue) requeue(q *queue, all []*delivery) {
 	}
 	for _, d := range next {
 		if other := b.queues.findApp(d.Message.Key); other == nil || !other.offer(d) {
-			b.routeElsewhere(d.Message, other != nil, func(error) {})
+			b.app.routeElsewhere(d.Message, other != nil, func(error) {})
 		}
 	}
 }

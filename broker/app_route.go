@@ -44,10 +44,13 @@ func checkReplyTo(f *frames.Frame) error {
 	return nil
 }
 
+// appRouter carries requests to app servers, and answers back.
+type appRouter struct{ *Broker }
+
 // route gives a request to a handler or an app server of this node
 // or else one elsewhere. It calls taken once, when that is decided: with nil when one
 // has it or its sender's session got an error, else with the reason.
-func (b *Broker) route(m *driver.Message, taken func(error)) {
+func (b appRouter) route(m *driver.Message, taken func(error)) {
 	b.counters.requests.Add(1)
 	if !b.pendingRequests.add(m, b.clock.now()+int64(b.settings().appTimeout)) {
 		taken(b.failRequest(m, CodeAppBusy, "too many requests wait for an answer"))
@@ -67,7 +70,7 @@ func (b *Broker) route(m *driver.Message, taken func(error)) {
 
 // routeElsewhere gives a request to another node or service. Busy says that there are
 // app servers here, which have no room.
-func (b *Broker) routeElsewhere(m *driver.Message, busy bool, taken func(error)) {
+func (b appRouter) routeElsewhere(m *driver.Message, busy bool, taken func(error)) {
 	none := func() error {
 		if busy {
 			return b.failRequest(m, CodeAppBusy, "the app servers of "+m.Key+" have more requests than they can take")
@@ -95,7 +98,7 @@ func (b *Broker) routeElsewhere(m *driver.Message, busy bool, taken func(error))
 }
 
 // answer sends the answer to a request, where its sender asked for one.
-func (b *Broker) answer(m *driver.Message, headers frames.Headers, body []byte) {
+func (b appRouter) answer(m *driver.Message, headers frames.Headers, body []byte) {
 	to, ok := m.Headers.Lookup(HeaderReplyTo)
 	if !ok {
 		return
@@ -104,13 +107,13 @@ func (b *Broker) answer(m *driver.Message, headers frames.Headers, body []byte) 
 	if id, ok := m.Headers.Lookup(HeaderCorrelationID); ok {
 		kept = kept.With(HeaderCorrelationID, id)
 	}
-	b.publish(&driver.Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body})
+	b.topics.publish(&driver.Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body})
 }
 
 // failRequest reports to the sender of a request that it failed: where the answer was to
 // come, or else on the session's /user/queue/errors. Where there is no session it
 // returns the error for the caller to report.
-func (b *Broker) failRequest(m *driver.Message, code Code, why string) error {
+func (b appRouter) failRequest(m *driver.Message, code Code, why string) error {
 	b.counters.requestsFailed.Add(1)
 	if _, ok := m.Headers.Lookup(HeaderReplyTo); ok {
 		b.answer(m, failureHeaders(m.Key, code, why), []byte(why))
@@ -125,7 +128,7 @@ func (b *Broker) failRequest(m *driver.Message, code Code, why string) error {
 
 // failOrLog is failRequest for a request that was taken already: without a session the
 // log has the failure.
-func (b *Broker) failOrLog(m *driver.Message, code Code, why string) {
+func (b appRouter) failOrLog(m *driver.Message, code Code, why string) {
 	if err := b.failRequest(m, code, why); err != nil {
 		b.log.Warn("a request failed, and there is no session that could learn it", "destination", m.Key, "user", m.User, "code", string(code), "error", why)
 	}
@@ -133,12 +136,12 @@ func (b *Broker) failOrLog(m *driver.Message, code Code, why string) {
 
 // sendFailure reports to a session, on its /user/queue/errors, that something
 // failed which it had sent. The correlation id is the message's, or "".
-func (b *Broker) sendFailure(to origin, failed, correlation string, code Code, why string) {
+func (b appRouter) sendFailure(to origin, failed, correlation string, code Code, why string) {
 	headers := failureHeaders(failed, code, why)
 	if correlation != "" {
 		headers = headers.With(HeaderCorrelationID, correlation)
 	}
-	b.publish(&driver.Message{
+	b.topics.publish(&driver.Message{
 		ID: b.nextID(), Destination: errorsDestination, Key: destination.UserKey(to.principal.Name, errorsDestination), ToSession: to.session,
 		Timestamp: time.Now().UnixMilli(), Headers: headers, Body: []byte(why),
 	})

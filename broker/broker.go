@@ -3,31 +3,45 @@ package broker
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
+	"github.com/stompbox/stompbox/frames"
 )
 
 // Broker routes messages between the sessions of this node and, through its
 // relay, of others. All its methods are safe for concurrent use.
 type Broker struct {
-	auth            Authenticator
-	driver          driver.Driver
-	bus             driver.Bus
-	current         atomic.Pointer[settings]
-	log             *slog.Logger
-	server          string
-	store           driver.QueueStore   // nil: no queues
-	history         driver.HistoryStore // nil: no histories
-	histories       histories
-	cluster         driver.Cluster // nil: this node is alone
-	presence        *presence
-	requestRouter   driver.RequestRouter // nil: app servers of this node alone
-	handlers        handlers
+	auth          Authenticator
+	driver        driver.Driver
+	bus           driver.Bus
+	current       atomic.Pointer[settings]
+	log           *slog.Logger
+	server        string
+	store         driver.QueueStore   // nil: no queues
+	history       driver.HistoryStore // nil: no histories
+	histories     histories
+	cluster       driver.Cluster // nil: this node is alone
+	presence      *presence
+	requestRouter driver.RequestRouter // nil: app servers of this node alone
+	handlers      handlers
+	// What follows are its parts without state of their own, by what they are about.
+	topics    topics
+	publisher publisher
+	admission admission
+	stores    stores
+	app       appRouter
+	directory directory
+	peeks     peeks
+	upkeep    upkeep
+
 	pendingRequests pendingRequests
 	interceptors    interceptorChain
 
@@ -69,6 +83,9 @@ func New(o Options) (*Broker, error) {
 		auth: o.Authenticator, driver: o.Driver, bus: o.Driver.Bus,
 		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(),
 	}
+	b.topics, b.publisher, b.admission, b.stores = topics{b}, publisher{b}, admission{b}, stores{b}
+	b.app, b.directory, b.peeks, b.upkeep = appRouter{b}, directory{b}, peeks{b}, upkeep{b}
+	b.takeovers.Broker = b
 	b.current.Store(newSettings(&o))
 	b.store, b.history, b.requestRouter, b.cluster = o.Driver.Queues, o.Driver.Histories, o.Driver.Requests, o.Driver.Cluster
 	if b.store != nil {
@@ -82,7 +99,7 @@ func New(o Options) (*Broker, error) {
 	if b.name = o.Name; b.name == "" {
 		b.name = b.node
 	}
-	b.router = newRouter(b.bus, b.arrived)
+	b.router = newRouter(b.bus, b.topics.arrived)
 	b.strangers = newStrangers()
 	b.usage = newUsage(o.Quotas, b.clock)
 	b.presence = newPresence(b, o.Presence)
@@ -91,9 +108,9 @@ func New(o Options) (*Broker, error) {
 		b.cancel()
 		return nil, err
 	}
-	b.sweepEvery.Store(int64(b.sweepInterval()))
+	b.sweepEvery.Store(int64(b.upkeep.sweepInterval()))
 	b.liveness.swept.Store(b.clock.now())
-	b.sweeper.Go(b.sweep)
+	b.sweeper.Go(b.upkeep.sweep)
 	return b, nil
 }
 
@@ -118,4 +135,182 @@ func (b *Broker) nextID() string {
 	id = append(id, b.node...)
 	id = append(id, '-')
 	return string(strconv.AppendUint(id, b.ids.Add(1), 36))
+}
+
+// Open begins a session on a connection. The caller then reads the connection
+// and calls Receive with what arrives, and Detach when it has ended. It returns
+// an [*Error] when the broker takes no more sessions.
+func (b *Broker) Open(t Transport) (*Session, error) {
+	if b.draining.Load() {
+		return nil, shuttingDown("the server is shutting down; connect again")
+	}
+	current := b.settings()
+	if n := b.counters.sessions.Add(1); current.limits.MaxConnections > 0 && n > int64(current.limits.MaxConnections) {
+		b.counters.sessions.Add(-1)
+		e := errorf(CodeTooManySessions, "the server has its limit of %d connections", current.limits.MaxConnections)
+		e.retryAfter = retryAfter
+		b.counters.countError(e)
+		b.logConnectionLimit(current.limits.MaxConnections)
+		return nil, e
+	}
+	address := addressOf(t.RemoteAddr())
+	if err := b.usage.open(address); err != nil {
+		b.counters.sessions.Add(-1)
+		b.counters.countError(err)
+		return nil, err
+	}
+	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), openedAt: b.clock.now(), address: address}
+	s.id = b.node + "-" + strconv.FormatUint(s.number, 36)
+	_, s.stream = s.framing.(EventFraming)
+	s.decoder.Init(&current.limits.Frame)
+	s.lastRead.Store(s.openedAt)
+	s.receipts.session = s
+	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &current.outbox, b.clock
+	s.outbox.dropped, s.outbox.latency = &b.counters.dropped, &b.counters.publishLatency
+	s.traffic = b.counters.transport(t.Name())
+	s.outbox.traffic = s.traffic
+	s.traffic.sessions[0].Add(1)
+	s.outbox.startFlush = s.outbox.flush
+	s.outbox.onFull = s.tooSlow
+	s.outbox.onError = s.writeFailed
+	s.outbox.onWritten = s.written
+	s.outbox.lastWrite.Store(s.openedAt)
+	b.registry.add(s)
+	return s, nil
+}
+
+// OpenStream begins a session that only receives, on a connection whose Framing is
+// an [EventFraming]. What is wrong with a destination, or not permitted, is an
+// [*Error]; then the transport is closed. The caller calls Detach when the
+// connection has ended. When it returns, the interest in all destinations is known
+// to all nodes.
+func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*Session, error) {
+	s, err := b.Open(t)
+	if err != nil {
+		return nil, err
+	}
+	name := p.Name
+	usage, refused := b.usage.join(name)
+	if refused != nil {
+		s.Detach(nil)
+		return nil, refused
+	}
+	s.handling.Lock() // others may ask about its principal from here on
+	if renew := b.renewal.Load(); renew != nil {
+		if p, err = (*renew)(p); err != nil {
+			s.handling.Unlock()
+			b.usage.leave(name, usage)
+			s.Detach(nil)
+			return nil, unauthenticated(err)
+		}
+	}
+	s.usage, s.user = usage, name
+	s.setPrincipal(p)
+	s.setVersion(frames.V12)
+	s.beatSend.Store(int64(min(o.HeartBeat, maxBeat)))
+	s.beaten = s.openedAt
+	if lifetime := int64(min(o.MaxLifetime, maxDuration)); lifetime > 0 {
+		s.endsAt.Store(s.openedAt + spread(lifetime))
+	}
+	if len(o.Destinations) > 1 || o.HeartBeatEvents {
+		s.outbox.eventIDs = &eventIDs{framing: t.Framing().(EventFraming), beats: o.HeartBeatEvents, places: make([]eventPlace, len(o.Destinations))}
+	}
+	s.state.Store(int32(stateConnected))
+	s.handling.Unlock()
+	b.counters.connected.Add(1)
+	s.logConnected(frames.V12)
+	for i, last := range splitEventIDs(o.LastEventID, len(o.Destinations)) {
+		s.handling.Lock()
+		err := s.subscribeStream(i, o.Destinations[i], last)
+		s.handling.Unlock()
+		if err != nil {
+			e := protocolError(err)
+			s.logRefused(o.Destinations[i], e)
+			s.Detach(nil)
+			return nil, e
+		}
+	}
+	if send := s.beatSend.Load(); o.HeartBeatEvents && send > 0 {
+		s.outbox.pushBeat(send) // so that a page knows its place from the beginning
+	}
+	return s, nil
+}
+
+// Handle has h answer the requests to a pattern of /app destinations, on this node
+// and for others, until the broker is shut down. Handlers come before app servers;
+// of several that match, the first counts. It is safe for concurrent use.
+func (b *Broker) Handle(pattern string, h Handler) error {
+	p, err := destination.ParsePattern(pattern)
+	if err != nil {
+		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
+	}
+	if kind, err := b.admission.classify(pattern); err != nil || kind != destination.App {
+		return fmt.Errorf("broker: handler for %q: handlers are for %s destinations", pattern, destination.AppPrefix)
+	}
+	added := &handler{broker: b, pattern: p, handle: h}
+	b.handlers.mu.Lock()
+	b.handlers.all = append(b.handlers.all, added)
+	b.handlers.mu.Unlock()
+	if b.requestRouter == nil {
+		return nil
+	}
+	stop, err := b.requestRouter.Serve(pattern, added.take)
+	if err != nil {
+		return fmt.Errorf("broker: handler for %q: %w", pattern, err)
+	}
+	b.handlers.mu.Lock()
+	b.handlers.stops = append(b.handlers.stops, stop)
+	b.handlers.mu.Unlock()
+	b.topics.flush(pattern)
+	return nil
+}
+
+// Send sends messages for a principal that has no session, as a transaction would:
+// all are checked, by the interceptors and the limits of transactions too, then those
+// that are stored are stored together, and then all others are sent in their order.
+// It returns when they are stored and app servers have taken requests.
+//
+// A [*SendError] or an [*Error] says that nothing was sent, but for an Error with
+// [CodeUnavailable] or [CodeNotStored], after which that is not known; a dedup-id makes
+// trying again safe for what is stored. The slice has the [*Error] of each request to
+// /app that no app server took, by index, and is nil where there is none.
+//
+// The principal is taken at its word: an embedding program makes one with what it may
+// do. It is safe for concurrent use.
+func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication) ([]error, error) {
+	ops, err := b.publisher.newOperations(origin{principal: p}, all)
+	if err != nil {
+		return nil, err
+	}
+	if b.draining.Load() {
+		return nil, shuttingDown("the server is shutting down; send it to another node")
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := b.publisher.executeStores(ctx, ops); err != nil {
+		return nil, protocolError(err)
+	}
+	outcomes := make([]chan error, len(ops))
+	for i, op := range ops {
+		if op.store != nil || (op.run == nil && op.runAsync == nil) {
+			continue // stored, or dropped by an interceptor
+		}
+		outcome := make(chan error, 1)
+		outcomes[i] = outcome
+		if op.run != nil {
+			outcome <- op.run()
+		} else {
+			op.runAsync(func(err error) { outcome <- err })
+		}
+	}
+	return b.publisher.awaitAll(ctx, outcomes), nil
+}
+
+// CheckDestination returns an error where a name is no destination that the broker
+// takes, or is too long.
+func (b *Broker) CheckDestination(name string) error {
+	if _, err := b.admission.classify(name); err != nil {
+		return err
+	}
+	return nil
 }

@@ -63,21 +63,6 @@ type registryAnswer struct {
 	Destinations []DestinationInfo `json:"destinations,omitempty"`
 }
 
-// Users returns who is connected to any node, by name: at most limit of those
-// after the name after.
-func (b *Broker) Users(ctx context.Context, after string, limit int) Page[UserInfo] {
-	all, missing := b.gather(ctx, registryQuery{What: "users", After: after, Limit: limit + 1})
-	return page(mergeUsers(all), limit, missing, func(u UserInfo) string { return u.Name })
-}
-
-// Present returns who is subscribed to just this destination, on any node: users
-// with their sessions there, by name.
-func (b *Broker) Present(ctx context.Context, destination string) Page[UserInfo] {
-	all, missing := b.gather(ctx, registryQuery{What: "presence", Name: destination})
-	users := mergeUsers(all)
-	return page(users, len(users), missing, func(u UserInfo) string { return u.Name })
-}
-
 // mergeUsers adds up what the nodes say of each user.
 func mergeUsers(all []registryAnswer) map[string]*UserInfo {
 	byName := make(map[string]*UserInfo)
@@ -94,33 +79,6 @@ func mergeUsers(all []registryAnswer) map[string]*UserInfo {
 	return byName
 }
 
-// User returns the sessions of one user on all nodes, and which nodes did not answer.
-func (b *Broker) User(ctx context.Context, name string) (sessions []SessionInfo, missing []string) {
-	all, missing := b.gather(ctx, registryQuery{What: "user", Name: name})
-	for _, a := range all {
-		sessions = append(sessions, a.Sessions...)
-	}
-	return sessions, missing
-}
-
-// Destinations returns what is subscribed to on any node, by name: at most limit
-// of those after the name after.
-func (b *Broker) Destinations(ctx context.Context, after string, limit int) Page[DestinationInfo] {
-	all, missing := b.gather(ctx, registryQuery{What: "destinations", After: after, Limit: limit + 1})
-	byName := make(map[string]*DestinationInfo)
-	for _, a := range all {
-		for _, d := range a.Destinations {
-			if known := byName[d.Destination]; known != nil {
-				known.Subscriptions += d.Subscriptions
-				known.Nodes = append(known.Nodes, d.Nodes...)
-			} else {
-				byName[d.Destination] = &d
-			}
-		}
-	}
-	return page(byName, limit, missing, func(d DestinationInfo) string { return d.Destination })
-}
-
 // page sorts what was gathered and cuts it.
 func page[T any](byName map[string]*T, limit int, missing []string, name func(T) string) Page[T] {
 	p := Page[T]{Items: make([]T, 0, len(byName)), Missing: missing}
@@ -135,8 +93,12 @@ func page[T any](byName map[string]*T, limit int, missing []string, name func(T)
 	return p
 }
 
+// directory says who is connected and what is subscribed to, here and on the other
+// nodes, and ends sessions.
+type directory struct{ *Broker }
+
 // gather asks all nodes at once.
-func (b *Broker) gather(ctx context.Context, q registryQuery) (all []registryAnswer, missing []string) {
+func (b directory) gather(ctx context.Context, q registryQuery) (all []registryAnswer, missing []string) {
 	all = append(all, b.registryOf(q))
 	if b.cluster == nil {
 		return all, nil
@@ -157,7 +119,7 @@ func (b *Broker) gather(ctx context.Context, q registryQuery) (all []registryAns
 	return all, missing
 }
 
-func (b *Broker) answerRegistry(query []byte) []byte {
+func (b directory) answerRegistry(query []byte) []byte {
 	var q registryQuery
 	if json.Unmarshal(query, &q) != nil {
 		return nil
@@ -170,7 +132,7 @@ func (b *Broker) answerRegistry(query []byte) []byte {
 }
 
 // registryOf is what this node alone knows.
-func (b *Broker) registryOf(q registryQuery) (a registryAnswer) {
+func (b directory) registryOf(q registryQuery) (a registryAnswer) {
 	switch q.What {
 	case "users":
 		counts := make(map[string]int)
@@ -194,7 +156,7 @@ func (b *Broker) registryOf(q registryQuery) (a registryAnswer) {
 	return a
 }
 
-func (b *Broker) eachConnected(visit func(*Session)) {
+func (b directory) eachConnected(visit func(*Session)) {
 	b.registry.each(func(s *Session) {
 		if state(s.state.Load()) == stateConnected {
 			visit(s)
@@ -202,7 +164,7 @@ func (b *Broker) eachConnected(visit func(*Session)) {
 	})
 }
 
-func (b *Broker) usersOf(counts map[string]int, limit int) []UserInfo {
+func (b directory) usersOf(counts map[string]int, limit int) []UserInfo {
 	all := make([]UserInfo, 0, len(counts))
 	for _, name := range firstNames(counts, limit) {
 		all = append(all, UserInfo{Name: name, Sessions: counts[name], Nodes: []string{b.name}})
@@ -210,7 +172,7 @@ func (b *Broker) usersOf(counts map[string]int, limit int) []UserInfo {
 	return all
 }
 
-func (b *Broker) destinationsOf(after string, limit int) (all []DestinationInfo) {
+func (b directory) destinationsOf(after string, limit int) (all []DestinationInfo) {
 	counts := make(map[string]int)
 	b.router.each(func(g *group) {
 		if name := g.pattern.String(); name > after {
@@ -258,23 +220,3 @@ func (s *Session) info() SessionInfo {
 
 // registrySubject is what nodes ask each other about sessions.
 const registrySubject = "registry"
-
-// joinCluster has this node answer the others, and learn of them.
-func (b *Broker) joinCluster() error {
-	if b.cluster == nil {
-		return nil
-	}
-	if err := b.cluster.HandleRequest(registrySubject, b.answerRegistry); err != nil {
-		return err
-	}
-	if err := b.cluster.HandleRequest(peekSubject, b.answerPeek); err != nil {
-		return err
-	}
-	if err := b.cluster.HandleRequest(disconnectSubject, b.answerDisconnect); err != nil {
-		return err
-	}
-	if err := b.cluster.HandleRequest(takeoverSubject, b.answerTakeover); err != nil {
-		return err
-	}
-	return b.presence.join()
-}

@@ -161,20 +161,20 @@ func (p *presence) changeLocked(destination, user string, join bool) {
 		delete(p.global, destination)
 	}
 	if (before > 0) != (users[user] > 0) {
-		p.broker.deliverPresence(event)
+		p.broker.topics.deliverPresence(event)
 	}
 }
 
 // deliverPresence delivers an event to the subscribers of this node. The others have
 // theirs from their own nodes.
-func (b *Broker) deliverPresence(e PresenceEvent) {
+func (b topics) deliverPresence(e PresenceEvent) {
 	m := b.presenceMessage(e)
 	f := newFanout(m)
 	b.router.find(m.Key, f.group)
 	b.finish(f)
 }
 
-func (b *Broker) presenceMessage(e PresenceEvent) *driver.Message {
+func (b topics) presenceMessage(e PresenceEvent) *driver.Message {
 	body, err := json.Marshal(e)
 	if err != nil {
 		body = nil // an event is always JSON
@@ -204,7 +204,7 @@ func (p *presence) sendSnapshot(sub *subscription) {
 		}
 	}
 	slices.Sort(e.Users)
-	m := p.broker.presenceMessage(e)
+	m := p.broker.topics.presenceMessage(e)
 	if sub.ack != ackAuto {
 		sub.session.trackUnacked(sub, m.ID)
 	}

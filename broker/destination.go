@@ -6,9 +6,12 @@ import (
 	"github.com/stompbox/stompbox/destination"
 )
 
+// admission decides what a session may send and subscribe to.
+type admission struct{ *Broker }
+
 // classify returns the kind of a destination, or an error that says what is
 // wrong with it.
-func (b *Broker) classify(name string) (destination.Kind, error) {
+func (b admission) classify(name string) (destination.Kind, error) {
 	if name == "" {
 		return 0, errorf(CodeMissingHeader, "the destination header is missing or empty")
 	}
@@ -42,7 +45,7 @@ func checkLength(name string) *Error {
 }
 
 // checkPattern refuses a pattern that takes much memory, or much time with each message.
-func (b *Broker) checkPattern(p destination.Pattern) *Error {
+func (b admission) checkPattern(p destination.Pattern) *Error {
 	words, wildcards := len(p.Words()), 0
 	for _, word := range p.Words() {
 		if destination.IsWildcard(word[1:]) {
@@ -57,15 +60,6 @@ func (b *Broker) checkPattern(p destination.Pattern) *Error {
 		return errorf(CodeDestination, "destination %q: a pattern may have %d words, and this one has %d; end it with ** sooner, or raise limits.pattern_words", p.String(), l.MaxPatternWords, words)
 	case l.MaxWildcards > 0 && wildcards > l.MaxWildcards:
 		return errorf(CodeDestination, "destination %q: a pattern may have %d wildcards, and this one has %d; end it with ** sooner, or raise limits.pattern_wildcards", p.String(), l.MaxWildcards, wildcards)
-	}
-	return nil
-}
-
-// CheckDestination returns an error where a name is no destination that the broker
-// takes, or is too long.
-func (b *Broker) CheckDestination(name string) error {
-	if _, err := b.classify(name); err != nil {
-		return err
 	}
 	return nil
 }

@@ -133,7 +133,7 @@ var permissions = Interceptor{
 	Subscribe: func(next ActionFunc) ActionFunc {
 		return func(ctx context.Context, a *Action) error {
 			if !a.Permitted {
-				if err := a.broker.maySubscribe(a.Principal, a.Destination); err != nil {
+				if err := a.broker.admission.maySubscribe(a.Principal, a.Destination); err != nil {
 					return err
 				}
 			}
@@ -144,7 +144,7 @@ var permissions = Interceptor{
 
 // maySubscribe says whether a principal has the permission for a SUBSCRIBE: to
 // subscribe, or for /app to serve or to ask.
-func (b *Broker) maySubscribe(p *auth.Principal, dest string) error {
+func (b admission) maySubscribe(p *auth.Principal, dest string) error {
 	asked, err := destination.ParseOwnPattern(dest)
 	if err != nil {
 		return badDestination(dest, err.Error())
@@ -175,13 +175,13 @@ var actions = sync.Pool{New: func() any { return new(Action) }}
 
 // authorize asks the interceptors about a frame, and puts what they made of it back into
 // the frame. It returns the destination that it is for, and whether it goes on.
-func (b *Broker) authorize(gate ActionFunc, from origin, destination string, f *frames.Frame) (string, bool, error) {
+func (b admission) authorize(gate ActionFunc, from origin, destination string, f *frames.Frame) (string, bool, error) {
 	a := actions.Get().(*Action)
 	defer func() {
 		*a = Action{}
 		actions.Put(a)
 	}()
-	*a = Action{Principal: from.principal, Session: from.session, Destination: destination, Headers: f.Headers, Body: f.Body, broker: b}
+	*a = Action{Principal: from.principal, Session: from.session, Destination: destination, Headers: f.Headers, Body: f.Body, broker: b.Broker}
 	if err := gate(b.ctx, a); err != nil {
 		return "", false, refusal(err)
 	}
@@ -195,7 +195,7 @@ func (s *Session) authorizeSubscribe(asked string, kind destination.Kind, f *fra
 	if err := subscribable(kind, asked); err != nil {
 		return "", 0, err
 	}
-	allowed, passed, err := s.broker.authorize(s.broker.interceptors.subscribe, s.origin(), asked, f)
+	allowed, passed, err := s.broker.admission.authorize(s.broker.interceptors.subscribe, s.origin(), asked, f)
 	var rejected *rejection
 	switch {
 	case errors.As(err, &rejected):
@@ -207,7 +207,7 @@ func (s *Session) authorizeSubscribe(asked string, kind destination.Kind, f *fra
 	case allowed == asked:
 		return asked, kind, nil
 	}
-	kind, err = s.broker.classify(allowed)
+	kind, err = s.broker.admission.classify(allowed)
 	if err != nil {
 		return "", 0, err
 	}
@@ -215,8 +215,8 @@ func (s *Session) authorizeSubscribe(asked string, kind destination.Kind, f *fra
 }
 
 // reauthorize asks again about a subscription that there is, for a fresh principal.
-func (b *Broker) reauthorize(p *auth.Principal, s *Session, sub *subscription) error {
-	a := &Action{Principal: p, Session: s.id, Destination: sub.requestedDestination, Renewed: true, broker: b}
+func (b admission) reauthorize(p *auth.Principal, s *Session, sub *subscription) error {
+	a := &Action{Principal: p, Session: s.id, Destination: sub.requestedDestination, Renewed: true, broker: b.Broker}
 	if err := b.interceptors.subscribe(b.ctx, a); err != nil {
 		return refusal(err)
 	}

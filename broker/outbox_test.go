@@ -211,7 +211,7 @@ func TestFanoutAllocatesNothingPerSubscriber(t *testing.T) {
 			sessions = append(sessions, s)
 		}
 		m := &driver.Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: []byte("x")}
-		got := testing.AllocsPerRun(100, func() { b.publish(m) })
+		got := testing.AllocsPerRun(100, func() { b.topics.publish(m) })
 		for _, s := range sessions {
 			s.Detach(nil)
 		}
@@ -229,7 +229,7 @@ func BenchmarkFanout(b *testing.B) {
 			m := &driver.Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: make([]byte, 128)}
 			b.ReportAllocs()
 			for b.Loop() {
-				br.publish(m)
+				br.topics.publish(m)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
 		})

@@ -52,7 +52,7 @@ func (s *Session) removeUnattached(f *frames.Frame, id string) error {
 	if !ok {
 		return errorf(CodeMissingHeader, "UNSUBSCRIBE with durable:true needs the destination header, as the session has no subscription with id %q", id)
 	}
-	kind, err := s.broker.classify(dest)
+	kind, err := s.broker.admission.classify(dest)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *Session) removeUnattached(f *frames.Frame, id string) error {
 	if history == nil || s.broker.history == nil {
 		return badDestination(dest, "no history keeps it, so there is no durable subscription to it")
 	}
-	return s.broker.removeDurable(s.durable(id, history.Name, pattern))
+	return s.broker.stores.removeDurable(s.durable(id, history.Name, pattern))
 }
 
 // durableQueue draws from a history what a durable subscription has not seen. It has no
@@ -101,7 +101,7 @@ func (d *durableQueue) requeue(q *queue, all []*delivery) {
 
 func (d *durableQueue) maxDeliveries() int { return 0 }
 
-func (b *Broker) removeDurable(d driver.DurableSubscription) error {
+func (b stores) removeDurable(d driver.DurableSubscription) error {
 	ctx, cancel := context.WithTimeout(b.ctx, openTimeout)
 	defer cancel()
 	if err := b.history.RemoveDurable(ctx, d); err != nil {

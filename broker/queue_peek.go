@@ -11,30 +11,6 @@ import (
 // peekSubject is on which nodes ask each other what waits in a transient queue.
 const peekSubject = "peek"
 
-// PeekQueue looks at messages of a queue without delivering them, oldest first: what is
-// stored, and of a transient queue what waits in the memory of any node. It returns an
-// error that wraps [driver.ErrNoQueue] where there is neither a message nor a consumer.
-// It needs a backend that manages queues. It is safe for concurrent use.
-func (b *Broker) PeekQueue(ctx context.Context, queue string, p driver.Peek) (driver.Peeked, error) {
-	seen, err := b.driver.QueueAdmin.PeekQueue(ctx, queue, p)
-	if err != nil || p.After != "" || len(seen.Messages) > 0 {
-		return seen, err
-	}
-	query := transientPeek{queue, p.Limit, p.MaxBytes}
-	waiting := b.peekTransient(query)
-	found := waiting.Open
-	for _, theirs := range b.peekOthers(ctx, query) {
-		found = found || theirs.Open
-		waiting.Messages = append(waiting.Messages, theirs.Messages...)
-	}
-	if found {
-		seen.Messages = query.bound(waiting.Messages)
-		return seen, nil
-	}
-	_, err = b.driver.QueueAdmin.Queue(ctx, queue)
-	return seen, err
-}
-
 // transientPeek asks what waits in a transient queue.
 type transientPeek struct {
 	Queue    string `json:"queue"`
@@ -60,7 +36,10 @@ func (p transientPeek) bound(all []*driver.Message) []*driver.Message {
 	return all
 }
 
-func (b *Broker) peekTransient(p transientPeek) transientPeeked {
+// peeks looks at transient queues, here and on the other nodes.
+type peeks struct{ *Broker }
+
+func (b peeks) peekTransient(p transientPeek) transientPeeked {
 	q := b.queues.findTransient(p.Queue)
 	if q == nil {
 		return transientPeeked{}
@@ -75,7 +54,7 @@ func (b *Broker) peekTransient(p transientPeek) transientPeeked {
 }
 
 // peekOthers asks the other nodes. Those that do not answer have nothing to show.
-func (b *Broker) peekOthers(ctx context.Context, p transientPeek) (all []transientPeeked) {
+func (b peeks) peekOthers(ctx context.Context, p transientPeek) (all []transientPeeked) {
 	if b.cluster == nil {
 		return nil
 	}
@@ -94,7 +73,7 @@ func (b *Broker) peekOthers(ctx context.Context, p transientPeek) (all []transie
 }
 
 // answerPeek shows another node what waits in a transient queue of this one.
-func (b *Broker) answerPeek(query []byte) []byte {
+func (b peeks) answerPeek(query []byte) []byte {
 	var p transientPeek
 	if json.Unmarshal(query, &p) != nil {
 		return nil

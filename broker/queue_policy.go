@@ -123,8 +123,3 @@ func expires(requested int64, maxAge time.Duration, now time.Time) int64 {
 	}
 	return aged
 }
-
-// QueueOptions returns what the configuration says of a queue.
-func (b *Broker) QueueOptions(queue string) driver.QueueOptions {
-	return b.settings().queues.policy(queue).options()
-}

@@ -19,8 +19,11 @@ const (
 	storeTimeout = 15 * time.Second
 )
 
+// stores hands messages to the backend that keeps them.
+type stores struct{ *Broker }
+
 // queueOperation checks a SEND to a queue and returns what carries it out.
-func (b *Broker) queueOperation(f *frames.Frame, m *driver.Message) (operation, error) {
+func (b stores) queueOperation(f *frames.Frame, m *driver.Message) (operation, error) {
 	if b.store == nil {
 		return operation{}, noStore(m.Key)
 	}
@@ -37,7 +40,7 @@ func (b *Broker) queueOperation(f *frames.Frame, m *driver.Message) (operation, 
 
 // storeOperation returns what writes a SEND to the store, which has the last word. The
 // message expires when its sender says, and after maxAge where that is not 0.
-func (b *Broker) storeOperation(f *frames.Frame, m *driver.Message, o driver.StoreOptions, maxAge time.Duration, count *atomic.Int64) (operation, error) {
+func (b stores) storeOperation(f *frames.Frame, m *driver.Message, o driver.StoreOptions, maxAge time.Duration, count *atomic.Int64) (operation, error) {
 	requested, err := expiry(f)
 	if err != nil {
 		return operation{}, err
@@ -66,7 +69,7 @@ func noStore(destination string) *Error {
 
 // stored counts a message that was stored, or says what is wrong in a way that
 // its sender can read.
-func (b *Broker) stored(m *driver.Message, err error, count *atomic.Int64) error {
+func (b stores) stored(m *driver.Message, err error, count *atomic.Int64) error {
 	if err == nil {
 		count.Add(1)
 		return nil
@@ -89,7 +92,7 @@ func storeError(what string, err error) error {
 
 // storeAll writes the queue messages of a transaction, and returns when they
 // are stored.
-func (b *Broker) storeAll(all []driver.StoreRequest) error {
+func (b stores) storeAll(all []driver.StoreRequest) error {
 	if len(all) == 0 {
 		return nil
 	}

@@ -38,16 +38,16 @@ type takeoverQuery struct {
 // takeOver has a consumer of a durable subscription, which was paused before it joined, go
 // on once the sessions that it shares it with are known to be there. It waits where that
 // takes a moment only, so that what follows the RECEIPT comes as if nobody had been asked.
-func (b *Broker) takeOver(q *queue, sub *subscription) {
+func (t *takeovers) takeOver(q *queue, sub *subscription) {
 	former := q.doubt(sub.session)
-	if former == nil && b.cluster == nil {
+	if former == nil && t.cluster == nil {
 		q.goOn(sub.consumer)
 		return
 	}
 	settled := make(chan struct{})
-	b.background.Go(func() {
+	t.background.Go(func() {
 		defer close(settled)
-		b.takeOverFromNodes(takeoverQuery{q.source.key(), b.nextID()})
+		t.takeOverFromNodes(takeoverQuery{q.source.key(), t.nextID()})
 		q.settleDoubt(former)
 		q.goOn(sub.consumer)
 	})
@@ -58,16 +58,16 @@ func (b *Broker) takeOver(q *queue, sub *subscription) {
 }
 
 // takeOverFromNodes returns when the other nodes know of their sessions.
-func (b *Broker) takeOverFromNodes(ask takeoverQuery) {
+func (t *takeovers) takeOverFromNodes(ask takeoverQuery) {
 	query, err := json.Marshal(ask)
-	if b.cluster == nil || err != nil {
+	if t.cluster == nil || err != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(b.ctx, maxTakeover)
+	ctx, cancel := context.WithTimeout(t.ctx, maxTakeover)
 	defer cancel()
 	for {
 		waiting := false
-		replies, _ := b.cluster.Request(ctx, takeoverSubject, query)
+		replies, _ := t.cluster.Request(ctx, takeoverSubject, query)
 		for _, reply := range replies {
 			waiting = waiting || string(reply.Body) == takeoverUnderWay
 		}
@@ -84,40 +84,42 @@ func (b *Broker) takeOverFromNodes(ask takeoverQuery) {
 
 // answerTakeover asks the sessions of this node for a consumer of another one, and says
 // whether they are still being asked.
-func (b *Broker) answerTakeover(query []byte) []byte {
+func (t *takeovers) answerTakeover(query []byte) []byte {
 	var ask takeoverQuery
 	if json.Unmarshal(query, &ask) != nil {
 		return nil
 	}
-	b.takeovers.mu.Lock()
-	defer b.takeovers.mu.Unlock()
-	if underWay := b.takeovers.underWay[ask.ID]; underWay {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if underWay := t.underWay[ask.ID]; underWay {
 		return []byte(takeoverUnderWay)
 	}
-	q := b.queues.find(ask.Queue)
-	if _, known := b.takeovers.underWay[ask.ID]; known || q == nil || b.ctx.Err() != nil {
+	q := t.queues.find(ask.Queue)
+	if _, known := t.underWay[ask.ID]; known || q == nil || t.ctx.Err() != nil {
 		return nil
 	}
 	former := q.doubt(nil)
 	if former == nil {
 		return nil
 	}
-	if b.takeovers.underWay == nil {
-		b.takeovers.underWay = make(map[string]bool)
+	if t.underWay == nil {
+		t.underWay = make(map[string]bool)
 	}
-	b.takeovers.underWay[ask.ID] = true
-	b.background.Go(func() {
+	t.underWay[ask.ID] = true
+	t.background.Go(func() {
 		q.settleDoubt(former)
-		b.takeovers.mu.Lock()
-		b.takeovers.underWay[ask.ID] = false
-		b.takeovers.mu.Unlock()
-		time.AfterFunc(maxTakeover, func() { b.takeovers.forget(ask.ID) })
+		t.mu.Lock()
+		t.underWay[ask.ID] = false
+		t.mu.Unlock()
+		time.AfterFunc(maxTakeover, func() { t.forget(ask.ID) })
 	})
 	return []byte(takeoverUnderWay)
 }
 
 // takeovers are those that other nodes ask for.
 type takeovers struct {
+	*Broker
+
 	mu       sync.Mutex      // guards the following
 	underWay map[string]bool // by the query's id; false: settled
 }

@@ -10,7 +10,7 @@ import (
 // transientOperation returns what carries out a SEND to a transient queue. There is
 // no queue without a consumer, so then the message is lost: a sender that asks for a
 // confirmation gets an error.
-func (b *Broker) transientOperation(f *frames.Frame, m *driver.Message) operation {
+func (b stores) transientOperation(f *frames.Frame, m *driver.Message) operation {
 	_, receipt := f.Headers.Lookup(frames.Receipt)
 	_, transaction := f.Headers.Lookup(frames.Transaction)
 	if m.Session != "" && !receipt && !transaction {
@@ -27,7 +27,7 @@ func (b *Broker) transientOperation(f *frames.Frame, m *driver.Message) operatio
 // sendTransient hands a message of a transient queue to a consumer of this node, or
 // else to one of another. Where it returns no error, done is called with what became of
 // it; it may be nil.
-func (b *Broker) sendTransient(m *driver.Message, done func(error)) error {
+func (b stores) sendTransient(m *driver.Message, done func(error)) error {
 	if q := b.queues.findTransient(m.Key); q != nil && q.hasConsumers() {
 		if !q.offer(newDelivery(m, 1)) {
 			return b.stored(m, driver.ErrQueueFull, nil)
@@ -43,7 +43,7 @@ func (b *Broker) sendTransient(m *driver.Message, done func(error)) error {
 	return nil
 }
 
-func (b *Broker) transientError(m *driver.Message, err error) error {
+func (b stores) transientError(m *driver.Message, err error) error {
 	switch {
 	case err == nil:
 		return nil

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"time"
 )
 
@@ -17,32 +16,6 @@ type settings struct {
 
 func newSettings(o *Options) *settings {
 	return &settings{limits: o.Limits, heartBeat: o.HeartBeat, outbox: o.Outbox, queues: o.Queues, appTimeout: o.AppTimeout, drainWindow: o.DrainWindow}
-}
-
-// settings are those in force. What belongs together is read from one call.
-func (b *Broker) settings() *settings { return b.current.Load() }
-
-// Reconfigure puts other limits, quotas, heart-beats, outboxes, queues, an AppTimeout
-// and a DrainWindow in force; all else of o is ignored, the required fields too. What a
-// session has open stays, also where it is more than a new limit; heart-beats and
-// the outbox are those of new sessions. The limits of a queue's size, and which queues are
-// transient, have to be those that the broker was made with. It is safe for concurrent use.
-func (b *Broker) Reconfigure(o Options) error {
-	o = o.WithDefaults()
-	o.Authenticator, o.Driver = b.auth, b.driver
-	if err := o.check(); err != nil {
-		return err
-	}
-	if !o.Queues.keepsPlaces(&b.settings().queues) {
-		return errors.New("broker: queues.max_messages, queues.max_bytes and queues.transient cannot be changed while the broker runs")
-	}
-	b.current.Store(newSettings(&o))
-	b.usage.quotas.Store(&o.Quotas)
-	// Sessions that are open have agreed on heart-beats that may be shorter.
-	if every := int64(b.sweepInterval()); every < b.sweepEvery.Load() {
-		b.sweepEvery.Store(every)
-	}
-	return nil
 }
 
 // keepsPlaces reports whether each queue is stored in the same place, with the same

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
@@ -29,49 +28,8 @@ func (e *SendError) Error() string { return fmt.Sprintf("message %d: %v", e.Inde
 
 func (e *SendError) Unwrap() error { return e.Err }
 
-// Send sends messages for a principal that has no session, as a transaction would:
-// all are checked, by the interceptors and the limits of transactions too, then those
-// that are stored are stored together, and then all others are sent in their order.
-// It returns when they are stored and app servers have taken requests.
-//
-// A [*SendError] or an [*Error] says that nothing was sent, but for an Error with
-// [CodeUnavailable] or [CodeNotStored], after which that is not known; a dedup-id makes
-// trying again safe for what is stored. The slice has the [*Error] of each request to
-// /app that no app server took, by index, and is nil where there is none.
-//
-// The principal is taken at its word: an embedding program makes one with what it may
-// do. It is safe for concurrent use.
-func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication) ([]error, error) {
-	ops, err := b.newOperations(origin{principal: p}, all)
-	if err != nil {
-		return nil, err
-	}
-	if b.draining.Load() {
-		return nil, shuttingDown("the server is shutting down; send it to another node")
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	if err := b.executeStores(ctx, ops); err != nil {
-		return nil, protocolError(err)
-	}
-	outcomes := make([]chan error, len(ops))
-	for i, op := range ops {
-		if op.store != nil || (op.run == nil && op.runAsync == nil) {
-			continue // stored, or dropped by an interceptor
-		}
-		outcome := make(chan error, 1)
-		outcomes[i] = outcome
-		if op.run != nil {
-			outcome <- op.run()
-		} else {
-			op.runAsync(func(err error) { outcome <- err })
-		}
-	}
-	return b.awaitAll(ctx, outcomes), nil
-}
-
 // newOperations checks messages. A step of nothing is one that an interceptor dropped.
-func (b *Broker) newOperations(from origin, all []Publication) ([]operation, error) {
+func (b publisher) newOperations(from origin, all []Publication) ([]operation, error) {
 	l := &b.settings().limits
 	if len(all) > l.MaxTransactionFrames {
 		return nil, errorf(CodeTransactionSize, "%d messages are too many: the limit is %d", len(all), l.MaxTransactionFrames)
@@ -89,12 +47,12 @@ func (b *Broker) newOperations(from origin, all []Publication) ([]operation, err
 	return ops, nil
 }
 
-func (b *Broker) newPublicationOperation(from origin, o *Publication) (operation, error) {
+func (b publisher) newPublicationOperation(from origin, o *Publication) (operation, error) {
 	f := &frames.Frame{Command: frames.SEND, Headers: o.Headers, Body: o.Body}
-	if err := b.checkPublication(f); err != nil {
+	if err := b.admission.checkPublication(f); err != nil {
 		return operation{}, err
 	}
-	target, err := b.authorizeSend(from, o.Destination, f)
+	target, err := b.admission.authorizeSend(from, o.Destination, f)
 	var rejected *rejection
 	switch {
 	case errors.As(err, &rejected):
@@ -117,7 +75,7 @@ func (b *Broker) newPublicationOperation(from origin, o *Publication) (operation
 }
 
 // checkPublication holds what did not come as a frame to the limits of frames.
-func (b *Broker) checkPublication(f *frames.Frame) error {
+func (b admission) checkPublication(f *frames.Frame) error {
 	l := &b.settings().limits.Frame
 	switch {
 	case len(f.Body) > l.MaxBody:
@@ -137,7 +95,7 @@ func (b *Broker) checkPublication(f *frames.Frame) error {
 }
 
 // executeStores stores what is to be stored, and waits for that.
-func (b *Broker) executeStores(ctx context.Context, ops []operation) error {
+func (b publisher) executeStores(ctx context.Context, ops []operation) error {
 	var stores []driver.StoreRequest
 	var single operation
 	for _, op := range ops {
@@ -146,7 +104,7 @@ func (b *Broker) executeStores(ctx context.Context, ops []operation) error {
 		}
 	}
 	if len(stores) != 1 {
-		return b.storeAll(stores)
+		return b.stores.storeAll(stores)
 	}
 	stored := make(chan error, 1)
 	single.runAsync(func(err error) { stored <- err })
@@ -159,7 +117,7 @@ func (b *Broker) executeStores(ctx context.Context, ops []operation) error {
 }
 
 // awaitAll waits for what becomes of requests.
-func (b *Broker) awaitAll(ctx context.Context, all []chan error) (failed []error) {
+func (b publisher) awaitAll(ctx context.Context, all []chan error) (failed []error) {
 	for i, outcome := range all {
 		if outcome == nil {
 			continue

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -93,48 +92,6 @@ func (b *Broker) logConnectionLimit(limit int) {
 	if last := b.refusedAt.Load(); (last == 0 || now-last >= int64(connectionLogEvery)) && b.refusedAt.CompareAndSwap(last, now) {
 		b.log.Warn("connections are refused: there are as many as the limit allows", "limit", limit)
 	}
-}
-
-// Open begins a session on a connection. The caller then reads the connection
-// and calls Receive with what arrives, and Detach when it has ended. It returns
-// an [*Error] when the broker takes no more sessions.
-func (b *Broker) Open(t Transport) (*Session, error) {
-	if b.draining.Load() {
-		return nil, shuttingDown("the server is shutting down; connect again")
-	}
-	current := b.settings()
-	if n := b.counters.sessions.Add(1); current.limits.MaxConnections > 0 && n > int64(current.limits.MaxConnections) {
-		b.counters.sessions.Add(-1)
-		e := errorf(CodeTooManySessions, "the server has its limit of %d connections", current.limits.MaxConnections)
-		e.retryAfter = retryAfter
-		b.counters.countError(e)
-		b.logConnectionLimit(current.limits.MaxConnections)
-		return nil, e
-	}
-	address := addressOf(t.RemoteAddr())
-	if err := b.usage.open(address); err != nil {
-		b.counters.sessions.Add(-1)
-		b.counters.countError(err)
-		return nil, err
-	}
-	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), openedAt: b.clock.now(), address: address}
-	s.id = b.node + "-" + strconv.FormatUint(s.number, 36)
-	_, s.stream = s.framing.(EventFraming)
-	s.decoder.Init(&current.limits.Frame)
-	s.lastRead.Store(s.openedAt)
-	s.receipts.session = s
-	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &current.outbox, b.clock
-	s.outbox.dropped, s.outbox.latency = &b.counters.dropped, &b.counters.publishLatency
-	s.traffic = b.counters.transport(t.Name())
-	s.outbox.traffic = s.traffic
-	s.traffic.sessions[0].Add(1)
-	s.outbox.startFlush = s.outbox.flush
-	s.outbox.onFull = s.tooSlow
-	s.outbox.onError = s.writeFailed
-	s.outbox.onWritten = s.written
-	s.outbox.lastWrite.Store(s.openedAt)
-	b.registry.add(s)
-	return s, nil
 }
 
 // ID returns the session header of CONNECTED.

@@ -131,7 +131,7 @@ func (s *Session) refresh(token []byte) error {
 		if sub.isReply {
 			continue // whose reply it is was decided by a SEND
 		}
-		if err := s.broker.reauthorize(fresh, s, sub); err != nil {
+		if err := s.broker.admission.reauthorize(fresh, s, sub); err != nil {
 			return err
 		}
 	}

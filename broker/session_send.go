@@ -33,11 +33,11 @@ func (s *Session) send(f *frames.Frame) (outcome, error) {
 		return s.executeOrBuffer(f, operation{run: func() error { return s.refresh(token) }, refreshes: true})
 	}
 	buffered := s.authorizedSendOf(f)
-	target, err := b.authorizeSend(s.origin(), f.Get(frames.Destination), f)
+	target, err := b.admission.authorizeSend(s.origin(), f.Get(frames.Destination), f)
 	var rejected *rejection
 	switch {
 	case errors.As(err, &rejected):
-		b.sendRejection(s.origin(), f, rejected.why)
+		b.admission.sendRejection(s.origin(), f, rejected.why)
 		return outcomeReceipt, nil
 	case err != nil:
 		return 0, err
@@ -48,7 +48,7 @@ func (s *Session) send(f *frames.Frame) (outcome, error) {
 	if err := s.replyTo(f); err != nil {
 		return 0, err
 	}
-	op, err := b.newOperation(s.origin(), target, f)
+	op, err := b.publisher.newOperation(s.origin(), target, f)
 	if err != nil {
 		return 0, err
 	}
@@ -107,7 +107,7 @@ type sendTarget struct {
 
 // authorizeSend checks where a SEND goes to, and asks the interceptors, who may change
 // or drop it.
-func (b *Broker) authorizeSend(from origin, dest string, f *frames.Frame) (sendTarget, error) {
+func (b admission) authorizeSend(from origin, dest string, f *frames.Frame) (sendTarget, error) {
 	dest = destination.Canonical(dest)
 	kind, err := b.sendable(dest)
 	if err != nil {
@@ -132,7 +132,7 @@ func (b *Broker) authorizeSend(from origin, dest string, f *frames.Frame) (sendT
 }
 
 // sendable returns the kind of a destination that clients can send to.
-func (b *Broker) sendable(dest string) (destination.Kind, error) {
+func (b admission) sendable(dest string) (destination.Kind, error) {
 	kind, err := b.classify(dest)
 	switch {
 	case err != nil:
@@ -148,14 +148,17 @@ func (b *Broker) sendable(dest string) (destination.Kind, error) {
 }
 
 // sendRejection tells a sender that an interceptor took its message for wrong.
-func (b *Broker) sendRejection(from origin, f *frames.Frame, why string) {
+func (b admission) sendRejection(from origin, f *frames.Frame, why string) {
 	b.counters.rejected.Add(1)
 	id, _ := f.Headers.Lookup(HeaderCorrelationID)
-	b.sendFailure(from, f.Get(frames.Destination), id, CodeRejected, why)
+	b.app.sendFailure(from, f.Get(frames.Destination), id, CodeRejected, why)
 }
 
+// publisher makes operations of SENDs, and carries out those of [Broker.Send].
+type publisher struct{ *Broker }
+
 // newOperation checks a SEND that was authorized, and returns what carries it out.
-func (b *Broker) newOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
+func (b publisher) newOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
 	dest := to.destination
 	switch to.kind {
 	case destination.User:
@@ -169,27 +172,27 @@ func (b *Broker) newOperation(from origin, to sendTarget, f *frames.Frame) (oper
 		}
 		m := b.message(from, f, own, key)
 		m.ToSession = strings.Clone(f.Get(frames.Session))
-		return b.topicOperation(f, m)
+		return b.topics.topicOperation(f, m)
 	case destination.Queue:
-		return b.queueOperation(f, b.message(from, f, dest, dest))
+		return b.stores.queueOperation(f, b.message(from, f, dest, dest))
 	case destination.App:
 		m := b.message(from, f, dest, dest)
-		return operation{size: len(m.Body), runAsync: func(done func(error)) { b.route(m, done) }}, nil
+		return operation{size: len(m.Body), runAsync: func(done func(error)) { b.app.route(m, done) }}, nil
 	}
-	return b.topicOperation(f, b.message(from, f, dest, dest))
+	return b.topics.topicOperation(f, b.message(from, f, dest, dest))
 }
 
 // topicOperation returns what carries out a SEND to subscribers: at once, or by way
 // of a history, which brings it back.
-func (b *Broker) topicOperation(f *frames.Frame, m *driver.Message) (operation, error) {
+func (b topics) topicOperation(f *frames.Frame, m *driver.Message) (operation, error) {
 	if h := b.histories.policyOf(m.Key); h != nil {
-		return b.storeOperation(f, m, driver.StoreOptions{History: h.Name}, 0, &b.counters.kept)
+		return b.stores.storeOperation(f, m, driver.StoreOptions{History: h.Name}, 0, &b.counters.kept)
 	}
 	return operation{size: len(m.Body), run: func() error { b.publish(m); return nil }}, nil
 }
 
 // message makes the one immutable Message of a SEND.
-func (b *Broker) message(from origin, f *frames.Frame, destination, key string) *driver.Message {
+func (b publisher) message(from origin, f *frames.Frame, destination, key string) *driver.Message {
 	noEcho, _ := f.Headers.Lookup(HeaderNoEcho)
 	return &driver.Message{
 		ID: b.nextID(), Destination: destination, Key: key,

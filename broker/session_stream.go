@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
@@ -61,63 +60,6 @@ type StreamOptions struct {
 // nowTimeout bounds how long the beginning of a stream waits for its history.
 const nowTimeout = 3 * time.Second
 
-// OpenStream begins a session that only receives, on a connection whose Framing is
-// an [EventFraming]. What is wrong with a destination, or not permitted, is an
-// [*Error]; then the transport is closed. The caller calls Detach when the
-// connection has ended. When it returns, the interest in all destinations is known
-// to all nodes.
-func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*Session, error) {
-	s, err := b.Open(t)
-	if err != nil {
-		return nil, err
-	}
-	name := p.Name
-	usage, refused := b.usage.join(name)
-	if refused != nil {
-		s.Detach(nil)
-		return nil, refused
-	}
-	s.handling.Lock() // others may ask about its principal from here on
-	if renew := b.renewal.Load(); renew != nil {
-		if p, err = (*renew)(p); err != nil {
-			s.handling.Unlock()
-			b.usage.leave(name, usage)
-			s.Detach(nil)
-			return nil, unauthenticated(err)
-		}
-	}
-	s.usage, s.user = usage, name
-	s.setPrincipal(p)
-	s.setVersion(frames.V12)
-	s.beatSend.Store(int64(min(o.HeartBeat, maxBeat)))
-	s.beaten = s.openedAt
-	if lifetime := int64(min(o.MaxLifetime, maxDuration)); lifetime > 0 {
-		s.endsAt.Store(s.openedAt + lifetime - rand.Int64N(lifetime/10+1))
-	}
-	if len(o.Destinations) > 1 || o.HeartBeatEvents {
-		s.outbox.eventIDs = &eventIDs{framing: t.Framing().(EventFraming), beats: o.HeartBeatEvents, places: make([]eventPlace, len(o.Destinations))}
-	}
-	s.state.Store(int32(stateConnected))
-	s.handling.Unlock()
-	b.counters.connected.Add(1)
-	s.logConnected(frames.V12)
-	for i, last := range splitEventIDs(o.LastEventID, len(o.Destinations)) {
-		s.handling.Lock()
-		err := s.subscribeStream(i, o.Destinations[i], last)
-		s.handling.Unlock()
-		if err != nil {
-			e := protocolError(err)
-			s.logRefused(o.Destinations[i], e)
-			s.Detach(nil)
-			return nil, e
-		}
-	}
-	if send := s.beatSend.Load(); o.HeartBeatEvents && send > 0 {
-		s.outbox.pushBeat(send) // so that a page knows its place from the beginning
-	}
-	return s, nil
-}
-
 // splitEventIDs splits what a client remembers into one mark for each destination. One
 // that is not of as many destinations tells nothing, but that something was missed.
 func splitEventIDs(id string, n int) []string {
@@ -142,7 +84,7 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 	if last != "" {
 		f.Headers = f.Headers.With(HeaderLastEventID, last)
 	}
-	if kind, err := s.broker.classify(dest); err == nil && kind != destination.Topic && kind != destination.User {
+	if kind, err := s.broker.admission.classify(dest); err == nil && kind != destination.Topic && kind != destination.User {
 		return badDestination(dest, "streams carry topics and one's own /user destinations; a message of a queue has to be acknowledged, which takes STOMP")
 	}
 	sub, err := s.newSubscription(f)
@@ -191,7 +133,7 @@ func replayFromNow(history *driver.HistoryPolicy, pattern destination.Pattern) *
 // subscribed, and before its next frame is read, which may be a SEND to that history.
 // While it cannot be found out, the subscription begins without a mark.
 func (s *Session) beginNow(sub *subscription, g *group) {
-	now, err := s.broker.now(sub.replay.request)
+	now, err := s.broker.stores.now(sub.replay.request)
 	if err != nil {
 		s.broker.log.Warn("a subscription begins without knowing where its history is", "session", s.id, "destination", sub.destination, "error", err)
 	}
@@ -209,7 +151,7 @@ func (s *Session) beginNow(sub *subscription, g *group) {
 
 // now returns where a history is. When it has just not answered it is not asked, so that
 // a client with many subscriptions does not wait for each of them.
-func (b *Broker) now(r driver.ReplayRequest) (driver.ReplayResult, error) {
+func (b stores) now(r driver.ReplayRequest) (driver.ReplayResult, error) {
 	if failed := b.nowFailed.Load(); failed != 0 && b.clock.now()-failed < int64(nowTimeout) {
 		return driver.ReplayResult{}, errors.New("the history has not answered a moment ago")
 	}
@@ -233,3 +175,7 @@ func problem(framing EventFraming, e *Error) []byte {
 	}
 	return framing.Notice(nil, EventProblem, data)
 }
+
+// spread makes a lifetime up to a tenth shorter, so that streams which began together do
+// not end together.
+func spread(lifetime int64) int64 { return lifetime - rand.Int64N(lifetime/10+1) }

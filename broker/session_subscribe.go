@@ -65,7 +65,7 @@ func (s *Session) subscribe(f *frames.Frame) (outcome, error) {
 		if group != nil {
 			s.flushInterest(group)
 		} else if sub.serves() {
-			s.broker.flush(sub.destination)
+			s.broker.topics.flush(sub.destination)
 		}
 	}
 	if sub.isRequest {
@@ -143,7 +143,7 @@ func (s *Session) connectSubscription(name string, sub *subscription) (*group, e
 			s.detach(old)
 		}
 		if durable {
-			s.broker.takeOver(c.queue, sub)
+			s.broker.takeovers.takeOver(c.queue, sub)
 		}
 		return nil, nil
 	}
@@ -162,7 +162,7 @@ func (s *Session) flushInterest(g *group) {
 	if g.confirmed.Load() {
 		return
 	}
-	if s.broker.flush(g.pattern.String()) {
+	if s.broker.topics.flush(g.pattern.String()) {
 		g.confirmed.Store(true)
 	}
 }
@@ -179,7 +179,7 @@ func subscriptionName(id string, named bool, destination string) string {
 // newSubscription checks a SUBSCRIBE frame completely.
 func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	dest := strings.Clone(f.Get(frames.Destination))
-	kind, err := s.broker.classify(dest)
+	kind, err := s.broker.admission.classify(dest)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	if err != nil {
 		return nil, badDestination(dest, err.Error())
 	}
-	if err := s.broker.checkPattern(pattern); err != nil {
+	if err := s.broker.admission.checkPattern(pattern); err != nil {
 		return nil, err
 	}
 	sub := &subscription{session: s, id: strings.Clone(id), named: named, requestedDestination: requested, destination: dest, pattern: pattern, ack: ack}
@@ -287,7 +287,7 @@ func (s *Session) unsubscribe(f *frames.Frame) (outcome, error) {
 		return outcomeReceipt, nil
 	}
 	if durable, ok := sub.consumer.source.(*durableQueue); ok && isTrue(f, HeaderDurable) {
-		return outcomeReceipt, s.broker.removeDurable(durable.subscription)
+		return outcomeReceipt, s.broker.stores.removeDurable(durable.subscription)
 	}
 	return outcomeReceipt, nil
 }

@@ -9,7 +9,7 @@ import (
 // sweep looks at every session at a coarse interval: heart-beats to send and to
 // miss, tokens that end, clients that never connect, writes that hang. One
 // goroutine does it for all, so that idle connections need no timer.
-func (b *Broker) sweep() {
+func (b upkeep) sweep() {
 	every := b.sweepEvery.Load()
 	tick := time.NewTicker(time.Duration(every))
 	defer tick.Stop()
@@ -27,7 +27,7 @@ func (b *Broker) sweep() {
 			}
 			swept = now
 			b.registry.each(func(s *Session) { s.sweep(now, wall) })
-			b.sweepRequests(now)
+			b.app.sweepRequests(now)
 			if hold := int64(b.ackWait / 3); hold > 0 && now-extended > hold/2 {
 				extended = now
 				for _, q := range b.queues.all() {
@@ -44,7 +44,7 @@ func (b *Broker) sweep() {
 }
 
 // sweepInterval returns how often to sweep: fine enough for the shortest interval there can be.
-func (b *Broker) sweepInterval() time.Duration {
+func (b upkeep) sweepInterval() time.Duration {
 	interval := time.Second
 	current := b.settings()
 	for _, d := range []time.Duration{current.heartBeat.Send, current.heartBeat.Receive, current.limits.ConnectTimeout, current.limits.IdleTimeout, current.limits.WriteTimeout, b.ackWait / 2} {

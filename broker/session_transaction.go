@@ -64,7 +64,7 @@ func (s *Session) commit(f *frames.Frame) (outcome, error) {
 		}
 	}
 	// The queues come first: nothing else has happened when they refuse.
-	if err := s.broker.storeAll(stores); err != nil {
+	if err := s.broker.stores.storeAll(stores); err != nil {
 		return 0, err
 	}
 	receipt, wanted := f.Headers.Lookup(frames.Receipt)

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"cmp"
-	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -86,22 +85,4 @@ func (c *counters) limited(u *usage) map[string]int64 {
 		counts[limit] += n
 	}
 	return counts
-}
-
-// Stats returns the counts as they are now. It is safe for concurrent use.
-func (b *Broker) Stats() Stats {
-	c := &b.counters
-	c.mu.Lock()
-	errors := maps.Clone(c.errors)
-	c.mu.Unlock()
-	return Stats{
-		Sessions: c.sessions.Load(), Subscriptions: c.subscriptions.Load(), Connected: c.connected.Load(),
-		Received: c.received.Load(), Delivered: c.delivered.Load(), Dropped: c.dropped.Load(),
-		Limited: c.limited(b.usage), Transports: c.transportStats(),
-		PublishLatency: c.publishLatency.Snapshot(), StoreLatency: c.storeLatency.Snapshot(),
-		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
-		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(), Stale: c.stale.Load(),
-		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Revoked: c.revoked.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
-		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())),
-	}
 }

@@ -7,10 +7,13 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
+// topics delivers messages of topics and users.
+type topics struct{ *Broker }
+
 // publish delivers a message to the subscriptions of this node and hands it to
 // the other nodes. It serves topics and user destinations alike: the key says
 // which subscriptions it is for.
-func (b *Broker) publish(m *driver.Message) {
+func (b topics) publish(m *driver.Message) {
 	f := newFanout(m)
 	f.sample(b.clock.now)
 	b.router.find(m.Key, f.group)
@@ -26,7 +29,7 @@ func (b *Broker) publish(m *driver.Message) {
 
 // arrived delivers a message of another node to the group whose interest
 // brought it here. Each interest brings its own copy, so only that group has it.
-func (b *Broker) arrived(g *group, m *driver.Message) {
+func (b topics) arrived(g *group, m *driver.Message) {
 	if !g.pattern.Match(m.Key) {
 		return // the interest was wider than the pattern
 	}
@@ -39,12 +42,12 @@ func (b *Broker) arrived(g *group, m *driver.Message) {
 
 // publishedAt is the clock time at which the broker took a message, as far as the clocks
 // of the nodes agree.
-func (b *Broker) publishedAt(m *driver.Message) int64 {
+func (b topics) publishedAt(m *driver.Message) int64 {
 	return max(b.clock.now()-int64(max(time.Since(time.UnixMilli(m.Timestamp)), 0)), 1)
 }
 
 // finish counts what a fanout delivered, and gives it back.
-func (b *Broker) finish(f *fanout) {
+func (b topics) finish(f *fanout) {
 	b.counters.delivered.Add(int64(f.count))
 	f.release()
 }
@@ -54,7 +57,7 @@ const flushTimeout = 5 * time.Second
 
 // flush waits until the other nodes know of all interests, and reports whether that
 // was confirmed. The destination is for the log.
-func (b *Broker) flush(destination string) bool {
+func (b topics) flush(destination string) bool {
 	ctx, cancel := context.WithTimeout(b.ctx, flushTimeout)
 	defer cancel()
 	err := b.bus.Flush(ctx)

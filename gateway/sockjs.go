@@ -91,6 +91,8 @@ func (o SockJSOptions) WithDefaults() SockJSOptions {
 // sessions are as any others; a body that is not valid UTF-8 arrives with replacement
 // characters, as SockJS carries text.
 type SockJS struct {
+	pages    sockJSPages
+	reader   sockJSBodyReader
 	broker   *broker.Broker
 	options  SockJSOptions
 	routes   map[string]sockJSRoute // by the last word of a session's path
@@ -134,6 +136,7 @@ func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
 	o.MaxMessage = cmp.Or(o.MaxMessage, defaultMaxMessage(b))
 	o.MaxBodies = max(o.MaxBodies, o.MaxMessage)
 	h := &SockJS{broker: b, options: o, sessions: make(map[sockJSKey]*sockJSSession), ids: make(map[string]int)}
+	h.pages, h.reader = sockJSPages{h}, sockJSBodyReader{h}
 	h.origins = newOriginLog(o.Logger)
 	h.allowed.set(o.AllowedOrigins)
 	h.raw = NewWebSocket(b, WebSocketOptions{AllowedOrigins: o.AllowedOrigins, MaxMessage: o.MaxMessage, Compression: o.Compression, Logger: o.Logger})
@@ -162,11 +165,11 @@ type sockJSRoute struct {
 func (h *SockJS) setRoutes() {
 	get, post := []string{http.MethodGet}, []string{http.MethodPost}
 	read := []string{http.MethodGet, http.MethodHead}
-	h.iframe = sockJSRoute{methods: read, serve: h.iframePage()}
+	h.iframe = sockJSRoute{methods: read, serve: h.pages.iframePage()}
 	h.static = map[string]sockJSRoute{
 		"":               {methods: read, serve: greeting},
 		"/":              {methods: read, serve: greeting},
-		"/info":          {methods: get, preflight: true, serve: h.info},
+		"/info":          {methods: get, preflight: true, serve: h.pages.info},
 		sockJSClientPath: {methods: read, serve: serveSockJSClient},
 	}
 	h.routes = make(map[string]sockJSRoute)
@@ -246,12 +249,12 @@ func (h *SockJS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !ok:
 		refuseSockJS(w, r, http.StatusNotFound, "SockJS has nothing here")
 	case r.Method == http.MethodOptions && route.preflight:
-		if h.allowOrigin(w, r) {
+		if h.pages.allowOrigin(w, r) {
 			preflight(w, route.methods)
 		}
 	case !slices.Contains(route.methods, r.Method):
 		methodNotAllowed(w, r, route)
-	case h.allowOrigin(w, r):
+	case h.pages.allowOrigin(w, r):
 		route.serve(w, r)
 	}
 }

@@ -24,8 +24,11 @@ var (
 	errTooManyBodies = errors.New("too many bytes of large messages are being read; try again, or raise sockjs.max_bodies")
 )
 
+// sockJSBodyReader reads bodies of requests within the bounds of all sessions.
+type sockJSBodyReader struct{ *SockJS }
+
 // maxMessage is the largest message that the client of a session may send now.
-func (h *SockJS) maxMessage(s *broker.Session) int64 {
+func (h sockJSBodyReader) maxMessage(s *broker.Session) int64 {
 	if s.Connected() {
 		return h.options.MaxMessage
 	}
@@ -34,7 +37,7 @@ func (h *SockJS) maxMessage(s *broker.Session) int64 {
 }
 
 // tooLarge says that a message is.
-func (h *SockJS) tooLarge(limit int64) string {
+func (h sockJSBodyReader) tooLarge(limit int64) string {
 	text := fmt.Sprintf("the message is larger than %d bytes", limit)
 	if limit < h.options.MaxMessage {
 		text += ", the limit before CONNECT"
@@ -44,7 +47,7 @@ func (h *SockJS) tooLarge(limit int64) string {
 
 // readAll returns all that r has, within a limit. The caller forgets it, also where
 // there is an error.
-func (h *SockJS) readAll(r io.Reader, limit int64) ([]byte, error) {
+func (h sockJSBodyReader) readAll(r io.Reader, limit int64) ([]byte, error) {
 	var body []byte
 	for {
 		var err error
@@ -66,7 +69,7 @@ func (h *SockJS) readAll(r io.Reader, limit int64) ([]byte, error) {
 }
 
 // grow makes room for more of a message, and counts it.
-func (h *SockJS) grow(body []byte, limit int64) ([]byte, error) {
+func (h sockJSBodyReader) grow(body []byte, limit int64) ([]byte, error) {
 	if len(body) < cap(body) {
 		return body, nil
 	}
@@ -88,7 +91,7 @@ func (h *SockJS) grow(body []byte, limit int64) ([]byte, error) {
 func counted(size int64) int64 { return max(size-smallBody, 0) }
 
 // forget ends the counting of what readAll returned.
-func (h *SockJS) forget(body []byte) {
+func (h sockJSBodyReader) forget(body []byte) {
 	if size := counted(int64(cap(body))); size > 0 {
 		h.mu.Lock()
 		h.bodies -= size

@@ -80,7 +80,7 @@ var notOfCallbacks = regexp.MustCompile(`[^a-zA-Z0-9-_.]`)
 
 // callback returns the name of the page's function that takes frames, or answers.
 func (h *SockJS) callback(w http.ResponseWriter, r *http.Request) (string, bool) {
-	if !h.allowScript(w, r) {
+	if !h.pages.allowScript(w, r) {
 		return "", false
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -112,7 +112,7 @@ func (h *SockJS) receiver(transport newTransport) http.HandlerFunc {
 		header.Set("Content-Type", t.contentType)
 		header.Set("Cache-Control", neverCached)
 		header.Set("X-Accel-Buffering", "no")
-		h.sessionCookie(w, r)
+		h.pages.sessionCookie(w, r)
 		receiver := newSockJSReceiver(h, w, r, t)
 		receiver.progress = &s.written
 		h.serveReceiver(s, receiver, r)

@@ -37,14 +37,14 @@ func (h *SockJS) jsonpSend(w http.ResponseWriter, r *http.Request) {
 func (h *SockJS) takeMessages(w http.ResponseWriter, r *http.Request, payload func(body []byte) []byte) bool {
 	w.Header().Set("Cache-Control", neverCached)
 	plainText(w.Header())
-	h.sessionCookie(w, r)
+	h.pages.sessionCookie(w, r)
 	s := h.find(r)
 	if s == nil {
 		refuseSockJS(w, r, http.StatusNotFound, "there is no such session")
 		return false
 	}
 	body, err := h.readBody(w, r, s)
-	defer h.forget(body)
+	defer h.reader.forget(body)
 	if err == nil {
 		var messages sockJSMessages
 		if messages, err = parseMessages(payload(body)); err == nil {
@@ -80,18 +80,18 @@ func (h *SockJS) readBody(w http.ResponseWriter, r *http.Request, s *sockJSSessi
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
-	limit := h.maxMessage(s.session)
+	limit := h.reader.maxMessage(s.session)
 	if r.ContentLength > limit {
 		h.refused.size.Add(1)
-		return nil, &bodyRefusal{http.StatusRequestEntityTooLarge, h.tooLarge(limit)}
+		return nil, &bodyRefusal{http.StatusRequestEntityTooLarge, h.reader.tooLarge(limit)}
 	}
-	body, err := h.readAll(r.Body, limit)
+	body, err := h.reader.readAll(r.Body, limit)
 	switch {
 	case err == nil:
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		return body, nil
 	case errors.Is(err, errBodyTooLarge):
-		return body, &bodyRefusal{http.StatusRequestEntityTooLarge, h.tooLarge(limit)}
+		return body, &bodyRefusal{http.StatusRequestEntityTooLarge, h.reader.tooLarge(limit)}
 	case errors.Is(err, errTooManyBodies):
 		return body, &bodyRefusal{http.StatusServiceUnavailable, err.Error()}
 	case errors.Is(err, os.ErrDeadlineExceeded):

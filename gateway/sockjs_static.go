@@ -41,8 +41,11 @@ func greeting(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("Welcome to SockJS!\n"))
 }
 
+// sockJSPages answers with what does not concern a session.
+type sockJSPages struct{ *SockJS }
+
 // info says what the server can do, and gives clients a random number.
-func (h *SockJS) info(w http.ResponseWriter, _ *http.Request) {
+func (h sockJSPages) info(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", neverCached)
 	if h.broker.Draining() {
 		unavailable(w, "1", "the server is shutting down")
@@ -65,7 +68,7 @@ var iframePath = regexp.MustCompile(`^/iframe[0-9-.a-z_]*\.html$`)
 // iframePage returns the handler of the page that old browsers put into an iframe to
 // reach the server of another origin. It speaks from this origin for the page around
 // it, so only pages of allowed origins may be around it.
-func (h *SockJS) iframePage() http.HandlerFunc {
+func (h sockJSPages) iframePage() http.HandlerFunc {
 	page := `<!DOCTYPE html>
 <html>
 <head>
@@ -146,7 +149,7 @@ func methodNotAllowed(w http.ResponseWriter, r *http.Request, route sockJSRoute)
 
 // allowOrigin reports whether a page of the request's origin may ask, and tells the
 // browser. Otherwise it answers.
-func (h *SockJS) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
+func (h sockJSPages) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	header := w.Header()
 	header.Add("Vary", "Origin")
 	if !originAllowed(r, h.allowed.list()) {
@@ -169,7 +172,7 @@ func (h *SockJS) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 
 // allowScript is allowOrigin for what a page loads as a script or a frame: browsers
 // send no Origin with it, but say what kind of page asks.
-func (h *SockJS) allowScript(w http.ResponseWriter, r *http.Request) bool {
+func (h sockJSPages) allowScript(w http.ResponseWriter, r *http.Request) bool {
 	if r.Header.Get("Origin") != "" {
 		return true // allowOrigin has checked
 	}
@@ -215,7 +218,7 @@ func leaveBody(w http.ResponseWriter, r *http.Request) {
 }
 
 // sessionCookie sets the cookie that load balancers stick to, to what it was.
-func (h *SockJS) sessionCookie(w http.ResponseWriter, r *http.Request) {
+func (h sockJSPages) sessionCookie(w http.ResponseWriter, r *http.Request) {
 	if !h.options.Cookie {
 		return
 	}

@@ -119,12 +119,12 @@ func (c *sockJSWebSocketConn) stopHeartBeat() {
 
 // readMessage handles one message: a JSON string, an array of them, or nothing.
 func (h *SockJS) readMessage(text bool, r io.Reader, s *broker.Session) error {
-	limit := h.maxMessage(s)
-	body, err := h.readAll(r, limit)
-	defer h.forget(body)
+	limit := h.reader.maxMessage(s)
+	body, err := h.reader.readAll(r, limit)
+	defer h.reader.forget(body)
 	switch {
 	case errors.Is(err, errBodyTooLarge):
-		return &messageError{websocket.CloseMessageTooBig, h.tooLarge(limit)}
+		return &messageError{websocket.CloseMessageTooBig, h.reader.tooLarge(limit)}
 	case errors.Is(err, errTooManyBodies):
 		return &messageError{broker.CloseRetry, err.Error()}
 	case err != nil:

@@ -1,0 +1,204 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// Stats returns the counts as they are now. It is safe for concurrent use.
+func (b *Broker) Stats() Stats {
+	c := &b.counters
+	c.mu.Lock()
+	errors := maps.Clone(c.errors)
+	c.mu.Unlock()
+	return Stats{
+		Sessions: c.sessions.Load(), Subscriptions: c.subscriptions.Load(), Connected: c.connected.Load(),
+		Received: c.received.Load(), Delivered: c.delivered.Load(), Dropped: c.dropped.Load(),
+		Limited: c.limited(b.usage), Transports: c.transportStats(),
+		PublishLatency: c.publishLatency.Snapshot(), StoreLatency: c.storeLatency.Snapshot(),
+		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
+		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(), Stale: c.stale.Load(),
+		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Revoked: c.revoked.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
+		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())),
+	}
+}
+
+// Alive reports a broker that hangs: an error when the locks that every connect and
+// every publish takes are not free before ctx is done, or when no sweep has ended for
+// two minutes. It does not ask the relay, as a restart mends no link. After [Broker.Shutdown]
+// it returns nil. It allocates little and may be called every second.
+//
+// A supervisor that gets the error should restart the process.
+func (b *Broker) Alive(ctx context.Context) error {
+	select {
+	case <-b.upkeep.startProbe():
+	case <-ctx.Done():
+		return fmt.Errorf("the broker hangs: the locks of sessions and subscriptions are not free: %w", context.Cause(ctx))
+	}
+	return b.upkeep.sweepError()
+}
+
+// Reconfigure puts other limits, quotas, heart-beats, outboxes, queues, an AppTimeout
+// and a DrainWindow in force; all else of o is ignored, the required fields too. What a
+// session has open stays, also where it is more than a new limit; heart-beats and
+// the outbox are those of new sessions. The limits of a queue's size, and which queues are
+// transient, have to be those that the broker was made with. It is safe for concurrent use.
+func (b *Broker) Reconfigure(o Options) error {
+	o = o.WithDefaults()
+	o.Authenticator, o.Driver = b.auth, b.driver
+	if err := o.check(); err != nil {
+		return err
+	}
+	if !o.Queues.keepsPlaces(&b.settings().queues) {
+		return errors.New("broker: queues.max_messages, queues.max_bytes and queues.transient cannot be changed while the broker runs")
+	}
+	b.current.Store(newSettings(&o))
+	b.usage.quotas.Store(&o.Quotas)
+	// Sessions that are open have agreed on heart-beats that may be shorter.
+	if every := int64(b.upkeep.sweepInterval()); every < b.sweepEvery.Load() {
+		b.sweepEvery.Store(every)
+	}
+	return nil
+}
+
+// settings are those in force. What belongs together is read from one call.
+func (b *Broker) settings() *settings { return b.current.Load() }
+
+// Reauthorize has permissions that were taken away, or given, hold for the sessions that
+// are open. For each one renew returns its principal as it is now; where it returns an
+// error, the session ends with an ERROR. A subscription that the principal may not have
+// any more ends, and the session gets a MESSAGE about it on its /user/queue/errors; a
+// stream of events ends. A session in the middle of a frame is asked about after it. It is
+// to be called after the Authenticator has changed, and is safe for concurrent use.
+func (b *Broker) Reauthorize(renew func(*auth.Principal) (*auth.Principal, error)) Renewal {
+	f := renewFunc(renew)
+	b.renewal.Store(&f) // for streams that are being opened
+	var total, late Renewal
+	var mu sync.Mutex // guards late and busy
+	busy := 0
+	done := make(chan struct{}, 1)
+	b.registry.each(func(s *Session) {
+		if s.handling.TryLock() {
+			total.add(s.renewAndUnlock(f))
+			return
+		}
+		mu.Lock()
+		busy++
+		mu.Unlock()
+		go func() {
+			s.handling.Lock()
+			r := s.renewAndUnlock(f)
+			mu.Lock()
+			defer mu.Unlock()
+			late.add(r)
+			if busy--; busy == 0 {
+				select {
+				case done <- struct{}{}:
+				default:
+				}
+			}
+		}()
+	})
+	patience := time.NewTimer(busyPatience)
+	defer patience.Stop()
+	for {
+		mu.Lock()
+		left := busy
+		sum := total
+		sum.add(late)
+		mu.Unlock()
+		if sum.Busy = left; left == 0 {
+			return sum
+		}
+		select {
+		case <-done:
+		case <-patience.C:
+			return sum
+		}
+	}
+}
+
+// QueueOptions returns what the configuration says of a queue.
+func (b *Broker) QueueOptions(queue string) driver.QueueOptions {
+	return b.settings().queues.policy(queue).options()
+}
+
+// PeekQueue looks at messages of a queue without delivering them, oldest first: what is
+// stored, and of a transient queue what waits in the memory of any node. It returns an
+// error that wraps [driver.ErrNoQueue] where there is neither a message nor a consumer.
+// It needs a backend that manages queues. It is safe for concurrent use.
+func (b *Broker) PeekQueue(ctx context.Context, queue string, p driver.Peek) (driver.Peeked, error) {
+	seen, err := b.driver.QueueAdmin.PeekQueue(ctx, queue, p)
+	if err != nil || p.After != "" || len(seen.Messages) > 0 {
+		return seen, err
+	}
+	query := transientPeek{queue, p.Limit, p.MaxBytes}
+	waiting := b.peeks.peekTransient(query)
+	found := waiting.Open
+	for _, theirs := range b.peeks.peekOthers(ctx, query) {
+		found = found || theirs.Open
+		waiting.Messages = append(waiting.Messages, theirs.Messages...)
+	}
+	if found {
+		seen.Messages = query.bound(waiting.Messages)
+		return seen, nil
+	}
+	_, err = b.driver.QueueAdmin.Queue(ctx, queue)
+	return seen, err
+}
+
+// Shutdown ends all sessions, spread over [Options.DrainWindow]: each after what is
+// queued for it was written, and what it held of queues goes to others. It returns
+// when all connections are closed or ctx is done, then with its error. No session
+// can be opened any more.
+func (b *Broker) Shutdown(ctx context.Context) error {
+	b.draining.Store(true)
+	err := b.drain(ctx)
+	b.handlers.finish(ctx)
+	b.cancel()
+	b.handlers.running.Wait()
+	b.sweeper.Wait()
+	b.background.Wait()
+	return err
+}
+
+func (b *Broker) drain(ctx context.Context) error {
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	end := time.Now().Add(b.settings().drainWindow)
+	var order []*Session
+	b.registry.each(func(s *Session) { order = append(order, s) })
+	// Those who came together do not have to go together.
+	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	for {
+		left := int(time.Until(end)/drainTick) + 1
+		n := len(order)
+		if left > 1 {
+			n = min(n, max(len(order)/left, drainPace))
+		}
+		for _, s := range order[:n] {
+			s.endForRestart()
+		}
+		if order = order[n:]; len(order) == 0 {
+			// Sessions that were being opened when it began are caught here.
+			b.registry.each((*Session).endForRestart)
+			if b.registry.empty() {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			b.registry.each(func(s *Session) { _ = s.transport.Close() })
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
