@@ -49,29 +49,31 @@ func (s *durableSource) config(name string) jetstream.ConsumerConfig {
 	return c
 }
 
-func (s *durableSource) ensure(ctx context.Context) (stream, consumer string, err error) {
+func (s *durableSource) ensure(ctx context.Context) (stream string, consumer *jetstream.ConsumerInfo, err error) {
 	if stream, err = s.store.streams.nameOf(ctx, s.history); err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	s.store.readers.awaitReturned(ctx, pullSubject(stream, durableName(s.subscription)))
-	consumer, info, err := s.store.findDurable(ctx, stream, s.history, s.subscription)
+	name, consumer, err := s.store.findDurable(ctx, stream, s.history, s.subscription)
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	s.trims.Store(nil)
-	if info != nil {
-		if err := s.lookForTrims(ctx, stream, info); err != nil {
-			return "", "", err
+	if consumer != nil {
+		if err := s.lookForTrims(ctx, stream, consumer); err != nil {
+			return "", nil, err
 		}
 	}
-	config := s.config(consumer)
-	if info != nil { // where it began does not change
-		config.DeliverPolicy, config.OptStartSeq = info.Config.DeliverPolicy, info.Config.OptStartSeq
+	config := s.config(name)
+	if consumer != nil { // where it began does not change
+		config.DeliverPolicy, config.OptStartSeq = consumer.Config.DeliverPolicy, consumer.Config.OptStartSeq
 	}
-	if info == nil || !sameConsumer(info.Config, config) {
-		if _, err := s.store.readers.makeConsumer(ctx, stream, config); err != nil {
-			return "", "", storeError("cannot make the durable subscription "+s.subscription.Name, err)
+	if consumer == nil || !sameConsumer(consumer.Config, config) {
+		made, err := s.store.readers.makeConsumer(ctx, stream, config)
+		if err != nil {
+			return "", nil, storeError("cannot make the durable subscription "+s.subscription.Name, err)
 		}
+		consumer = made.CachedInfo()
 	}
 	return stream, consumer, nil
 }

@@ -225,6 +225,11 @@ func (l *link) crashed() int64 {
 	return l.server.data.crashed.Load()
 }
 
+// diedBefore reports whether the process before this one had a bad end, not long ago.
+func (l *link) diedBefore(within time.Duration) bool {
+	return l.server != nil && l.server.data.unclean && time.Since(l.server.data.started) < within
+}
+
 // nextID makes an id for a message of a program that gave it none.
 func (l *link) nextID() string { return l.id + "-" + strconv.FormatUint(l.ids.Add(1), 36) }
 

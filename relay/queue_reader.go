@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stompbox/stompbox/broker/driver"
 )
@@ -36,6 +37,7 @@ type reader struct {
 	mu          sync.Mutex // guards the following
 	stream      string
 	consumer    string
+	known       *knownConsumer
 	next        string // the subject of pull requests
 	outstanding int    // asked for and not delivered
 	heard       time.Time
@@ -53,8 +55,8 @@ type readerSource interface {
 	// idle reports whether there is nothing to read from yet.
 	idle() bool
 	// ensure makes the stream and the consumer where they are missing, and returns
-	// their names.
-	ensure(ctx context.Context) (stream, consumer string, err error)
+	// what they are.
+	ensure(ctx context.Context) (stream string, consumer *jetstream.ConsumerInfo, err error)
 	// forget has ensure look for the stream again.
 	forget()
 	// restored returns when it was restored, in nanoseconds since 1970, or 0.
@@ -161,7 +163,11 @@ func (q *reader) message(msg *nats.Msg) {
 // mayBeKnown reports whether a message may have been delivered before, though JetStream
 // does not know of it.
 func (q *reader) mayBeKnown(meta *nats.MsgMetadata) bool {
-	return meta.Timestamp.UnixNano() < max(q.readers.link.crashed(), q.restored.Load())
+	q.mu.Lock()
+	known := q.known
+	q.mu.Unlock()
+	came := known != nil && known.came(meta)
+	return came || meta.Timestamp.UnixNano() < max(q.readers.link.crashed(), q.restored.Load())
 }
 
 // What a message's reply subject takes.
@@ -234,9 +240,10 @@ func (q *reader) ensure(ctx context.Context) error {
 		return err
 	}
 	q.restored.Store(q.source.restored())
+	known := q.readers.known.look(stream, consumer)
 	q.mu.Lock()
-	q.stream, q.consumer = stream, consumer
-	q.next = pullSubject(stream, consumer)
+	q.stream, q.consumer, q.known = stream, consumer.Name, known
+	q.next = known.key
 	q.mu.Unlock()
 	return nil
 }

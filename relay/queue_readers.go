@@ -21,6 +21,7 @@ type readers struct {
 	acks    *acks
 	ackWait time.Duration
 	dedup   *dedupJournal
+	known   *knownConsumers
 
 	mu   sync.Mutex // guards the following
 	open map[*reader]struct{}
@@ -28,8 +29,8 @@ type readers struct {
 	returning map[string]chan struct{}
 }
 
-func newReaders(l *link, a *acks, dedup *dedupJournal, ackWait time.Duration) *readers {
-	return &readers{link: l, acks: a, ackWait: ackWait, dedup: dedup, open: make(map[*reader]struct{}), returning: make(map[string]chan struct{})}
+func newReaders(l *link, a *acks, dedup *dedupJournal, known *knownConsumers, ackWait time.Duration) *readers {
+	return &readers{link: l, acks: a, ackWait: ackWait, dedup: dedup, known: known, open: make(map[*reader]struct{}), returning: make(map[string]chan struct{})}
 }
 
 // openReader begins to read from a source.
@@ -85,6 +86,7 @@ func (r *readers) recover(now time.Time) {
 
 // markLost has all consumers looked for again.
 func (r *readers) markLost() {
+	r.known.again()
 	for _, q := range r.all() {
 		q.markLost()
 	}

@@ -34,15 +34,15 @@ func (s *queueSource) config() jetstream.ConsumerConfig {
 	return s.store.readers.consumerConfig(safeName(s.queue), s.queue, s.place.subject)
 }
 
-func (s *queueSource) ensure(ctx context.Context) (stream, consumer string, err error) {
+func (s *queueSource) ensure(ctx context.Context) (stream string, consumer *jetstream.ConsumerInfo, err error) {
 	if err := s.store.streams.ensure(ctx, s.place, s.options); err != nil {
-		return "", "", err
+		return "", nil, err
 	}
-	config := s.config()
-	if _, err := s.store.readers.makeConsumer(ctx, s.place.stream, config); err != nil {
-		return "", "", storeError("cannot make the consumer of "+s.queue, err)
+	made, err := s.store.readers.makeConsumer(ctx, s.place.stream, s.config())
+	if err != nil {
+		return "", nil, storeError("cannot make the consumer of "+s.queue, err)
 	}
-	return s.place.stream, config.Durable, nil
+	return s.place.stream, made.CachedInfo(), nil
 }
 
 func (s *queueSource) restored() int64 { return s.store.streams.restored(s.place) }

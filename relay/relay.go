@@ -90,7 +90,7 @@ func newRelay(o Options, server *Server) *Relay {
 	r := &Relay{link: l, acks: &acks{link: l}, members: newMembers(l), requests: newRequests(l)}
 	r.bus = newBus(l, r.members, r.requests.external)
 	dedup := newDedupJournal(l, r.acks, o.Queues)
-	r.readers = newReaders(l, r.acks, dedup, o.Queues.AckWait)
+	r.readers = newReaders(l, r.acks, dedup, newKnownConsumers(l, r.members), o.Queues.AckWait)
 	streams := newHistoryStreams(l, o.Histories, o.Queues.DedupWindow)
 	if streams.confirmed != nil {
 		r.acks.confirmed = streams.confirmed.note
@@ -111,7 +111,7 @@ func newRelay(o Options, server *Server) *Relay {
 
 // begin makes what the parts need of the connection.
 func (r *Relay) begin() error {
-	for _, begin := range []func() error{r.acks.begin, r.requests.begin, r.queues.memory.begin, r.queues.dedup.begin, r.archive.begin, r.members.join} {
+	for _, begin := range []func() error{r.acks.begin, r.requests.begin, r.queues.memory.begin, r.queues.dedup.begin, r.archive.begin, r.members.join, r.readers.known.begin} {
 		if err := begin(); err != nil {
 			return err
 		}
