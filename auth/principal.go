@@ -17,6 +17,8 @@ type Principal struct {
 	// Expires is when its credentials end, and with them its session. The zero
 	// time means never.
 	Expires time.Time
+	// TokenID is the jti claim of its token, or "".
+	TokenID string
 	// Method is how it was authenticated, "jwt" or "login", for logs.
 	Method string
 	// Relay says that others speak through it, who are not to be taken for it:

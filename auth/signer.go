@@ -2,6 +2,7 @@ package auth
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"maps"
 	"time"
@@ -18,7 +19,8 @@ type Claims struct {
 	Audience []string
 	// PrincipalClaim and PermissionsClaim are as in [VerifierOptions].
 	PrincipalClaim, PermissionsClaim string
-	// Extra claims are added as they are.
+	// Extra claims are added as they are. Without a jti among them the token gets one, by
+	// which it can be banned.
 	Extra map[string]any
 }
 
@@ -36,7 +38,7 @@ func Sign(key Key, c Claims) (string, error) {
 	c.PrincipalClaim = cmp.Or(c.PrincipalClaim, DefaultPrincipalClaim)
 	c.PermissionsClaim = cmp.Or(c.PermissionsClaim, DefaultPermissionsClaim)
 	now := time.Now()
-	claims := jwt.MapClaims{}
+	claims := jwt.MapClaims{"jti": rand.Text()}
 	maps.Copy(claims, c.Extra)
 	claims[c.PrincipalClaim] = c.Subject
 	claims["iat"] = now.Unix()

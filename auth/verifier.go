@@ -187,7 +187,8 @@ func (v *Verifier) principal(claims *claims) (*Principal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the token's permissions: %w", err)
 	}
-	return &Principal{Name: name, Permissions: permissions, Expires: expires.Add(v.o.Leeway), Method: "jwt", shown: said}, nil
+	id, _ := claims.MapClaims["jti"].(string)
+	return &Principal{Name: name, Permissions: permissions, Expires: expires.Add(v.o.Leeway), TokenID: id, Method: "jwt", shown: said}, nil
 }
 
 // ownGrants are the token's own permissions, or nil where it says nothing of them.

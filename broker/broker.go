@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -57,6 +58,7 @@ type Broker struct {
 	counters  counters
 	liveness  liveness
 	strangers *strangers
+	bans      bans
 
 	ctx      context.Context // ends with the broker
 	cancel   context.CancelFunc
@@ -80,13 +82,14 @@ func New(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{
-		auth: o.Authenticator, driver: o.Driver, bus: o.Driver.Bus,
+		driver: o.Driver, bus: o.Driver.Bus,
 		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(),
 	}
 	b.topics, b.publisher, b.admission, b.stores = topics{b}, publisher{b}, admission{b}, stores{b}
 	b.app, b.directory, b.peeks, b.upkeep = appRouter{b}, directory{b}, peeks{b}, upkeep{b}
 	b.takeovers.Broker = b
 	b.current.Store(newSettings(&o))
+	b.auth = bannedAuthenticator{o.Authenticator, &b.bans}
 	b.store, b.history, b.requestRouter, b.cluster = o.Driver.Queues, o.Driver.Histories, o.Driver.Requests, o.Driver.Cluster
 	if b.store != nil {
 		b.ackWait = b.store.AckWait()
@@ -104,7 +107,7 @@ func New(o Options) (*Broker, error) {
 	b.usage = newUsage(o.Quotas, b.clock)
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	if err := b.joinCluster(); err != nil {
+	if err := errors.Join(b.joinCluster(), b.joinBans()); err != nil {
 		b.cancel()
 		return nil, err
 	}
@@ -217,6 +220,10 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	}
 	s.state.Store(int32(stateConnected))
 	s.handling.Unlock()
+	if err := b.bans.check(p, time.Now()); err != nil { // made meanwhile
+		s.Detach(nil)
+		return nil, protocolError(unauthenticated(err))
+	}
 	b.counters.connected.Add(1)
 	s.logConnected(frames.V12)
 	for i, last := range splitEventIDs(o.LastEventID, len(o.Destinations)) {

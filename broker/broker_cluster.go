@@ -88,6 +88,9 @@ func (b *Broker) joinCluster() error {
 	if err := b.cluster.HandleRequest(disconnectSubject, b.directory.answerDisconnect); err != nil {
 		return err
 	}
+	if err := b.cluster.HandleRequest(unsubscribeSubject, b.answerUnsubscribe); err != nil {
+		return err
+	}
 	if err := b.cluster.HandleRequest(takeoverSubject, b.takeovers.answerTakeover); err != nil {
 		return err
 	}

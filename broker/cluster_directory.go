@@ -13,15 +13,24 @@ type UserInfo struct {
 	Name     string   `json:"name"`
 	Sessions int      `json:"sessions"`
 	Nodes    []string `json:"nodes"`
+	*Traffic
 }
 
 // SessionInfo is one session of a user.
 type SessionInfo struct {
 	ID            string             `json:"id"`
+	User          string             `json:"user"`
 	Node          string             `json:"node"`
 	Remote        string             `json:"remote"`
+	Transport     string             `json:"transport"`
 	Version       string             `json:"version"`
 	Connected     time.Time          `json:"connected"`
+	Token         string             `json:"token,omitempty"` // the jti claim of its token
+	ReceivedBytes int64              `json:"received_bytes"`
+	SentBytes     int64              `json:"sent_bytes"`
+	QueuedFrames  int                `json:"queued_frames"` // that the client has not read
+	QueuedBytes   int64              `json:"queued_bytes"`
+	Writing       float64            `json:"writing_seconds"` // how long the write under way takes already
 	Subscriptions []SubscriptionInfo `json:"subscriptions"`
 }
 
@@ -51,13 +60,15 @@ type Page[T any] struct {
 
 // registryQuery is what one node asks the others.
 type registryQuery struct {
-	What  string `json:"what"` // users, user, destinations, presence
+	What  string `json:"what"` // users, user, sessions, nodes, destinations, presence
+	Order Order  `json:"order,omitempty"`
 	Name  string `json:"name,omitempty"`
 	After string `json:"after,omitempty"`
 	Limit int    `json:"limit,omitempty"`
 }
 
 type registryAnswer struct {
+	Nodes        []NodeInfo        `json:"nodes,omitempty"`
 	Users        []UserInfo        `json:"users,omitempty"`
 	Sessions     []SessionInfo     `json:"sessions,omitempty"`
 	Destinations []DestinationInfo `json:"destinations,omitempty"`
@@ -71,6 +82,7 @@ func mergeUsers(all []registryAnswer) map[string]*UserInfo {
 			if user := byName[u.Name]; user != nil {
 				user.Sessions += u.Sessions
 				user.Nodes = append(user.Nodes, u.Nodes...)
+				user.add(u.Traffic)
 			} else {
 				byName[u.Name] = &u
 			}
@@ -135,13 +147,11 @@ func (b directory) answerRegistry(query []byte) []byte {
 func (b directory) registryOf(q registryQuery) (a registryAnswer) {
 	switch q.What {
 	case "users":
-		counts := make(map[string]int)
-		b.eachConnected(func(s *Session) {
-			if s.user > q.After {
-				counts[s.user]++
-			}
-		})
-		a.Users = b.usersOf(counts, q.Limit)
+		a.Users = b.trafficOf(q)
+	case "sessions":
+		a.Sessions = b.sessionsOf(q)
+	case "nodes":
+		a.Nodes = []NodeInfo{b.nodeInfo()}
 	case "user":
 		b.eachConnected(func(s *Session) {
 			if s.user == q.Name {
@@ -205,10 +215,7 @@ func firstNames(counts map[string]int, limit int) []string {
 
 // info describes the session. It may be called by any goroutine.
 func (s *Session) info() SessionInfo {
-	i := SessionInfo{
-		ID: s.id, Node: s.broker.name, Remote: s.transport.RemoteAddr(), Version: s.version().String(),
-		Connected: s.broker.clock.at(s.openedAt), Subscriptions: []SubscriptionInfo{},
-	}
+	i := s.summary()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, sub := range s.subs {

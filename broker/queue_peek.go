@@ -86,7 +86,8 @@ func (b peeks) answerPeek(query []byte) []byte {
 func MessageHeaders(m *driver.Message) frames.Headers {
 	bare := *m
 	bare.Body = nil
-	raw := appendTail(frames.AppendCommand(nil, frames.MESSAGE), &bare, frames.V12)
+	raw := frames.AppendHeader(frames.AppendCommand(nil, frames.MESSAGE), frames.MessageID, m.ID, frames.V12)
+	raw = appendTail(raw, &bare, frames.V12)
 	d := frames.NewDecoder(&frames.Limits{MaxHeaders: len(raw), MaxHeaderLine: len(raw), MaxBody: 1})
 	d.SetVersion(frames.V12)
 	d.Feed(raw)

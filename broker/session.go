@@ -57,6 +57,7 @@ type Session struct {
 	traffic  *transportStats // of all sessions over this kind of connection
 	received atomic.Int64    // bytes
 
+	tokenID  atomic.Pointer[string] // of the principal
 	ended    endCause
 	reported atomic.Bool // the log has the error that ended it
 

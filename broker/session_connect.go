@@ -64,6 +64,9 @@ func (s *Session) connect(f *frames.Frame) error {
 	if !s.state.CompareAndSwap(int32(stateConnecting), int32(stateConnected)) {
 		return ErrClosed
 	}
+	if err := s.broker.bans.check(principal, time.Now()); err != nil { // made meanwhile
+		return unauthenticated(err)
+	}
 	s.broker.counters.connected.Add(1)
 	s.pushFrame(connected)
 	s.logConnected(version)
@@ -90,6 +93,10 @@ func unauthenticated(err error) error {
 	if errors.Is(err, auth.ErrUnauthenticated) {
 		return &Error{Code: CodeUnauthenticated, Message: auth.ErrUnauthenticated.Error(), Cause: err}
 	}
+	var kept *BannedError
+	if errors.As(err, &kept) {
+		return banned(kept)
+	}
 	var busy *auth.BusyError
 	if errors.As(err, &busy) {
 		return &Error{Code: CodeLoginBusy, Message: busy.Error(), retryAfter: int(math.Ceil(busy.RetryAfter.Seconds()))}
@@ -99,6 +106,7 @@ func unauthenticated(err error) error {
 
 func (s *Session) setPrincipal(p *auth.Principal) {
 	s.principal = p
+	s.tokenID.Store(&p.TokenID)
 	s.expiresAt.Store(expiryMillis(p.Expires))
 }
 

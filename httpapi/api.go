@@ -31,15 +31,24 @@ type Options struct {
 //
 //	POST /api/send                                    send one message, or several
 //	POST /api/users/{name}/disconnect                 end the sessions of one user
+//	POST /api/users/{name}/unsubscribe                end subscriptions of one user
 //	GET  /api/users                                   who is connected, on any node
 //	GET  /api/users/{name}                            the sessions of one user
+//	GET  /api/sessions                                the sessions of all nodes
+//	GET  /api/nodes                                   the nodes
+//	GET, POST, DELETE /api/bans                       who is kept out
+//	GET  /api/histories                               which histories there are
+//	GET  /api/history?destination=/topic/a            what is kept of it
+//	POST /api/history/clear?destination=/topic/a      remove that
 //	GET  /api/destinations                            what is subscribed to
 //	GET  /api/presence?destination=/topic/a           who is subscribed to it
 //	GET  /api/queues                                  all queues
 //	GET  /api/queues?destination=/queue/a             one queue
 //	GET  /api/queues/peek?destination=/queue/a        its messages, which stay as they are
 //	     &limit=100&after=<next>
-//	POST /api/queues/purge?destination=/queue/a       remove its messages
+//	GET  /api/queues/message?destination=/queue/a     one of its messages
+//	POST /api/queues/requeue?destination=/queue/DLQ.a move one of them back
+//	POST /api/queues/purge?destination=/queue/a       remove its messages, or some of them
 //	POST /api/reload                                  read the configuration again
 //	POST /api/queues/move?destination=/queue/DLQ.a    move dead letters back to where they came from,
 //	     &to=/queue/b&limit=500                       or to another queue
@@ -66,23 +75,34 @@ func New(b *broker.Broker, o Options) http.Handler {
 	a := &api{broker: b, authenticator: o.Authenticator, queues: d.QueueAdmin, records: d.Idempotency, archive: d.Archive, log: o.Logger}
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]apiHandler{
-		"POST /api/send":                    a.send,
-		"POST /api/users/{name}/disconnect": a.disconnect,
-		"GET /api/users":                    a.users,
-		"GET /api/users/{name}":             a.user,
-		"GET /api/destinations":             a.destinations,
-		"GET /api/presence":                 a.presence,
-		"GET /api/queues":                   a.withQueues(a.list),
-		"GET /api/queues/peek":              a.withQueues(a.peek),
-		"POST /api/queues/purge":            a.withQueues(a.purge),
-		"POST /api/queues/move":             a.withQueues(a.move),
-		"POST /api/reload":                  a.reload(o.Reload),
-		"GET /api/backup":                   a.withArchive(false, a.contents),
-		"GET /api/backup/stream":            a.withArchive(false, a.export),
-		"POST /api/restore/check":           a.withArchive(true, a.checkRestore),
-		"POST /api/restore/stream":          a.withArchive(true, a.restore),
+		"POST /api/send":                     a.send,
+		"POST /api/users/{name}/disconnect":  a.disconnect,
+		"GET /api/users":                     a.users,
+		"GET /api/users/{name}":              a.user,
+		"POST /api/users/{name}/unsubscribe": a.unsubscribe,
+		"GET /api/sessions":                  a.sessions,
+		"GET /api/nodes":                     a.nodes,
+		"GET /api/bans":                      a.listBans,
+		"POST /api/bans":                     a.addBan,
+		"DELETE /api/bans":                   a.liftBan,
+		"GET /api/histories":                 a.histories,
+		"GET /api/history":                   a.withHistories(a.readHistory),
+		"POST /api/history/clear":            a.withHistories(a.clearHistory),
+		"GET /api/queues/message":            a.withQueues(a.message),
+		"POST /api/queues/requeue":           a.withQueues(a.requeue),
+		"GET /api/destinations":              a.destinations,
+		"GET /api/presence":                  a.presence,
+		"GET /api/queues":                    a.withQueues(a.list),
+		"GET /api/queues/peek":               a.withQueues(a.peek),
+		"POST /api/queues/purge":             a.withQueues(a.purge),
+		"POST /api/queues/move":              a.withQueues(a.move),
+		"POST /api/reload":                   a.reload(o.Reload),
+		"GET /api/backup":                    a.withArchive(false, a.contents),
+		"GET /api/backup/stream":             a.withArchive(false, a.export),
+		"POST /api/restore/check":            a.withArchive(true, a.checkRestore),
+		"POST /api/restore/stream":           a.withArchive(true, a.restore),
 	} {
-		mux.HandleFunc(pattern, a.authenticated(handle))
+		mux.HandleFunc(pattern, a.authenticated(pattern, handle))
 	}
 	mux.HandleFunc("GET /api/openapi.json", openAPI)
 	mux.HandleFunc("/api/", a.unknown)
@@ -110,9 +130,9 @@ type request struct {
 	writer    http.ResponseWriter // of the answer, for its deadlines
 }
 
-func (a *api) authenticated(handle apiHandler) http.HandlerFunc {
+func (a *api) authenticated(pattern string, handle apiHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		answer, err := a.serve(w, r, handle)
+		answer, err := a.serve(pattern, w, r, handle)
 		w.Header().Set("Cache-Control", "no-store")
 		if err != nil {
 			a.fail(w, r, err)
@@ -131,14 +151,35 @@ func (a *api) authenticated(handle apiHandler) http.HandlerFunc {
 	}
 }
 
-func (a *api) serve(w http.ResponseWriter, r *http.Request, handle apiHandler) (any, error) {
+func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, handle apiHandler) (any, error) {
 	shown := credentials.FromHeader(r)
 	shown.Remote = r.RemoteAddr
 	p, err := a.authenticator.Authenticate(r.Context(), shown)
 	if err != nil {
 		return nil, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
-	return handle(r.Context(), request{r, p, a.broker, w})
+	answer, err := handle(r.Context(), request{r, p, a.broker, w})
+	a.audit(pattern, r, p, err)
+	return answer, err
+}
+
+// unaudited are the requests that have no line in the log: those that app servers make all
+// the time, and those that show no message and change nothing.
+var unaudited = map[string]bool{
+	"POST /api/send": true, "GET /api/users": true, "GET /api/users/{name}": true, "GET /api/sessions": true, "GET /api/nodes": true,
+	"GET /api/destinations": true, "GET /api/presence": true, "GET /api/queues": true, "GET /api/histories": true,
+}
+
+// audit logs who asked for what.
+func (a *api) audit(pattern string, r *http.Request, p *auth.Principal, err error) {
+	if unaudited[pattern] {
+		return
+	}
+	attributes := []any{"request", pattern, "path", r.URL.Path, "query", r.URL.RawQuery, "by", p.Name, "method", p.Method, "remote", r.RemoteAddr}
+	if err != nil {
+		attributes = append(attributes, "error", err)
+	}
+	a.log.Info("an operator's request", attributes...)
 }
 
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -147,6 +188,8 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case r.Context().Err() != nil:
 		return // there is no client any more to read it
 	case errors.As(err, &p):
+	case errors.Is(err, broker.ErrTooManyBans):
+		p = problem.New(http.StatusConflict, err.Error())
 	case errors.Is(err, driver.ErrNoQueue):
 		p = problem.New(http.StatusNotFound, "the queue has neither messages nor consumers")
 	default:

@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"net/http"
 	"unicode/utf8"
 
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/broker/driver"
-	"github.com/stompbox/stompbox/internal/problem"
 )
 
 const (
@@ -46,7 +44,7 @@ func (a *api) peek(ctx context.Context, r request) (any, error) {
 	}
 	seen, err := a.broker.PeekQueue(ctx, name, driver.Peek{Limit: limit, MaxBytes: maxPeekedBytes, After: r.URL.Query().Get("after")})
 	if errors.Is(err, driver.ErrBadCursor) {
-		return nil, problem.New(http.StatusBadRequest, "the parameter after has to be the next of an answer for this queue")
+		return nil, badCursor()
 	}
 	if err != nil {
 		return nil, err

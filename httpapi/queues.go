@@ -76,12 +76,19 @@ func (a *api) purge(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	filter, err := r.messageFilter()
+	if err != nil {
+		return nil, err
+	}
+	if filter != nil {
+		return a.purgeSome(ctx, r, name, filter)
+	}
 	n, err := a.queues.PurgeQueue(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	a.log.Info("a queue was purged", "destination", name, "user", r.principal.Name, "messages", n)
-	return map[string]uint64{"purged": n}, nil
+	return Purged{Purged: n}, nil
 }
 
 // MaxMoved is how many messages one request can move.

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/stompbox/stompbox/broker"
@@ -25,6 +24,14 @@ func (a *api) users(ctx context.Context, r request) (any, error) {
 	limit, err := r.number("limit", maxListed)
 	if err != nil {
 		return nil, err
+	}
+	order, err := r.order()
+	if err != nil {
+		return nil, err
+	}
+	if order != "" {
+		users, missing := a.broker.FirstUsers(ctx, order, limit, r.maySee)
+		return userList{Users: users, Missing: missing}, nil
 	}
 	users, next, missing := visible(ctx, r.URL.Query().Get("after"), limit,
 		func(after string) broker.Page[broker.UserInfo] { return a.broker.Users(ctx, after, maxListed) },
@@ -122,26 +129,23 @@ func (a *api) presence(ctx context.Context, r request) (any, error) {
 	return userList{Users: page.Items, Missing: page.Missing}, nil
 }
 
-// maxReason is the longest reason of a disconnection in bytes.
-const maxReason = 200
-
 // disconnect ends the sessions of a user, or one of them.
 func (a *api) disconnect(ctx context.Context, r request) (any, error) {
 	name, query := r.PathValue("name"), r.URL.Query()
 	if permission := destination.DisconnectPrefix + destination.EscapeSegment(name); !r.principal.Permissions.MaySend(permission) {
 		return nil, problem.New(http.StatusForbidden, "no send permission for "+permission)
 	}
-	reason := query.Get("reason")
-	if len(reason) > maxReason {
-		return nil, problem.New(http.StatusBadRequest, "the parameter reason may have "+strconv.Itoa(maxReason)+" bytes")
+	reason, err := r.reason("the session was ended by the application")
+	if err != nil {
+		return nil, err
 	}
-	if reason == "" {
-		reason = "the session was ended by the application"
+	if query.Has("for") || query.Has("until") {
+		if query.Has("session") {
+			return nil, problem.New(http.StatusBadRequest, "a ban is of a user, so it does not go with the parameter session")
+		}
+		return a.ban(ctx, r, broker.Ban{User: name, Reason: query.Get("reason")})
 	}
 	n, missing := a.broker.Disconnect(ctx, name, query.Get("session"), reason)
 	a.log.Info("sessions were ended on request", "user", name, "session", query.Get("session"), "by", r.principal.Name, "sessions", n)
-	return struct {
-		Disconnected int      `json:"disconnected"`
-		Missing      []string `json:"missing,omitempty"`
-	}{n, missing}, nil
+	return Ended{Disconnected: n, Missing: missing}, nil
 }

@@ -25,8 +25,9 @@ type laterEpoch struct{ stream, epoch string }
 
 func newEpoch() string { return strconv.FormatInt(time.Now().UnixMilli(), 36) }
 
-// learnEpoch notes which epoch a stream's messages are of.
+// learnEpoch notes which epoch a stream's messages are of, and what was cleared of it.
 func (h *history) learnEpoch(config *jetstream.StreamConfig) {
+	h.learnCleared(config)
 	epoch := config.Metadata[metadataEpoch]
 	if now := h.later.Load(); epoch != "" && (now == nil || *now != laterEpoch{config.Name, epoch}) {
 		h.later.Store(&laterEpoch{config.Name, epoch})

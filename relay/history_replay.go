@@ -74,17 +74,24 @@ func (r *historyReplay) last(ctx context.Context, subjects []string, upTo uint64
 }
 
 // checkTrimmed finds, at the first message of each destination, whether ones
-// before it were dropped for max_messages since the position that is known: then
-// all that is kept is newer, and as much as may be.
+// before it were cleared, or dropped for max_messages, since the position that is known:
+// then all that is kept is newer, and as much as may be.
 func (r *historyReplay) checkTrimmed(ctx context.Context, m *driver.Message) error {
-	limit := r.history.policy.MaxMessages
-	if limit <= 0 || r.after.Epoch != r.epoch || r.checked[m.Key] {
+	if r.after.Epoch != r.epoch || r.checked[m.Key] {
 		return nil
 	}
 	if r.checked == nil {
 		r.checked = make(map[string]bool)
 	}
 	r.checked[m.Key] = true
+	if pattern, err := destination.ParsePattern(m.Key); err == nil && r.history.clearedSince(pattern, r.after.Seq) {
+		r.gap = true
+		return nil
+	}
+	limit := r.history.policy.MaxMessages
+	if limit <= 0 {
+		return nil
+	}
 	// A replica that catches up may still have what is gone, so the leader is asked.
 	subject := Subject(r.history.prefix, m.Key)
 	first, err := readFromLeader(ctx, r.streams.link, r.stream, pageRequest{Seq: 1, Subject: subject})

@@ -57,6 +57,9 @@ type history struct {
 	restored  atomic.Pointer[string]     // when the stream was restored from a backup, where it was
 	restoring atomic.Bool                // it is being restored, and no other stream is made
 
+	clearedKeys atomic.Pointer[cleared] // what operators cleared
+	clearedText atomic.Pointer[string]  // the same as the stream has it
+
 	checks checkpoints // of the watch alone
 }
 
@@ -186,9 +189,12 @@ func (s *historyStreams) config(h *history, name string) jetstream.StreamConfig 
 		}
 		return n
 	}
-	var metadata map[string]string
+	metadata := make(map[string]string)
 	if later := h.later.Load(); later != nil && later.stream == name {
-		metadata = map[string]string{metadataEpoch: later.epoch}
+		metadata[metadataEpoch] = later.epoch
+	}
+	if text := h.clearedText.Load(); text != nil && *text != "" {
+		metadata[metadataCleared] = *text
 	}
 	if restored := h.restored.Load(); restored != nil {
 		metadata = keepRestored(metadata, map[string]string{metadataRestored: *restored})

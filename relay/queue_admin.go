@@ -281,11 +281,20 @@ func (a queueAdmin) copyOf(queue string, p place, msg jetstream.Msg, target func
 	if err != nil {
 		return place{}, movedCopy{}, false
 	}
-	id := fmt.Sprintf("%s-%d", p.stream, meta.Sequence.Stream)
+	id := movedID(p, meta.Sequence.Stream)
 	m, ok := decode(p.prefix, &nats.Msg{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data()}, func() string { return id })
 	if !ok {
 		return place{}, movedCopy{}, false
 	}
+	return a.copyTo(queue, id, m, target)
+}
+
+// movedID is what a message that is moved is known by, so that a move that is repeated
+// stores it once.
+func movedID(p place, seq uint64) string { return fmt.Sprintf("%s-%d", p.stream, seq) }
+
+// copyTo makes what a message is at its target.
+func (a queueAdmin) copyTo(queue, id string, m *driver.Message, target func(*driver.Message) (string, driver.QueueOptions)) (place, movedCopy, bool) {
 	name, o := target(m)
 	if name == "" || name == queue || checkKey(name) != nil {
 		return place{}, movedCopy{}, false

@@ -158,7 +158,8 @@ func (r *Relay) Driver() driver.Driver {
 	return driver.Driver{
 		Bus: r.bus, Queues: r.queues, Histories: r.histories, Requests: r.requests,
 		Cluster: r.members, Idempotency: r.idempotency, QueueAdmin: queueAdmin{r.queues},
-		Archive: r.archive,
+		Archive:      r.archive,
+		HistoryAdmin: historyAdmin{r.histories}, Bans: &bans{r.link, r.queues.streams.settings.Replicas},
 	}
 }
 

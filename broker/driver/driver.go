@@ -27,6 +27,10 @@ type Driver struct {
 	Archive Archive
 	// QueueAdmin lets operators look at queues and mend them.
 	QueueAdmin QueueAdmin
+	// HistoryAdmin lets operators read histories and clear them.
+	HistoryAdmin HistoryAdmin
+	// Bans keeps who is banned. Without it bans end with the last node that has them.
+	Bans BanStore
 }
 
 // Check returns what is wrong with a Driver, or nil.

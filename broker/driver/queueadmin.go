@@ -56,6 +56,13 @@ type QueueAdmin interface {
 	PeekQueue(ctx context.Context, queue string, p Peek) (Peeked, error)
 	// PurgeQueue removes all messages of a queue, and returns how many there were.
 	PurgeQueue(ctx context.Context, queue string) (uint64, error)
+	// RemoveMessages looks at up to limit messages of a queue, as a peek from after on, and
+	// removes those that match, also where consumers hold them. It returns how many, and
+	// where to go on, or "" at the end.
+	RemoveMessages(ctx context.Context, queue, after string, limit int, match func(*Message) bool) (removed int, next string, err error)
+	// MoveMessage moves the message with an id to where target says, and reports whether it
+	// did. A consumer that holds the message may have it too.
+	MoveMessage(ctx context.Context, queue, id string, target func(*Message) (string, QueueOptions)) (bool, error)
 	// MoveQueue moves up to limit messages that no consumer holds to where target says,
 	// and returns how many. A target of "" leaves the message where it is.
 	MoveQueue(ctx context.Context, queue string, limit int, target func(*Message) (string, QueueOptions)) (int, error)

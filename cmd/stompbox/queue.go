@@ -25,7 +25,7 @@ func newQueue() *cobra.Command {
 		Long:  "These commands ask a running broker over HTTP. They see the queues that the token or\nlogin may subscribe to, and move messages to those that it may send to.",
 	}
 	client := newClientFlags(cmd.PersistentFlags())
-	cmd.AddCommand(newQueueList(client), newQueueShow(client), newQueuePeek(client), newQueuePurge(client), newQueueMove(client))
+	cmd.AddCommand(newQueueList(client), newQueueShow(client), newQueuePeek(client), newQueuePurge(client), newQueueGet(client), newQueueMove(client), newQueueRequeue(client))
 	return cmd
 }
 
@@ -71,17 +71,29 @@ func newQueueShow(client *clientFlags) *cobra.Command {
 
 func newQueuePurge(client *clientFlags) *cobra.Command {
 	var yes bool
-	cmd := &cobra.Command{Use: "purge QUEUE", Short: "Remove all messages of a queue for good", Args: cobra.ExactArgs(1), Example: "  stompbox queue purge --yes /queue/DLQ.orders"}
+	var filter purgeFilter
+	cmd := &cobra.Command{Use: "purge QUEUE", Short: "Remove all messages of a queue for good, or those that match", Args: cobra.ExactArgs(1), Example: "  stompbox queue purge --yes /queue/DLQ.orders\n  stompbox queue purge --yes /queue/orders --older 24h --header type:test"}
+	cmd.Flags().StringVar(&filter.id, "id", "", "only the message with this message-id")
+	cmd.Flags().StringVar(&filter.user, "user", "", "only messages that this user sent")
+	cmd.Flags().DurationVar(&filter.older, "older", 0, "only messages that are older, such as 24h")
+	cmd.Flags().StringArrayVar(&filter.headers, "header", nil, "only messages with this header, as name:value; may be repeated")
 	cmd.Flags().BoolVar(&yes, "yes", false, "really do it")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !yes {
-			return errors.New("this deletes every message of the queue for good; add --yes to confirm")
+			return errors.New("this deletes the messages of the queue for good; add --yes to confirm")
 		}
-		var answer struct{ Purged uint64 }
-		if err := client.ask(cmd.Context(), http.MethodPost, "/api/queues/purge", url.Values{"destination": args}, &answer); err != nil {
-			return err
+		purged, query := uint64(0), filter.query(args[0])
+		for {
+			var answer httpapi.Purged
+			if err := client.ask(cmd.Context(), http.MethodPost, "/api/queues/purge", query, &answer); err != nil {
+				return err
+			}
+			if purged += answer.Purged; answer.Next == "" {
+				break
+			}
+			query.Set("after", answer.Next)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "purged %d messages of %s\n", answer.Purged, args[0])
+		fmt.Fprintf(cmd.OutOrStdout(), "purged %d messages of %s\n", purged, args[0])
 		return nil
 	}
 	return cmd

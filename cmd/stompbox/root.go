@@ -17,6 +17,7 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(newServe(), newToken(), newSend(), newRequest(), newSubscribe(), newQueue(), newConfig(), newBench())
 	root.AddCommand(newVersion(), newHealth(), newMan(), newDoctor(), newReload(), newBackup(), newRestore())
+	root.AddCommand(newOperatorCommands()...)
 	return root
 }
 

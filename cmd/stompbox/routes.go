@@ -20,6 +20,7 @@ func (s *server) mux() http.Handler {
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /api/", s.api)
 	mux.Handle("POST /api/", s.api)
+	mux.Handle("DELETE /api/", s.api)
 	if !s.config().Dev {
 		return s.sockjs.Mount(mux)
 	}

@@ -94,7 +94,10 @@ func Of(e *broker.Error) *Details {
 // a hint of what to send, or an error that is none as it is.
 func Unauthenticated(err error, hint string) error {
 	var busy *auth.BusyError
+	var kept *broker.BannedError
 	switch {
+	case errors.As(err, &kept):
+		return Coded(broker.CodeBanned, kept.Error())
 	case errors.Is(err, auth.ErrNameTooLong):
 		return New(http.StatusUnauthorized, auth.ErrNameTooLong.Error())
 	case errors.Is(err, auth.ErrUnauthenticated):

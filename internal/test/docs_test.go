@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,7 +47,7 @@ func TestErrorCodesAreInTheTable(t *testing.T) {
 			require.NotEmpty(t, entry.Cause, entry.Code)
 			require.NotEmpty(t, entry.Remedy, entry.Code)
 			require.NotEmpty(t, entry.Retry, entry.Code)
-			require.False(t, entry.Close == 0 && entry.Status == 0, "%s ends nothing", entry.Code)
+			require.False(t, entry.Close == 0 && entry.Status == 0 && !strings.Contains(entry.Cause, "The session goes on"), "%s ends nothing", entry.Code)
 		}
 	}
 	require.ElementsMatch(t, slices.Collect(maps.Keys(defined)), listed, "every code once")

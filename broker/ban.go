@@ -1,0 +1,294 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+)
+
+// CodeBanned is of users and tokens that an operator keeps out.
+const CodeBanned Code = "banned"
+
+const (
+	// banSubject is on which nodes tell each other of bans, and bansSubject on which they
+	// ask for all of them.
+	banSubject  = "ban"
+	bansSubject = "bans"
+	// maxBans bounds the bans at a time. Every node has them in memory.
+	maxBans = 10_000
+)
+
+// Ban keeps a user, or one token, out until a time, on all nodes.
+type Ban struct {
+	// User or Token is who is kept out: a user's name, or the jti claim of a token.
+	User  string `json:"user,omitempty"`
+	Token string `json:"token,omitempty"`
+	// Until is when the ban ends.
+	Until time.Time `json:"until"`
+	// Reason is what the client reads.
+	Reason string `json:"reason,omitempty"`
+	// By is who made it.
+	By string `json:"by,omitempty"`
+	// Made is when it was made. The latest of several for one user counts.
+	Made time.Time `json:"made"`
+	// Lifted says that it is none any more.
+	Lifted bool `json:"lifted,omitempty"`
+}
+
+// key is what a ban is found by.
+func (b *Ban) key() string {
+	if b.Token != "" {
+		return "token " + b.Token
+	}
+	return "user " + b.User
+}
+
+// BannedError says that the credentials were right, and an operator keeps their owner out.
+type BannedError struct{ Ban Ban }
+
+func (e *BannedError) Error() string {
+	text := "you are banned until " + e.Ban.Until.UTC().Format(time.RFC3339)
+	if e.Ban.Reason != "" {
+		text += ": " + e.Ban.Reason
+	}
+	return text
+}
+
+// ErrTooManyBans says that there are as many bans as there can be.
+var ErrTooManyBans = fmt.Errorf("there are %d bans already; lift some, or wait until they end", maxBans)
+
+// bans are who is kept out. It is safe for concurrent use.
+type bans struct {
+	mu    sync.RWMutex // guards the following
+	byKey map[string]Ban
+}
+
+// check returns a [*BannedError] for a principal that is kept out.
+func (b *bans) check(p *auth.Principal, now time.Time) error {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if len(b.byKey) == 0 {
+		return nil
+	}
+	for _, key := range []string{"user " + p.Name, "token " + p.TokenID} {
+		if ban, ok := b.byKey[key]; ok && !ban.Lifted && now.Before(ban.Until) && key != "token " {
+			return &BannedError{ban}
+		}
+	}
+	return nil
+}
+
+// put takes a ban in place of an older one, and reports whether it did.
+func (b *bans) put(ban Ban, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if old, ok := b.byKey[ban.key()]; ok && old.Made.After(ban.Made) {
+		return false
+	}
+	if len(b.byKey) >= maxBans {
+		maps.DeleteFunc(b.byKey, func(_ string, ban Ban) bool { return !now.Before(ban.Until) })
+	}
+	if _, ok := b.byKey[ban.key()]; !ok && len(b.byKey) >= maxBans {
+		return false
+	}
+	if b.byKey == nil {
+		b.byKey = make(map[string]Ban)
+	}
+	b.byKey[ban.key()] = ban
+	return true
+}
+
+// all returns the bans, those that were lifted too, in the order of their ends.
+func (b *bans) all(now time.Time) []Ban {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	all := make([]Ban, 0, len(b.byKey))
+	for _, ban := range b.byKey {
+		if now.Before(ban.Until) {
+			all = append(all, ban)
+		}
+	}
+	slices.SortFunc(all, func(a, b Ban) int { return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.key(), b.key())) })
+	return all
+}
+
+// bannedAuthenticator keeps out who is banned, whichever way they come.
+type bannedAuthenticator struct {
+	Authenticator
+	bans *bans
+}
+
+func (a bannedAuthenticator) Authenticate(ctx context.Context, c auth.Credentials) (*auth.Principal, error) {
+	p, err := a.Authenticator.Authenticate(ctx, c)
+	if err == nil {
+		err = a.bans.check(p, time.Now())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (a bannedAuthenticator) Refresh(ctx context.Context, old *auth.Principal, token string) (*auth.Principal, error) {
+	p, err := a.Authenticator.Refresh(ctx, old, token)
+	if err == nil {
+		err = a.bans.check(p, time.Now())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Bans returns who is kept out, in the order of the ends. It is safe for concurrent use.
+func (b *Broker) Bans() []Ban {
+	return slices.DeleteFunc(b.bans.all(time.Now()), func(ban Ban) bool { return ban.Lifted })
+}
+
+// BanResult says how far a ban went.
+type BanResult struct {
+	// Disconnected is how many sessions were ended.
+	Disconnected int
+	// Missing are nodes that did not answer: they have the ban once they hear of it again,
+	// where it is kept.
+	Missing []string
+	// Kept says that the store has it, so that it holds over restarts. The error is why not.
+	Kept    bool
+	KeepErr error
+}
+
+// Ban keeps a user or a token out on all nodes until a time, and ends their sessions. The
+// store keeps it, where the driver has one for bans. It is safe for concurrent use.
+func (b *Broker) Ban(ctx context.Context, ban Ban) (BanResult, error) {
+	ban.Made = time.Now().UTC()
+	if !b.bans.put(ban, ban.Made) {
+		return BanResult{}, ErrTooManyBans
+	}
+	return b.spreadBan(ctx, ban), nil
+}
+
+// Unban lets a user or a token in again, on all nodes. It reports whether there was a ban.
+func (b *Broker) Unban(ctx context.Context, ban Ban) (found bool, result BanResult) {
+	b.bans.mu.RLock()
+	old, found := b.bans.byKey[ban.key()]
+	b.bans.mu.RUnlock()
+	if !found || old.Lifted || !time.Now().Before(old.Until) {
+		return false, BanResult{}
+	}
+	old.Made, old.Lifted, old.By = time.Now().UTC(), true, ban.By
+	b.bans.put(old, old.Made)
+	return true, b.spreadBan(ctx, old)
+}
+
+// spreadBan applies a ban to this node and the others, and has it kept.
+func (b *Broker) spreadBan(ctx context.Context, ban Ban) (r BanResult) {
+	r.Disconnected = b.endBanned(ban)
+	text, err := json.Marshal(ban)
+	if err != nil {
+		r.KeepErr = err // strings always can be
+		return r
+	}
+	if b.cluster != nil {
+		var answers []nodeCount
+		answers, r.Missing = b.askCounts(ctx, banSubject, text)
+		for _, answer := range answers {
+			r.Disconnected += answer.n
+		}
+	}
+	if store := b.driver.Bans; store != nil {
+		r.KeepErr = store.PutBan(ctx, ban.key(), text, ban.Until)
+		r.Kept = r.KeepErr == nil
+	} else {
+		r.KeepErr = errors.New("the backend keeps no bans")
+	}
+	return r
+}
+
+// nodeCount is a number that a node answers with.
+type nodeCount struct {
+	node string
+	n    int
+}
+
+// askCounts asks the other nodes for a number each.
+func (b *Broker) askCounts(ctx context.Context, subject string, query []byte) (counts []nodeCount, missing []string) {
+	answers, missing := b.cluster.Request(ctx, subject, query)
+	for _, answer := range answers {
+		n, err := strconv.Atoi(string(answer.Body))
+		if err != nil || n < 0 {
+			missing = append(missing, answer.Node)
+			continue
+		}
+		counts = append(counts, nodeCount{answer.Node, n})
+	}
+	return counts, missing
+}
+
+// learnBan takes a ban that another node made or the store has.
+func (b *Broker) learnBan(text []byte) (n int) {
+	var ban Ban
+	if json.Unmarshal(text, &ban) != nil || ban.User == "" && ban.Token == "" {
+		return 0
+	}
+	if !b.bans.put(ban, time.Now()) {
+		return 0
+	}
+	return b.endBanned(ban)
+}
+
+// endBanned ends the sessions of this node that a ban is about.
+func (b *Broker) endBanned(ban Ban) (n int) {
+	if ban.Lifted || !time.Now().Before(ban.Until) {
+		return 0
+	}
+	b.directory.eachConnected(func(s *Session) {
+		token := s.tokenID.Load()
+		if ban.User != "" && s.user == ban.User || ban.Token != "" && token != nil && *token == ban.Token {
+			n++
+			s.endWith(banned(&BannedError{ban}))
+		}
+	})
+	return n
+}
+
+func banned(e *BannedError) *Error { return &Error{Code: CodeBanned, Message: e.Error()} }
+
+// joinBans has this node learn of the bans that there are, and of new ones.
+func (b *Broker) joinBans() error {
+	if b.cluster != nil {
+		if err := b.cluster.HandleRequest(banSubject, func(query []byte) []byte {
+			return strconv.AppendInt(nil, int64(b.learnBan(query)), 10)
+		}); err != nil {
+			return err
+		}
+		if err := b.cluster.HandleRequest(bansSubject, func([]byte) []byte {
+			text, _ := json.Marshal(b.bans.all(time.Now())) // strings always can be
+			return text
+		}); err != nil {
+			return err
+		}
+		answers, _ := b.cluster.Request(b.ctx, bansSubject, nil)
+		for _, answer := range answers {
+			var all []json.RawMessage
+			if json.Unmarshal(answer.Body, &all) != nil {
+				continue
+			}
+			for _, text := range all {
+				b.learnBan(text)
+			}
+		}
+	}
+	if store := b.driver.Bans; store != nil {
+		return store.WatchBans(func(ban []byte) { b.learnBan(ban) })
+	}
+	return nil
+}

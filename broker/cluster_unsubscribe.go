@@ -1,0 +1,80 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"github.com/stompbox/stompbox/auth"
+)
+
+// CodeUnsubscribed says that an operator ended a subscription.
+const CodeUnsubscribed Code = "unsubscribed"
+
+// unsubscribeSubject is on which nodes ask each other to end subscriptions.
+const unsubscribeSubject = "unsubscribe"
+
+// Unsubscription says which subscriptions of a user are to end: those of a session or an
+// id, or to a destination, where they are not "".
+type Unsubscription struct {
+	User         string `json:"user"`
+	Session      string `json:"session,omitempty"`
+	Subscription string `json:"subscription,omitempty"`
+	Destination  string `json:"destination,omitempty"`
+	Reason       string `json:"reason"`
+}
+
+// Unsubscribe ends subscriptions on all nodes, as UNSUBSCRIBE would, and leaves the sessions
+// open. What consumers hold they can still acknowledge. STOMP has no frame for it: each
+// session gets a MESSAGE on its /user/queue/errors, where it is subscribed to that. It
+// returns how many they were, and the nodes that did not answer. It is safe for concurrent use.
+func (b *Broker) Unsubscribe(ctx context.Context, u Unsubscription) (n int, missing []string) {
+	n = b.endSubscriptions(u)
+	query, err := json.Marshal(u)
+	if err != nil || b.cluster == nil {
+		return n, nil // strings always can be
+	}
+	counts, missing := b.askCounts(ctx, unsubscribeSubject, query)
+	for _, theirs := range counts {
+		n += theirs.n
+	}
+	return n, missing
+}
+
+func (b *Broker) answerUnsubscribe(query []byte) []byte {
+	var u Unsubscription
+	if json.Unmarshal(query, &u) != nil {
+		return nil
+	}
+	return strconv.AppendInt(nil, int64(b.endSubscriptions(u)), 10)
+}
+
+func (b *Broker) endSubscriptions(u Unsubscription) (n int) {
+	b.directory.eachConnected(func(s *Session) {
+		if s.user != u.User || u.Session != "" && s.id != u.Session {
+			return
+		}
+		for _, ended := range s.endSubscriptions(u) {
+			n++
+			b.app.sendFailure(origin{&auth.Principal{Name: s.user}, s.id}, ended.requestedDestination, "", CodeUnsubscribed, "subscription \""+truncate(ended.id, maxQuoted)+"\": "+u.Reason)
+		}
+	})
+	return n
+}
+
+// endSubscriptions ends the subscriptions of a session that are asked for, but for those
+// that requests made. It may be called by any goroutine.
+func (s *Session) endSubscriptions(u Unsubscription) (ended []*subscription) {
+	s.handling.Lock()
+	defer s.handling.Unlock()
+	for name, sub := range s.subs {
+		if sub.isReply || sub.requestedDestination == errorsDestination && u.Destination == "" && u.Subscription == "" ||
+			u.Subscription != "" && sub.id != u.Subscription ||
+			u.Destination != "" && sub.destination != u.Destination && sub.requestedDestination != u.Destination {
+			continue
+		}
+		s.endSubscription(name, sub)
+		ended = append(ended, sub)
+	}
+	return ended
+}

@@ -1,0 +1,461 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/httpapi"
+)
+
+// operatorsHelp is what the commands for operators have in common.
+const operatorsHelp = "\n\nIt asks a running broker over HTTP: the address of admin.listen with its token, or that of\nhttp.listen with the token or login of a user who has the permission."
+
+// newOperators returns the commands that ask about users, sessions and nodes.
+func newOperatorCommands() []*cobra.Command {
+	return []*cobra.Command{
+		newUsers(), newSessions(), newNodes(), newDisconnect(), newUnsubscribe(), newBan(), newUnban(), newBans(), newHistory(),
+	}
+}
+
+// operatorCommand is a command that asks the HTTP API.
+func operatorCommand(use, short, example string, args cobra.PositionalArgs) (*cobra.Command, *clientFlags) {
+	cmd := &cobra.Command{Use: use, Short: short, Long: short + "." + operatorsHelp, Example: example, Args: args}
+	return cmd, newClientFlags(cmd.Flags())
+}
+
+// table writes columns, numbers to the right.
+func table(w io.Writer) *tabwriter.Writer {
+	return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+}
+
+// warnMissing says which nodes an answer leaves out.
+func warnMissing(cmd *cobra.Command, missing []string) {
+	if len(missing) > 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "stompbox: no answer from", strings.Join(missing, ", "))
+	}
+}
+
+// bytesText is a number of bytes for people.
+func bytesText(n int64) string {
+	const units = "KMGT"
+	if n < 1024 {
+		return fmt.Sprintf("%d", n)
+	}
+	value, unit := float64(n)/1024, 0
+	for value >= 1024 && unit < len(units)-1 {
+		value, unit = value/1024, unit+1
+	}
+	return fmt.Sprintf("%.1f%c", value, units[unit])
+}
+
+func newUsers() *cobra.Command {
+	cmd, client := operatorCommand("users", "List who is connected, on all nodes", "  stompbox users --order slowest", cobra.NoArgs)
+	var order string
+	var limit int
+	var asJSON bool
+	cmd.Flags().StringVar(&order, "order", "name", "name, slowest or bytes: which ones come first")
+	cmd.Flags().IntVarP(&limit, "count", "n", 100, "print so many at most")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var answer struct {
+			Users   []broker.UserInfo
+			Next    string
+			Missing []string
+		}
+		if err := client.ask(cmd.Context(), http.MethodGet, "/api/users", url.Values{"order": {order}, "limit": {fmt.Sprint(limit)}}, &answer); err != nil {
+			return err
+		}
+		warnMissing(cmd, answer.Missing)
+		if asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(answer.Users)
+		}
+		w := table(cmd.OutOrStdout())
+		fmt.Fprintln(w, "USER\tSESSIONS\tSUBSCRIPTIONS\tIN\tOUT\tWAITING\tADDRESSES\tNODES")
+		for _, u := range answer.Users {
+			t := u.Traffic
+			if t == nil {
+				t = new(broker.Traffic)
+			}
+			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", u.Name, u.Sessions, t.Subscriptions, bytesText(t.ReceivedBytes), bytesText(t.SentBytes), bytesText(t.QueuedBytes), strings.Join(t.Addresses, " "), strings.Join(u.Nodes, " "))
+		}
+		if answer.Next != "" {
+			fmt.Fprintf(cmd.ErrOrStderr(), "stompbox: there are more; use a larger --count\n")
+		}
+		return w.Flush()
+	}
+	return cmd
+}
+
+func newSessions() *cobra.Command {
+	cmd, client := operatorCommand("sessions [USER]", "List sessions of all nodes, or those of one user", "  stompbox sessions --order slowest\n  stompbox sessions alice", cobra.MaximumNArgs(1))
+	var order string
+	var limit int
+	var asJSON bool
+	cmd.Flags().StringVar(&order, "order", "name", "name, slowest or bytes: which ones come first")
+	cmd.Flags().IntVarP(&limit, "count", "n", 100, "print so many at most")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, of one user with subscriptions")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var answer struct {
+			Sessions []broker.SessionInfo
+			Missing  []string
+		}
+		path, query := "/api/sessions", url.Values{"order": {order}, "limit": {fmt.Sprint(limit)}}
+		if len(args) > 0 {
+			path, query = "/api/users/"+url.PathEscape(args[0]), nil
+		}
+		if err := client.ask(cmd.Context(), http.MethodGet, path, query, &answer); err != nil {
+			return err
+		}
+		warnMissing(cmd, answer.Missing)
+		if asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(answer.Sessions)
+		}
+		printSessions(cmd.OutOrStdout(), answer.Sessions)
+		return nil
+	}
+	return cmd
+}
+
+func printSessions(out io.Writer, sessions []broker.SessionInfo) {
+	w := table(out)
+	fmt.Fprintln(w, "SESSION\tUSER\tREMOTE\tTRANSPORT\tVERSION\tNODE\tSINCE\tIN\tOUT\tWAITING")
+	for _, s := range sessions {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.User, s.Remote, s.Transport, s.Version, s.Node,
+			time.Since(s.Connected).Round(time.Second), bytesText(s.ReceivedBytes), bytesText(s.SentBytes), waitingText(s))
+	}
+	_ = w.Flush()
+}
+
+// waitingText is what a client has not read, and for how long it takes nothing.
+func waitingText(s broker.SessionInfo) string {
+	text := bytesText(s.QueuedBytes)
+	if s.Writing >= 1 {
+		text += fmt.Sprintf(" (%.0fs)", s.Writing)
+	}
+	return text
+}
+
+func newNodes() *cobra.Command {
+	cmd, client := operatorCommand("nodes", "List the nodes, and what they do", "  stompbox nodes", cobra.NoArgs)
+	var asJSON bool
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		answer, err := client.nodes(cmd)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(answer)
+		}
+		w := table(cmd.OutOrStdout())
+		fmt.Fprintln(w, "NODE\tSERVER\tUP\tSTATE\tSESSIONS\tSUBSCRIPTIONS\tRECEIVED\tDELIVERED\tDROPPED\tIN\tOUT")
+		for _, n := range answer {
+			state := "serving"
+			if n.Draining {
+				state = "draining"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", n.Name, n.Server, time.Since(n.Started).Round(time.Second), state,
+				n.Sessions, n.Subscriptions, n.Received, n.Delivered, n.Dropped, bytesText(n.ReceivedBytes), bytesText(n.SentBytes))
+		}
+		return w.Flush()
+	}
+	return cmd
+}
+
+// nodes asks for all nodes.
+func (c *clientFlags) nodes(cmd *cobra.Command) ([]broker.NodeInfo, error) {
+	var answer struct {
+		Nodes   []broker.NodeInfo
+		Missing []string
+	}
+	err := c.ask(cmd.Context(), http.MethodGet, "/api/nodes", nil, &answer)
+	warnMissing(cmd, answer.Missing)
+	return answer.Nodes, err
+}
+
+// printEnded says how many sessions were ended, and whether a ban is kept.
+func printEnded(cmd *cobra.Command, what string, e httpapi.Ended) {
+	warnMissing(cmd, e.Missing)
+	if e.Kept != nil && !*e.Kept {
+		fmt.Fprintln(cmd.ErrOrStderr(), "stompbox: the store does not keep that, so it ends with the last node that runs:", e.KeepError)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s; %d sessions were ended\n", what, e.Disconnected)
+}
+
+func newDisconnect() *cobra.Command {
+	cmd, client := operatorCommand("disconnect USER", "End the sessions of a user, on all nodes", "  stompbox disconnect alice --reason 'sign in again'", cobra.ExactArgs(1))
+	var session, reason string
+	cmd.Flags().StringVar(&session, "session", "", "only this session")
+	cmd.Flags().StringVar(&reason, "reason", "", "what the client reads")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		query := url.Values{}
+		setWhere(query, "session", session)
+		setWhere(query, "reason", reason)
+		var answer httpapi.Ended
+		if err := client.ask(cmd.Context(), http.MethodPost, "/api/users/"+url.PathEscape(args[0])+"/disconnect", query, &answer); err != nil {
+			return err
+		}
+		printEnded(cmd, "disconnected "+args[0], answer)
+		return nil
+	}
+	return cmd
+}
+
+func setWhere(query url.Values, name, value string) {
+	if value != "" {
+		query.Set(name, value)
+	}
+}
+
+func newUnsubscribe() *cobra.Command {
+	cmd, client := operatorCommand("unsubscribe USER", "End subscriptions of a user, on all nodes, and leave the sessions open", "  stompbox unsubscribe alice --destination /topic/prices", cobra.ExactArgs(1))
+	values := make(map[string]*string)
+	for name, help := range map[string]string{"destination": "subscriptions to it", "subscription": "subscriptions with this id", "session": "only those of this session", "reason": "what the client reads on /user/queue/errors"} {
+		values[name] = cmd.Flags().String(name, "", help)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		query := url.Values{}
+		for name, value := range values {
+			setWhere(query, name, *value)
+		}
+		var answer struct {
+			Unsubscribed int
+			Missing      []string
+		}
+		if err := client.ask(cmd.Context(), http.MethodPost, "/api/users/"+url.PathEscape(args[0])+"/unsubscribe", query, &answer); err != nil {
+			return err
+		}
+		warnMissing(cmd, answer.Missing)
+		fmt.Fprintf(cmd.OutOrStdout(), "ended %d subscriptions of %s\n", answer.Unsubscribed, args[0])
+		return nil
+	}
+	return cmd
+}
+
+// banFlags say who is banned.
+type banFlags struct{ token string }
+
+func (b *banFlags) query(args []string) (query url.Values, who string, err error) {
+	if (len(args) == 0) == (b.token == "") {
+		return nil, "", errors.New("say who: a USER, or a token with --token-id")
+	}
+	if b.token != "" {
+		return url.Values{"token": {b.token}}, "the token " + b.token, nil
+	}
+	return url.Values{"user": args}, args[0], nil
+}
+
+func newBan() *cobra.Command {
+	cmd, client := operatorCommand("ban [USER]", "Keep a user or a token out until a time, on all nodes", "  stompbox ban alice --for 24h --reason spam\n  stompbox ban --token-id 7d1f... --for 1h", cobra.MaximumNArgs(1))
+	var who banFlags
+	var duration time.Duration
+	var until, reason string
+	cmd.Flags().StringVar(&who.token, "token-id", "", "the jti claim of a token, in place of a user; stompbox sessions --json shows it")
+	cmd.Flags().DurationVar(&duration, "for", 0, "how long, such as 24h")
+	cmd.Flags().StringVar(&until, "until", "", "until when, such as 2030-01-31T12:00:00Z, in place of --for")
+	cmd.Flags().StringVar(&reason, "reason", "", "what the client reads")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		query, name, err := who.query(args)
+		if err != nil {
+			return err
+		}
+		if duration > 0 {
+			query.Set("for", duration.String())
+		}
+		setWhere(query, "until", until)
+		setWhere(query, "reason", reason)
+		var answer httpapi.Ended
+		if err := client.ask(cmd.Context(), http.MethodPost, "/api/bans", query, &answer); err != nil {
+			return err
+		}
+		printEnded(cmd, "banned "+name, answer)
+		return nil
+	}
+	return cmd
+}
+
+func newUnban() *cobra.Command {
+	cmd, client := operatorCommand("unban [USER]", "Let a user or a token in again", "  stompbox unban alice", cobra.MaximumNArgs(1))
+	var who banFlags
+	cmd.Flags().StringVar(&who.token, "token-id", "", "the jti claim of a token, in place of a user")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		query, name, err := who.query(args)
+		if err != nil {
+			return err
+		}
+		var answer httpapi.Ended
+		if err := client.ask(cmd.Context(), http.MethodDelete, "/api/bans", query, &answer); err != nil {
+			return err
+		}
+		warnMissing(cmd, answer.Missing)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s may connect again\n", name)
+		return nil
+	}
+	return cmd
+}
+
+func newBans() *cobra.Command {
+	cmd, client := operatorCommand("bans", "List who is banned", "  stompbox bans", cobra.NoArgs)
+	var asJSON bool
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var answer struct{ Bans []broker.Ban }
+		if err := client.ask(cmd.Context(), http.MethodGet, "/api/bans", nil, &answer); err != nil {
+			return err
+		}
+		if asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(answer.Bans)
+		}
+		w := table(cmd.OutOrStdout())
+		fmt.Fprintln(w, "USER\tTOKEN\tUNTIL\tBY\tREASON")
+		for _, b := range answer.Bans {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", b.User, b.Token, b.Until.Format(time.RFC3339), b.By, b.Reason)
+		}
+		return w.Flush()
+	}
+	return cmd
+}
+
+func newHistory() *cobra.Command {
+	cmd := &cobra.Command{Use: "history", Short: "Read what histories keep, or clear it", Long: "Read what histories keep, or clear it." + operatorsHelp}
+	client := newClientFlags(cmd.PersistentFlags())
+	cmd.AddCommand(newHistoryList(client), newHistoryRead(client), newHistoryClear(client))
+	return cmd
+}
+
+func newHistoryList(client *clientFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the histories, and what they keep", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var all []httpapi.HistoryPolicy
+			if err := client.ask(cmd.Context(), http.MethodGet, "/api/histories", nil, &all); err != nil {
+				return err
+			}
+			w := table(cmd.OutOrStdout())
+			fmt.Fprintln(w, "HISTORY\tMATCH\tMESSAGES\tAGE\tBYTES")
+			for _, p := range all {
+				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\n", p.Name, p.Match, p.MaxMessages, p.MaxAge, p.MaxBytes)
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func newHistoryRead(client *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "read DESTINATION", Short: "Print what is kept of a destination, oldest first", Args: cobra.ExactArgs(1),
+		Example: "  stompbox history read /topic/chat.lobby --since 1h\n  stompbox history read /user/alice/queue/notes -n 10 --json",
+	}
+	var since, until, after string
+	var count int
+	var asJSON bool
+	cmd.Flags().StringVar(&since, "since", "", "a time such as 2030-01-31T12:00:00Z, or a duration before now such as 90m")
+	cmd.Flags().StringVar(&until, "until", "", "the same: only messages before it")
+	cmd.Flags().StringVar(&after, "after", "", "go on after this message-id")
+	cmd.Flags().IntVarP(&count, "count", "n", 0, "print so many at most; 0 is all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		query := url.Values{"destination": args}
+		for name, value := range map[string]string{"since": since, "until": until, "after": after} {
+			setWhere(query, name, value)
+		}
+		for left := count; ; {
+			limit := httpapi.MaxPeeked
+			if count > 0 {
+				limit = min(limit, left)
+			}
+			query.Set("limit", fmt.Sprint(limit))
+			var page httpapi.Peeked
+			if err := client.ask(cmd.Context(), http.MethodGet, "/api/history", query, &page); err != nil {
+				return err
+			}
+			for _, m := range page.Messages {
+				if err := printPeeked(cmd.OutOrStdout(), m, asJSON); err != nil {
+					return err
+				}
+			}
+			if left -= len(page.Messages); page.Next == "" || count > 0 && left <= 0 {
+				return nil
+			}
+			query.Set("after", page.Next)
+		}
+	}
+	return cmd
+}
+
+func newHistoryClear(client *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{Use: "clear DESTINATION", Short: "Remove what is kept of a destination for good", Args: cobra.ExactArgs(1), Example: "  stompbox history clear --yes /topic/chat.lobby"}
+	var yes bool
+	cmd.Flags().BoolVar(&yes, "yes", false, "really do it")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !yes {
+			return errors.New("this deletes all that is kept of the destination for good; add --yes to confirm")
+		}
+		var answer struct{ Cleared uint64 }
+		if err := client.ask(cmd.Context(), http.MethodPost, "/api/history/clear", url.Values{"destination": args}, &answer); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "cleared %d messages of %s\n", answer.Cleared, args[0])
+		return nil
+	}
+	return cmd
+}
+
+func newQueueGet(client *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{Use: "get QUEUE MESSAGE-ID", Short: "Print one message, and leave it as it is", Args: cobra.ExactArgs(2), Example: "  stompbox queue get /queue/DLQ.orders 5QKQJZZ2NU-7"}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var m httpapi.PeekedMessage
+		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues/message", url.Values{"destination": args[:1], "id": args[1:]}, &m); err != nil {
+			return err
+		}
+		return printPeeked(cmd.OutOrStdout(), m, true)
+	}
+	return cmd
+}
+
+func newQueueRequeue(client *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{Use: "requeue QUEUE MESSAGE-ID", Short: "Move one message back to where it came from, or --to another queue", Args: cobra.ExactArgs(2), Example: "  stompbox queue requeue /queue/DLQ.orders 5QKQJZZ2NU-7"}
+	var to string
+	cmd.Flags().StringVar(&to, "to", "", "queue to move to; empty is where a dead letter came from")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		query := url.Values{"destination": args[:1], "id": args[1:]}
+		setWhere(query, "to", to)
+		var answer struct{ Moved, To string }
+		if err := client.ask(cmd.Context(), http.MethodPost, "/api/queues/requeue", query, &answer); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "moved %s to %s\n", answer.Moved, answer.To)
+		return nil
+	}
+	return cmd
+}
+
+// purgeFilter are the flags by which only some messages are removed.
+type purgeFilter struct {
+	id, user string
+	older    time.Duration
+	headers  []string
+}
+
+func (p *purgeFilter) query(queue string) url.Values {
+	query := url.Values{"destination": {queue}}
+	setWhere(query, "id", p.id)
+	setWhere(query, "user", p.user)
+	if p.older > 0 {
+		query.Set("older", p.older.String())
+	}
+	if len(p.headers) > 0 {
+		query["header"] = p.headers
+	}
+	return query
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/test"
+)
+
+// TestOperatorsCommands runs each command against admin.listen with its token.
+func TestOperatorsCommands(t *testing.T) {
+	t.Parallel()
+	admin, dir := test.Address(t), t.TempDir()
+	file := filepath.Join(dir, "stompbox.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("history: { policies: [{ name: chat, match: '/topic/chat.*', max_messages: 10 }] }\ncluster: { node: n1 }\n"), 0o600))
+	token := tokenFile(t, adminToken)
+	env := []string{"STOMPBOX_ADMIN_TOKEN_FILE=" + token}
+	args := []string{"--dev", "-c", file, "--admin", admin, "--data-dir", filepath.Join(dir, "data")}
+	p := serve(t, env, args...)
+	do := func(args ...string) string {
+		t.Helper()
+		out, stderr, err := run(t, nil, append(args, "--url", "http://"+admin, "--token-file", token)...)
+		require.NoError(t, err, "%v: %s", args, stderr)
+		return out
+	}
+	fails := func(says string, args ...string) {
+		t.Helper()
+		_, stderr, err := run(t, nil, append(args, "--url", "http://"+admin, "--token-file", token)...)
+		require.Error(t, err)
+		require.Contains(t, stderr, says)
+	}
+	_, alice := get(t, "http://"+p.http+"/dev/token?user=alice")
+	c := test.DialWebSocket(t, "ws://"+p.http+"/ws").Connect("Authorization", "Bearer "+alice)
+	c.Subscribe("s", "/topic/chat.a")
+	c.SendKept("/topic/chat.a", "hello")
+	c.Message("hello")
+	for _, body := range []string{"one", "two"} {
+		c.Send(frames.SEND, "destination", "/queue/work", "receipt", body, "type", body, body)
+		c.Receipt(body)
+	}
+
+	require.Regexp(t, `(?m)^alice +1 +1 +\S+ +\S+ +0 +127\.0\.0\.1 +n1$`, do("users", "--order", "slowest"))
+	require.Contains(t, do("users", "--json"), `"name":"alice"`)
+	require.Regexp(t, c.Connected.Get("session")+` +alice +127\.0\.0\.1:\d+ +websocket +1\.2 +n1`, do("sessions"))
+	require.Contains(t, do("sessions", "alice", "--json"), `"destination":"/topic/chat.a"`)
+	require.Regexp(t, `(?m)^n1 +stompbox/\S+ +\d+s +serving +1 +1 +3 `, do("nodes"))
+	require.Contains(t, do("history", "list"), "/topic/chat.*")
+	require.Contains(t, do("history", "read", "/topic/chat.a", "--since", "1h"), "hello")
+	require.Empty(t, do("history", "read", "/topic/chat.a", "--until", "2001-01-01T00:00:00Z"))
+	fails("add --yes", "history", "clear", "/topic/chat.a")
+	require.Equal(t, "cleared 1 messages of /topic/chat.a\n", do("history", "clear", "--yes", "/topic/chat.a"))
+	require.Empty(t, do("history", "read", "/topic/chat.a"))
+
+	id := strings.Fields(do("queue", "peek", "/queue/work"))[0]
+	require.Contains(t, do("queue", "get", "/queue/work", id), `"body":"one"`)
+	require.Equal(t, "moved "+id+" to /queue/other\n", do("queue", "requeue", "/queue/work", id, "--to", "/queue/other"))
+	require.Equal(t, "purged 0 messages of /queue/work\n", do("queue", "purge", "--yes", "--header", "type:one", "/queue/work"))
+	require.Equal(t, "purged 1 messages of /queue/work\n", do("queue", "purge", "--yes", "--header", "type:two", "/queue/work"))
+
+	require.Equal(t, "ended 1 subscriptions of alice\n", do("unsubscribe", "alice", "--destination", "/topic/chat.a"))
+	require.Equal(t, "disconnected alice; 1 sessions were ended\n", do("disconnect", "alice", "--reason", "sign in again"))
+	c.Error("sign in again")
+	fails("say who", "ban", "--for", "1h")
+	fails("say how long", "ban", "alice")
+	require.Equal(t, "banned alice; 0 sessions were ended\n", do("ban", "alice", "--for", "1h", "--reason", "spam"))
+	refused := func() {
+		t.Helper()
+		c := test.DialWebSocket(t, "ws://"+p.http+"/ws")
+		c.Send(frames.CONNECT, "accept-version", "1.2", "host", "x", "Authorization", "Bearer "+alice)
+		c.Error("you are banned until")
+	}
+	refused()
+	p.stop(t)
+	require.Contains(t, p.stderr.String(), `request="POST /api/bans"`)
+	require.Contains(t, p.stderr.String(), "by=admin")
+	require.NotContains(t, p.stderr.String(), adminToken)
+
+	// The ban holds over a restart.
+	p = serve(t, env, args...)
+	refused()
+	require.Regexp(t, `alice +\S+Z +admin +spam`, do("bans"))
+	require.Equal(t, "alice may connect again\n", do("unban", "alice"))
+	test.DialWebSocket(t, "ws://"+p.http+"/ws").Connect("Authorization", "Bearer "+alice).Close()
+	fails("there is no such ban", "unban", "alice")
+	p.stop(t)
+}

@@ -1,0 +1,56 @@
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/internal/test/local"
+)
+
+// TestBansAreKeptOverARestart, and those that are over are removed.
+func TestBansAreKeptOverARestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	start := func() *Relay {
+		r, err := Embed(EmbeddedOptions{DataDir: dir}, Options{Logger: slog.New(slog.NewTextHandler(new(local.Log), nil))})
+		require.NoError(t, err)
+		return r
+	}
+	ctx := context.Background()
+	r := start()
+	var mu sync.Mutex
+	seen := map[string]int{}
+	watch := func(ban []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[string(ban)]++
+	}
+	require.NoError(t, r.Driver().Bans.WatchBans(watch))
+	require.Empty(t, seen)
+	until := time.Now().Add(time.Hour)
+	require.NoError(t, r.Driver().Bans.PutBan(ctx, "user a b.*>", []byte(`{"user":"first"}`), until))
+	require.NoError(t, r.Driver().Bans.PutBan(ctx, "user a b.*>", []byte(`{"user":"second"}`), until))
+	require.NoError(t, r.Driver().Bans.PutBan(ctx, "user old", []byte(`{"user":"old"}`), time.Now().Add(-time.Second)))
+	r.Close()
+
+	mu.Lock()
+	clear(seen)
+	mu.Unlock()
+	r = start()
+	require.NoError(t, r.Driver().Bans.WatchBans(watch))
+	mu.Lock()
+	require.Equal(t, map[string]int{`{"user":"second"}`: 1}, seen, "they are there when the watch has begun")
+	mu.Unlock()
+	kv, err := r.link.js.KeyValue(ctx, r.Driver().Bans.(*bans).bucket())
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		keys, err := kv.Keys(ctx)
+		return err == nil && len(keys) == 1
+	}, 10*time.Second, 5*time.Millisecond)
+	r.Close()
+}

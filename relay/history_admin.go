@@ -1,0 +1,179 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
+)
+
+// historyAdmin is a [driver.HistoryAdmin] over the streams of histories.
+type historyAdmin struct{ store *historyStore }
+
+// errPageFull ends the reading of a page.
+var errPageFull = errors.New("the page is full")
+
+// ReadHistory reads a page. See [driver.HistoryAdmin].
+func (a historyAdmin) ReadHistory(ctx context.Context, p driver.HistoryPage, deliver func(*driver.Message) (more bool)) error {
+	if err := checkKey(p.Key); err != nil {
+		return err
+	}
+	pattern, err := destination.ParsePattern(p.Key)
+	if err != nil {
+		return err
+	}
+	h, err := a.store.streams.named(p.History)
+	if err != nil {
+		return err
+	}
+	stream, info, err := a.store.streams.info(ctx, h)
+	if err != nil {
+		return err
+	}
+	r := &historyReplay{streams: a.store.streams, history: h, stream: stream, pattern: pattern}
+	_, r.epoch = a.store.streams.epochOf(stream)
+	r.deliver = func(m *driver.Message) error {
+		if !deliver(m) {
+			return errPageFull
+		}
+		return nil
+	}
+	from := uint64(1)
+	subject := Subject(h.prefix, p.Key)
+	switch {
+	case p.After.Epoch == r.epoch && p.After.Seq > 0:
+		from = p.After.Seq + 1
+	case !p.Since.IsZero():
+		since := p.Since
+		first, _, err := readPage(ctx, a.store.link, stream, pageRequest{Since: &since, Subject: subject, Batch: 1})
+		if err != nil {
+			return err
+		}
+		if len(first) == 0 {
+			return nil
+		}
+		from = first[0].seq
+	}
+	if err := r.all(ctx, []string{subject}, from, info.State.LastSeq); err != nil && !errors.Is(err, errPageFull) {
+		return err
+	}
+	return nil
+}
+
+// metadataCleared is where a stream says up to where destinations were cleared.
+const metadataCleared = "stompbox-cleared"
+
+// maxCleared bounds the destinations that are remembered as cleared. Beyond, all of the
+// history counts as cleared up to the last of them.
+const maxCleared = 200
+
+// cleared are the sequences up to which destinations were cleared, by routing key. "" is
+// all of the history.
+type cleared map[string]uint64
+
+// learnCleared notes what a stream says of it.
+func (h *history) learnCleared(config *jetstream.StreamConfig) {
+	text := config.Metadata[metadataCleared]
+	if now := h.clearedText.Load(); now != nil && *now == text || now == nil && text == "" {
+		return
+	}
+	var c cleared
+	if text != "" && json.Unmarshal([]byte(text), &c) != nil {
+		return
+	}
+	h.clearedKeys.Store(&c)
+	h.clearedText.Store(&text)
+}
+
+// clearedSince reports whether something after a sequence was cleared that a pattern matches.
+func (h *history) clearedSince(pattern destination.Pattern, seq uint64) bool {
+	c := h.clearedKeys.Load()
+	if c == nil {
+		return false
+	}
+	for key, upTo := range *c {
+		if upTo > seq && (key == "" || pattern.Match(key)) {
+			return true
+		}
+	}
+	return false
+}
+
+// ClearHistory removes what is kept of a destination. Who comes back with an older position
+// reads that something is missing. See [driver.HistoryAdmin].
+func (a historyAdmin) ClearHistory(ctx context.Context, name, key string) (n uint64, err error) {
+	if err := checkKey(key); err != nil {
+		return 0, err
+	}
+	h, err := a.store.streams.named(name)
+	if err != nil {
+		return 0, err
+	}
+	if err := a.store.link.checkWrite(); err != nil {
+		return 0, err
+	}
+	streamName, info, err := a.store.streams.info(ctx, h)
+	if err != nil {
+		return 0, err
+	}
+	subject := Subject(h.prefix, key)
+	kept, err := countAtLeader(ctx, a.store.link, streamName, subject)
+	if err != nil || kept == 0 {
+		return 0, err
+	}
+	s, err := a.store.link.js.Stream(ctx, streamName)
+	if err != nil {
+		return 0, storeError("cannot clear the history of "+key, err)
+	}
+	last, err := s.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err == nil {
+		err = a.noteCleared(ctx, h, info, key, last.Sequence)
+	}
+	if err == nil {
+		err = s.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(last.Sequence+1))
+	}
+	if err != nil {
+		return 0, storeError("cannot clear the history of "+key, err)
+	}
+	return uint64(kept), nil
+}
+
+// noteCleared has the stream say that a destination is cleared, before it is.
+func (a historyAdmin) noteCleared(ctx context.Context, h *history, info *jetstream.StreamInfo, key string, last uint64) error {
+	now := cleared{key: last}
+	if before := h.clearedKeys.Load(); before != nil {
+		for key, upTo := range *before {
+			if upTo >= info.State.FirstSeq { // before, the beginning of the stream says it
+				now[key] = max(now[key], upTo)
+			}
+		}
+	}
+	if len(now) > maxCleared {
+		now = cleared{"": info.State.LastSeq}
+	}
+	text, err := json.Marshal(now)
+	if err != nil {
+		return err
+	}
+	config := a.store.streams.config(h, info.Config.Name)
+	if config.Metadata == nil {
+		config.Metadata = make(map[string]string)
+	}
+	config.Metadata[metadataCleared] = string(text)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	updated, err := a.store.link.js.UpdateStream(ctx, config)
+	if err != nil {
+		return storeError("cannot clear the history "+h.policy.Name, err)
+	}
+	h.learnCleared(&updated.CachedInfo().Config)
+	return nil
+}
