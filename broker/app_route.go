@@ -107,7 +107,7 @@ func (b appRouter) answer(m *driver.Message, headers frames.Headers, body []byte
 	if id, ok := m.Headers.Lookup(HeaderCorrelationID); ok {
 		kept = kept.With(HeaderCorrelationID, id)
 	}
-	b.topics.publish(&driver.Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body})
+	b.topics.publish(&driver.Message{ID: b.nextID(), Destination: to, Key: to, Timestamp: time.Now().UnixMilli(), Headers: kept, Body: body}, nil)
 }
 
 // failRequest reports to the sender of a request that it failed: where the answer was to
@@ -144,7 +144,7 @@ func (b appRouter) sendFailure(to origin, failed, correlation string, code Code,
 	b.topics.publish(&driver.Message{
 		ID: b.nextID(), Destination: errorsDestination, Key: destination.UserKey(to.principal.Name, errorsDestination), ToSession: to.session,
 		Timestamp: time.Now().UnixMilli(), Headers: headers, Body: []byte(why),
-	})
+	}, nil)
 }
 
 func failureHeaders(failed string, code Code, why string) frames.Headers {

@@ -174,6 +174,9 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	s.outbox.traffic = s.traffic
 	s.traffic.sessions[0].Add(1)
 	s.outbox.startFlush = s.outbox.flush
+	if now, ok := t.(ImmediateTransport); ok {
+		s.outbox.immediate = now.WritesNow()
+	}
 	s.outbox.onFull = s.tooSlow
 	s.outbox.onError = s.writeFailed
 	s.outbox.onWritten = s.written
@@ -299,6 +302,10 @@ func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication
 	}
 	outcomes := make([]chan error, len(ops))
 	for i, op := range ops {
+		if op.topic != nil {
+			b.topics.publish(op.topic, nil)
+			continue
+		}
 		if op.store != nil || (op.run == nil && op.runAsync == nil) {
 			continue // stored, or dropped by an interceptor
 		}

@@ -78,11 +78,14 @@ func (r *rejection) Error() string { return r.why }
 const CodeRejected Code = "rejected"
 
 // interceptorChain are the interceptors as they stand before what the broker does.
-type interceptorChain struct{ send, subscribe ActionFunc }
+type interceptorChain struct {
+	send, subscribe ActionFunc
+	custom          bool // there are some beside the permissions
+}
 
 // newInterceptorChain puts the interceptors in their order, and the permissions after them.
 func newInterceptorChain(all []Interceptor) interceptorChain {
-	g := interceptorChain{terminal, terminal}
+	g := interceptorChain{terminal, terminal, len(all) > 0}
 	for i := len(all); i >= 0; i-- {
 		interceptor := permissions
 		if i < len(all) {

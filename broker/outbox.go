@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +16,7 @@ type outbox struct {
 	transport  Transport
 	options    *OutboxOptions
 	clock      *clock
+	immediate  bool   // the transport is an ImmediateTransport
 	startFlush func() // o.flush, kept so that starting it does not allocate
 	onFull     func() // called once, without the lock, when a consumer is too slow
 	onError    func(error)
@@ -74,31 +74,20 @@ type conflateKey struct {
 	destination string
 }
 
-var (
-	itemPool = sync.Pool{New: func() any { q := make([]item, 0, 64); return &q }}
-	batches  = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
-)
-
-const (
-	// minPooled and maxPooled bound the slices that are kept for reuse.
-	minPooled, maxPooled = 16, 4096
-	// maxWriteBytes bounds one write, but for one larger frame. What waits behind it can
-	// still be dropped or replaced, and room is free again as soon as the peer has taken
-	// a part.
-	maxWriteBytes = 128 << 10
-)
-
 // push queues a frame that no policy may drop, such as a RECEIPT or a pong. A
 // peer that asks for more of them than it reads is too slow under every policy.
 // It does nothing once the outbox ends.
-func (o *outbox) push(data []byte) {
+func (o *outbox) push(data []byte) { o.pushHeld(data, nil) }
+
+// pushHeld is push within a read, whose end is soon enough for a flush. See [flushList].
+func (o *outbox) pushHeld(data []byte, flushes *flushList) {
 	o.mu.Lock()
 	it := item{data: data}
 	switch {
 	case o.state != outboxOpen:
 		o.mu.Unlock()
 	case o.fitsLocked(len(data)) || o.makeRoomLocked(it):
-		o.addLocked(it)
+		o.addHeldLocked(it, flushes)
 		o.mu.Unlock()
 	default:
 		o.overflowAndUnlock()
@@ -117,8 +106,8 @@ func (o *outbox) overflowAndUnlock() {
 }
 
 // pushMessage queues a message and reports whether it did. A message that is a sample
-// has the clock time at which it was published, others have 0.
-func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, publishedAt int64) bool {
+// has the clock time at which it was published, others have 0. Flushes may be nil.
+func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, publishedAt int64, flushes *flushList) bool {
 	o.mu.Lock()
 	if o.state != outboxOpen || s.closed {
 		o.mu.Unlock()
@@ -148,7 +137,7 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, pu
 			if o.newest != nil {
 				o.newest[conflateKey{s, m.Destination}] = o.taken + len(o.queue)
 			}
-			o.addLocked(it)
+			o.addHeldLocked(it, flushes)
 		}
 		o.mu.Unlock()
 		return true
@@ -239,7 +228,11 @@ func (o *outbox) fitsLocked(size int) bool {
 
 // addLocked queues an item, and starts the flush when none is running. The caller
 // holds the lock.
-func (o *outbox) addLocked(it item) {
+func (o *outbox) addLocked(it item) { o.addHeldLocked(it, nil) }
+
+// addHeldLocked is addLocked within a read: a flush that is not running is noted in
+// flushes, where that is not nil.
+func (o *outbox) addHeldLocked(it item, flushes *flushList) {
 	if o.queue == nil {
 		o.queue = *itemPool.Get().(*[]item)
 	}
@@ -248,6 +241,10 @@ func (o *outbox) addLocked(it item) {
 	o.bytes += len(it.data)
 	if !o.running {
 		o.running = true
+		if flushes != nil {
+			flushes.outboxes = append(flushes.outboxes, o)
+			return
+		}
 		go o.startFlush()
 	}
 }
@@ -345,119 +342,4 @@ func (o *outbox) closeSubscription(s *subscription) {
 		r.receipt = ""
 	}
 	o.mu.Unlock()
-}
-
-// flush writes until nothing is left. It lets the other goroutines go first: a
-// publisher that has more at hand pushes it meanwhile, and one write takes it
-// all along.
-func (o *outbox) flush() {
-	for {
-		runtime.Gosched()
-		o.mu.Lock()
-		if len(o.queue) == 0 || o.state == outboxClosed {
-			o.running = false
-			ended := o.state == outboxEnding
-			o.mu.Unlock()
-			if ended {
-				o.transport.Finish(o.linger)
-				o.mu.Lock()
-				o.signalDrainedLocked()
-				o.mu.Unlock()
-			}
-			return
-		}
-		queue := o.takeLocked()
-		var sampledAt int64
-		if len(o.queue) == 0 {
-			sampledAt, o.sampledAt = o.sampledAt, 0
-		}
-		o.mu.Unlock()
-		if err := o.write(queue); err != nil {
-			o.abandon()
-			o.onError(err)
-			return
-		}
-		if sampledAt != 0 {
-			o.latency.Observe(time.Duration(o.lastWrite.Load() - sampledAt))
-		}
-	}
-}
-
-// takeLocked takes from the queue what the next write has: all of it, or as much as one
-// write may have.
-func (o *outbox) takeLocked() []item {
-	if o.bytes <= maxWriteBytes {
-		queue := o.queue
-		o.queue, o.newest = nil, nil
-		o.inFlight.frames, o.inFlight.bytes = o.frames, o.bytes
-		return queue
-	}
-	n, bytes := 0, 0
-	for n < len(o.queue) && (n == 0 || bytes+len(o.queue[n].data) <= maxWriteBytes) {
-		bytes += len(o.queue[n].data)
-		n++
-	}
-	taken := append(*itemPool.Get().(*[]item), o.queue[:n]...)
-	o.inFlight.frames, o.inFlight.bytes = n, bytes
-	if o.newest != nil {
-		o.taken += n
-		for _, it := range taken {
-			if key := (conflateKey{it.sub, it.destination}); o.newest[key] < o.taken {
-				delete(o.newest, key) // the next one takes a place of its own
-			}
-		}
-	}
-	clear(o.queue[:n])
-	if o.queue = o.queue[n:]; len(o.queue) == 0 {
-		o.queue, o.newest = nil, nil
-	}
-	return taken
-}
-
-// write writes what was taken with as few calls as can be, and gives it back.
-func (o *outbox) write(queue []item) error {
-	batch := batches.Get().(*[][]byte)
-	bytes := 0
-	var deliveries []*delivery
-	for i := range queue {
-		*batch = append(*batch, queue[i].data)
-		bytes += len(queue[i].data)
-		if d := queue[i].delivery; d != nil && d.sub.ack == ackAuto {
-			deliveries = append(deliveries, d)
-		}
-	}
-	o.writing.Store(o.clock.now())
-	err := o.transport.Write(*batch)
-	o.writing.Store(0)
-	o.lastWrite.Store(o.clock.now())
-	if err == nil {
-		o.written.Add(int64(bytes))
-		o.traffic.sent.Add(int64(bytes))
-	}
-	o.mu.Lock()
-	o.frames -= len(queue)
-	o.bytes -= bytes
-	o.inFlight.frames, o.inFlight.bytes = 0, 0
-	var waiters []waiter
-	if o.frames <= o.options.MaxFrames/4 && o.bytes <= o.options.MaxBytes/4 {
-		waiters, o.waiters = o.waiters, nil
-	}
-	o.mu.Unlock()
-	if err == nil && len(deliveries) > 0 {
-		o.onWritten(deliveries)
-	}
-	for _, w := range waiters {
-		w.spaceFreed()
-	}
-	clear(*batch)
-	*batch = (*batch)[:0]
-	if cap(*batch) <= maxPooled {
-		batches.Put(batch)
-	}
-	clear(queue)
-	queue = queue[:0]
-	if cap(queue) >= minPooled && cap(queue) <= maxPooled {
-		itemPool.Put(&queue)
-	}
-	return err
 }

@@ -95,7 +95,7 @@ func TestOutboxKeepsOrderAndBatches(t *testing.T) {
 		if i%3 == 0 {
 			o.push([]byte(text))
 		} else {
-			require.True(t, o.pushMessage([]byte(text), sub, message("/topic/a"), 0))
+			require.True(t, o.pushMessage([]byte(text), sub, message("/topic/a"), 0, nil))
 		}
 	}
 	close(g.open)
@@ -105,7 +105,7 @@ func TestOutboxKeepsOrderAndBatches(t *testing.T) {
 	require.Zero(t, o.bytes)
 	require.Zero(t, o.frames)
 	o.closeSubscription(sub)
-	require.False(t, o.pushMessage([]byte("late"), sub, message("/topic/a"), 0))
+	require.False(t, o.pushMessage([]byte("late"), sub, message("/topic/a"), 0, nil))
 }
 
 func TestSlowConsumerPolicies(t *testing.T) {
@@ -117,7 +117,7 @@ func TestSlowConsumerPolicies(t *testing.T) {
 		o.push([]byte("R "))
 		require.Eventually(t, func() bool { return o.writing.Load() != 0 }, 5*time.Second, time.Millisecond)
 		for i := range 100 {
-			if o.pushMessage([]byte(fmt.Sprintf("%d ", i)), sub, message(fmt.Sprint(i%destinations)), 0) {
+			if o.pushMessage([]byte(fmt.Sprintf("%d ", i)), sub, message(fmt.Sprint(i%destinations)), 0, nil) {
 				accepted++
 			}
 			require.LessOrEqual(t, o.frames, 21)
@@ -211,7 +211,7 @@ func TestFanoutAllocatesNothingPerSubscriber(t *testing.T) {
 			sessions = append(sessions, s)
 		}
 		m := &driver.Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: []byte("x")}
-		got := testing.AllocsPerRun(100, func() { b.topics.publish(m) })
+		got := testing.AllocsPerRun(100, func() { b.topics.publish(m, nil) })
 		for _, s := range sessions {
 			s.Detach(nil)
 		}
@@ -229,7 +229,7 @@ func BenchmarkFanout(b *testing.B) {
 			m := &driver.Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: make([]byte, 128)}
 			b.ReportAllocs()
 			for b.Loop() {
-				br.topics.publish(m)
+				br.topics.publish(m, nil)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
 		})
@@ -245,7 +245,7 @@ func TestAWriteIsBounded(t *testing.T) {
 	sub := new(subscription)
 	body := strings.Repeat("x", maxWriteBytes/4)
 	send := func(i int) {
-		require.True(t, o.pushMessage([]byte(fmt.Sprintf("%d%s ", i, body)), sub, message(fmt.Sprint(i%5)), 0))
+		require.True(t, o.pushMessage([]byte(fmt.Sprintf("%d%s ", i, body)), sub, message(fmt.Sprint(i%5)), 0, nil))
 	}
 	o.push([]byte("R "))
 	require.Eventually(t, func() bool { return o.writing.Load() != 0 }, 5*time.Second, time.Millisecond)

@@ -71,7 +71,8 @@ type Session struct {
 
 	retired  map[string]*subscription // unsubscribed, with messages to acknowledge
 	receipts receiptQueue
-	failed   bool // an ERROR is to come; what arrives is ignored
+	failed   bool       // an ERROR is to come; what arrives is ignored
+	flushes  *flushList // of the read under way, under handling; nil otherwise
 
 	serials uint64 // subscriptions so far
 	early   int    // bytes that came before CONNECT
@@ -127,7 +128,13 @@ func (s *Session) Leave(last []byte) {
 	s.receipts.afterPending(func() { s.finish(false, last) })
 }
 
-var frameScratch = sync.Pool{New: func() any { return new(frames.Frame) }}
+// readScratch is what one read needs.
+type readScratch struct {
+	frame   frames.Frame
+	flushes flushList
+}
+
+var readScratches = sync.Pool{New: func() any { return new(readScratch) }}
 
 // Receive handles the next bytes of the connection. It does not keep p. It
 // returns [ErrClosed] once the session has ended; until the connection ends
@@ -136,14 +143,21 @@ func (s *Session) Receive(p []byte) error {
 	s.lastRead.Store(s.broker.clock.now())
 	s.received.Add(int64(len(p)))
 	s.traffic.received.Add(int64(len(p)))
-	f := frameScratch.Get().(*frames.Frame)
-	defer func() {
-		clear(f.Headers)
-		f.Body = nil
-		frameScratch.Put(f)
-	}()
+	r := readScratches.Get().(*readScratch)
+	err := s.receive(p, r)
+	r.flushes.flush() // without a lock
+	clear(r.frame.Headers)
+	r.frame.Body = nil
+	readScratches.Put(r)
+	return err
+}
+
+func (s *Session) receive(p []byte, r *readScratch) error {
+	f := &r.frame
 	s.handling.Lock()
 	defer s.handling.Unlock()
+	s.flushes = &r.flushes
+	defer func() { s.flushes = nil }()
 	s.decoder.UseLimits(&s.broker.settings().limits.Frame)
 	s.decoder.Feed(p)
 	for {
@@ -186,6 +200,9 @@ func (s *Session) checkEarly(n int) error {
 func (s *Session) handle(f *frames.Frame) error {
 	if state(s.state.Load()) == stateConnecting {
 		return s.connect(f)
+	}
+	if f.Command != frames.SEND {
+		s.flushes.start() // it may wait for other nodes, for a store or for a free place
 	}
 	out, err := s.dispatch(f)
 	if err == nil && out == outcomeReceipt {

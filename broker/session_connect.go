@@ -68,7 +68,7 @@ func (s *Session) connect(f *frames.Frame) error {
 		return unauthenticated(err)
 	}
 	s.broker.counters.connected.Add(1)
-	s.pushFrame(connected)
+	s.outbox.pushHeld(s.encode(connected), s.flushes)
 	s.logConnected(version)
 	return nil
 }

@@ -51,14 +51,14 @@ func (s *Session) confirm(f *frames.Frame, headers ...string) {
 	s.receipts.mu.Lock()
 	defer s.receipts.mu.Unlock()
 	if len(s.receipts.pending) == 0 {
-		s.pushReceipt(receipt, headers...)
+		s.outbox.pushHeld(s.receiptFrame(receipt, headers), s.flushes)
 		return
 	}
 	s.receipts.pending = append(s.receipts.pending, &pendingReceipt{receipt: strings.Clone(receipt), headers: headers, done: true})
 }
 
-func (s *Session) pushReceipt(id string, headers ...string) {
-	s.pushFrame(frames.New(frames.RECEIPT, append([]string{frames.ReceiptID, id}, headers...)...))
+func (s *Session) receiptFrame(id string, headers []string) []byte {
+	return s.encode(frames.New(frames.RECEIPT, append([]string{frames.ReceiptID, id}, headers...)...))
 }
 
 // reserve takes a place for a frame whose outcome is not known yet. It waits while too
@@ -108,7 +108,7 @@ func (q *receiptQueue) advanceLocked() (failed *pendingReceipt) {
 		case p.then != nil:
 			p.then()
 		case p.receipt != "":
-			q.session.pushReceipt(p.receipt, p.headers...)
+			q.session.outbox.push(q.session.receiptFrame(p.receipt, p.headers))
 		}
 	}
 	clear(q.pending[:n])

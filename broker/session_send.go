@@ -32,6 +32,9 @@ func (s *Session) send(f *frames.Frame) (outcome, error) {
 		token := f.Body
 		return s.executeOrBuffer(f, operation{run: func() error { return s.refresh(token) }, refreshes: true})
 	}
+	if b.interceptors.custom {
+		s.flushes.start()
+	}
 	buffered := s.authorizedSendOf(f)
 	target, err := b.admission.authorizeSend(s.origin(), f.Get(frames.Destination), f)
 	var rejected *rejection
@@ -61,9 +64,11 @@ func (s *Session) send(f *frames.Frame) (outcome, error) {
 }
 
 // operation is a frame that was checked, and is carried out now or at COMMIT. It has
-// run or runAsync; without either it is a message that an interceptor dropped.
+// topic, run or runAsync; without any it is a message that an interceptor dropped.
 type operation struct {
-	run func() error
+	// topic is a message for subscribers that need no more than its publication.
+	topic *driver.Message
+	run   func() error
 	// runAsync is for what ends later: done is called with its error once, maybe before
 	// runAsync returns.
 	runAsync func(done func(error))
@@ -91,6 +96,11 @@ func (s *Session) executeOrBuffer(f *frames.Frame, op operation) (outcome, error
 
 // execute carries out an operation.
 func (s *Session) execute(op operation, receipt string) (outcome, error) {
+	if op.topic != nil {
+		s.broker.topics.publish(op.topic, s.flushes)
+		return outcomeReceipt, nil
+	}
+	s.flushes.start() // the rest may wait
 	if op.run != nil {
 		return outcomeReceipt, op.run()
 	}
@@ -188,7 +198,7 @@ func (b topics) topicOperation(f *frames.Frame, m *driver.Message) (operation, e
 	if h := b.histories.policyOf(m.Key); h != nil {
 		return b.stores.storeOperation(f, m, driver.StoreOptions{History: h.Name}, 0, &b.counters.kept)
 	}
-	return operation{size: len(m.Body), run: func() error { b.publish(m); return nil }}, nil
+	return operation{size: len(m.Body), topic: m}, nil
 }
 
 // message makes the one immutable Message of a SEND.

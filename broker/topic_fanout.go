@@ -20,8 +20,9 @@ type fanout struct {
 	byKey     map[unique.Handle[encoding]][]byte // beyond a few, in place of encodings
 	count     int
 
-	serial      uint  // of the messages that this fanout was used for
-	publishedAt int64 // clock time of a message that is a sample of latencies, or 0
+	serial      uint       // of the messages that this fanout was used for
+	flushes     *flushList // of the read that the message comes from, or nil
+	publishedAt int64      // clock time of a message that is a sample of latencies, or 0
 }
 
 type encoded struct {
@@ -52,7 +53,7 @@ func (f *fanout) sample(at func() int64) {
 }
 
 func (f *fanout) release() {
-	f.message = nil
+	f.message, f.flushes = nil, nil
 	for i := range f.tails {
 		f.tails[i] = f.tails[i][:0]
 		if cap(f.tails[i]) > maxScratch {
@@ -80,7 +81,7 @@ func (f *fanout) group(g *group) {
 		if s.ack != ackAuto {
 			s.session.trackUnacked(s, m.ID)
 		}
-		if s.session.outbox.pushMessage(f.encode(s), s, m, f.publishedAt) {
+		if s.session.outbox.pushMessage(f.encode(s), s, m, f.publishedAt, f.flushes) {
 			f.count++
 		}
 	}

@@ -12,9 +12,10 @@ type topics struct{ *Broker }
 
 // publish delivers a message to the subscriptions of this node and hands it to
 // the other nodes. It serves topics and user destinations alike: the key says
-// which subscriptions it is for.
-func (b topics) publish(m *driver.Message) {
+// which subscriptions it is for. Flushes is that of the read that it comes from, or nil.
+func (b topics) publish(m *driver.Message, flushes *flushList) {
 	f := newFanout(m)
+	f.flushes = flushes
 	f.sample(b.clock.now)
 	b.router.find(m.Key, f.group)
 	b.finish(f)

@@ -45,6 +45,17 @@ type ProgressTransport interface {
 	Progress() uint64
 }
 
+// ImmediateTransport is a [Transport] to which a goroutine can write that must not wait.
+type ImmediateTransport interface {
+	Transport
+	// WriteNow is Write for as much as the connection takes without blocking, of no
+	// buffer to all, and returns how many bytes that was. An error shows at the next
+	// Write.
+	WriteNow(buffers [][]byte) int
+	// WritesNow reports whether WriteNow is of any use on this connection.
+	WritesNow() bool
+}
+
 // Framing turns STOMP frames into what one kind of connection carries. Values
 // must be comparable: sessions with equal framings share encodings. It must be
 // safe for concurrent use.

@@ -112,6 +112,12 @@ func (c *conn) Write(buffers [][]byte) error {
 	return c.writeGathered(buffers)
 }
 
+// WriteNow implements [broker.ImmediateTransport].
+func (c *conn) WriteNow(buffers [][]byte) int { return c.socket.writeNow(buffers) }
+
+// WritesNow implements [broker.ImmediateTransport].
+func (c *conn) WritesNow() bool { return c.socket.writesNow() }
+
 func (c *conn) writeGathered(buffers [][]byte) error {
 	if len(buffers) == 1 {
 		return c.writePieces(buffers[0])

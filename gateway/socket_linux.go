@@ -72,6 +72,17 @@ func (s *socket) write(buffers [][]byte) error {
 	return err
 }
 
+func (s *socket) writesNow() bool { return s.plain }
+
+// writeNow writes what the socket takes at once.
+func (s *socket) writeNow(buffers [][]byte) int {
+	if !s.plain {
+		return 0
+	}
+	n, _ := s.writeVectors(buffers, false)
+	return n
+}
+
 // vectors is one write of many buffers.
 type vectors struct {
 	socket  *socket

@@ -27,6 +27,10 @@ func tune(syscall.RawConn, time.Duration) {}
 
 func (s *socket) progress() uint64 { return s.written.Load() }
 
+func (s *socket) writesNow() bool { return false }
+
+func (s *socket) writeNow([][]byte) int { return 0 }
+
 func (s *socket) writable() bool { return s.below != nil }
 
 // write writes all of the buffers, with few calls, and counts as it goes.

@@ -93,6 +93,12 @@ func (c *sockJSWebSocketConn) Write(buffers [][]byte) error {
 	return err
 }
 
+func (c *sockJSWebSocketConn) WriteNow(buffers [][]byte) int {
+	n := c.conn.WriteNow(buffers)
+	c.written.Store(time.Now().UnixNano())
+	return n
+}
+
 func (c *sockJSWebSocketConn) startHeartBeat(s *broker.Session, interval time.Duration) {
 	c.beating.Lock()
 	defer c.beating.Unlock()

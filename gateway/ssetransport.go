@@ -67,6 +67,22 @@ func (c *eventConn) Write(buffers [][]byte) error {
 	}
 }
 
+// WriteNow implements [broker.ImmediateTransport].
+func (c *eventConn) WriteNow(buffers [][]byte) int {
+	select {
+	case <-c.begun:
+		if sink, ok := c.sink.(*conn); ok {
+			return sink.WriteNow(buffers)
+		}
+	default:
+	}
+	return 0
+}
+
+// WritesNow implements [broker.ImmediateTransport]. It is not known yet what the
+// connection can do.
+func (c *eventConn) WritesNow() bool { return true }
+
 // Progress implements [broker.ProgressTransport].
 func (c *eventConn) Progress() uint64 {
 	if sink := c.current(); sink != nil {

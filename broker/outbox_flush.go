@@ -1,0 +1,163 @@
+package broker
+
+import (
+	"runtime"
+	"sync"
+	"time"
+)
+
+var (
+	itemPool = sync.Pool{New: func() any { q := make([]item, 0, 64); return &q }}
+	batches  = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
+)
+
+const (
+	// minPooled and maxPooled bound the slices that are kept for reuse.
+	minPooled, maxPooled = 16, 4096
+	// maxWriteBytes bounds one write, but for one larger frame. What waits behind it can
+	// still be dropped or replaced, and room is free again as soon as the peer has taken
+	// a part.
+	maxWriteBytes = 128 << 10
+)
+
+// flush writes until nothing is left. It lets the other goroutines go first: a
+// publisher that has more at hand pushes it meanwhile, and one write takes it
+// all along.
+func (o *outbox) flush() {
+	for {
+		runtime.Gosched()
+		o.mu.Lock()
+		if len(o.queue) == 0 || o.state == outboxClosed {
+			o.running = false
+			ended := o.state == outboxEnding
+			o.mu.Unlock()
+			if ended {
+				o.transport.Finish(o.linger)
+				o.mu.Lock()
+				o.signalDrainedLocked()
+				o.mu.Unlock()
+			}
+			return
+		}
+		w := o.takeWriteLocked()
+		o.mu.Unlock()
+		if !o.write(w) {
+			return
+		}
+	}
+}
+
+// takeLocked takes from the queue what the next write has: all of it, or as much as one
+// write may have.
+func (o *outbox) takeLocked() []item {
+	if o.bytes <= maxWriteBytes {
+		queue := o.queue
+		o.queue, o.newest = nil, nil
+		o.inFlight.frames, o.inFlight.bytes = o.frames, o.bytes
+		return queue
+	}
+	n, bytes := 0, 0
+	for n < len(o.queue) && (n == 0 || bytes+len(o.queue[n].data) <= maxWriteBytes) {
+		bytes += len(o.queue[n].data)
+		n++
+	}
+	taken := append(*itemPool.Get().(*[]item), o.queue[:n]...)
+	o.inFlight.frames, o.inFlight.bytes = n, bytes
+	if o.newest != nil {
+		o.taken += n
+		for _, it := range taken {
+			if key := (conflateKey{it.sub, it.destination}); o.newest[key] < o.taken {
+				delete(o.newest, key) // the next one takes a place of its own
+			}
+		}
+	}
+	clear(o.queue[:n])
+	if o.queue = o.queue[n:]; len(o.queue) == 0 {
+		o.queue, o.newest = nil, nil
+	}
+	return taken
+}
+
+// write is what is written to a connection with one call.
+type write struct {
+	queue      []item
+	batch      *[][]byte
+	left       [][]byte // of the batch, what is still to be written
+	bytes      int
+	deliveries []*delivery // which are acknowledged when they are written
+	sampledAt  int64
+}
+
+// takeWriteLocked takes the next write from the queue.
+func (o *outbox) takeWriteLocked() write {
+	w := write{queue: o.takeLocked(), batch: batches.Get().(*[][]byte)}
+	if len(o.queue) == 0 {
+		w.sampledAt, o.sampledAt = o.sampledAt, 0
+	}
+	batch := *w.batch
+	for i := range w.queue {
+		it := &w.queue[i]
+		batch = append(batch, it.data)
+		w.bytes += len(it.data)
+		if d := it.delivery; d != nil && d.sub.ack == ackAuto {
+			w.deliveries = append(w.deliveries, d)
+		}
+	}
+	*w.batch, w.left = batch, batch
+	return w
+}
+
+// write writes what is left of a write, and reports whether the connection took it.
+func (o *outbox) write(w write) bool {
+	o.writing.Store(o.clock.now())
+	err := o.transport.Write(w.left)
+	o.writing.Store(0)
+	o.finishWrite(&w, err == nil)
+	if err != nil {
+		o.abandon()
+		o.onError(err)
+	}
+	return err == nil
+}
+
+// finishWrite notes that a write has ended, and calls who waits for that.
+func (o *outbox) finishWrite(w *write, ok bool) {
+	o.lastWrite.Store(o.clock.now())
+	if ok {
+		o.written.Add(int64(w.bytes))
+		o.traffic.sent.Add(int64(w.bytes))
+		if w.sampledAt != 0 {
+			o.latency.Observe(time.Duration(o.lastWrite.Load() - w.sampledAt))
+		}
+	}
+	o.mu.Lock()
+	o.frames -= len(w.queue)
+	o.bytes -= w.bytes
+	o.inFlight.frames, o.inFlight.bytes = 0, 0
+	var waiters []waiter
+	if o.frames <= o.options.MaxFrames/4 && o.bytes <= o.options.MaxBytes/4 {
+		waiters, o.waiters = o.waiters, nil
+	}
+	o.mu.Unlock()
+	if ok && len(w.deliveries) > 0 {
+		o.onWritten(w.deliveries)
+	}
+	for _, waiting := range waiters {
+		waiting.spaceFreed()
+	}
+	w.release()
+}
+
+// release gives back what a write was made of.
+func (w *write) release() {
+	clear(*w.batch)
+	*w.batch = (*w.batch)[:0]
+	if cap(*w.batch) <= maxPooled {
+		batches.Put(w.batch)
+	}
+	clear(w.queue)
+	queue := w.queue[:0]
+	if cap(queue) >= minPooled && cap(queue) <= maxPooled {
+		itemPool.Put(&queue)
+	}
+}
