@@ -349,7 +349,7 @@ func TestEventsEndWithTheirLifetimeTokenAndServer(t *testing.T) {
 
 	long := eventsOf(t, n, gateway.EventsOptions{})
 	long.Start()
-	token := test.Token(t, "alice", time.Second, auth.Grants{})
+	token := test.Token(t, "alice", 5*time.Second, auth.Grants{})
 	s = ask{query: "destination=/topic/a&access_token=" + token}.stream(t, long)
 	e := s.next()
 	require.Equal(t, "problem", e.event)
