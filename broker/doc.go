@@ -32,10 +32,12 @@
 //
 // No lock is held over a write to a connection. Who sets outbox.running has its outbox
 // written to, alone, until it is unset: a goroutine, or the reader at the end of a read,
-// which holds none of the locks then and does not wait (flushList). queue.opening and routerShard.change
-// are held while a backend is asked to open or to end something, which may take until its
-// timeout; no publish and no delivery takes them. What the backend promises not to block
-// (Publish, Ack, Requeue, Extend, Broadcast) is called under queue.mu and presence.mu.
+// which holds none of the locks then and does not wait (flushList).
+//
+// queue.opening and routerShard.change are held while a backend is asked to open or to end
+// something, which may take until its timeout; no publish and no delivery takes them. What
+// the backend promises not to block (Publish, Ack, Requeue, Extend, Broadcast) is called
+// under queue.mu and presence.mu.
 // A method with the suffix Locked needs the lock of its type; with the suffix AndUnlock it
 // also releases it.
 package broker
