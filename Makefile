@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: docs help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench chaos abuse interop interop-setup vulncheck interop-spring
+.PHONY: docs site screenshot help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench chaos abuse interop interop-setup vulncheck interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,15 @@ GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.
 
 docs: ## the parts of docs/ that are made from the source; make test compares them
 	UPDATE_DOCS=1 go test -count=1 -run '^(TestReference|TestEachMetricIsDocumented)' ./cmd/stompbox
+
+site: ## the website of docs/, in bin/site; needs Python and npm
+	python3 -m venv site/.venv && site/.venv/bin/pip install -q -r site/requirements.txt
+	site/mermaid.sh site/mermaid.min.js
+	site/.venv/bin/mkdocs build -q --strict -f site/mkdocs.yml
+	@echo "built bin/site; look at it: python3 -m http.server -d bin/site 8000"
+
+screenshot: build ## docs/chat.png, taken by the browser test of the chat page
+	cd interop/js && SCREENSHOT=$(CURDIR)/docs/chat.png node --test --test-timeout=120000 chat.test.js
 
 lint: ## gofmt, go vet, staticcheck, errcheck, bodyclose, gosec and revive
 	$(GOLANGCI) run ./...
