@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: docs site screenshot help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench chaos abuse interop interop-setup vulncheck interop-spring
+.PHONY: docs site screenshot help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench chaos soak abuse interop interop-setup vulncheck interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,9 @@ chaos: build ## three nodes under load that are killed, paused and partitioned f
 
 abuse: build ## one hostile address and one hostile user against a node with 200 clients, who must not notice; 3 minutes
 	go run ./internal/abuse -each $${EACH:-6s}
+
+soak: build ## clients that come and go on three nodes for 30 minutes; fails where what the nodes use grows
+	go run ./internal/chaos -soak -duration $${DURATION:-30m}
 
 bench: build ## the figures of docs/performance.md
 	go test ./frames -run '^$$' -bench .

@@ -58,6 +58,10 @@ func (s *queueStore) sweepConsumers(ctx context.Context, now time.Time) error {
 // it: the pull requests that the one before had are gone, and made again once they end.
 const pullsKnown = pullExpires + 10*time.Second
 
+// firstLeader is within how long of its making a consumer has its first leader, which knows
+// all who pull.
+const firstLeader = 2 * time.Second
+
 // isRemovable reports whether a consumer can be removed, and made again, without harm: no
 // node pulls from it, it remembers nothing, and no message is left that was acknowledged
 // and is still in its stream, since another consumer would take that for new.
@@ -71,7 +75,7 @@ func isRemovable(ctx context.Context, l *link, info *jetstream.ConsumerInfo, now
 
 // isIdle reports whether no node pulls from a consumer, and it remembers nothing.
 func isIdle(info *jetstream.ConsumerInfo, now time.Time) bool {
-	if c := info.Cluster; c != nil && c.LeaderSince != nil && now.Sub(*c.LeaderSince) < pullsKnown {
+	if c := info.Cluster; c != nil && c.LeaderSince != nil && c.LeaderSince.Sub(info.Created) > firstLeader && now.Sub(*c.LeaderSince) < pullsKnown {
 		return false
 	}
 	return info.NumAckPending == 0 && info.NumRedelivered == 0 && info.NumWaiting == 0

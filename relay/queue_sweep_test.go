@@ -90,6 +90,8 @@ func TestAConsumerIsNotIdleUnderANewLeader(t *testing.T) {
 	require.False(t, isIdle(info, since.Add(pullsKnown-time.Second)))
 	require.True(t, isIdle(info, since.Add(pullsKnown)))
 	require.True(t, isIdle(&jetstream.ConsumerInfo{}, since), "a server alone has no other leader")
+	first := &jetstream.ConsumerInfo{Created: since.Add(-firstLeader), Cluster: info.Cluster}
+	require.True(t, isIdle(first, since), "the first leader knows who pulls")
 	info.NumAckPending = 1
 	require.False(t, isIdle(info, since.Add(pullsKnown)))
 }

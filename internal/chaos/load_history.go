@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -117,25 +118,13 @@ func (c *client) readEvents(topic string) {
 }
 
 func (c *client) readStream(ctx context.Context, r *reader, node int, topic string, last *string) error {
-	query := url.Values{"destination": {topic}, "format": {"json"}, "access_token": {c.tokens[c.user]}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.cluster.nodes[node].http+"/events?"+query.Encode(), nil)
+	stream, err := c.openStream(ctx, node, topic, *last)
 	if err != nil {
 		return err
 	}
-	if *last != "" {
-		request.Header.Set("Last-Event-ID", *last)
-	}
-	transport := &http.Transport{DisableKeepAlives: true}
-	answer, err := (&http.Client{Transport: transport}).Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %s", answer.Status)
-	}
+	defer func() { _ = stream.Close() }()
 	events := &eventReader{client: c, reader: r, last: last}
-	lines := bufio.NewScanner(answer.Body)
+	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		if err := events.line(lines.Text()); err != nil {
@@ -143,6 +132,26 @@ func (c *client) readStream(ctx context.Context, r *reader, node int, topic stri
 		}
 	}
 	return lines.Err()
+}
+
+// openStream asks for events.
+func (c *client) openStream(ctx context.Context, node int, topic, last string) (io.ReadCloser, error) {
+	query := url.Values{"destination": {topic}, "format": {"json"}, "access_token": {c.tokens[c.user]}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.cluster.nodes[node].http+"/events?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if last != "" {
+		request.Header.Set("Last-Event-ID", last)
+	}
+	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, errors.Join(fmt.Errorf("status %s", answer.Status), answer.Body.Close())
+	}
+	return answer.Body, nil
 }
 
 // eventReader reads a stream of server-sent events.

@@ -21,6 +21,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 10*time.Minute, "how long faults are inflicted")
 	flag.Uint64Var(&o.seed, "seed", 0, "repeats the schedule of a run; 0 draws one")
 	flag.StringVar(&o.dir, "dir", "", "where nodes keep their data and logs; empty: a folder that is removed after a run in which nothing was found")
+	flag.BoolVar(&o.soak, "soak", false, "have clients come and go in place of faults, and see whether what the nodes use is flat")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -34,6 +35,7 @@ type options struct {
 	binary, dir string
 	duration    time.Duration
 	seed        uint64
+	soak        bool
 }
 
 // chaos is one run.
@@ -56,11 +58,16 @@ func chaos(ctx context.Context, o *options) error {
 	if err := r.signTokens(); err != nil {
 		return err
 	}
-	if r.cluster, err = startCluster(o.binary, o.dir); err != nil {
+	if r.cluster, err = startCluster(o.binary, o.dir, o.soak); err != nil {
 		return err
 	}
 	defer r.cluster.kill()
-	if err := r.load(ctx, o.duration); err != nil {
+	if o.soak {
+		if err := r.soak(ctx, o.duration); err != nil {
+			return fmt.Errorf("%w; the data is in %s", err, o.dir)
+		}
+		fmt.Println("all is flat")
+	} else if err := r.load(ctx, o.duration); err != nil {
 		return fmt.Errorf("%w; the data is in %s", err, o.dir)
 	}
 	if found := r.report(); found > 0 {

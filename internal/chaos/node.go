@@ -54,6 +54,8 @@ type node struct {
 	index       int
 	http, stomp string
 	port        string // of routes
+	// metrics and nats are where a soak reads them, and empty else.
+	metrics, nats string
 
 	mu      sync.Mutex // guards the following
 	process *exec.Cmd
@@ -61,7 +63,7 @@ type node struct {
 	exit    error
 }
 
-func startCluster(binary, dir string) (*cluster, error) {
+func startCluster(binary, dir string, soak bool) (*cluster, error) {
 	c := &cluster{binary: binary, dir: dir}
 	var ports, peers []string
 	for i := range nodeCount {
@@ -81,6 +83,13 @@ func startCluster(binary, dir string) (*cluster, error) {
 		return nil, err
 	}
 	text := fmt.Sprintf(configuration, strings.Join(peers, ", "), secret, maxDeliveries, appTimeout)
+	if soak {
+		text = strings.ReplaceAll(text, "max_age: 3h", "max_age: 2m") + fmt.Sprintf(soakConfiguration, soakPassword)
+		text = strings.Replace(text, "  ack_wait: 5s\n", "  ack_wait: 5s\n  dedup_window: 30s\n  max_age: 1m\n", 1)
+		if err := c.listenForSoak(); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.WriteFile(c.file(), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -107,6 +116,9 @@ func (c *cluster) start(i int) error {
 	p := exec.Command(c.binary, "serve", "-c", c.file(), "--http", n.http, "--stomp", n.stomp, "--data-dir", filepath.Join(c.dir, fmt.Sprintf("n%d", i)))
 	p.Dir, p.Stdout, p.Stderr = c.dir, out, out
 	p.Env = append(os.Environ(), fmt.Sprintf("STOMPBOX_CLUSTER_NODE=n%d", i), "STOMPBOX_CLUSTER_LISTEN="+net.JoinHostPort(nodeHost, n.port))
+	if n.metrics != "" {
+		p.Env = append(p.Env, "STOMPBOX_METRICS_LISTEN="+n.metrics, "STOMPBOX_NATS_LISTEN="+n.nats)
+	}
 	if err := p.Start(); err != nil {
 		return err
 	}
