@@ -58,8 +58,9 @@ func (b stores) storeOperation(f *frames.Frame, m *driver.Message, o driver.Stor
 				done(b.stored(m, err, count))
 			})
 		},
-		store: &driver.StoreRequest{Message: m, Options: o},
-		size:  len(m.Body),
+		store:   &driver.StoreRequest{Message: m, Options: o},
+		outcome: func(err error) error { return b.stored(m, err, count) },
+		size:    len(m.Body),
 	}, nil
 }
 

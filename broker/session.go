@@ -74,9 +74,10 @@ type Session struct {
 	failed   bool       // an ERROR is to come; what arrives is ignored
 	flushes  *flushList // of the read under way, under handling; nil otherwise
 
-	serials uint64 // subscriptions so far
-	early   int    // bytes that came before CONNECT
-	beaten  int64  // clock time of the last heart-beat that is an event; the sweep's
+	lanes   map[laneKey]*lane // what is stored in order; the reader's
+	serials uint64            // subscriptions so far
+	early   int               // bytes that came before CONNECT
+	beaten  int64             // clock time of the last heart-beat that is an event; the sweep's
 
 	// handling is held while a frame is handled, and while the session lets go of what
 	// it has: others than the reader may end it. It comes before all other locks.

@@ -78,7 +78,10 @@ type operation struct {
 	// store is set where runAsync would write to a store: a transaction writes all of
 	// its messages together instead.
 	store *driver.StoreRequest
-	size  int // of the body, in bytes
+	// outcome counts what became of a message that was stored with others, and is beside
+	// store.
+	outcome func(error) error
+	size    int // of the body, in bytes
 
 	// authorized is for a SEND in a transaction.
 	authorized *authorizedSend
@@ -104,7 +107,12 @@ func (s *Session) execute(op operation, receipt string) (outcome, error) {
 	if op.run != nil {
 		return outcomeReceipt, op.run()
 	}
-	op.runAsync(s.receipts.reserve(receipt, op.size).complete)
+	done := s.receipts.reserve(receipt, op.size).complete
+	if op.store != nil {
+		s.store(op, done)
+	} else {
+		op.runAsync(done)
+	}
 	return outcomePending, nil
 }
 

@@ -63,6 +63,11 @@ func (s *Session) commit(f *frames.Frame) (outcome, error) {
 			stores = append(stores, *op.store)
 		}
 	}
+	if len(stores) > 0 {
+		if err := s.awaitLanes(); err != nil {
+			return 0, err
+		}
+	}
 	// The queues come first: nothing else has happened when they refuse.
 	if err := s.broker.stores.storeAll(stores); err != nil {
 		return 0, err

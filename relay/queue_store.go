@@ -208,13 +208,17 @@ func (s *queueStore) writeBatch(ctx context.Context, batch []*nats.Msg) error {
 	return err
 }
 
-// writeEach writes messages one by one, pipelined, and waits for all.
+// writeEach writes messages one by one, and none after one that failed: its sender repeats
+// it, and those after it would come before it.
 func (s *queueStore) writeEach(ctx context.Context, batch []*nats.Msg) error {
 	answers := make(chan error, len(batch))
 	for _, msg := range batch {
 		s.acks.publish(msg, func(err error) { answers <- err })
+		if err := wait(ctx, answers, 1); err != nil {
+			return err
+		}
 	}
-	return wait(ctx, answers, len(batch))
+	return nil
 }
 
 func wait(ctx context.Context, answers <-chan error, n int) error {
