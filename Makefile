@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: docs site screenshot help setup build man run cluster-demo test lint package package-test dist deploy-test fuzz bench chaos soak abuse interop interop-setup vulncheck interop-spring
+.PHONY: docs site screenshot help setup build man run cluster-demo test test-fast lint package package-test dist deploy-test fuzz bench chaos soak abuse interop interop-setup vulncheck interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ cluster-demo: build ## three nodes on this machine: chat pages on ports 8080, 80
 # Packages run one after the other: their tests open thousands of connections.
 test: ## all Go tests with the race detector; needs Go alone
 	go test -race -p 1 -timeout 30m ./...
+
+test-fast: ## all Go tests without the race detector
+	go test -p 1 -timeout 15m ./...
 
 # The linter has many dependencies, so go.mod does without it. Its first build takes a minute.
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
