@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: docs site screenshot help setup build man run cluster-demo test test-fast lint package package-test dist deploy-test fuzz bench chaos soak abuse interop interop-setup vulncheck interop-spring
+.PHONY: docs site screenshot help setup build man run cluster-demo test test-fast lint package package-test dist deploy-test fuzz bench chaos soak abuse interop interop-acme interop-setup vulncheck interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -107,6 +107,9 @@ interop-setup:
 interop: build interop-setup ## real STOMP clients in Node and Python, and the chat page in Chromium
 	cd interop/js && npm test
 	cd interop/python && .venv/bin/python -m unittest -v
+
+interop-acme: ## certificates from Pebble, the test server of Let's Encrypt
+	cd interop/acme && go test -count=1 ./...
 
 interop-spring: build ## examples/spring, a Spring Boot app on the relay, and Spring's client; needs Maven and a JDK
 	cd interop/spring && mvn -B -ntp -q test && cat target/surefire-reports/*.txt

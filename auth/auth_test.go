@@ -161,8 +161,8 @@ func TestTokensThatMustBeRefused(t *testing.T) {
 	tests := map[string]struct{ token, says string }{
 		"expired":            {hs(set("exp", time.Now().Add(-time.Minute).Unix())), "expired"},
 		"no expiry":          {hs(remove("exp")), "exp claim is required"},
-		"not yet valid":      {hs(set("nbf", time.Now().Add(time.Minute).Unix())), "not valid yet"},
-		"issued later":       {hs(set("iat", time.Now().Add(time.Minute).Unix())), "before issued"},
+		"not yet valid":      {hs(set("nbf", time.Now().Add(30*time.Minute).Unix())), "not valid yet"},
+		"issued later":       {hs(set("iat", time.Now().Add(30*time.Minute).Unix())), "before issued"},
 		"wrong issuer":       {hs(set("iss", "someone")), "invalid issuer"},
 		"wrong audience":     {hs(set("aud", "mail")), "invalid audience"},
 		"no subject":         {hs(remove("sub")), `claim "sub"`},

@@ -15,6 +15,8 @@ import (
 type Authenticator struct {
 	Tokens *Verifier
 	Logins *Logins
+	// Certificates checks those of clients again in [Authenticator.Renew]. Nil: none are taken.
+	Certificates CertificateChecker
 
 	verified histogram.Histogram
 }
@@ -22,10 +24,14 @@ type Authenticator struct {
 // Authenticate returns who the credentials belong to. A login with a passcode counts
 // before an Authorization header beside them, which relays forward from their own
 // clients: a login that is configured is checked with its passcode, and any other
-// passcode is taken for a token. Without them an Authorization header has to be a
+// passcode is taken for a token. A certificate whose name is that of a login with
+// Certificate counts for it where the login header is that name or empty. Without them an Authorization header has to be a
 // bearer token. Where there are no static logins only tokens count. Errors wrap
 // [ErrUnauthenticated], but for a [*BusyError] and that of a context that is done.
 func (a *Authenticator) Authenticate(ctx context.Context, c Credentials) (*Principal, error) {
+	if a.Logins.byCertificate(c) {
+		return a.Logins.ofCertificate(c.Certificate), nil
+	}
 	byLogin := c.Login != "" && c.Passcode != "" && (a.Logins != nil || looksLikeToken(c.Passcode))
 	if c.Authorization != "" && !byLogin {
 		token, ok := bearer(c.Authorization)
@@ -35,6 +41,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, c Credentials) (*Princ
 		return a.token(ctx, token)
 	}
 	if c.Login == "" && c.Passcode == "" {
+		if c.Certificate != nil {
+			return nil, refuse(fmt.Errorf("the name %q of the certificate is not that of a login with certificate: true", c.Certificate.Name))
+		}
 		return nil, refuse(errors.New("no credentials: neither Authorization, nor login and passcode"))
 	}
 	if looksLikeToken(c.Passcode) && !a.Logins.Has(c.Login) {

@@ -97,7 +97,7 @@ func (l *Logins) run() {
 			return
 		}
 		hash := l.unseen
-		if c.known != nil {
+		if c.known != nil && len(c.known.hash) > 0 {
 			hash = c.known.hash
 		}
 		outcome := differed

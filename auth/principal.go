@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -19,7 +20,7 @@ type Principal struct {
 	Expires time.Time
 	// TokenID is the jti claim of its token, or "".
 	TokenID string
-	// Method is how it was authenticated, "jwt" or "login", for logs.
+	// Method is how it was authenticated, "jwt", "login" or "certificate", for logs.
 	Method string
 	// Relay says that others speak through it, who are not to be taken for it:
 	// CONNECTED does not name it.
@@ -34,6 +35,7 @@ type shown struct {
 	own    *Grants   // the token's own permissions; nil where it says nothing of them
 	roles  []string  // that the token names
 	hash   []byte    // of a login's passcode
+	chain  []*x509.Certificate
 }
 
 // Credentials are what a client showed in its CONNECT frame.
@@ -45,6 +47,8 @@ type Credentials struct {
 	// Remote is the address of the peer, with or without a port. Peers take turns in
 	// having passcodes checked; all without an address are one.
 	Remote string
+	// Certificate is what the peer has shown in TLS; nil where it has shown none.
+	Certificate *Certificate
 }
 
 // ErrUnauthenticated is what every refusal of credentials wraps, so that a

@@ -19,6 +19,8 @@ func (a *Authenticator) Renew(p *Principal) (*Principal, error) {
 	switch {
 	case p.shown == nil:
 		return p, nil
+	case p.Method == "certificate":
+		return a.renewCertificate(p)
 	case p.Method == "login":
 		return a.Logins.renew(p)
 	case a.Tokens == nil:

@@ -25,6 +25,9 @@ func (s *Session) connect(f *frames.Frame) error {
 	}
 	shown := credentials(f)
 	shown.Remote = s.transport.RemoteAddr()
+	if t, ok := s.transport.(Certified); ok {
+		shown.Certificate = t.Certificate()
+	}
 	principal, err := s.broker.auth.Authenticate(s.broker.ctx, shown)
 	if err != nil {
 		return unauthenticated(err)

@@ -1,6 +1,10 @@
 package broker
 
-import "time"
+import (
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+)
 
 // CloseCode says why the broker closes a connection; the numbers are those of
 // WebSocket (RFC 6455, 7.4.1).
@@ -54,6 +58,12 @@ type ImmediateTransport interface {
 	WriteNow(buffers [][]byte) int
 	// WritesNow reports whether WriteNow is of any use on this connection.
 	WritesNow() bool
+}
+
+// Certified is a [Transport] whose peer may have shown a certificate in TLS. Once bytes
+// of the peer have come, Certificate returns it, or nil.
+type Certified interface {
+	Certificate() *auth.Certificate
 }
 
 // Framing turns STOMP frames into what one kind of connection carries. Values

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
 )
@@ -19,7 +20,10 @@ type conn struct {
 	net.Conn
 	framing broker.Framing
 	remote  string // the client's address where it is another than the connection's
-	socket  socket
+
+	socket socket
+
+	certificateName auth.CertificateName // "": its certificate is no credential
 }
 
 // newConn returns the transport of a connection. Remote is the client's address where
@@ -203,3 +207,16 @@ const (
 
 // refusing is how many connections are being refused.
 var refusing atomic.Int64
+
+// Certificate is what the peer has shown, and the listener verified.
+func (c *conn) Certificate() *auth.Certificate {
+	encrypted, ok := c.Conn.(*tls.Conn)
+	if !ok || c.certificateName == "" {
+		return nil
+	}
+	chains := encrypted.ConnectionState().VerifiedChains
+	if len(chains) == 0 {
+		return nil
+	}
+	return &auth.Certificate{Name: c.certificateName.Of(chains[0][0]), Chain: chains[0]}
+}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 )
 
@@ -30,17 +31,22 @@ type TCP struct {
 	broker *broker.Broker
 	log    *slog.Logger
 	conns  connTracker
+
+	certificateName auth.CertificateName
 }
 
 // TCPOptions make a [TCP].
 type TCPOptions struct {
 	// Logger reports connections that could not be accepted. Default slog.Default.
 	Logger *slog.Logger
+	// CertificateName is which name of the certificate of a client, which the listener has
+	// verified, is its login. Default: certificates are no credentials.
+	CertificateName auth.CertificateName
 }
 
 // NewTCP returns a server for b's sessions over TCP.
 func NewTCP(b *broker.Broker, o TCPOptions) *TCP {
-	return &TCP{broker: b, log: cmp.Or(o.Logger, slog.Default())}
+	return &TCP{broker: b, log: cmp.Or(o.Logger, slog.Default()), certificateName: o.CertificateName}
 }
 
 const (
@@ -87,6 +93,7 @@ var readBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
 func (t *TCP) handle(nc net.Conn) {
 	c := newConn(nc, plain{}, "", vanishedAfter(t.broker, t.broker.Limits().IdleTimeout))
+	c.certificateName = t.certificateName
 	s, err := t.broker.Open(c)
 	if err != nil {
 		refuseConn(c, err)

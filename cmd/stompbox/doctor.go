@@ -35,7 +35,7 @@ Run it as the user that runs serve, before the first start, or beside a broker t
 			err = checkConfig(cmd.Context(), c)
 		}
 		options := doctor.Options{Config: c, ConfigError: err, Timeout: *timeout}
-		options.Running = c != nil && brokerRuns(cmd.Context(), c.HTTP)
+		options.Running = c != nil && brokerRuns(cmd.Context(), c)
 		results := doctor.Run(cmd.Context(), options)
 		if *asJSON {
 			err = json.NewEncoder(cmd.OutOrStdout()).Encode(results)
@@ -65,12 +65,12 @@ func checkConfig(ctx context.Context, c *config.Config) error {
 }
 
 // brokerRuns reports whether a broker answers where this configuration listens.
-func brokerRuns(ctx context.Context, c config.HTTP) bool {
-	target, err := localURL(c)
+func brokerRuns(ctx context.Context, c *config.Config) bool {
+	target, err := localURL(c.HTTP, c.ACME.For("http"))
 	if err != nil {
 		return false
 	}
-	probe := &healthProbe{timeout: 2 * time.Second, http: &c}
+	probe := &healthProbe{timeout: 2 * time.Second, http: &c.HTTP}
 	answer, err := probe.ask(ctx, target)
 	return err == nil && answer == "ok"
 }

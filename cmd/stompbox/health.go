@@ -74,7 +74,7 @@ func (p *healthProbe) target(flags *configFlags, args []string) (*url.URL, error
 			return nil, err
 		}
 		p.http = &c.HTTP
-		return localURL(c.HTTP)
+		return localURL(c.HTTP, c.ACME.For("http"))
 	}
 	target, err := url.Parse(args[0])
 	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
@@ -83,8 +83,9 @@ func (p *healthProbe) target(flags *configFlags, args []string) (*url.URL, error
 	return target, nil
 }
 
-// localURL is where this machine reaches its own listener.
-func localURL(c config.HTTP) (*url.URL, error) {
+// localURL is where this machine reaches its own listener. Issued says that its certificate
+// is one of ACME.
+func localURL(c config.HTTP, issued bool) (*url.URL, error) {
 	if c.Listen == "" {
 		return nil, errors.New("http.listen is empty, so that there is nothing to ask")
 	}
@@ -99,7 +100,7 @@ func localURL(c config.HTTP) (*url.URL, error) {
 		}
 	}
 	target := &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
-	if c.TLS.Cert != "" {
+	if c.TLS.Cert != "" || issued {
 		target.Scheme = "https"
 	}
 	return target, nil

@@ -68,13 +68,13 @@ func TestLocalURLReachesTheListenerOfThisMachine(t *testing.T) {
 		"127.0.0.1:8080": "http://127.0.0.1:8080", ":80": "http://127.0.0.1:80", "0.0.0.0:80": "http://127.0.0.1:80",
 		"[::]:80": "http://[::1]:80", "10.0.0.1:80": "http://10.0.0.1:80", "localhost:80": "http://localhost:80",
 	} {
-		got, err := localURL(config.HTTP{Listen: listen})
+		got, err := localURL(config.HTTP{Listen: listen}, false)
 		require.NoError(t, err)
 		require.Equal(t, want, got.String())
 	}
-	got, err := localURL(config.HTTP{Listen: ":443", TLS: config.TLS{Cert: "x"}})
+	got, err := localURL(config.HTTP{Listen: ":443", TLS: config.TLS{Cert: "x"}}, false)
 	require.NoError(t, err)
 	require.Equal(t, "https://127.0.0.1:443", got.String())
-	_, err = localURL(config.HTTP{})
+	_, err = localURL(config.HTTP{}, false)
 	require.ErrorContains(t, err, "http.listen is empty")
 }

@@ -84,6 +84,10 @@ func (s *server) reloadLocked(ctx context.Context) (*reloaded, error) {
 	if err != nil {
 		return nil, err
 	}
+	useClientCAs, err := s.loadClientCAs(c)
+	if err != nil {
+		return nil, err
+	}
 	proxies, stompProxies, err := c.Proxies()
 	if err != nil {
 		return nil, err
@@ -98,6 +102,7 @@ func (s *server) reloadLocked(ctx context.Context) (*reloaded, error) {
 	}
 	// From here on nothing fails.
 	useCertificates()
+	useClientCAs()
 	s.current.Store(c)
 	s.useSettings(c, proxies, stompProxies)
 	renewal := s.replaceAuth(parts)
@@ -127,6 +132,7 @@ func (s *server) useSettings(c *config.Config, proxies, stompProxies clientaddr.
 func (s *server) replaceAuth(parts authParts) broker.Renewal {
 	previous := s.parts
 	s.parts = parts
+	s.useClientCAs(parts)
 	s.auth.Replace(parts.authenticator)
 	renewal := s.broker.Reauthorize(parts.authenticator.Renew)
 	if renewal.Busy > 0 {
@@ -141,9 +147,10 @@ func (s *server) replaceAuth(parts authParts) broker.Renewal {
 func (s *server) reloadOn(hangups <-chan os.Signal) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	wait := s.certs.watch(ctx, s.log)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	s.issuer.begin(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watchClientCAs(ctx) })
+	watching.Go(func() {
 		for {
 			select {
 			case <-ctx.Done():
@@ -152,10 +159,10 @@ func (s *server) reloadOn(hangups <-chan os.Signal) (stop func()) {
 				_, _ = s.reload(ctx) // the log has the outcome
 			}
 		}
-	}()
+	})
 	return func() {
 		cancel()
-		<-done
+		watching.Wait()
 		wait()
 		s.reloads.mu.Lock()
 		s.reloads.stopped = true

@@ -130,6 +130,7 @@ func (r *reloadRequest) local(flags *configFlags, token string, probe *healthPro
 		return nil, "", fmt.Errorf("%w; nothing was reloaded", err)
 	}
 	probe.http = &c.HTTP
+	issued := c.ACME.For("http")
 	if c.Admin.Listen != "" {
 		if token == "" {
 			token, err = c.Admin.ReadToken(c.Dev)
@@ -138,8 +139,9 @@ func (r *reloadRequest) local(flags *configFlags, token string, probe *healthPro
 			return nil, "", err
 		}
 		probe.http = &config.HTTP{Listen: c.Admin.Listen, TLS: c.Admin.TLS}
+		issued = c.ACME.For("admin")
 	}
-	target, err := localURL(*probe.http)
+	target, err := localURL(*probe.http, issued)
 	if err != nil || token != "" {
 		return target, token, err
 	}
@@ -153,6 +155,9 @@ func (r *reloadRequest) local(flags *configFlags, token string, probe *healthPro
 func signReload(c *config.Config) (string, error) {
 	if len(c.Auth.JWT.RequiredClaims) > 0 {
 		return "", errors.New("auth.jwt.required_claims has claims that only the maker of tokens knows")
+	}
+	if keys, err := c.StaticKeys(); err == nil && len(keys) == 0 && c.Auth.JWT.JWKSURL == "" {
+		return "", errors.New("the configuration has no key that could sign a token")
 	}
 	token, _, err := sign(c, "reload", auth.Claims{TTL: time.Minute, Grants: auth.Grants{Send: []string{destination.ReloadPermission}}})
 	return token, err

@@ -17,6 +17,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/internal/certfile"
 	"github.com/stompbox/stompbox/internal/clientaddr"
 	"github.com/stompbox/stompbox/internal/config"
 	"github.com/stompbox/stompbox/relay"
@@ -58,6 +59,8 @@ type server struct {
 	auth      *auth.Replaceable
 	parts     authParts // of auth
 	certs     certificates
+	issuer    *issuer               // nil: no certificates are issued
+	clientCAs *certfile.Authorities // nil: clients show no certificates
 	proxies   struct{ http, stomp *clientaddr.List }
 	websocket *gateway.WebSocket
 	events    *gateway.Events
@@ -117,6 +120,11 @@ func (s *server) listen() error {
 	if err := s.open("stomp", c.STOMP.Listen, sender, s.tcp.Serve); err != nil {
 		return err
 	}
+	if s.issuer != nil && c.ACME.HTTPListen != "" { // else that challenge is not offered
+		if err := s.open("acme.http", c.ACME.HTTPListen, nil, s.serveHTTP(s.issuer.handler())); err != nil {
+			return err
+		}
+	}
 	return s.listenForOperators()
 }
 
@@ -160,11 +168,28 @@ func (s *server) open(name, address string, proxies *clientaddr.List, serve func
 	if proxies != nil {
 		l = proxies.Listener(l)
 	}
-	if pair := s.certs[name+".tls"]; pair != nil {
-		l = tls.NewListener(l, &tls.Config{GetCertificate: pair.GetCertificate, MinVersion: tls.VersionTLS12, NextProtos: nextProtos(name)})
+	if t := s.tlsConfig(name); t != nil {
+		l = tls.NewListener(l, t)
 	}
 	s.listeners = append(s.listeners, listener{name, l, serve})
 	return nil
+}
+
+// tlsConfig returns what a listener encrypts with, or nil.
+func (s *server) tlsConfig(name string) *tls.Config {
+	t := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: nextProtos(name)}
+	switch pair := s.certs[name+".tls"]; {
+	case pair != nil:
+		t.GetCertificate = pair.GetCertificate
+	case s.config().ACME.For(name):
+		t.GetCertificate, t.NextProtos = s.issuer.GetCertificate, s.issuer.nextProtos(t.NextProtos)
+	default:
+		return nil
+	}
+	if name == "stomp" && s.clientCAs != nil {
+		s.askForCertificates(t)
+	}
+	return t
 }
 
 // nextProtos offers HTTP/2, on which a browser has as many streams as it likes. For

@@ -27,8 +27,15 @@ func (s *server) setUp(ctx context.Context) error {
 	if s.parts, err = newAuthParts(context.WithoutCancel(ctx), c, s.log, authParts{}); err != nil {
 		return err
 	}
+	if s.clientCAs, err = newClientCAs(c); err != nil {
+		return err
+	}
+	s.useClientCAs(s.parts)
 	s.auth = auth.NewReplaceable(s.parts.authenticator)
 	if s.certs, err = newCertificates(c); err != nil {
+		return err
+	}
+	if s.issuer, err = newIssuer(c, s.log); err != nil {
 		return err
 	}
 	if s.relay, err = openRelay(c, s.certs, s.log); err != nil {
@@ -190,7 +197,11 @@ func (s *server) openTransports() {
 		HeartBeat: js.HeartBeat, DisconnectDelay: js.DisconnectDelay, Transports: js.Transports, ClientURL: js.ClientURL,
 		Cookie: js.Cookie, AnyAddress: !js.BindAddress, BodyTimeout: js.BodyTimeout, MaxPending: js.MaxPending, MaxBodies: int64(js.MaxBodies),
 	})
-	s.tcp = gateway.NewTCP(s.broker, gateway.TCPOptions{Logger: s.log})
+	certificateName := auth.CertificateName("")
+	if s.clientCAs != nil {
+		certificateName = auth.CertificateName(c.STOMP.ClientTLS.Name)
+	}
+	s.tcp = gateway.NewTCP(s.broker, gateway.TCPOptions{Logger: s.log, CertificateName: certificateName})
 }
 
 // openWebhooks has the webhooks of the configuration answer requests of b.

@@ -40,7 +40,7 @@ func (c *Config) StaticLogins() ([]auth.Login, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, auth.Login{Name: l.Login, PasscodeHash: hash, Grants: grants, Relay: l.Relay})
+		all = append(all, auth.Login{Name: l.Login, PasscodeHash: hash, Certificate: l.Certificate, Grants: grants, Relay: l.Relay})
 	}
 	if c.Dev {
 		hash, err := auth.HashPasscode("guest")

@@ -21,7 +21,7 @@ func (c *Config) check(client bool) (problems []error) {
 	}
 	listeners := map[string]string{
 		"http.listen": c.HTTP.Listen, "stomp.listen": c.STOMP.Listen,
-		"metrics.listen": c.Metrics.Listen, "admin.listen": c.Admin.Listen, "nats.listen": c.NATS.Listen, "cluster.listen": c.Cluster.Listen,
+		"metrics.listen": c.Metrics.Listen, "admin.listen": c.Admin.Listen, "acme.http_listen": c.ACME.HTTPListen, "nats.listen": c.NATS.Listen, "cluster.listen": c.Cluster.Listen,
 	}
 	for key, address := range listeners {
 		if address == "" {
@@ -93,6 +93,8 @@ func (c *Config) check(client bool) (problems []error) {
 	c.checkSockJS(problem)
 	c.checkCluster(problem)
 	c.checkAdmin(problem)
+	c.checkACME(problem)
+	c.checkClientTLS(problem)
 	c.checkSecrets(problem)
 	c.checkPublicSecrets(problem)
 	c.checkWebhooks(problem)

@@ -14,6 +14,7 @@ type Config struct {
 	DataDir   string    `mapstructure:"data_dir"`
 	HTTP      HTTP      `mapstructure:"http"`
 	STOMP     STOMP     `mapstructure:"stomp"`
+	ACME      ACME      `mapstructure:"acme"`
 	Events    Events    `mapstructure:"events"`
 	SockJS    SockJS    `mapstructure:"sockjs"`
 	NATS      NATS      `mapstructure:"nats"`
@@ -78,6 +79,16 @@ type STOMP struct {
 	TrustedProxies []string `mapstructure:"trusted_proxies"`
 	ProxyProtocol  bool     `mapstructure:"proxy_protocol"`
 	TLS            TLS      `mapstructure:"tls"`
+
+	ClientTLS ClientTLS `mapstructure:"client_tls"`
+}
+
+// ClientTLS says which certificates of clients are taken, and for whom.
+type ClientTLS struct {
+	CA       string `mapstructure:"ca"`
+	CRL      string `mapstructure:"crl"`
+	Required bool   `mapstructure:"required"`
+	Name     string `mapstructure:"name"`
 }
 
 // NATS says which server carries destinations between nodes.
@@ -236,6 +247,7 @@ type Login struct {
 	Login        string      `mapstructure:"login"`
 	PasscodeHash string      `mapstructure:"passcode_hash"`
 	HashFile     string      `mapstructure:"passcode_hash_file"`
+	Certificate  bool        `mapstructure:"certificate"`
 	Role         string      `mapstructure:"role"`
 	Permissions  auth.Grants `mapstructure:"permissions"`
 	Relay        bool        `mapstructure:"relay"`

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"strings"
 
+	"golang.org/x/crypto/acme/autocert"
+
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/gateway"
@@ -12,12 +14,15 @@ import (
 
 // ownDefaults are the values of keys that are the program's own.
 var ownDefaults = map[string]any{
-	"data_dir":             "stompbox-data",
-	"http.listen":          "127.0.0.1:8080",
-	"stomp.listen":         "",
-	"cluster.name":         "stompbox",
-	"auth.jwt.leeway":      "5s",
-	"auth.jwt.roles_claim": "roles",
+	"data_dir":              "stompbox-data",
+	"http.listen":           "127.0.0.1:8080",
+	"stomp.listen":          "",
+	"acme.directory":        autocert.DefaultACMEDirectory,
+	"acme.listeners":        []string{"http"},
+	"stomp.client_tls.name": string(auth.NameCN),
+	"cluster.name":          "stompbox",
+	"auth.jwt.leeway":       "5s",
+	"auth.jwt.roles_claim":  "roles",
 
 	"limits.address_failed_logins": 1000,
 	"limits.user_failed_logins":    1000,

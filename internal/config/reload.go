@@ -16,7 +16,7 @@ type KeyReason struct {
 
 // reloadable are the keys, and the tables of keys, that a reload changes.
 var reloadable = []string{
-	"http.allowed_origins", "http.trusted_proxies", "stomp.trusted_proxies", "http.tls", "stomp.tls", "admin.tls", "nats.tls", "cluster.tls.cert", "cluster.tls.key",
+	"http.allowed_origins", "http.trusted_proxies", "stomp.trusted_proxies", "http.tls", "stomp.tls", "admin.tls", "stomp.client_tls.ca", "stomp.client_tls.crl", "nats.tls", "cluster.tls.cert", "cluster.tls.key",
 	"queues.prefetch", "queues.max_prefetch", "queues.max_deliveries", "queues.max_age", "queues.unconfirmed", "queues.policies",
 	"app.timeout", "auth", "limits", "heartbeat", "outbox", "log.level", "drain",
 }
@@ -30,6 +30,8 @@ var fixed = map[string]string{
 	"admin.listen": whyListener, "admin.token": whyListener, "admin.token_file": whyListener, "admin.allowed_hosts": whyListener,
 	"nats.url": whyNATS, "nats.credentials": whyNATS, "nats.token": whyNATS, "nats.token_file": whyNATS, "nats.password_file": whyNATS, "nats.user": whyNATS, "nats.password": whyNATS, "nats.ca": whyNATS, "nats.prefix": whyNATS,
 	"cluster.peers": whyNATS, "cluster.name": whyNATS, "cluster.node": whyNATS, "cluster.user": whyNATS, "cluster.password": whyNATS, "cluster.password_file": whyNATS, "cluster.tls.ca": whyNATS,
+	"stomp.client_tls.required": whyListener, "stomp.client_tls.name": whyListener,
+	"acme":                "the certificates and the account of the authority are in use",
 	"data":                "the store is open",
 	"queues.max_bytes":    whyPlace,
 	"queues.ack_wait":     whyStreams,
@@ -79,6 +81,9 @@ func (c *Config) Reload(next *Config) (effective *Config, changed []string, kept
 
 // whyFixed returns why a key that differs cannot change, or "".
 func (c *Config) whyFixed(next *Config, key string) string {
+	if key == "stomp.client_tls.ca" && (c.STOMP.ClientTLS.CA == "") != (next.STOMP.ClientTLS.CA == "") {
+		return "whether clients show certificates is decided at the start"
+	}
 	if table, _, ok := strings.Cut(key, ".tls."); ok && !under([]string{"cluster.tls.ca"}, key) {
 		before, after := fieldOf(c, table+".tls.cert").String(), fieldOf(next, table+".tls.cert").String()
 		if (before == "") != (after == "") {

@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"slices"
 
+	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/internal/certfile"
 )
 
@@ -29,6 +31,23 @@ func (t TLS) Pair(key string) (*certfile.Pair, error) {
 		return nil, nil
 	}
 	return certfile.New(key, t.Cert, t.Key)
+}
+
+// checkClientTLS says what of certificates of clients does not go together.
+func (c *Config) checkClientTLS(problem func(string, ...any)) {
+	t := c.STOMP.ClientTLS
+	byCertificate := slices.ContainsFunc(c.Auth.Logins, func(l Login) bool { return l.Certificate })
+	switch {
+	case t.CA == "" && (t.Required || t.CRL != ""):
+		problem("stomp.client_tls needs ca: who signs the certificates of clients")
+	case t.CA == "" && byCertificate:
+		problem("auth.logins: a login with certificate: true needs stomp.client_tls.ca")
+	case t.CA != "" && c.STOMP.TLS.Cert == "" && !c.ACME.For("stomp"):
+		problem("stomp.client_tls needs stomp.tls, or stomp among acme.listeners")
+	}
+	if !slices.Contains(auth.CertificateNames, auth.CertificateName(t.Name)) {
+		problem("stomp.client_tls.name %q is not cn, dns, email or uri", t.Name)
+	}
 }
 
 // LoadTLS returns what a connection to NATS needs, or nil for what the URL says. The pair
