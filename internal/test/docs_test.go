@@ -55,3 +55,53 @@ func TestErrorCodesAreInTheTable(t *testing.T) {
 		require.Contains(t, defined, code, "%s names it", file)
 	}
 }
+
+// TestEachPromiseNamesItsTest: docs/guarantees.md names a test for each promise, and all
+// that it names are there.
+func TestEachPromiseNamesItsTest(t *testing.T) {
+	t.Parallel()
+	const root = "../.."
+	tests := make(map[string]bool)
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			if entry != nil && (entry.Name() == "node_modules" || entry.Name() == ".venv" || entry.Name() == ".git") {
+				return filepath.SkipDir
+			}
+			return err
+		}
+		switch {
+		case strings.HasSuffix(path, "_test.go"):
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+				tests[m[1]] = true
+			}
+		case strings.HasSuffix(path, "Test.java"):
+			tests[strings.TrimSuffix(filepath.Base(path), ".java")] = true
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	text, err := os.ReadFile(root + "/docs/guarantees.md")
+	require.NoError(t, err)
+	names := regexp.MustCompile("`(Test\\w+|\\w+Test|interop/[^`]+)`")
+	promises := 0
+	for line := range strings.Lines(string(text)) {
+		named := names.FindAllStringSubmatch(line, -1)
+		for _, m := range named {
+			if strings.HasPrefix(m[1], "interop/") {
+				_, err := os.Stat(filepath.Join(root, m[1]))
+				require.NoError(t, err)
+			} else {
+				require.True(t, tests[m[1]], "there is no %s", m[1])
+			}
+		}
+		if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| promise |") {
+			promises++
+			require.NotEmpty(t, named, "a promise without a test: %s", line)
+		}
+	}
+	require.Greater(t, promises, 80)
+}
