@@ -121,7 +121,7 @@ var keyTexts = map[string]string{
 	"outbox.max_frames":                   "Frames that may wait for one connection.",
 	"outbox.policy":                       "Above: `disconnect`, `drop-oldest`, or `conflate`, which keeps the newest of each destination.",
 	"metrics.token":                       "What a scrape has to show as `Authorization: Bearer`.",
-	"metrics.token_file":                  "A file with that token. Beyond loopback one of both is required, unless `metrics.anonymous` is true.",
+	"metrics.token_file":                  "A file with that token. On other than loopback addresses one of both is required, unless `metrics.anonymous` is true.",
 	"metrics.anonymous":                   "Let everybody scrape, on a network that only your monitoring reaches.",
 	"metrics.pprof":                       "Show Go's profiler beside the metrics.",
 	"metrics.queues":                      "How many queues, the largest ones, have metrics with their name.",

@@ -74,3 +74,29 @@ func TestEachPageIsInTheTableOfContents(t *testing.T) {
 		}
 	}
 }
+
+// TestTestsThatDocumentsNameAreThere: a promise is worth its test.
+func TestTestsThatDocumentsNameAreThere(t *testing.T) {
+	t.Parallel()
+	var tests strings.Builder
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(path, "Test.java") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		tests.Write(text)
+		return err
+	})
+	require.NoError(t, err)
+	all := tests.String()
+	for _, file := range documents(t) {
+		for _, name := range testNames.FindAllString(read(t, file), -1) {
+			require.Contains(t, all, "func "+strings.Trim(name, "`")+"(", "%s names it", file)
+		}
+		for _, name := range fuzzNames.FindAllString(read(t, file), -1) {
+			require.Contains(t, all, "func "+strings.Trim(name, "`")+"(", "%s names it", file)
+		}
+	}
+}
+
+var fuzzNames = regexp.MustCompile("`Fuzz\\w+`")
