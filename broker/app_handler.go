@@ -112,8 +112,15 @@ func (h *handler) take(m *driver.Message) bool {
 	if !begun {
 		return false
 	}
+	bytes := messageBytes(m)
+	if err := b.memory.waiting.take(m.User, bytes); err != nil {
+		b.handlers.end()
+		b.app.failOrLog(m, CodeAppBusy, err.Message)
+		return true
+	}
 	go func() {
 		defer b.handlers.end()
+		defer b.memory.waiting.give(m.User, bytes)
 		reply, err := h.call(m)
 		switch {
 		case err != nil:

@@ -17,12 +17,12 @@ func asking(reply, correlation string) *driver.Message {
 func TestRequestsThatWaitAreBoundedAndEnd(t *testing.T) {
 	t.Parallel()
 	var r pendingRequests
-	require.True(t, r.add(&driver.Message{}, 1), "who wants no answer waits for none")
+	require.Nil(t, r.add(&driver.Message{}, 1), "who wants no answer waits for none")
 	for i := range maxPendingRequests {
-		require.True(t, r.add(asking("/reply/a", strconv.Itoa(i)), int64(i)))
+		require.Nil(t, r.add(asking("/reply/a", strconv.Itoa(i)), int64(i)))
 	}
-	require.False(t, r.add(asking("/reply/a", "one more"), 1))
-	require.True(t, r.add(asking("/reply/b", "x"), 5), "others have their own bound")
+	require.NotNil(t, r.add(asking("/reply/a", "one more"), 1))
+	require.Nil(t, r.add(asking("/reply/b", "x"), 5), "others have their own bound")
 
 	answer := asking("", "7")
 	answer.Key = "/reply/a"
@@ -45,13 +45,13 @@ func TestNoSecondFailureFollowsATimeout(t *testing.T) {
 		return &driver.Message{Key: "/reply/a", Headers: failureHeaders("/app/a", code, "why").With(HeaderCorrelationID, "1")}
 	}
 	answer := &driver.Message{Key: "/reply/a", Headers: frames.Headers{{Name: HeaderCorrelationID, Value: "1"}}}
-	require.True(t, r.add(asking("/reply/a", "1"), 1))
+	require.Nil(t, r.add(asking("/reply/a", "1"), 1))
 	require.Len(t, r.takeExpired(1), 1)
 	require.True(t, r.answered(failure(CodeAppTimeout)))
 	require.True(t, r.answered(answer), "a late answer is welcome")
 	require.False(t, r.answered(failure(CodeAppFailed)))
 	require.True(t, r.answered(failure(CodeAppBusy)), "that is of another request with the same id")
 
-	require.True(t, r.add(asking("/reply/a", "1"), 1))
+	require.Nil(t, r.add(asking("/reply/a", "1"), 1))
 	require.True(t, r.answered(failure(CodeNoAppServer)))
 }

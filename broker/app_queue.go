@@ -62,7 +62,7 @@ func (a *appQueue) open(q *queue) ([]func(), error) {
 		return []func(){withdraw}, nil
 	}
 	stop, err := b.requestRouter.Serve(a.name, func(m *driver.Message) bool {
-		return a.pattern.Match(m.Key) && q.hasConsumers() && q.offer(newDelivery(m, 1))
+		return a.pattern.Match(m.Key) && q.hasConsumers() && q.offer(newDelivery(m, 1)) == nil
 	})
 	if err != nil {
 		return nil, err
@@ -76,6 +76,7 @@ func (a *appQueue) requeue(q *queue, all []*delivery) {
 	b := q.broker
 	all = slices.DeleteFunc(all, func(d *delivery) bool {
 		if d.Count >= maxAppAttempts {
+			d.settle()
 			b.app.failOrLog(d.Message, CodeAppFailed, "app servers ended while they had the request")
 			return true
 		}
@@ -86,8 +87,14 @@ func (a *appQueue) requeue(q *queue, all []*delivery) {
 		return
 	}
 	for _, d := range next {
-		if other := b.queues.findApp(d.Message.Key); other == nil || !other.offer(d) {
-			b.app.routeElsewhere(d.Message, other != nil, func(error) {})
+		var busy error
+		other := b.queues.findApp(d.Message.Key)
+		if other != nil {
+			busy = other.offer(d)
+		}
+		if other == nil || busy != nil {
+			d.settle()
+			b.app.routeElsewhere(d.Message, busy, func(error) {})
 		}
 	}
 }

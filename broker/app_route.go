@@ -52,27 +52,34 @@ type appRouter struct{ *Broker }
 // has it or its sender's session got an error, else with the reason.
 func (b appRouter) route(m *driver.Message, taken func(error)) {
 	b.counters.requests.Add(1)
-	if !b.pendingRequests.add(m, b.clock.now()+int64(b.settings().appTimeout)) {
-		taken(b.failRequest(m, CodeAppBusy, "too many requests wait for an answer"))
+	if err := b.pendingRequests.add(m, b.clock.now()+int64(b.settings().appTimeout)); err != nil {
+		taken(b.failRequest(m, CodeAppBusy, err.Message))
 		return
 	}
 	if h := b.handlers.find(m.Key); h != nil && h.take(m) {
 		taken(nil)
 		return
 	}
-	q := b.queues.findApp(m.Key)
-	if q != nil && q.offer(newDelivery(m, 1)) {
-		taken(nil)
-		return
+	var busy error
+	if q := b.queues.findApp(m.Key); q != nil {
+		if busy = q.offer(newDelivery(m, 1)); busy == nil {
+			taken(nil)
+			return
+		}
 	}
-	b.routeElsewhere(m, q != nil, taken)
+	b.routeElsewhere(m, busy, taken)
 }
 
-// routeElsewhere gives a request to another node or service. Busy says that there are
-// app servers here, which have no room.
-func (b appRouter) routeElsewhere(m *driver.Message, busy bool, taken func(error)) {
+// routeElsewhere gives a request to another node or service. Busy is why app servers
+// that there are here have no room.
+func (b appRouter) routeElsewhere(m *driver.Message, busy error, taken func(error)) {
+	var full *Error
+	if errors.As(busy, &full) { // another node would count it just the same
+		taken(b.failRequest(m, CodeAppBusy, full.Message))
+		return
+	}
 	none := func() error {
-		if busy {
+		if busy != nil {
 			return b.failRequest(m, CodeAppBusy, "the app servers of "+m.Key+" have more requests than they can take")
 		}
 		return b.failRequest(m, CodeNoAppServer, "no app server serves "+m.Key)
@@ -81,7 +88,13 @@ func (b appRouter) routeElsewhere(m *driver.Message, busy bool, taken func(error
 		taken(none())
 		return
 	}
+	bytes := messageBytes(m)
+	if err := b.memory.waiting.take(m.User, bytes); err != nil {
+		taken(b.failRequest(m, CodeAppBusy, err.Message))
+		return
+	}
 	b.requestRouter.Request(m, func(answer *driver.Message, err error) {
+		b.memory.waiting.give(m.User, bytes)
 		switch {
 		case errors.Is(err, driver.ErrNoAppServer):
 			taken(none())

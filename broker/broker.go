@@ -59,6 +59,11 @@ type Broker struct {
 	liveness  liveness
 	strangers *strangers
 	bans      bans
+	memory    memory
+	dedup     *dedupWindow
+	replaying *replaySlots
+	// incomingPatience is how long a connection is not read for what others hold.
+	incomingPatience time.Duration
 
 	ctx      context.Context // ends with the broker
 	cancel   context.CancelFunc
@@ -105,6 +110,11 @@ func New(o Options) (*Broker, error) {
 	b.router = newRouter(b.bus, b.topics.arrived)
 	b.strangers = newStrangers()
 	b.usage = newUsage(o.Quotas, b.clock)
+	b.memory = newMemory(&o.Quotas)
+	b.pendingRequests.budget = b.memory.waiting
+	b.incomingPatience = incomingPatience
+	b.replaying = newReplaySlots()
+	b.dedup = newDedupWindow(b.memory.dedup, b.clock, b.store)
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err := errors.Join(b.joinCluster(), b.joinBans()); err != nil {
@@ -167,6 +177,7 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	_, s.stream = s.framing.(EventFraming)
 	s.decoder.Init(&current.limits.Frame)
 	s.lastRead.Store(s.openedAt)
+	s.incomingBytes = account{budget: b.memory.incoming, user: anonymousAt + address.String(), free: freeEarlyBytes}
 	s.receipts.session = s
 	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &current.outbox, b.clock
 	s.outbox.dropped, s.outbox.latency = &b.counters.dropped, &b.counters.publishLatency
@@ -210,7 +221,7 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 			return nil, unauthenticated(err)
 		}
 	}
-	s.usage, s.user = usage, name
+	s.setUser(name, usage)
 	s.setPrincipal(p)
 	s.setVersion(frames.V12)
 	s.beatSend.Store(int64(min(o.HeartBeat, maxBeat)))

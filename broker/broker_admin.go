@@ -22,7 +22,7 @@ func (b *Broker) Stats() Stats {
 	return Stats{
 		Sessions: c.sessions.Load(), Subscriptions: c.subscriptions.Load(), Connected: c.connected.Load(),
 		Received: c.received.Load(), Delivered: c.delivered.Load(), Dropped: c.dropped.Load(),
-		Limited: c.limited(b.usage), Transports: c.transportStats(),
+		Limited: c.limited(b.usage, &b.memory), Memory: b.memory.bytes(), Transports: c.transportStats(),
 		PublishLatency: c.publishLatency.Snapshot(), StoreLatency: c.storeLatency.Snapshot(),
 		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
 		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(), Stale: c.stale.Load(),
@@ -62,6 +62,7 @@ func (b *Broker) Reconfigure(o Options) error {
 	}
 	b.current.Store(newSettings(&o))
 	b.usage.quotas.Store(&o.Quotas)
+	b.memory.setLimits(&o.Quotas)
 	// Sessions that are open have agreed on heart-beats that may be shorter.
 	if every := int64(b.upkeep.sweepInterval()); every < b.sweepEvery.Load() {
 		b.sweepEvery.Store(every)

@@ -42,6 +42,7 @@ const (
 	CodeIdle             Code = "connection-idle"
 	CodeNotAvailable     Code = "not-available-yet"
 	CodeUnavailable      Code = "unavailable"
+	CodeMemoryLimit      Code = "memory-limit"
 	CodeQueueFull        Code = "queue-full"
 	CodeNoConsumer       Code = "no-consumer"
 	CodeNotStored        Code = "not-stored"

@@ -57,24 +57,41 @@ func isCredential(name string) bool {
 // authorization is a header of CONNECT, in any case.
 const authorization = "Authorization"
 
-// passThrough returns the headers of a SEND that its subscribers see. It copies.
-func passThrough(all frames.Headers) frames.Headers {
+// passThrough returns the headers of a SEND that its subscribers see, and how many bytes
+// those are that they do not. It copies.
+func passThrough(all frames.Headers) (kept frames.Headers, stripped int) {
 	n := 0
 	for i := range all {
-		if !driver.IsStamped(all[i].Name) && !isControl(all[i].Name) {
+		if isPassed(all[i].Name) {
 			n++
+		} else {
+			stripped += len(all[i].Name) + len(all[i].Value)
 		}
 	}
 	if n == 0 {
-		return nil
+		return nil, stripped
 	}
-	kept := make(frames.Headers, 0, n)
+	kept = make(frames.Headers, 0, n)
 	for _, h := range all {
-		if !driver.IsStamped(h.Name) && !isControl(h.Name) {
+		if isPassed(h.Name) {
 			kept = append(kept, h)
 		}
 	}
-	return kept
+	return kept, stripped
+}
+
+func isPassed(name string) bool { return !driver.IsStamped(name) && !isControl(name) }
+
+// maxStripped is how many bytes of headers that do not pass through may stay in memory
+// with a message: all that is of one frame stays as long as a part of it does.
+const maxStripped = 1 << 10
+
+// detachFrame copies what a message has of its frame, so that the rest can go.
+func detachFrame(m *driver.Message) {
+	m.Destination, m.Key, m.Body = strings.Clone(m.Destination), strings.Clone(m.Key), bytes.Clone(m.Body)
+	for i, h := range m.Headers {
+		m.Headers[i] = frames.Header{Name: strings.Clone(h.Name), Value: strings.Clone(h.Value)}
+	}
 }
 
 // encoding is what makes the bytes of a topic's message differ between subscribers.

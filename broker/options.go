@@ -38,6 +38,8 @@ type Limits struct {
 	// MaxTransactionFrames and MaxTransactionBytes bound one transaction.
 	// Defaults 1000 and 8 MiB.
 	MaxTransactionFrames, MaxTransactionBytes int
+	// MaxDedupID is the longest dedup-id in bytes. Default 512.
+	MaxDedupID int
 	// MaxUnacked is how many unacknowledged topic messages of a subscription are
 	// remembered. Default 10000.
 	MaxUnacked int
@@ -157,6 +159,7 @@ func (o Options) WithDefaults() Options {
 	setDefault(&l.MaxTransactions, 16)
 	setDefault(&l.MaxTransactionFrames, 1000)
 	setDefault(&l.MaxTransactionBytes, 8<<20)
+	setDefault(&l.MaxDedupID, 512)
 	setDefault(&l.MaxUnacked, 10000)
 	setDefault(&l.ConnectTimeout, 10*time.Second)
 	setDefault(&l.IdleTimeout, 2*time.Minute)

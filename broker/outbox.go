@@ -26,6 +26,7 @@ type outbox struct {
 	frames   int // queued and being written
 	bytes    int
 	inFlight struct{ frames, bytes int } // of these, being written
+	buffered struct{ frames, bytes int } // held by subscriptions whose past is being delivered
 	running  bool
 	state    outboxState
 	linger   time.Duration
@@ -114,7 +115,7 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, pu
 		return false
 	}
 	if r := s.replay; r != nil {
-		if !r.admitLocked(o.options, data, m) {
+		if !r.admitLocked(o, data, m) {
 			o.mu.Unlock()
 			return false
 		}
@@ -144,6 +145,13 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, pu
 	}
 	o.overflowAndUnlock()
 	return false
+}
+
+// takes reports whether messages of a subscription may still be queued.
+func (o *outbox) takes(s *subscription) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.state == outboxOpen && !s.closed
 }
 
 // pushDelivery queues a queue's message, unless half of the room is taken: a
@@ -210,7 +218,8 @@ func (o *outbox) goLive(s *subscription, upTo driver.StreamPosition) (result pus
 		o.addLocked(o.messageItemLocked(h.data, s, h.message))
 		queued++
 	}
-	r.live, r.buffered, r.bufferedBytes = true, nil, 0
+	r.live = true
+	r.dropBufferedLocked(o)
 	return pushed, queued
 }
 
@@ -340,6 +349,9 @@ func (o *outbox) closeSubscription(s *subscription) {
 	if r := s.replay; r != nil && r.receipt != "" && o.state == outboxOpen {
 		o.addLocked(item{data: s.placeReceipt(driver.StreamPosition{})})
 		r.receipt = ""
+	}
+	if s.replay != nil {
+		s.replay.dropBufferedLocked(o)
 	}
 	o.mu.Unlock()
 }

@@ -17,7 +17,7 @@ const (
 
 // start has a goroutine flush each outbox.
 func (l *flushList) start() {
-	if len(l.outboxes) == 0 {
+	if l == nil || len(l.outboxes) == 0 {
 		return
 	}
 	for _, o := range l.outboxes {

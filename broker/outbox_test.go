@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -291,4 +292,30 @@ func TestAWriteIsBounded(t *testing.T) {
 	o.mu.Unlock()
 	close(g.open)
 	require.Eventually(t, o.idle, 5*time.Second, time.Millisecond)
+}
+
+// TestLargeMessagesForManyIDsStayWithinTheOutbox: each subscription has an id of its own, so
+// each has bytes of its own, and the session that has them all is soon too slow.
+func TestLargeMessagesForManyIDsStayWithinTheOutbox(t *testing.T) {
+	b := newTestBroker(t)
+	g := newGate(false)
+	s, err := b.Open(g)
+	require.NoError(t, err)
+	t.Cleanup(func() { close(g.open); s.Detach(nil) })
+	s.setVersion(frames.V12)
+	s.state.Store(int32(stateConnected))
+	for i := range 500 {
+		sub := testSubscription(t, "/topic/a")
+		sub.session, sub.id, sub.named = s, fmt.Sprint(i), true
+		sub.form = unique.Make(sub.encoding())
+		_, err = b.router.add(sub)
+		require.NoError(t, err)
+		t.Cleanup(func() { b.router.remove(sub) })
+	}
+	m := &driver.Message{ID: "1", Destination: "/topic/a", Key: "/topic/a", Body: make([]byte, 1<<20)}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	b.topics.publish(m, nil)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
 }

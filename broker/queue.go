@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -46,6 +47,9 @@ const (
 	maxMemoryPull = 32
 	// maxReady bounds what waits in a transient queue for its consumers.
 	maxReady = 10000
+	// maxReadyBytes is how much of a stored queue may wait for its consumers before no
+	// more is pulled.
+	maxReadyBytes = 4 << 20
 	// openTimeout bounds how long a SUBSCRIBE waits for the store.
 	openTimeout = 10 * time.Second
 )
@@ -134,6 +138,7 @@ func (q *queue) close(held []*delivery) {
 			if d.reader == nil || d.feed != feed.index || q.exhausted(d) {
 				return false
 			}
+			d.settle()
 			theirs = append(theirs, d.Delivery)
 			return true
 		})
@@ -159,6 +164,11 @@ func (q *queue) requeue(all []*delivery) {
 // received takes a message that a source pulled.
 func (q *queue) received(from *feed, lent driver.Delivery) {
 	q.mu.Lock()
+	if lent.Message == nil {
+		from.requested = max(from.requested-lent.Short, 0)
+		q.pullAndUnlock()
+		return
+	}
 	d := &delivery{Delivery: lent, reader: from.reader, feed: from.index, extendedAt: q.broker.clock.now()}
 	if from.requested > 0 {
 		from.requested--
@@ -169,6 +179,7 @@ func (q *queue) received(from *feed, lent driver.Delivery) {
 		q.requeue([]*delivery{d}) // the last one left a moment ago
 		return
 	}
+	d.chargeTo(q.broker.memory.unacked, q.subs[0].session.user)
 	q.insertLocked(d)
 	q.dispatchLocked()
 	q.pullAndUnlock()
@@ -189,16 +200,20 @@ func (q *queue) insertLocked(d *delivery) {
 	q.ready = slices.Insert(q.ready, at, d)
 }
 
-// offer takes a message of a transient queue, and reports whether there was room.
-func (q *queue) offer(d *delivery) bool {
+// offer takes a message of a transient queue, or returns why there is no room.
+func (q *queue) offer(d *delivery) error {
+	if err := d.charge(q.broker.memory.waiting); err != nil {
+		return err
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.ready) >= maxReady {
-		return false
+		d.settle()
+		return fmt.Errorf("%w: %d messages wait in it", driver.ErrQueueFull, maxReady)
 	}
 	q.ready = append(q.ready, d)
 	q.dispatchLocked()
-	return true
+	return nil
 }
 
 // takeBack puts messages of the store among those that wait, in their order, and reports

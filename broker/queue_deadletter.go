@@ -27,6 +27,7 @@ func (q *queue) overDelivered(d *delivery) bool {
 // first, and only then removed. It does not wait. A node that dies in between
 // does it again, and the store drops the second copy.
 func (q *queue) deadLetter(d *delivery) {
+	d.settle()
 	b, m := q.broker, *d.Message
 	m.Dead = &driver.DeadLetter{Origin: q.name, Reason: deadMaxDeliveries, Count: d.Count}
 	m.Key = destination.DeadLetterPrefix + strings.TrimPrefix(q.name, "/queue/")

@@ -58,13 +58,24 @@ func (q *queue) pullAndUnlock() {
 	room := 0
 	if q.mayPullLocked() {
 		q.capacity, q.returnedCredit = 0, 0
+		overUser, isOver := "", false
 		for _, sub := range q.subs {
-			room += sub.consumer.creditLocked()
+			credit := sub.consumer.creditLocked()
+			if user := sub.session.user; credit > 0 && user != overUser {
+				overUser, isOver = user, q.isOverLocked(user)
+			}
+			if credit > 0 && isOver {
+				credit = creditOver(sub)
+			}
+			room += credit
 			if !sub.consumer.closed {
 				q.capacity += sub.consumer.prefetch
 			}
 		}
 		room -= len(q.ready)
+		if q.readyBytesLocked() > maxReadyBytes {
+			room = 0
+		}
 	}
 	for i, feed := range q.feeds {
 		n := min(room, feed.maxPull) - feed.requested
@@ -80,6 +91,41 @@ func (q *queue) pullAndUnlock() {
 			feed.reader.Pull(pulls[i])
 		}
 	}
+}
+
+// isOverLocked reports whether a user has so much of queues in memory that no more is
+// pulled for it. The queue is called when there is less.
+func (q *queue) isOverLocked(user string) bool {
+	b := q.broker.memory.unacked
+	if !b.over(user) {
+		return false
+	}
+	b.wait(user, q)
+	return true
+}
+
+// creditOver is the credit of a consumer whose user has too much: one that holds nothing
+// gets one message at a time.
+func creditOver(sub *subscription) int {
+	if sub.session.holdsNothing() {
+		return 1
+	}
+	return 0
+}
+
+// spaceFreed pulls again what the queue had no room for.
+func (q *queue) spaceFreed() {
+	q.mu.Lock()
+	q.returnedCredit = q.capacity // count again
+	q.pullAndUnlock()
+}
+
+// readyBytesLocked is how much waits for consumers of what a store has.
+func (q *queue) readyBytesLocked() (n int) {
+	for _, d := range q.ready {
+		n += d.bytes
+	}
+	return n
 }
 
 // mayPullLocked reports whether it is worth counting the room of all consumers: a

@@ -95,6 +95,7 @@ func (d *durableQueue) requeue(q *queue, all []*delivery) {
 		return
 	}
 	for _, lent := range all {
+		lent.settle()
 		lent.reader.Requeue(lent.Delivery)
 	}
 }

@@ -18,6 +18,46 @@ type delivery struct {
 	number     uint64 // of the delivery in its session; see unacked
 	again      int    // how often it was delivered again that the store does not know of
 	extendedAt int64  // clock time of the delivery, or of the last Extend
+
+	budget *budget // that has its bytes, until it is settled
+	owner  string  // the user whose bytes they are
+	bytes  int
+}
+
+// settle gives back what the delivery takes of a budget: its message goes elsewhere, or is
+// needed no longer.
+func (d *delivery) settle() {
+	d.budget.give(d.owner, d.bytes)
+	d.budget, d.bytes = nil, 0
+}
+
+func settleAll(all []*delivery) {
+	for _, d := range all {
+		d.settle()
+	}
+}
+
+// charge counts a message that no store has against its sender's budget.
+func (d *delivery) charge(b *budget) *Error {
+	if d.budget != nil || b == nil {
+		return nil
+	}
+	bytes := messageBytes(d.Message)
+	if err := b.take(d.Message.User, bytes); err != nil {
+		return err
+	}
+	d.budget, d.owner, d.bytes = b, d.Message.User, bytes
+	return nil
+}
+
+// chargeTo counts a message of a store against the budget of who is to have it.
+func (d *delivery) chargeTo(b *budget, user string) {
+	if d.budget != nil && d.owner == user || b == nil {
+		return
+	}
+	d.settle()
+	d.budget, d.owner, d.bytes = b, user, messageBytes(d.Message)
+	b.force(user, d.bytes)
 }
 
 // newDelivery makes the delivery of a message that no store holds.

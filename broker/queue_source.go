@@ -72,6 +72,7 @@ func (s *storedQueue) requeue(q *queue, all []*delivery) {
 		if q.exhausted(d) {
 			q.deadLetter(d)
 		} else {
+			d.settle()
 			d.reader.Requeue(d.Delivery)
 		}
 	}

@@ -49,7 +49,9 @@ func (b stores) storeOperation(f *frames.Frame, m *driver.Message, o driver.Stor
 	if o.Expires = expires(requested, maxAge, now); o.Expires > 0 && o.Expires <= now.UnixMilli() {
 		return operation{run: func() error { b.counters.expired.Add(1); return nil }}, nil
 	}
-	o.DedupID = strings.Clone(f.Get(HeaderDedupID))
+	if o.DedupID, err = b.dedupID(m.User, f); err != nil {
+		return operation{}, err
+	}
 	return operation{
 		runAsync: func(done func(error)) {
 			began := b.clock.now()
@@ -61,6 +63,7 @@ func (b stores) storeOperation(f *frames.Frame, m *driver.Message, o driver.Stor
 		store:   &driver.StoreRequest{Message: m, Options: o},
 		outcome: func(err error) error { return b.stored(m, err, count) },
 		size:    len(m.Body),
+		memory:  messageBytes(m),
 	}, nil
 }
 
@@ -80,6 +83,11 @@ func (b stores) stored(m *driver.Message, err error, count *atomic.Int64) error 
 }
 
 func storeError(what string, err error) error {
+	var own *Error
+	if errors.As(err, &own) {
+		own.Message = what + ": " + own.Message + "; nothing was stored"
+		return own
+	}
 	switch {
 	case errors.Is(err, driver.ErrQueueFull):
 		return &Error{Code: CodeQueueFull, Message: what + ": the queue is full; nothing was stored", Cause: err, retryAfter: retryAfter}

@@ -16,7 +16,7 @@ func (b stores) transientOperation(f *frames.Frame, m *driver.Message) operation
 	if m.Session != "" && !receipt && !transaction {
 		return operation{size: len(m.Body), run: func() error { return b.sendTransient(m, nil) }}
 	}
-	return operation{size: len(m.Body), runAsync: func(done func(error)) {
+	return operation{size: len(m.Body), memory: messageBytes(m), runAsync: func(done func(error)) {
 		err := b.sendTransient(m, func(err error) { done(b.transientError(m, err)) })
 		if err != nil {
 			done(err)
@@ -29,8 +29,8 @@ func (b stores) transientOperation(f *frames.Frame, m *driver.Message) operation
 // it; it may be nil.
 func (b stores) sendTransient(m *driver.Message, done func(error)) error {
 	if q := b.queues.findTransient(m.Key); q != nil && q.hasConsumers() {
-		if !q.offer(newDelivery(m, 1)) {
-			return b.stored(m, driver.ErrQueueFull, nil)
+		if err := q.offer(newDelivery(m, 1)); err != nil {
+			return b.stored(m, err, nil)
 		}
 		if done != nil {
 			done(nil)
@@ -61,7 +61,7 @@ func (t transientQueue) key() string { return transientMark + string(t) }
 
 func (t transientQueue) open(q *queue) ([]func(), error) {
 	stop, err := q.broker.store.OpenTransient(string(t), func(m *driver.Message) bool {
-		return q.hasConsumers() && q.offer(newDelivery(m, 1))
+		return q.hasConsumers() && q.offer(newDelivery(m, 1)) == nil
 	})
 	return []func(){stop}, err
 }
@@ -69,10 +69,12 @@ func (t transientQueue) open(q *queue) ([]func(), error) {
 // requeue returns messages to the front. With the last consumer of this node they go
 // to another node, where there is one.
 func (t transientQueue) requeue(q *queue, all []*delivery) {
-	if q.offerFront(again(all)) {
+	all = again(all)
+	if q.offerFront(all) {
 		return
 	}
 	for _, d := range all {
+		d.settle()
 		_ = q.broker.store.Offer(d.Message, nil) // at most once is what transient queues promise
 	}
 }
@@ -82,6 +84,8 @@ func again(all []*delivery) []*delivery {
 	next := make([]*delivery, len(all))
 	for i, d := range all {
 		next[i] = newDelivery(d.Message, d.Count+1)
+		next[i].budget, next[i].owner, next[i].bytes = d.budget, d.owner, d.bytes
+		d.budget, d.bytes = nil, 0
 	}
 	return next
 }

@@ -25,6 +25,39 @@ type Quotas struct {
 	// UserMessageRate and UserByteRate are how many SEND frames, and bytes of their
 	// bodies, a user may send a second, with a burst of as many. Default none.
 	UserMessageRate, UserByteRate int
+
+	// Waiting is for messages that wait in memory: requests to app servers until they are
+	// answered, and what transient queues have. They are those of their sender. Defaults
+	// 64 MiB and 512 MiB.
+	Waiting ByteLimits
+	// Transactions is for the frames of open transactions. Defaults 32 MiB and 512 MiB.
+	Transactions ByteLimits
+	// Subscriptions is for what subscriptions take: their ids, destinations and patterns,
+	// and a part for each word. Defaults 8 MiB, 64 MiB and 2047 MiB.
+	Subscriptions ByteLimits
+	// Unacked is for what clients have and did not acknowledge: messages of queues, and the
+	// ids of those of topics. Defaults 32 MiB, 128 MiB and 1 GiB.
+	Unacked ByteLimits
+	// Incoming is for frames and requests that have not arrived as a whole, or wait to be
+	// stored, beyond the first 64 KiB of a connection. Defaults 64 MiB and 1 GiB.
+	Incoming ByteLimits
+	// Dedup is for the dedup ids of the last dedup window. Defaults 128 MiB and 512 MiB.
+	Dedup ByteLimits
+}
+
+// ByteLimits bound one kind of memory, in bytes. A zero is the default; a negative value
+// means no limit.
+type ByteLimits struct {
+	// Connection is for one connection, where Quotas has a default of it.
+	Connection int
+	// User is for all connections of a user, and Node for all users.
+	User, Node int
+}
+
+func (l *ByteLimits) setDefaults(connection, user, node int) {
+	setDefault(&l.Connection, connection)
+	setDefault(&l.User, user)
+	setDefault(&l.Node, node)
 }
 
 // WithDefaults returns q with the defaults in place of zeros.
@@ -33,6 +66,12 @@ func (q Quotas) WithDefaults() Quotas {
 	setDefault(&q.AddressConnectRate, 1000)
 	setDefault(&q.UserConnections, 10_000)
 	setDefault(&q.UserSubscriptions, 100_000)
+	q.Waiting.setDefaults(0, 64<<20, 512<<20)
+	q.Transactions.setDefaults(0, 32<<20, 512<<20)
+	q.Subscriptions.setDefaults(8<<20, 64<<20, 2047<<20)
+	q.Unacked.setDefaults(32<<20, 128<<20, 1<<30)
+	q.Incoming.setDefaults(0, 64<<20, 1<<30)
+	q.Dedup.setDefaults(0, 128<<20, 512<<20)
 	return q
 }
 

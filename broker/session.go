@@ -79,10 +79,14 @@ type Session struct {
 	early   int               // bytes that came before CONNECT
 	beaten  int64             // clock time of the last heart-beat that is an event; the sweep's
 
+	// What the session has of budgets, under handling.
+	subscriptionBytes, transactionBytes, incomingBytes account
+
 	// handling is held while a frame is handled, and while the session lets go of what
 	// it has: others than the reader may end it. It comes before all other locks.
 	handling sync.Mutex
 
+	held       held       // under mu
 	mu         sync.Mutex // the unacked of all subs; and subs, where others than the reader read it
 	deliveries uint64     // to client-acknowledged subscriptions and of queues so far, under mu
 }
@@ -168,6 +172,9 @@ func (s *Session) receive(p []byte, r *readScratch) error {
 		ok, err := s.decoder.Next(f)
 		if err == nil && !ok {
 			if err = s.checkEarly(len(p)); err == nil {
+				err = s.holdIncoming(s.decoder.Buffered())
+			}
+			if err == nil {
 				return nil
 			}
 		}
@@ -329,6 +336,8 @@ func (s *Session) release() {
 	subs, retired := s.subs, s.retired
 	s.subs, s.retired, s.transactions = nil, nil, nil
 	s.mu.Unlock()
+	s.transactionBytes.set(0)
+	s.incomingBytes.set(0)
 	s.outbox.dropDeliveries()
 	s.detachAll(slices.AppendSeq(slices.Collect(maps.Values(subs)), maps.Values(retired)))
 	s.broker.counters.subscriptions.Add(-int64(len(subs)))

@@ -9,11 +9,12 @@ import (
 )
 
 // trackUnacked notes that a message of a client-acknowledged subscription goes out.
-func (s *Session) trackUnacked(sub *subscription, messageID string) {
+func (s *Session) trackUnacked(sub *subscription, messageID string) (number uint64) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.deliveries++
 	sub.unacked.add(s.deliveries, messageID, s.broker.settings().limits.MaxUnacked)
-	s.mu.Unlock()
+	return s.deliveries
 }
 
 // acknowledge handles ACK and NACK. A queue loses the message or gets it back.
@@ -152,6 +153,7 @@ func (s *Session) findLatest(messageID string, meant func(*subscription) bool) (
 func (s *Session) takeUnacked(sub *subscription, number uint64) []*delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.wakeHeldLocked()
 	if sub.ack == ackClient {
 		return sub.unacked.takeUpTo(number)
 	}
@@ -167,6 +169,7 @@ func (s *Session) ack(sub *subscription, number uint64, done func(error)) {
 	taken := s.takeUnacked(sub, number)
 	done = completeAfter(len(taken), done)
 	for _, d := range taken {
+		d.settle()
 		if d.reader != nil {
 			d.reader.Ack(d.Delivery, done)
 		} else if done != nil {

@@ -39,7 +39,7 @@ func (s *Session) connect(f *frames.Frame) error {
 	if refused != nil {
 		return refused
 	}
-	s.usage, s.user = usage, principal.Name
+	s.setUser(principal.Name, usage)
 	s.setVersion(version)
 	s.decoder.SetVersion(version)
 	s.setPrincipal(principal)
@@ -105,6 +105,21 @@ func unauthenticated(err error) error {
 		return &Error{Code: CodeLoginBusy, Message: busy.Error(), retryAfter: int(math.Ceil(busy.RetryAfter.Seconds()))}
 	}
 	return &Error{Code: CodeUnavailable, Message: "authentication is not available at the moment", Cause: err}
+}
+
+// freeBytes is what a connection has of some budgets before it counts.
+const freeBytes = 64 << 10
+
+// setUser notes whose session it is, and so whose budgets are used.
+func (s *Session) setUser(name string, u *userUsage) {
+	b := s.broker
+	s.usage, s.user = u, name
+	s.held.ids = account{budget: b.memory.unacked, user: name, free: freeBytes, bounded: true}
+	s.transactionBytes = account{budget: b.memory.transactions, user: name, free: freeBytes}
+	s.incomingBytes.set(0)
+	s.incomingBytes = account{budget: b.memory.incoming, user: name, free: freeBytes}
+	s.receipts.account = account{budget: b.memory.incoming, user: name, free: freeBytes}
+	s.subscriptionBytes = account{budget: b.memory.subscriptions, user: name, free: freeSubscriptionBytes, bounded: true}
 }
 
 func (s *Session) setPrincipal(p *auth.Principal) {

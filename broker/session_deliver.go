@@ -19,7 +19,14 @@ const (
 // from then on, until it is acknowledged or the session ends.
 func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
 	d.sub, d.extendedAt = sub, s.broker.clock.now()
+	if d.reader != nil {
+		d.chargeTo(s.broker.memory.unacked, s.user)
+	}
 	s.mu.Lock()
+	if s.holdsTooMuchLocked(sub, d) {
+		s.mu.Unlock()
+		return pushFull
+	}
 	s.deliveries++
 	superseded := sub.unacked.addDelivery(s.deliveries, d)
 	s.mu.Unlock()
@@ -40,6 +47,36 @@ func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
 	return result
 }
 
+// holdsTooMuchLocked reports whether the session holds so much that a delivery has to
+// wait. Its consumer is called when there is less. One that holds nothing gets a message
+// of any size.
+func (s *Session) holdsTooMuchLocked(sub *subscription, d *delivery) bool {
+	b := s.broker.memory.unacked
+	limit := b.connection()
+	if limit == 0 || s.held.bytes == 0 || s.held.bytes+d.bytes <= limit || sub.consumer == nil {
+		return false
+	}
+	b.connectionHits.Add(1)
+	s.held.waiters = append(s.held.waiters, sub.consumer)
+	return true
+}
+
+// holdsNothing reports whether the session has acknowledged all messages of queues.
+func (s *Session) holdsNothing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held.bytes == 0
+}
+
+// wakeHeldLocked has the consumers go on that waited for the session to hold less.
+func (s *Session) wakeHeldLocked() {
+	if len(s.held.waiters) == 0 || s.held.bytes > s.broker.memory.unacked.connection()/4*3 {
+		return
+	}
+	go wake(s.held.waiters) // the caller may hold what they need
+	s.held.waiters = nil
+}
+
 // written is called when deliveries were written to the connection: those of
 // auto subscriptions are acknowledged with that.
 func (s *Session) written(deliveries []*delivery) {
@@ -51,6 +88,7 @@ func (s *Session) written(deliveries []*delivery) {
 				continue // the session has ended, and the message went back
 			}
 			n++
+			d.settle()
 			if d.reader != nil {
 				d.reader.Ack(d.Delivery, nil)
 			}
@@ -68,6 +106,7 @@ func (s *Session) releaseDelivery(sub *subscription, number uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, ok := sub.unacked.take(number)
+	s.wakeHeldLocked()
 	return ok
 }
 
@@ -89,6 +128,7 @@ func (s *Session) dueForExtension(sub *subscription, now, since int64) []*delive
 
 // detach ends a subscription for good.
 func (s *Session) detach(sub *subscription) {
+	s.subscriptionBytes.sub(subscriptionBytes(sub))
 	if sub.consumer == nil {
 		if r := sub.replay; r != nil && r.cancel != nil {
 			r.cancel()
@@ -98,10 +138,16 @@ func (s *Session) detach(sub *subscription) {
 			s.broker.pendingRequests.forget(sub.pattern.String())
 		}
 		s.broker.presence.left(sub)
+		if sub.ack != ackAuto {
+			s.mu.Lock()
+			sub.unacked.takeAll()
+			s.mu.Unlock()
+		}
 		return
 	}
 	s.mu.Lock()
 	held := sub.unacked.takeAll()
+	s.wakeHeldLocked()
 	s.mu.Unlock()
 	sub.consumer.queue.remove([]*subscription{sub}, held)
 }
@@ -128,6 +174,9 @@ func (s *Session) detachAll(all []*subscription) {
 			held = append(held, sub.unacked.takeAll()...)
 		}
 		s.mu.Unlock()
+		for _, sub := range subs {
+			s.subscriptionBytes.sub(subscriptionBytes(sub))
+		}
 		q.remove(subs, held)
 	}
 }
@@ -145,6 +194,7 @@ func (d *delivery) expired() bool {
 // dropExpired removes an expired message.
 func (q *queue) dropExpired(d *delivery) {
 	q.broker.counters.expired.Add(1)
+	d.settle()
 	if d.reader != nil {
 		d.reader.Ack(d.Delivery, nil)
 	}

@@ -3,6 +3,7 @@ package broker
 import (
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/stompbox/stompbox/frames"
 )
@@ -27,6 +28,7 @@ type receiptQueue struct {
 	mu      sync.Mutex
 	pending []*pendingReceipt
 	bytes   int
+	account account    // of what is pending, beyond a part that is free
 	notFull *sync.Cond // where the session's reader waits
 }
 
@@ -48,35 +50,66 @@ func (s *Session) confirm(f *frames.Frame, headers ...string) {
 	if !ok {
 		return
 	}
-	s.receipts.mu.Lock()
-	defer s.receipts.mu.Unlock()
-	if len(s.receipts.pending) == 0 {
+	q := &s.receipts
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.pending) == 0 {
 		s.outbox.pushHeld(s.receiptFrame(receipt, headers), s.flushes)
 		return
 	}
-	s.receipts.pending = append(s.receipts.pending, &pendingReceipt{receipt: strings.Clone(receipt), headers: headers, done: true})
+	p := &pendingReceipt{queue: q, receipt: strings.Clone(receipt), headers: headers, bytes: receiptOverhead + len(receipt), done: true}
+	s.flushes.start()
+	if q.waitLocked(p.bytes); len(q.pending) > 0 {
+		q.addLocked(p)
+		return
+	}
+	q.account.sub(p.bytes)
+	s.outbox.push(s.receiptFrame(receipt, headers))
 }
 
 func (s *Session) receiptFrame(id string, headers []string) []byte {
 	return s.encode(frames.New(frames.RECEIPT, append([]string{frames.ReceiptID, id}, headers...)...))
 }
 
+// receiptOverhead is what the place of a frame takes, about.
+const receiptOverhead = 128
+
 // reserve takes a place for a frame whose outcome is not known yet. It waits while too
 // many are pending, which keeps the session from being read.
 func (q *receiptQueue) reserve(receipt string, bytes int) *pendingReceipt {
-	p := &pendingReceipt{queue: q, receipt: strings.Clone(receipt), bytes: bytes}
-	limit := q.session.broker.settings().queues.MaxUnconfirmed
+	p := &pendingReceipt{queue: q, receipt: strings.Clone(receipt), bytes: receiptOverhead + len(receipt) + bytes}
 	q.mu.Lock()
+	q.waitLocked(p.bytes)
+	q.addLocked(p)
+	q.mu.Unlock()
+	return p
+}
+
+// waitLocked waits until there is room for one more, and counts its bytes: in the queue,
+// and for a time in what the user's connections may have pending, which all ends soon,
+// well or not. It releases the lock meanwhile.
+func (q *receiptQueue) waitLocked(bytes int) {
+	limit := q.session.broker.settings().queues.MaxUnconfirmed
 	for len(q.pending) > 0 && (len(q.pending) >= limit || q.bytes+bytes > maxUnconfirmedBytes) {
 		if q.notFull == nil {
 			q.notFull = sync.NewCond(&q.mu)
 		}
 		q.notFull.Wait()
 	}
+	for began := time.Now(); q.account.add(bytes) != nil; {
+		if time.Since(began) > q.session.broker.incomingPatience {
+			q.account.force(bytes)
+			break
+		}
+		q.mu.Unlock()
+		time.Sleep(incomingRetry)
+		q.mu.Lock()
+	}
+}
+
+func (q *receiptQueue) addLocked(p *pendingReceipt) {
 	q.pending = append(q.pending, p)
-	q.bytes += bytes
-	q.mu.Unlock()
-	return p
+	q.bytes += p.bytes
 }
 
 // complete notes how the frame went. It is safe for concurrent use.
@@ -102,6 +135,7 @@ func (q *receiptQueue) advanceLocked() (failed *pendingReceipt) {
 		p := q.pending[n]
 		n++
 		q.bytes -= p.bytes
+		q.account.sub(p.bytes)
 		switch {
 		case p.err != nil:
 			failed = p

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -111,9 +112,15 @@ func (s *Session) replay(ctx context.Context, sub *subscription, g *group) {
 	s.broker.counters.replays.Add(1)
 	s.flushInterest(g) // from here on nothing live is missed
 	for {
-		done, err := s.broker.history.Replay(ctx, r.request, func(m *driver.Message) error { return s.pushReplayed(ctx, sub, m) })
+		done, err := s.replayPart(ctx, sub)
 		if ctx.Err() != nil {
 			return
+		}
+		if errors.Is(err, errNoRoom) {
+			if r.wait(ctx) != nil {
+				return
+			}
+			continue
 		}
 		if err != nil {
 			s.broker.log.Warn("a replay is tried again", "session", s.id, "destination", sub.destination, "error", err)
@@ -134,6 +141,19 @@ func (s *Session) replay(ctx context.Context, sub *subscription, g *group) {
 	}
 }
 
+// errNoRoom ends the reading of a history while the client does not read.
+var errNoRoom = errors.New("broker: the outbox has no room for what is replayed")
+
+// replayPart reads from the history until its end, or until the outbox is full.
+func (s *Session) replayPart(ctx context.Context, sub *subscription) (driver.ReplayResult, error) {
+	release, ok := s.broker.replaying.take(ctx, s.user)
+	if !ok {
+		return driver.ReplayResult{}, ctx.Err()
+	}
+	defer release()
+	return s.broker.history.Replay(ctx, sub.replay.request, func(m *driver.Message) error { return s.pushReplayed(sub, m) })
+}
+
 // markGap notes that the next message comes after a gap.
 func (r *replay) markGap(o *outbox) {
 	o.mu.Lock()
@@ -141,35 +161,42 @@ func (r *replay) markGap(o *outbox) {
 	o.mu.Unlock()
 }
 
-// pushReplayed queues one message of the past, and waits for room.
-func (s *Session) pushReplayed(ctx context.Context, sub *subscription, m *driver.Message) error {
+// pushReplayed queues one message of the past, or returns errNoRoom.
+func (s *Session) pushReplayed(sub *subscription, m *driver.Message) error {
+	r := sub.replay
+	at := m.Position
 	if m.ToSession != "" && m.ToSession != s.id || m.NoEcho && m.Session == s.id {
+		if !m.Gap {
+			r.request.After, r.request.Last, r.request.Unnamed = at, 0, false
+		}
 		return nil
 	}
-	if sub.ack != ackAuto {
-		s.trackUnacked(sub, m.ID)
-	}
-	r := sub.replay
-	if r.takeGap(&s.outbox) || m.Gap {
+	gap := r.takeGap(&s.outbox) || m.Gap
+	if gap {
 		r.incomplete = true
 		m = m.AfterGap()
+	}
+	var tracked uint64
+	if sub.ack != ackAuto {
+		tracked = s.trackUnacked(sub, m.ID)
+	}
+	switch s.outbox.pushReplayed(encodeFor(sub, m), sub, m) {
+	case pushClosed:
+		return ErrClosed
+	case pushFull:
+		s.releaseDelivery(sub, tracked)
+		if gap {
+			r.markGap(&s.outbox)
+		}
+		return errNoRoom
+	}
+	if gap {
 		s.broker.counters.incomplete.Add(1)
 	}
-	data := encodeFor(sub, m)
-	for {
-		switch s.outbox.pushReplayed(data, sub, m) {
-		case pushed:
-			s.broker.counters.delivered.Add(1)
-			s.broker.counters.replayed.Add(1)
-			r.request.After, r.request.Last, r.request.Unnamed = m.Position, 0, false
-			return nil
-		case pushClosed:
-			return ErrClosed
-		}
-		if err := r.wait(ctx); err != nil {
-			return err
-		}
-	}
+	s.broker.counters.delivered.Add(1)
+	s.broker.counters.replayed.Add(1)
+	r.request.After, r.request.Last, r.request.Unnamed = at, 0, false
+	return nil
 }
 
 func (r *replay) takeGap(o *outbox) bool {
@@ -219,17 +246,27 @@ func (s *Session) goLive(ctx context.Context, sub *subscription, upTo driver.Str
 // admitLocked reports whether a live message is for the subscriber now: it is not
 // while the past is being delivered, nor where it was part of that. The caller
 // holds the outbox's lock.
-func (r *replay) admitLocked(o *OutboxOptions, data []byte, m *driver.Message) bool {
+func (r *replay) admitLocked(o *outbox, data []byte, m *driver.Message) bool {
 	if r.live {
 		return r.isNewLocked(m)
 	}
-	if r.overflowed || len(r.buffered) >= o.MaxFrames/4 || r.bufferedBytes+len(data) > o.MaxBytes/4 {
-		r.overflowed, r.buffered, r.bufferedBytes = true, nil, 0
+	if r.overflowed || o.buffered.frames >= o.options.MaxFrames/4 || o.buffered.bytes+len(data) > o.options.MaxBytes/4 {
+		r.overflowed = true
+		r.dropBufferedLocked(o)
 		return false
 	}
 	r.buffered = append(r.buffered, bufferedMessage{data, m})
 	r.bufferedBytes += len(data)
+	o.buffered.frames++
+	o.buffered.bytes += len(data)
 	return false
+}
+
+// dropBufferedLocked lets go of what is held. The caller holds the outbox's lock.
+func (r *replay) dropBufferedLocked(o *outbox) {
+	o.buffered.frames -= len(r.buffered)
+	o.buffered.bytes -= r.bufferedBytes
+	r.buffered, r.bufferedBytes = nil, 0
 }
 
 func (r *replay) isNewLocked(m *driver.Message) bool {

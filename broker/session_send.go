@@ -30,7 +30,7 @@ func (s *Session) send(f *frames.Frame) (outcome, error) {
 	}
 	if f.Get(frames.Destination) == destination.TokenDestination {
 		token := f.Body
-		return s.executeOrBuffer(f, operation{run: func() error { return s.refresh(token) }, refreshes: true})
+		return s.executeOrBuffer(f, operation{run: func() error { return s.refresh(token) }, refreshes: true, size: len(token)})
 	}
 	if b.interceptors.custom {
 		s.flushes.start()
@@ -82,6 +82,8 @@ type operation struct {
 	// store.
 	outcome func(error) error
 	size    int // of the body, in bytes
+	// memory is what it holds until runAsync has called done, in bytes.
+	memory int
 
 	// authorized is for a SEND in a transaction.
 	authorized *authorizedSend
@@ -107,7 +109,7 @@ func (s *Session) execute(op operation, receipt string) (outcome, error) {
 	if op.run != nil {
 		return outcomeReceipt, op.run()
 	}
-	done := s.receipts.reserve(receipt, op.size).complete
+	done := s.receipts.reserve(receipt, op.memory).complete
 	if op.store != nil {
 		s.store(op, done)
 	} else {
@@ -195,7 +197,7 @@ func (b publisher) newOperation(from origin, to sendTarget, f *frames.Frame) (op
 		return b.stores.queueOperation(f, b.message(from, f, dest, dest))
 	case destination.App:
 		m := b.message(from, f, dest, dest)
-		return operation{size: len(m.Body), runAsync: func(done func(error)) { b.app.route(m, done) }}, nil
+		return operation{size: len(m.Body), memory: messageBytes(m), runAsync: func(done func(error)) { b.app.route(m, done) }}, nil
 	}
 	return b.topics.topicOperation(f, b.message(from, f, dest, dest))
 }
@@ -212,9 +214,14 @@ func (b topics) topicOperation(f *frames.Frame, m *driver.Message) (operation, e
 // message makes the one immutable Message of a SEND.
 func (b publisher) message(from origin, f *frames.Frame, destination, key string) *driver.Message {
 	noEcho, _ := f.Headers.Lookup(HeaderNoEcho)
-	return &driver.Message{
+	headers, stripped := passThrough(f.Headers)
+	m := &driver.Message{
 		ID: b.nextID(), Destination: destination, Key: key,
 		User: from.principal.Name, Session: from.session, NoEcho: strings.EqualFold(noEcho, "true"),
-		Timestamp: time.Now().UnixMilli(), Headers: passThrough(f.Headers), Body: f.Body,
+		Timestamp: time.Now().UnixMilli(), Headers: headers, Body: f.Body,
 	}
+	if stripped > maxStripped {
+		detachFrame(m)
+	}
+	return m
 }

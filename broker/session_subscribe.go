@@ -103,14 +103,21 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	if limit := s.broker.settings().limits.MaxSubscriptions; limit > 0 && len(s.subs)+len(s.retired) >= limit {
 		return nil, errorf(CodeTooManySubs, "a connection may have %d subscriptions", limit)
 	}
-	if err := s.broker.usage.subscribe(s.usage); err != nil {
+	bytes := subscriptionBytes(sub)
+	if err := s.subscriptionBytes.add(bytes); err != nil {
 		return nil, err
 	}
+	if err := s.broker.usage.subscribe(s.usage); err != nil {
+		s.subscriptionBytes.sub(bytes)
+		return nil, err
+	}
+	sub.unacked.held = &s.held
 	s.serials++
 	sub.serial = s.serials // before anything is delivered
 	joined, err := s.connectSubscription(name, sub)
 	if err != nil {
 		s.broker.usage.unsubscribe(s.usage, 1)
+		s.subscriptionBytes.sub(bytes)
 		return nil, err
 	}
 	s.mu.Lock()
@@ -122,6 +129,22 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	s.broker.presence.joined(sub)
 	s.broker.counters.subscriptions.Add(1)
 	return joined, nil
+}
+
+const (
+	// subscriptionOverhead and wordOverhead are what a subscription and each word of its
+	// destination take beside their text, about, here and in the server of the relay.
+	subscriptionOverhead = 1024
+	wordOverhead         = 256
+	// freeSubscriptionBytes is what a connection has of subscriptions before they count.
+	freeSubscriptionBytes = 8 << 10
+)
+
+// subscriptionBytes is what a subscription takes, about. Its id is kept twice, and its
+// destination here, in the router and in the server of the relay.
+func subscriptionBytes(sub *subscription) int {
+	n := subscriptionOverhead + 2*len(sub.id) + len(sub.requestedDestination) + 3*len(sub.destination)
+	return n + wordOverhead*len(sub.pattern.Words())
 }
 
 // connectSubscription makes a subscription known to its queue or to the router.

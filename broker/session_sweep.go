@@ -28,6 +28,8 @@ func (b upkeep) sweep() {
 			swept = now
 			b.registry.each(func(s *Session) { s.sweep(now, wall) })
 			b.app.sweepRequests(now)
+			b.memory.unacked.wakeAll()
+			b.dedup.forget(now)
 			if hold := int64(b.ackWait / 3); hold > 0 && now-extended > hold/2 {
 				extended = now
 				for _, q := range b.queues.all() {

@@ -13,8 +13,13 @@ import (
 // then all others in order.
 type transaction struct {
 	operations []operation
-	bytes      int
+	bytes      int // of bodies and headers
+	held       int // of the session's account
 }
+
+// operationOverhead is what a frame of a transaction takes beside its text, about, and
+// a transaction itself.
+const operationOverhead = 512
 
 func (s *Session) begin(f *frames.Frame) (outcome, error) {
 	name, err := transactionName(f)
@@ -27,11 +32,25 @@ func (s *Session) begin(f *frames.Frame) (outcome, error) {
 	if limit := s.broker.settings().limits.MaxTransactions; limit > 0 && len(s.transactions) >= limit {
 		return 0, errorf(CodeTransactionSize, "a connection may have %d open transactions", limit)
 	}
+	t := new(transaction)
+	if err := s.holdTransaction(t, len(name)); err != nil {
+		return 0, err
+	}
 	if s.transactions == nil {
 		s.transactions = make(map[string]*transaction)
 	}
-	s.transactions[strings.Clone(name)] = new(transaction)
+	s.transactions[strings.Clone(name)] = t
 	return outcomeReceipt, nil
+}
+
+// holdTransaction counts n more bytes of a transaction.
+func (s *Session) holdTransaction(t *transaction, n int) error {
+	n += operationOverhead
+	if err := s.transactionBytes.add(n); err != nil {
+		return err
+	}
+	t.held += n
+	return nil
 }
 
 // buffer keeps a step for the COMMIT.
@@ -45,6 +64,9 @@ func (s *Session) buffer(name string, op operation) error {
 	if len(t.operations) >= l.MaxTransactionFrames || t.bytes > l.MaxTransactionBytes {
 		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d bytes", name, l.MaxTransactionFrames, l.MaxTransactionBytes)
 	}
+	if err := s.holdTransaction(t, op.size); err != nil {
+		return err
+	}
 	t.operations = append(t.operations, op)
 	return nil
 }
@@ -54,6 +76,7 @@ func (s *Session) commit(f *frames.Frame) (outcome, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer s.transactionBytes.sub(t.held)
 	if err := s.authorizeCommit(t); err != nil {
 		return 0, err
 	}
@@ -91,7 +114,10 @@ func (s *Session) commit(f *frames.Frame) (outcome, error) {
 }
 
 func (s *Session) abort(f *frames.Frame) (outcome, error) {
-	_, err := s.takeTransaction(f)
+	t, err := s.takeTransaction(f)
+	if err == nil {
+		s.transactionBytes.sub(t.held)
+	}
 	return outcomeReceipt, err
 }
 

@@ -6,6 +6,7 @@ package broker
 // Of topics' messages it knows the id alone, and forgets the oldest beyond a limit,
 // since nothing is lost with them: a topic does not deliver again.
 type unacked struct {
+	held   *held // of the session; nil counts nothing
 	order  []uint64
 	open   map[uint64]openDelivery
 	latest map[string]uint64 // by message id: the last delivery of it that is open
@@ -16,8 +17,60 @@ type openDelivery struct {
 	delivery  *delivery // nil for topics' messages
 }
 
+// held is what a session holds of all its subscriptions.
+type held struct {
+	bytes   int      // of messages of queues
+	ids     account  // of the ids of topics' messages
+	waiters []waiter // consumers for which it holds too much
+}
+
+// idOverhead is what the id of a message takes beside its text, about.
+const idOverhead = 192
+
+func (d openDelivery) bytes() int {
+	if d.delivery == nil {
+		return 0
+	}
+	return d.delivery.bytes
+}
+
+func (h *held) add(d openDelivery) {
+	if h != nil {
+		h.bytes += d.bytes()
+	}
+}
+
+func (h *held) sub(d openDelivery) {
+	switch {
+	case h == nil:
+	case d.delivery == nil:
+		h.ids.sub(len(d.messageID) + idOverhead)
+	default:
+		h.bytes -= d.delivery.bytes
+	}
+}
+
+// makeRoom forgets the oldest ids of topics' messages until there is room for one more,
+// and reports whether there is.
+func (u *unacked) makeRoom(messageID string) bool {
+	if u.held == nil {
+		return true
+	}
+	for u.held.ids.add(len(messageID)+idOverhead) != nil {
+		if len(u.order) == 0 {
+			return false
+		}
+		u.take(u.order[0])
+		u.order = u.order[1:]
+	}
+	return true
+}
+
 // add notes a topic's message.
 func (u *unacked) add(number uint64, messageID string, limit int) {
+	if !u.makeRoom(messageID) {
+		return
+	}
 	u.put(number, openDelivery{messageID: messageID})
 	for len(u.open) > limit {
 		u.take(u.order[0])
@@ -32,7 +85,10 @@ func (u *unacked) addDelivery(number uint64, d *delivery) (superseded int) {
 	if open, ok := u.latest[d.Message.ID]; ok && u.open[open].delivery.Count < d.Count {
 		d.number = open
 		superseded = d.Count - u.open[open].delivery.Count
+		u.held.sub(u.open[open])
+		u.open[open].delivery.settle()
 		u.open[open] = openDelivery{d.Message.ID, d}
+		u.held.add(u.open[open])
 		return superseded
 	}
 	d.number = number
@@ -47,6 +103,7 @@ func (u *unacked) put(number uint64, d openDelivery) {
 	}
 	u.order = append(u.order, number)
 	u.open[number] = d
+	u.held.add(d)
 	u.latest[d.messageID] = number
 	if len(u.order) > 2*len(u.open)+16 {
 		u.compact()
@@ -72,6 +129,7 @@ func (u *unacked) take(number uint64) (*delivery, bool) {
 		return nil, false
 	}
 	delete(u.open, number)
+	u.held.sub(d)
 	if u.latest[d.messageID] == number {
 		delete(u.latest, d.messageID)
 	}

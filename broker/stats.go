@@ -37,6 +37,7 @@ type Stats struct {
 	Queues        int64 // queues with subscriptions on this node, now
 	Errors        map[Code]int64
 	Limited       map[string]int64 // times that a limit was reached, by its name
+	Memory        map[string]int64 // bytes that peers have the node keep, by kind
 	Transports    []TransportStats // by name
 
 	PublishLatency histogram.Snapshot // from SEND to the write to a subscriber, of some messages
@@ -77,8 +78,9 @@ func (c *counters) countError(e *Error) {
 
 // limited returns how often limits were reached: those of addresses and users, and those
 // of one connection.
-func (c *counters) limited(u *usage) map[string]int64 {
+func (c *counters) limited(u *usage, m *memory) map[string]int64 {
 	counts := u.counts()
+	m.addCounts(counts)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for limit, n := range c.limits {

@@ -18,6 +18,7 @@ type fanout struct {
 	scratch   []byte
 	encodings []encoded
 	byKey     map[unique.Handle[encoding]][]byte // beyond a few, in place of encodings
+	kept      int                                // bytes of encodings
 	count     int
 
 	serial      uint       // of the messages that this fanout was used for
@@ -37,7 +38,7 @@ var fanouts = sync.Pool{New: func() any { return new(fanout) }}
 
 func newFanout(m *driver.Message) *fanout {
 	f := fanouts.Get().(*fanout)
-	f.message, f.text, f.count, f.publishedAt = m, isText(m), 0, 0
+	f.message, f.text, f.count, f.kept, f.publishedAt = m, isText(m), 0, 0, 0
 	return f
 }
 
@@ -81,13 +82,18 @@ func (f *fanout) group(g *group) {
 		if s.ack != ackAuto {
 			s.session.trackUnacked(s, m.ID)
 		}
-		if s.session.outbox.pushMessage(f.encode(s), s, m, f.publishedAt, f.flushes) {
+		if data := f.encode(s); data != nil && s.session.outbox.pushMessage(data, s, m, f.publishedAt, f.flushes) {
 			f.count++
 		}
 	}
 }
 
-// encode returns the bytes for a subscription, shared with all like it.
+// maxKept is up to how many bytes the encodings of a message are kept for others. Those
+// of a large message for many different ids would take as much memory as they are many.
+const maxKept = 4 << 20
+
+// encode returns the bytes for a subscription, shared with all like it, or nil where its
+// session takes no more.
 func (f *fanout) encode(s *subscription) []byte {
 	form := s.form
 	if f.byKey != nil {
@@ -100,7 +106,15 @@ func (f *fanout) encode(s *subscription) []byte {
 			return f.encodings[i].data
 		}
 	}
+	large := f.kept > maxKept
+	if large && !s.session.outbox.takes(s) {
+		return nil
+	}
 	data := f.make(form.Value())
+	if large {
+		return data
+	}
+	f.kept += len(data)
 	if len(f.encodings) < fewEncodings {
 		f.encodings = append(f.encodings, encoded{form, data})
 		return data

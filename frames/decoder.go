@@ -69,6 +69,9 @@ func (d *Decoder) Feed(p []byte) { d.in = p }
 // Partial reports whether a frame has begun and is not complete.
 func (d *Decoder) Partial() bool { return d.acc != nil }
 
+// Buffered returns how many bytes are kept of a frame that is not complete.
+func (d *Decoder) Buffered() int { return cap(d.acc) }
+
 // Next stores the next complete frame in f and returns true, or returns false
 // when more bytes are needed. f.Headers is reused when it has room; its
 // strings and the body are never touched again by the decoder. An error is an

@@ -21,6 +21,7 @@ var (
 	sentBytesDesc     = desc("sent_bytes_total", "Bytes of frames that were written to clients, before TLS, by transport.", "transport")
 	publishDesc       = desc("publish_duration_seconds", "Time from the arrival of a message of a topic or user to its write to the socket of a subscriber, of one message in 64.")
 	storeDesc         = desc("store_duration_seconds", "Time until JetStream confirmed messages of queues and histories, or refused them.")
+	memoryDesc        = desc("memory_bytes", "Bytes that clients have this node keep, about, by kind: see docs/limits.md.", "kind")
 	connectedDesc     = desc("sessions_connected_total", "Sessions that were authenticated.")
 	receivedDesc      = desc("messages_received_total", "SEND frames that were taken.")
 	deliveredDesc     = desc("messages_delivered_total", "Messages queued for subscriptions.")
@@ -90,6 +91,9 @@ func (c brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for code, n := range s.Errors {
 		count(errorsDesc, n, string(code))
+	}
+	for kind, n := range s.Memory {
+		ch <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(n), kind)
 	}
 	for limit, n := range s.Limited {
 		count(limitedDesc, n, limit)

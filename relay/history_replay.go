@@ -1,9 +1,7 @@
 package relay
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
@@ -50,28 +48,51 @@ func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo u
 	})
 }
 
-// last delivers the newest messages that match.
+// last delivers the newest messages that match, a page at a time.
 func (r *historyReplay) last(ctx context.Context, subjects []string, upTo uint64, count int) error {
-	var found []*driver.Message
+	var cursors []*historyCursor
 	for _, subject := range subjects {
 		from, err := seekLast(ctx, r.streams.link, r.stream, subject, upTo, count)
 		if err != nil {
 			return err
 		}
-		part := historyReplay{streams: r.streams, stream: r.stream, epoch: r.epoch, pattern: r.pattern, history: r.history}
-		part.deliver = func(m *driver.Message) error { found = append(found, m); return nil }
-		if err := part.all(ctx, []string{subject}, from, upTo); err != nil {
+		cursors = append(cursors, &historyCursor{link: r.streams.link, stream: r.stream, subject: subject, next: from, upTo: upTo})
+	}
+	from := cursors[0].next
+	if destination.HasWildcard(r.pattern.String()) {
+		var err error
+		if from, err = r.seekMatching(ctx, cursors, upTo, count); err != nil {
 			return err
 		}
 	}
-	slices.SortFunc(found, func(a, b *driver.Message) int { return cmp.Compare(a.Position.Seq, b.Position.Seq) })
-	for _, m := range found[max(len(found)-count, 0):] {
-		if err := r.deliver(m); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.all(ctx, subjects, from, upTo)
 }
+
+// seekMatching returns the sequence of the last message but count that matches: NATS's
+// patterns are wider. It keeps no more than the sequences of what it reads.
+func (r *historyReplay) seekMatching(ctx context.Context, cursors []*historyCursor, upTo uint64, count int) (uint64, error) {
+	newest, found := make([]uint64, count), 0
+	err := merge(ctx, cursors, func(stored *storedMessage) error {
+		if m, _, ok := r.streams.decodeStored(stored.msg); ok && r.pattern.Match(m.Key) {
+			newest[found%count] = stored.seq
+			found++
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case found == 0:
+		return upTo + 1, nil
+	case found < count:
+		return newest[0], nil
+	}
+	return newest[found%count], nil
+}
+
+// maxChecked is of how many destinations a replay remembers that it has looked for what
+// was dropped before. Beyond, it looks again.
+const maxChecked = 10_000
 
 // checkTrimmed finds, at the first message of each destination, whether ones
 // before it were cleared, or dropped for max_messages, since the position that is known:
@@ -80,7 +101,7 @@ func (r *historyReplay) checkTrimmed(ctx context.Context, m *driver.Message) err
 	if r.after.Epoch != r.epoch || r.checked[m.Key] {
 		return nil
 	}
-	if r.checked == nil {
+	if r.checked == nil || len(r.checked) >= maxChecked {
 		r.checked = make(map[string]bool)
 	}
 	r.checked[m.Key] = true

@@ -17,6 +17,8 @@ const (
 	// the oldest are forgotten.
 	recordAge  = 24 * time.Hour
 	maxRecords = 100_000
+	// maxRecordBytes bounds all of them together, on disk.
+	maxRecordBytes = 1 << 30
 )
 
 // idempotency is a [driver.IdempotencyStore] on a stream of its own.
@@ -81,7 +83,7 @@ func (i *idempotency) PutRecord(ctx context.Context, key string, record []byte, 
 func (i *idempotency) makeRecords(ctx context.Context) error {
 	_, err := i.link.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: i.recordStream(), Subjects: []string{i.recordSubject(">")}, Description: "stompbox: which messages of the HTTP API were sent, by idempotency key",
-		MaxMsgsPerSubject: 1, MaxAge: recordAge, MaxMsgs: maxRecords, Discard: jetstream.DiscardOld, Replicas: i.replicas,
+		MaxMsgsPerSubject: 1, MaxAge: recordAge, MaxMsgs: maxRecords, MaxBytes: maxRecordBytes, Discard: jetstream.DiscardOld, Replicas: i.replicas,
 	})
 	if err != nil {
 		return storeError("cannot make the stream "+i.recordStream(), err)

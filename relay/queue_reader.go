@@ -121,7 +121,7 @@ func (q *reader) arrived(msg *nats.Msg) {
 		switch msg.Header.Get("Description") {
 		case "Batch Completed": // all of it came
 		case "Message Size Exceeds MaxBytes":
-			q.requestRest(msg)
+			q.endEarly(msg)
 		default:
 			q.markLost()
 		}
@@ -139,6 +139,20 @@ func (q *reader) requestRest(msg *nats.Msg) {
 	q.mu.Unlock()
 	if n > 0 && !closed {
 		q.request(n)
+	}
+}
+
+// endEarly says how many messages a pull request did not bring that has brought as many
+// bytes as it may: the queue pulls again when it has room for them.
+func (q *reader) endEarly(msg *nats.Msg) {
+	n, _ := strconv.Atoi(msg.Header.Get("Nats-Pending-Messages"))
+	q.mu.Lock()
+	n = min(n, q.outstanding)
+	q.outstanding -= n
+	closed := q.closed
+	q.mu.Unlock()
+	if n > 0 && !closed {
+		q.deliver(driver.Delivery{Short: n})
 	}
 }
 

@@ -2,6 +2,8 @@ package relay
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -128,10 +130,26 @@ func ttlOf(expires int64, now time.Time) int64 {
 // an id first and have a message dropped. No id of a client is one of the broker's own.
 func dedupID(user, key string, o driver.StoreOptions) string {
 	if o.Internal {
-		return "stompbox:" + escape(escape(key, isNameByte)+" "+o.DedupID, isNameByte) // escaped ones have no colon
+		return "stompbox:" + shortDedupID(escape(escape(key, isNameByte)+" "+o.DedupID, isNameByte))
 	}
-	return escape(escape(user, isNameByte)+" "+escape(key, isNameByte)+" "+o.DedupID, isNameByte)
+	return shortDedupID(escape(escape(user, isNameByte)+" "+escape(key, isNameByte)+" "+o.DedupID, isNameByte))
 }
+
+// shortDedupID is a hash in place of a long id.
+func shortDedupID(id string) string {
+	if len(id) <= maxPlainDedupID {
+		return id
+	}
+	hash := sha256.Sum256([]byte(id))
+	return "sha256:" + hex.EncodeToString(hash[:]) // escaped ones have no colon
+}
+
+// maxPlainDedupID is up to how long such an id is kept as it is: JetStream has all of the
+// window in memory.
+const maxPlainDedupID = 128
+
+// DedupWindow is how long dedup ids are remembered.
+func (s *queueStore) DedupWindow() time.Duration { return s.streams.settings.DedupWindow }
 
 // maxBatch is the most messages that JetStream writes as one.
 const maxBatch = 1000

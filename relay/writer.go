@@ -34,11 +34,12 @@ func (w *writer) push(m *nats.Msg) error {
 	if w.closed {
 		return nats.ErrConnectionClosed
 	}
-	if len(w.queue) >= maxWaiting || w.bytes+len(m.Data) > maxWaitingBytes && w.bytes > 0 {
+	size := m.Size()
+	if len(w.queue) >= maxWaiting || w.bytes+size > maxWaitingBytes && w.bytes > 0 {
 		return errSlowLink
 	}
 	w.queue = append(w.queue, m)
-	w.bytes += len(m.Data)
+	w.bytes += size
 	if len(w.queue) == 1 {
 		select {
 		case w.wake <- struct{}{}:

@@ -23,6 +23,9 @@ func (p StreamPosition) In(name string) string {
 	return p.Epoch + "." + name + "-" + strconv.FormatUint(p.Seq, 10)
 }
 
+// maxPlaceBytes bounds what a message-id has before its number, since it is kept.
+const maxPlaceBytes = 256
+
 // ParseStreamPosition reads a message-id of a history. Any other id is a StreamPosition of
 // an epoch that no history has.
 func ParseStreamPosition(id string) StreamPosition {
@@ -33,7 +36,7 @@ func ParseStreamPosition(id string) StreamPosition {
 // ParsePlace reads a message-id as a client has it: the position, and the name of what it
 // was subscribed to. There is none in the ids of earlier versions.
 func ParsePlace(id string) (p StreamPosition, name string) {
-	if at := strings.LastIndexByte(id, '-'); at > 0 {
+	if at := strings.LastIndexByte(id, '-'); at > 0 && at <= maxPlaceBytes {
 		if seq, err := strconv.ParseUint(id[at+1:], 10, 64); err == nil {
 			epoch, name, _ := strings.Cut(strings.Clone(id[:at]), ".")
 			return StreamPosition{Epoch: epoch, Seq: seq}, name

@@ -86,7 +86,10 @@ type QueueReader interface {
 
 // Delivery is a message that a store lent to this node.
 type Delivery struct {
+	// Message is nil where the store ends a pull early, such as when it has brought as many
+	// bytes as a pull may. Then Short messages fewer come; the rest is to be pulled again.
 	Message *Message
+	Short   int
 	// Count is how often the message was delivered, this time included.
 	Count int
 	// Redelivered says that the message may have been seen before, even where

@@ -278,6 +278,23 @@ type Limits struct {
 	AddressFailedLogins int `mapstructure:"address_failed_logins"`
 	UserFailedLogins    int `mapstructure:"user_failed_logins"`
 
+	DedupID Size `mapstructure:"dedup_id"`
+
+	UserWaitingBytes      Size `mapstructure:"user_waiting_bytes"`
+	NodeWaitingBytes      Size `mapstructure:"node_waiting_bytes"`
+	UserTransactionBytes  Size `mapstructure:"user_transaction_bytes"`
+	NodeTransactionBytes  Size `mapstructure:"node_transaction_bytes"`
+	SubscriptionBytes     Size `mapstructure:"subscription_bytes"`
+	UserSubscriptionBytes Size `mapstructure:"user_subscription_bytes"`
+	NodeSubscriptionBytes Size `mapstructure:"node_subscription_bytes"`
+	UnackedBytes          Size `mapstructure:"unacked_bytes"`
+	UserUnackedBytes      Size `mapstructure:"user_unacked_bytes"`
+	NodeUnackedBytes      Size `mapstructure:"node_unacked_bytes"`
+	UserIncomingBytes     Size `mapstructure:"user_incoming_bytes"`
+	NodeIncomingBytes     Size `mapstructure:"node_incoming_bytes"`
+	UserDedupBytes        Size `mapstructure:"user_dedup_bytes"`
+	NodeDedupBytes        Size `mapstructure:"node_dedup_bytes"`
+
 	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
 	IdleTimeout    time.Duration `mapstructure:"idle_timeout"`
 	WriteTimeout   time.Duration `mapstructure:"write_timeout"`

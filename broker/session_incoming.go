@@ -1,0 +1,58 @@
+package broker
+
+import "time"
+
+const (
+	// anonymousAt begins the name under which an address has what its connections sent
+	// before CONNECT. No user has a NUL in the name.
+	anonymousAt = "\x00"
+	// freeEarlyBytes is what a connection may send before CONNECT without that it counts.
+	freeEarlyBytes = 4 << 10
+	// incomingPatience is how long a connection is not read, as others of its user hold too
+	// much, before it ends.
+	incomingPatience = 5 * time.Second
+	incomingRetry    = 20 * time.Millisecond
+)
+
+// holdIncoming counts the bytes of a frame that has not arrived as a whole. While there
+// are too many it waits, which keeps the session from being read.
+func (s *Session) holdIncoming(bytes int) error {
+	if bytes == s.incomingBytes.used {
+		return nil
+	}
+	err := s.incomingBytes.set(bytes)
+	if err != nil {
+		s.flushes.start()
+	}
+	for began := time.Now(); err != nil; err = s.incomingBytes.set(bytes) {
+		if time.Since(began) > s.broker.incomingPatience {
+			return err
+		}
+		if state(s.state.Load()) == stateEnding {
+			return ErrClosed
+		}
+		time.Sleep(incomingRetry)
+	}
+	return nil
+}
+
+// Incoming counts what a request over HTTP holds in memory while it is read and carried
+// out, against [Quotas.Incoming]. It is for one goroutine at a time.
+type Incoming struct{ account account }
+
+// NewIncoming returns the count of one request of a user. The caller calls Close.
+func (b *Broker) NewIncoming(user string) *Incoming {
+	return &Incoming{account{budget: b.memory.incoming, user: user, free: freeBytes}}
+}
+
+// Add counts n more bytes. Where they are too many it returns an [*Error], and does not
+// wait.
+func (i *Incoming) Add(n int) error {
+	if err := i.account.add(n); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Close gives back what was counted.
+func (i *Incoming) Close() { i.account.sub(i.account.used) }
