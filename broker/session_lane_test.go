@@ -17,10 +17,25 @@ import (
 // says so when release is closed.
 type leaderless struct {
 	driver.QueueStore
-	release chan struct{}
 
-	mu   sync.Mutex // guards the following
-	lose map[string]bool
+	mu      sync.Mutex // guards the following
+	lose    map[string]bool
+	release chan struct{}
+}
+
+func (l *leaderless) released() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.release
+}
+
+// hold has what is lost not be told before what it returns is called.
+func (l *leaderless) hold() (tell func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	release := make(chan struct{})
+	l.release = release
+	return func() { close(release) }
 }
 
 func (l *leaderless) loses(m *driver.Message) bool {
@@ -36,8 +51,9 @@ func (l *leaderless) Store(m *driver.Message, o driver.StoreOptions, done func(e
 		l.QueueStore.Store(m, o, done)
 		return
 	}
+	release := l.released()
 	go func() {
-		<-l.release
+		<-release
 		done(driver.ErrUnavailable)
 	}()
 }
@@ -45,7 +61,7 @@ func (l *leaderless) Store(m *driver.Message, o driver.StoreOptions, done func(e
 func (l *leaderless) StoreAll(ctx context.Context, all []driver.StoreRequest) error {
 	for _, r := range all {
 		if l.loses(r.Message) {
-			<-l.release
+			<-l.released()
 			return driver.ErrUnavailable
 		}
 	}
@@ -56,7 +72,7 @@ func (l *leaderless) StoreAll(ctx context.Context, all []driver.StoreRequest) er
 // SENDs repeats them with their dedup-ids.
 func TestRepeatedSENDsKeepTheirOrder(t *testing.T) {
 	t.Parallel()
-	store := &leaderless{release: make(chan struct{}), lose: map[string]bool{"first 0": true, "queue 7": true, "history 7": true, "limited 20": true}}
+	store := &leaderless{lose: map[string]bool{"first 0": true, "queue 7": true, "history 7": true, "limited 20": true}}
 	n := test.Start(t, test.Options{Histories: test.Histories(t), Wrap: func(d driver.Driver) driver.Driver {
 		store.QueueStore = d.Queues
 		d.Queues = store
@@ -94,13 +110,12 @@ func TestRepeatedSENDsKeepTheirOrder(t *testing.T) {
 			}
 			return count, true
 		}
-		received := n.Broker.Stats().Received
+		received, tell := n.Broker.Stats().Received, store.hold()
 		confirmed, all := send(0, func() {
 			require.Eventually(t, func() bool { return n.Broker.Stats().Received == received+count }, test.Patience, test.Patience/10_000)
-			close(store.release)
+			tell()
 		})
 		require.False(t, all)
-		store.release = make(chan struct{})
 		confirmed, all = send(confirmed, func() {})
 		require.True(t, all, "%s up to %d", name, confirmed)
 		for i := range count {
