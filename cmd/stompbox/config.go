@@ -11,8 +11,8 @@ import (
 )
 
 func newConfig() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check a configuration, or hash a passcode for one"}
-	cmd.AddCommand(newConfigCheck(), newConfigHash())
+	cmd := &cobra.Command{Use: "config", Short: "Make, check and show a configuration"}
+	cmd.AddCommand(newConfigCheck(), newConfigHash(), newConfigPrint(), newConfigInit(), newConfigSchema())
 	return cmd
 }
 

@@ -54,7 +54,11 @@ func preflight(c *config.Config) (faults []error) {
 		}
 		certs[key] = pair
 	}
-	_, err := c.ReadPeerSecrets()
+	_, err := newClientCAs(c)
+	faults = append(faults, err)
+	_, err = c.ACME.LoadCA()
+	faults = append(faults, err)
+	_, err = c.ReadPeerSecrets()
 	faults = append(faults, err)
 	_, err = c.Metrics.LoadToken(c.Dev)
 	faults = append(faults, err)

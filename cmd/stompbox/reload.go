@@ -77,9 +77,6 @@ func (s *server) reloadLocked(ctx context.Context) (*reloaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWebhooks(next); err != nil {
-		return nil, err
-	}
 	useCertificates, err := s.certs.load(c)
 	if err != nil {
 		return nil, err

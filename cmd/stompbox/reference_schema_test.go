@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/stompbox/stompbox/internal/config"
+)
+
+const schemaFile = "../../internal/config/schema.json"
+
+// TestReferenceOfSchema makes the schema of what the other references are made of.
+func TestReferenceOfSchema(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../stompbox.example.yaml")
+	require.NoError(t, err)
+	var document yaml.Node
+	require.NoError(t, yaml.Unmarshal(text, &document))
+	comments := make(map[string]string)
+	collectComments(document.Content[0], "", comments)
+	made, err := json.MarshalIndent(config.Schema(func(key string) string {
+		if text, ok := keyTexts[key]; ok {
+			return text
+		}
+		return comments[key]
+	}), "", "  ")
+	require.NoError(t, err)
+	made = append(made, '\n')
+	if updateDocs {
+		require.NoError(t, os.WriteFile(schemaFile, made, 0o644))
+		return
+	}
+	require.Equal(t, string(made), string(config.SchemaFile), "internal/config/schema.json is not what the source says; run make docs")
+}
+
+// TestTheSchemaKnowsWhatIsFine: the example and the first file, and what serve refuses.
+func TestTheSchemaKnowsWhatIsFine(t *testing.T) {
+	t.Parallel()
+	out, _, err := run(t, nil, "config", "schema")
+	require.NoError(t, err)
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(out)))
+	require.NoError(t, err)
+	compiler := jsonschema.NewCompiler()
+	require.NoError(t, compiler.AddResource(config.SchemaURL, document))
+	schema, err := compiler.Compile(config.SchemaURL)
+	require.NoError(t, err)
+	check := func(text []byte) error {
+		var value any
+		require.NoError(t, yaml.Unmarshal(text, &value))
+		asJSON, err := json.Marshal(value)
+		require.NoError(t, err)
+		instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
+		require.NoError(t, err)
+		return schema.Validate(instance)
+	}
+	for _, file := range []string{
+		"../../stompbox.example.yaml", "../../internal/config/starting.yaml", "../../examples/cluster/stompbox.yaml", "../../examples/dashboard/stompbox.yaml",
+		"../../deploy/docker/stompbox.yaml", "../../deploy/package/stompbox.yaml",
+	} {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if len(bytes.TrimSpace(text)) == 0 {
+			continue
+		}
+		require.NoError(t, check(text), file)
+	}
+	text, err := os.ReadFile("../../stompbox.example.yaml")
+	require.NoError(t, err)
+	require.Contains(t, string(text), "# yaml-language-server: $schema="+config.SchemaURL+"\n")
+	for _, fine := range []string{
+		"events: { retry: 1h30m, heartbeat: 0 }", "limits: { body: 1.5GiB, header_line: 64kb, destination: 0 }", "http: { allowed_origins: 'https://a.example' }",
+		"auth: { roles: { ROLE_ADMIN: { send: [/topic/a] } } }", "data: { sync: always }",
+	} {
+		require.NoError(t, check([]byte(fine)), fine)
+	}
+	for _, wrong := range []string{
+		"htp: { listen: a }", "http: { listn: a }", "events: { retry: 30 }", "events: { retry: 30x }", "limits: { body: 4194304 }", "limits: { body: 64M }",
+		"limits: { headers: -1 }", "limits: { headers: many }", "log: { level: loud }", "outbox: { policy: drop }", "queues: { policies: [ { match: /queue/a, max_bytes: 1 } ] }",
+		"queues: { policies: { match: /queue/a } }", "auth: { roles: { a: { sends: [] } } }", "acme: { listeners: [htp] }", "dev: 1",
+	} {
+		require.Error(t, check([]byte(wrong)), wrong)
+	}
+}
+
+// TestAFirstConfigurationServes: what init writes is served as it is.
+func TestAFirstConfigurationServes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out, stderr, err := run(t, nil, "config", "init", dir+"/stompbox.yaml")
+	require.NoError(t, err, stderr)
+	require.Contains(t, out, "wrote "+dir+"/jwt.secret")
+	info, err := os.Stat(dir + "/jwt.secret")
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	_, stderr, err = run(t, nil, "config", "init", dir+"/stompbox.yaml")
+	require.Error(t, err)
+	require.Contains(t, stderr, "file exists")
+	require.NoError(t, os.Remove(dir+"/stompbox.yaml"))
+	out, _, err = run(t, nil, "config", "init", dir+"/stompbox.yaml")
+	require.NoError(t, err)
+	require.Contains(t, out, "kept "+dir+"/jwt.secret")
+	out, _, err = run(t, nil, "config", "init", "-")
+	require.NoError(t, err)
+	require.Equal(t, string(config.StartingFile), out)
+
+	p := serve(t, nil, "-c", dir+"/stompbox.yaml", "--metrics", "")
+	out, stderr, err = run(t, nil, "config", "print", "--changed", "-c", dir+"/stompbox.yaml", "--log-level", "warn")
+	require.NoError(t, err, stderr)
+	require.Contains(t, out, dir+"/jwt.secret")
+	require.Regexp(t, `level: warn +# --log-level`, out)
+	require.Regexp(t, `message_rate: 100 +# `+dir+`/stompbox.yaml:\d+`, out)
+	require.NotContains(t, out, "write_timeout")
+	p.stop(t)
+	out, stderr, err = run(t, []string{"STOMPBOX_LOG_LEVEL=loud"}, "config", "print", "--json", "-c", dir+"/stompbox.yaml")
+	require.Error(t, err)
+	require.Contains(t, stderr, `STOMPBOX_LOG_LEVEL: log.level "loud"`)
+	var all []config.Setting
+	require.NoError(t, json.Unmarshal([]byte(out), &all))
+	require.NotEmpty(t, all)
+}

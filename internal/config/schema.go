@@ -1,0 +1,124 @@
+package config
+
+import (
+	_ "embed"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/gateway"
+)
+
+// SchemaFile is the JSON Schema of the configuration, for editors. It is made from Config by
+// `make docs`.
+//
+//go:embed schema.json
+var SchemaFile []byte
+
+// SchemaURL is where editors find it.
+const SchemaURL = "https://raw.githubusercontent.com/stompbox/stompbox/main/internal/config/schema.json"
+
+// The patterns of values with units. 0 needs none.
+const (
+	durationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	sizePattern     = `^[0-9]+(\.[0-9]+)? ?([KkMmGgTt][Ii]?)?[Bb]$`
+)
+
+// choices are the values of keys that have few.
+var choices = map[string][]string{
+	"log.level": {"debug", "info", "warn", "error"}, "log.format": {"text", "json"},
+	"outbox.policy":         {string(broker.PolicyDisconnect), string(broker.PolicyDropOldest), string(broker.PolicyConflate)},
+	"sockjs.transports":     gateway.SockJSTransports,
+	"acme.listeners":        acmeListeners,
+	"stomp.client_tls.name": {string(auth.NameCN), string(auth.NameDNS), string(auth.NameEmail), string(auth.NameURI)},
+}
+
+// Schema makes the JSON Schema (draft 2020-12). Text says what a key is for; the entries of
+// a list have [] in their keys.
+func Schema(text func(key string) string) map[string]any {
+	s := schemaMaker{text: text, defaults: defaults()}
+	root := s.table(reflect.TypeFor[Config](), "")
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["$id"] = SchemaURL
+	root["title"] = "stompbox.yaml"
+	return root
+}
+
+type schemaMaker struct {
+	text     func(key string) string
+	defaults map[string]any
+}
+
+func (s *schemaMaker) table(t reflect.Type, path string) map[string]any {
+	properties := make(map[string]any, t.NumField())
+	for i := range t.NumField() {
+		name := t.Field(i).Tag.Get("mapstructure")
+		properties[name] = s.key(t.Field(i).Type, join(path, name))
+	}
+	return map[string]any{"type": "object", "additionalProperties": false, "properties": properties}
+}
+
+func (s *schemaMaker) key(t reflect.Type, key string) map[string]any {
+	schema := s.value(t, key)
+	if text := s.text(key); text != "" {
+		schema["description"] = text
+	}
+	if value, ok := s.defaults[key]; ok {
+		schema["default"] = schemaDefault(value)
+	}
+	return schema
+}
+
+func (s *schemaMaker) value(t reflect.Type, key string) map[string]any {
+	switch {
+	case t == durationType:
+		return withUnit(durationPattern, "30s")
+	case t == sizeType:
+		return withUnit(sizePattern, "64MiB")
+	case t.Kind() == reflect.Struct:
+		return s.table(t, key)
+	case t.Kind() == reflect.Map:
+		return map[string]any{"type": "object", "additionalProperties": s.table(t.Elem(), key+"[]")}
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+		return map[string]any{"type": "array", "items": s.table(t.Elem(), key+"[]")}
+	case t.Kind() == reflect.Slice:
+		item := map[string]any{"type": "string"}
+		if of := choices[key]; of != nil {
+			item["enum"] = of
+		}
+		// One entry may stand without its list, and several with commas between.
+		return map[string]any{"anyOf": []any{map[string]any{"type": "array", "items": item}, map[string]any{"type": "string"}}}
+	case t.Kind() == reflect.Bool:
+		return map[string]any{"type": "boolean"}
+	case t.Kind() == reflect.Float64:
+		return map[string]any{"type": "number", "minimum": 0}
+	case t.Kind() == reflect.String:
+		schema := map[string]any{"type": "string"}
+		if of := choices[key]; of != nil {
+			schema["enum"] = of
+		}
+		return schema
+	}
+	return map[string]any{"type": "integer", "minimum": 0}
+}
+
+func withUnit(pattern, example string) map[string]any {
+	return map[string]any{
+		"anyOf": []any{map[string]any{"type": "string", "pattern": pattern}, map[string]any{"const": 0}}, "examples": []any{example},
+	}
+}
+
+// schemaDefault is a default as a file has it.
+func schemaDefault(value any) any {
+	switch of := value.(type) {
+	case time.Duration:
+		return shortDuration(of)
+	case Size:
+		return of.String()
+	case string:
+		return strings.TrimSpace(of)
+	}
+	return value
+}
