@@ -47,8 +47,9 @@ type PresenceEvent struct {
 	Type        string `json:"type"`
 	Destination string `json:"destination"`
 	User        string `json:"user,omitempty"`
-	// Users are who is there, at most 1000 of them, in a list.
-	Users []string `json:"users,omitempty"`
+	// Users are who is there, at most 1000 of them. A present event has them, also if there
+	// are none; the others do not.
+	Users []string `json:"users,omitzero"`
 	// Count is how many users are there.
 	Count int `json:"count"`
 }

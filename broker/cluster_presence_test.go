@@ -38,7 +38,10 @@ func TestPresenceTellsJoinsAndLeavesOnAllNodes(t *testing.T) {
 	event := func(kind, user string, count int) broker.PresenceEvent {
 		return broker.PresenceEvent{Type: kind, Destination: "/topic/chat.lobby", User: user, Count: count}
 	}
-	require.Equal(t, "present", presenceEvent(watcher).Type)
+	empty := presenceEvent(watcher)
+	require.Equal(t, "present", empty.Type)
+	require.NotNil(t, empty.Users, "an empty room has an empty list, not none")
+	require.Empty(t, empty.Users)
 	alice1, alice2, bob := as(a, "alice", auth.Grants{}), as(b, "alice", auth.Grants{}), as(b, "bob", auth.Grants{})
 	alice1.Subscribe("s", "/topic/chat.lobby")
 	require.Equal(t, event("join", "alice", 1), presenceEvent(watcher))

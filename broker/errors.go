@@ -149,6 +149,17 @@ func (e *Error) CloseCode() CloseCode {
 // for clients that see nothing but the close event.
 func (e *Error) CloseReason() string { return string(e.Code) + ": " + e.Message }
 
+// seeLog ends messages whose cause is in the log alone.
+const seeLog = "log says why"
+
+// inSession names the session in a message that sends its reader to the log, so that an
+// operator finds the line.
+func (e *Error) inSession(id string) {
+	if strings.HasSuffix(e.Message, seeLog) {
+		e.Message += ", under session " + id
+	}
+}
+
 // protocolError makes any error of handling a frame fit to be shown.
 func protocolError(err error) *Error {
 	var own *Error

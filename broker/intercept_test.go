@@ -96,7 +96,9 @@ func TestAnInterceptorChangesAndRefuses(t *testing.T) {
 	alice.Error("you are not welcome")
 	careless := dial()
 	say(careless, "/topic/chat", "crash")
-	require.NotContains(t, careless.Error("its log says why").Get("message"), "a bug")
+	message := careless.Error("its log says why").Get("message")
+	require.NotContains(t, message, "a bug")
+	require.Contains(t, message, "under session "+careless.Connected.Get("session"))
 	require.Contains(t, n.Log.String(), "a bug")
 	// What it let through, or changed, is still a matter of permissions.
 	greedy := dial()

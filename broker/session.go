@@ -264,6 +264,7 @@ func (s *Session) encode(f *frames.Frame) []byte {
 // fail ends the session for a frame that was wrong.
 func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	e := *protocolError(err)
+	e.inSession(s.id)
 	if whole && e.receipt == "" {
 		e.receipt = strings.Clone(f.Get(frames.Receipt))
 	}

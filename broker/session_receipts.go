@@ -166,6 +166,7 @@ func (q *receiptQueue) afterPending(then func()) {
 // failPending ends the session for a frame that failed after it was read.
 func (s *Session) failPending(p *pendingReceipt) {
 	e := *protocolError(p.err)
+	e.inSession(s.id)
 	if e.receipt = p.receipt; e.receipt == "" {
 		e.receipt = p.about
 	}
