@@ -24,6 +24,7 @@ type Broker struct {
 	driver        driver.Driver
 	bus           driver.Bus
 	current       atomic.Pointer[settings]
+	tracer        Tracer // nil: nothing is traced
 	log           *slog.Logger
 	server        string
 	store         driver.QueueStore   // nil: no queues
@@ -87,7 +88,7 @@ func New(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{
-		driver: o.Driver, bus: o.Driver.Bus,
+		driver: o.Driver, bus: o.Driver.Bus, tracer: o.Tracer,
 		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(),
 	}
 	b.topics, b.publisher, b.admission, b.stores = topics{b}, publisher{b}, admission{b}, stores{b}

@@ -123,6 +123,8 @@ type Options struct {
 	// their clients do not all come to other nodes at once. Few sessions take less.
 	// Default at once.
 	DrainWindow time.Duration
+	// Tracer makes spans of what becomes of messages. Default none, which costs nothing.
+	Tracer Tracer
 	// Logger gets one line per session that ends badly. Default slog.Default.
 	Logger *slog.Logger
 	// Name is what people call this node. Default [Broker.Node].

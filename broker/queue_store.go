@@ -55,7 +55,9 @@ func (b stores) storeOperation(f *frames.Frame, m *driver.Message, o driver.Stor
 	return operation{
 		runAsync: func(done func(error)) {
 			began := b.clock.now()
+			store := b.step("nats store", SpanClient, m)
 			b.store.Store(m, o, func(err error) {
+				store.end(err)
 				b.counters.storeLatency.Observe(time.Duration(b.clock.now() - began))
 				done(b.stored(m, err, count))
 			})
@@ -108,7 +110,10 @@ func (b stores) storeAll(all []driver.StoreRequest) error {
 	ctx, cancel := context.WithTimeout(b.ctx, storeTimeout)
 	defer cancel()
 	began := b.clock.now()
+	store := b.step("nats store", SpanClient, all[0].Message)
+	store.count("messages", len(all))
 	err := b.store.StoreAll(ctx, all)
+	store.end(err)
 	b.counters.storeLatency.Observe(time.Duration(b.clock.now() - began))
 	if err == nil {
 		for _, request := range all {

@@ -104,7 +104,9 @@ func (b publisher) executeStores(ctx context.Context, ops []operation) error {
 		}
 	}
 	if len(stores) != 1 {
-		return b.stores.storeAll(stores)
+		err := b.stores.storeAll(stores)
+		endStored(ops, err)
+		return err
 	}
 	stored := make(chan error, 1)
 	single.runAsync(func(err error) { stored <- err })

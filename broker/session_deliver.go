@@ -36,7 +36,9 @@ func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
 		// client knows the message; its acknowledgement is for this delivery now.
 		return pushSkipped
 	}
+	deliver := s.broker.step("deliver", SpanConsumer, d.Message)
 	result := s.outbox.pushDelivery(encodeDelivery(sub, d), d)
+	deliver.end(nil)
 	if result == pushed {
 		s.broker.counters.delivered.Add(1)
 		return pushed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
 )
@@ -174,7 +175,12 @@ func (l *lane) storeAll(batch []laneItem) error {
 			all[i] = *item.op.store
 		}
 		ctx, cancel := context.WithTimeout(l.broker.ctx, storeTimeout)
+		began := l.broker.clock.now()
+		store := l.broker.step("nats store", SpanClient, all[0].Message)
+		store.count("messages", len(all))
 		err := l.broker.store.StoreAll(ctx, all)
+		store.end(err)
+		l.broker.counters.storeLatency.Observe(time.Duration(l.broker.clock.now() - began))
 		cancel()
 		if err == nil || errors.Is(err, driver.ErrUnavailable) {
 			var failed error

@@ -81,7 +81,8 @@ type operation struct {
 	// outcome counts what became of a message that was stored with others, and is beside
 	// store.
 	outcome func(error) error
-	size    int // of the body, in bytes
+	stored  func(error) // ends the span of what a transaction has stored; nil: nothing is traced
+	size    int         // of the body, in bytes
 	// memory is what it holds until runAsync has called done, in bytes.
 	memory int
 
@@ -179,6 +180,13 @@ type publisher struct{ *Broker }
 
 // newOperation checks a SEND that was authorized, and returns what carries it out.
 func (b publisher) newOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
+	if b.tracer != nil {
+		return b.tracedOperation(from, to, f)
+	}
+	return b.makeOperation(from, to, f)
+}
+
+func (b publisher) makeOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
 	dest := to.destination
 	switch to.kind {
 	case destination.User:
@@ -197,7 +205,13 @@ func (b publisher) newOperation(from origin, to sendTarget, f *frames.Frame) (op
 		return b.stores.queueOperation(f, b.message(from, f, dest, dest))
 	case destination.App:
 		m := b.message(from, f, dest, dest)
-		return operation{size: len(m.Body), memory: messageBytes(m), runAsync: func(done func(error)) { b.app.route(m, done) }}, nil
+		return operation{size: len(m.Body), memory: messageBytes(m), runAsync: func(done func(error)) {
+			route := b.step("route", SpanInternal, m)
+			b.app.route(m, func(err error) {
+				route.end(err)
+				done(err)
+			})
+		}}, nil
 	}
 	return b.topics.topicOperation(f, b.message(from, f, dest, dest))
 }

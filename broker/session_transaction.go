@@ -92,7 +92,9 @@ func (s *Session) commit(f *frames.Frame) (outcome, error) {
 		}
 	}
 	// The queues come first: nothing else has happened when they refuse.
-	if err := s.broker.stores.storeAll(stores); err != nil {
+	err = s.broker.stores.storeAll(stores)
+	endStored(t.operations, err)
+	if err != nil {
 		return 0, err
 	}
 	receipt, wanted := f.Headers.Lookup(frames.Receipt)

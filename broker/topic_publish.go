@@ -14,12 +14,20 @@ type topics struct{ *Broker }
 // the other nodes. It serves topics and user destinations alike: the key says
 // which subscriptions it is for. Flushes is that of the read that it comes from, or nil.
 func (b topics) publish(m *driver.Message, flushes *flushList) {
+	route := b.step("route", SpanInternal, m)
+	deliver := route.below("deliver", SpanConsumer)
 	f := newFanout(m)
 	f.flushes = flushes
 	f.sample(b.clock.now)
 	b.router.find(m.Key, f.group)
+	deliver.count("deliveries", f.count)
+	deliver.end(nil)
 	b.finish(f)
-	if err := b.bus.Publish(m); err != nil {
+	handOver := route.below("nats publish", SpanClient)
+	err := b.bus.Publish(m)
+	handOver.end(err)
+	route.end(nil)
+	if err != nil {
 		// Local delivery goes on without the others: at most once is what
 		// these destinations promise.
 		if b.counters.relayErrors.Add(1) == 1 {
@@ -35,9 +43,12 @@ func (b topics) arrived(g *group, m *driver.Message) {
 		return // the interest was wider than the pattern
 	}
 	b.counters.relayed.Add(1)
+	deliver := b.step("deliver", SpanConsumer, m)
 	f := newFanout(m)
 	f.sample(func() int64 { return b.publishedAt(m) })
 	f.group(g)
+	deliver.count("deliveries", f.count)
+	deliver.end(nil)
 	b.finish(f)
 }
 

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -34,7 +35,7 @@ func (w *Webhook) deliver(ctx context.Context, r broker.Request, text []byte) (*
 		}
 		if wait == 0 {
 			w.tries.Add(1)
-			answer, err := w.post(ctx, r.ID, text)
+			answer, err := w.tracedPost(ctx, r, text)
 			var failed *failure
 			if err == nil {
 				w.answered.Add(1)
@@ -101,8 +102,24 @@ func (f *failure) Error() string { return f.cause.Error() }
 
 func (f *failure) Unwrap() error { return f.cause }
 
+// tracedPost is post with a span, which the request names in its traceparent.
+func (w *Webhook) tracedPost(ctx context.Context, r broker.Request, text []byte) (*answerBody, error) {
+	span := w.broker.StartSpan("webhook", broker.SpanClient, r.Headers, r.Destination)
+	if span == nil {
+		parent, _ := r.Headers.Lookup(broker.HeaderTraceparent)
+		return w.post(ctx, r.ID, parent, text)
+	}
+	answer, err := w.post(ctx, r.ID, span.Traceparent(), text)
+	span.End(err)
+	return answer, err
+}
+
+// traceparent matches the header of W3C Trace Context. Clients send it, so no other value
+// becomes a header of HTTP.
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
 // post tries once. Its error is a [failure] or what the client is to read.
-func (w *Webhook) post(ctx context.Context, id string, text []byte) (*answerBody, error) {
+func (w *Webhook) post(ctx context.Context, id, parent string, text []byte) (*answerBody, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(text))
@@ -111,6 +128,9 @@ func (w *Webhook) post(ctx context.Context, id string, text []byte) (*answerBody
 	}
 	q.Header.Set("Content-Type", "application/json")
 	q.Header.Set("User-Agent", "stompbox")
+	if traceparent.MatchString(parent) {
+		q.Header.Set(broker.HeaderTraceparent, parent)
+	}
 	sign(q.Header, w.secrets(), id, time.Now(), text)
 	answer, err := w.client.Do(q)
 	if err != nil {

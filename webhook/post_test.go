@@ -22,7 +22,7 @@ func TestRetryAfterDoesNotWrapAround(t *testing.T) {
 func TestErrorsOfPostsHideTheURL(t *testing.T) {
 	t.Parallel()
 	w := &Webhook{client: &http.Client{}, Options: Options{URL: "http://127.0.0.1:1/hook?key=hunter2", Timeout: time.Minute}}
-	_, err := w.post(t.Context(), "id", nil)
+	_, err := w.post(t.Context(), "id", "", nil)
 	require.ErrorContains(t, err, "connect")
 	require.NotContains(t, err.Error(), "hunter2")
 }

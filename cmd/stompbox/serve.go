@@ -20,6 +20,7 @@ import (
 	"github.com/stompbox/stompbox/internal/certfile"
 	"github.com/stompbox/stompbox/internal/clientaddr"
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/tracing"
 	"github.com/stompbox/stompbox/relay"
 	"github.com/stompbox/stompbox/webhook"
 )
@@ -68,6 +69,7 @@ type server struct {
 	tcp       *gateway.TCP
 	api       http.Handler
 	registry  *prometheus.Registry
+	tracer    *tracing.Tracer // nil: nothing is traced
 	gate      *connectionGate
 	webhooks  []*webhook.Webhook
 	listeners []listener
@@ -280,6 +282,7 @@ func (s *server) close() {
 	for _, hook := range s.webhooks {
 		hook.Close()
 	}
+	s.tracer.Close()
 	if s.relay != nil {
 		s.relay.Close()
 	}

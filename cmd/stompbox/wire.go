@@ -16,6 +16,7 @@ import (
 	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/config"
 	"github.com/stompbox/stompbox/internal/logattr"
+	"github.com/stompbox/stompbox/internal/tracing"
 	"github.com/stompbox/stompbox/relay"
 	"github.com/stompbox/stompbox/webhook"
 )
@@ -47,6 +48,12 @@ func (s *server) setUp(ctx context.Context) error {
 	logOpenFiles(c, s.log)
 	options := brokerOptions(c)
 	options.Authenticator, options.Driver, options.Logger, options.Server = s.auth, s.relay.Driver(), s.log, "stompbox/"+version()
+	if s.tracer, err = tracing.FromEnvironment(ctx, version(), c.Cluster.Node, s.log); err != nil {
+		return err
+	}
+	if s.tracer != nil { // an interface of nil is none
+		options.Tracer = s.tracer
+	}
 	if s.broker, err = broker.New(options); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ const module = "github.com/stompbox/stompbox"
 var floors = [][]string{
 	{"cmd/stompbox", "examples/...", "internal/abuse", "internal/chaos", "internal/documents", "internal/test", "broker/driver/drivertest", "deploy/..."},
 	{"internal/doctor"},
-	{"internal/config"},
+	{"internal/config", "internal/tracing"},
 	{"metrics"},
 	{"webhook", "gateway"},
 	{"relay", "httpapi"},

@@ -1,0 +1,221 @@
+package tracing
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/test"
+	"github.com/stompbox/stompbox/webhook"
+)
+
+const (
+	clientTrace  = "4bf92f3577b34da6a3ce929d0e0e4736"
+	clientParent = "00-" + clientTrace + "-00f067aa0ba902b7-01"
+)
+
+// recorded are the spans of one node.
+type recorded struct {
+	*tracetest.InMemoryExporter
+	tracer *Tracer
+}
+
+func record(t *testing.T, node string) *recorded {
+	t.Helper()
+	r := &recorded{InMemoryExporter: tracetest.NewInMemoryExporter()}
+	r.tracer = &Tracer{}
+	r.tracer.provider = sdk.NewTracerProvider(sdk.WithSyncer(r.InMemoryExporter))
+	r.tracer.tracer = r.tracer.provider.Tracer(node)
+	t.Cleanup(r.tracer.Close)
+	return r
+}
+
+// span waits for the one span of a name.
+func (r *recorded) span(t *testing.T, name string) tracetest.SpanStub {
+	t.Helper()
+	var found []tracetest.SpanStub
+	require.Eventually(t, func() bool {
+		found = nil
+		for _, s := range r.GetSpans() {
+			if s.Name == name {
+				found = append(found, s)
+			}
+		}
+		return len(found) > 0
+	}, test.Patience, 5*time.Millisecond, name)
+	require.Len(t, found, 1, name)
+	return found[0]
+}
+
+func requireBelow(t *testing.T, parent, child tracetest.SpanStub) {
+	t.Helper()
+	require.Equal(t, parent.SpanContext.TraceID(), child.SpanContext.TraceID(), child.Name)
+	require.Equal(t, parent.SpanContext.SpanID(), child.Parent.SpanID(), "%s is below %s", child.Name, parent.Name)
+}
+
+// TestATraceGoesFromTheSenderToSubscribersOnAllNodes.
+func TestATraceGoesFromTheSenderToSubscribersOnAllNodes(t *testing.T) {
+	t.Parallel()
+	here, there := record(t, "a"), record(t, "b")
+	a := test.Start(t, test.Options{NATSPort: -1, Broker: broker.Options{Tracer: here.tracer}})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Broker: broker.Options{Tracer: there.tracer}})
+	sub := test.Dial(t, b).Connect()
+	sub.Subscribe("s", "/topic/a")
+	c := test.Dial(t, a).Connect()
+	c.Send(frames.SEND, "destination", "/topic/a", "traceparent", clientParent, "receipt", "r", "hello")
+	c.Receipt("r")
+	got := sub.Message("hello").Get("traceparent")
+
+	send := here.span(t, "send")
+	require.Equal(t, clientTrace, send.SpanContext.TraceID().String())
+	require.Equal(t, "00f067aa0ba902b7", send.Parent.SpanID().String())
+	require.Equal(t, trace.SpanKindProducer, send.SpanKind)
+	require.Equal(t, "00-"+clientTrace+"-"+send.SpanContext.SpanID().String()+"-01", got, "subscribers go on below the SEND")
+	route := here.span(t, "route")
+	requireBelow(t, send, route)
+	requireBelow(t, route, here.span(t, "deliver"))
+	requireBelow(t, route, here.span(t, "nats publish"))
+	deliver := there.span(t, "deliver")
+	requireBelow(t, send, deliver)
+	require.Equal(t, trace.SpanKindConsumer, deliver.SpanKind)
+
+	// Without a traceparent, or with one that is none, a trace begins here.
+	here.Reset()
+	c.Send(frames.SEND, "destination", "/topic/a", "traceparent", "00-0-0-0", "receipt", "r2", "again")
+	c.Receipt("r2")
+	sub.Message("again")
+	require.False(t, here.span(t, "send").Parent.IsValid())
+}
+
+func TestATraceHasTheStoreAndTheDelivery(t *testing.T) {
+	t.Parallel()
+	r := record(t, "a")
+	n := test.Start(t, test.Options{Broker: broker.Options{Tracer: r.tracer}})
+	c := test.Dial(t, n).Connect()
+	c.Send(frames.SEND, "destination", "/queue/a", "traceparent", clientParent, "receipt", "r", "work")
+	c.Receipt("r")
+	send := r.span(t, "send")
+	requireBelow(t, send, r.span(t, "nats store"))
+	c.Subscribe("s", "/queue/a")
+	c.Message("work")
+	requireBelow(t, send, r.span(t, "deliver"))
+
+	// In a transaction the store is asked once, for all.
+	r.Reset()
+	c.Send(frames.BEGIN, "transaction", "t")
+	c.Send(frames.SEND, "destination", "/queue/b", "transaction", "t", "one")
+	c.Send(frames.COMMIT, "transaction", "t", "receipt", "c")
+	c.Receipt("c")
+	requireBelow(t, r.span(t, "send"), r.span(t, "nats store"))
+}
+
+func TestATraceGoesOnInAWebhook(t *testing.T) {
+	t.Parallel()
+	headers := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		headers <- r.Header.Get("Traceparent")
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer server.Close()
+	r := record(t, "a")
+	n := test.Start(t, test.Options{Broker: broker.Options{Tracer: r.tracer}})
+	hook, err := webhook.New(n.Broker, webhook.Options{Name: "h", URL: server.URL, Secret: []byte("a secret of tests, with more than 32 bytes"), Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer hook.Close()
+	require.NoError(t, n.Broker.Handle("/app/h", hook.Handle))
+	c := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, "ann", time.Hour, auth.AllGrants()))
+	c.Send(frames.SEND, "destination", "/app/h", "traceparent", clientParent, "body")
+	posted := <-headers
+	span := r.span(t, "webhook")
+	require.Equal(t, "00-"+clientTrace+"-"+span.SpanContext.SpanID().String()+"-01", posted)
+	requireBelow(t, r.span(t, "send"), span)
+	requireBelow(t, r.span(t, "send"), r.span(t, "route"))
+}
+
+// TestSpansAreExportedByOTLP as the variables of OpenTelemetry say.
+func TestSpansAreExportedByOTLP(t *testing.T) {
+	requests := make(chan *collector.ExportTraceServiceRequest, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		request := new(collector.ExportTraceServiceRequest)
+		if err == nil && r.URL.Path == "/v1/traces" && proto.Unmarshal(body, request) == nil {
+			requests <- request
+		}
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}))
+	defer server.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
+	tracer, err := FromEnvironment(context.Background(), "v1", "n1", slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	span := tracer.Start("send", broker.SpanProducer, clientParent, "/topic/a")
+	span.Count("deliveries", 3)
+	span.End(io.EOF)
+	tracer.Close()
+	request := <-requests
+	require.Len(t, request.GetResourceSpans(), 1)
+	resource := map[string]string{}
+	for _, a := range request.GetResourceSpans()[0].GetResource().GetAttributes() {
+		resource[a.GetKey()] = a.GetValue().GetStringValue()
+	}
+	require.Subset(t, resource, map[string]string{"service.name": "stompbox", "service.version": "v1", "service.instance.id": "n1", "deployment.environment.name": "test"})
+	exported := request.GetResourceSpans()[0].GetScopeSpans()[0].GetSpans()[0]
+	require.Equal(t, "send", exported.GetName())
+	require.Equal(t, "EOF", exported.GetStatus().GetMessage())
+}
+
+func TestTracesAreOffUnlessTheVariablesAskForThem(t *testing.T) {
+	t.Parallel()
+	const endpoint = "http://127.0.0.1:4318"
+	for name, c := range map[string]struct {
+		env  map[string]string
+		on   bool
+		says string
+	}{
+		"nothing":       {nil, false, ""},
+		"endpoint":      {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, true, ""},
+		"of traces":     {map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint}, true, ""},
+		"default":       {map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, true, ""},
+		"none":          {map[string]string{"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, false, ""},
+		"disabled":      {map[string]string{"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, false, ""},
+		"other":         {map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}, false, "use otlp or none"},
+		"other by gRPC": {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, false, "use http/protobuf"},
+	} {
+		on, err := enabled(func(name string) string { return c.env[name] })
+		require.Equal(t, c.on, on, name)
+		if c.says == "" {
+			require.NoError(t, err, name)
+		} else {
+			require.ErrorContains(t, err, c.says, name)
+		}
+	}
+	var off *Tracer
+	off.Close()
+}
+
+func TestWhatIsNoTraceparentIsNoParent(t *testing.T) {
+	t.Parallel()
+	_, ok := parse(clientParent)
+	require.True(t, ok)
+	_, ok = parse("01" + clientParent[2:] + "-more") // of a later version
+	require.True(t, ok)
+	for _, text := range []string{"", "00", clientParent[:54], clientParent + "-more", "ff" + clientParent[2:], "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+		"00-" + clientTrace + "-0000000000000000-01", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", "00-xbf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "01" + clientParent[2:] + "more"} {
+		_, ok := parse(text)
+		require.False(t, ok, text)
+	}
+}
