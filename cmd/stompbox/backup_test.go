@@ -130,7 +130,7 @@ func TestTheCommandsOfBackupsRunAsWritten(t *testing.T) {
 	require.NoError(t, err)
 	_, section, ok := strings.Cut(string(text), "## Backups")
 	require.True(t, ok)
-	_, block, _ := strings.Cut(section, "```\n")
+	_, block, _ := strings.Cut(section, "```sh\n")
 	block, _, _ = strings.Cut(block, "```")
 	lines := strings.Split(strings.TrimSpace(block), "\n")
 	require.Len(t, lines, 2)

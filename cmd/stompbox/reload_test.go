@@ -124,7 +124,7 @@ func TestABadFileChangesNothing(t *testing.T) {
 		c.Message("still")
 	}
 	for text, says := range map[string]string{
-		testSecret + "  default: { send: [topic] }\n":              "default permissions",
+		testSecret + "  default: { send: [topic] }\n":              `auth.default: send pattern`,
 		testSecret + "limits: { headers: -1 }\n":                   "limits.headers",
 		testSecret + "limts: { headers: 1 }\n":                     `unknown key \"limts\"`,
 		testSecret + "http: { tls: { cert: a } }\n":                "needs both cert and key",

@@ -101,7 +101,7 @@ func TestCertificatesOfNodesAreForBothSides(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	check := func(cert, key, caFile string) []Result {
-		return examine(t, "cluster: { listen: '127.0.0.1:0', node: a, tls: { cert: "+cert+", key: "+key+", ca: "+caFile+" } }\n").certificates(t.Context())
+		return examine(t, "cluster: { listen: '127.0.0.1:6222', node: a, tls: { cert: "+cert+", key: "+key+", ca: "+caFile+" } }\n").certificates(t.Context())
 	}
 	cert, key := ca.sign(t, nil)
 	requireResult(t, check(cert, key, ca.file), "cluster.tls", OK, "is for broker.example, until "+time.Now().Add(90*24*time.Hour).UTC().Format(time.DateOnly))

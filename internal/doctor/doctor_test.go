@@ -164,7 +164,7 @@ func TestPeersAreReached(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
 	away := test.Address(t)
-	e := examine(t, "cluster: { listen: '127.0.0.1:0', node: a, peers: ['"+l.Addr().String()+"', '"+away+"', 'node.invalid:1'] }\n")
+	e := examine(t, "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['"+l.Addr().String()+"', '"+away+"', 'node.invalid:1'] }\n")
 	results := e.peers(t.Context())
 	requireResult(t, results, "peer "+l.Addr().String(), OK, "reached")
 	requireResult(t, results, "peer "+away, Warning, "is not reached")
