@@ -149,11 +149,6 @@ func (a bannedAuthenticator) Refresh(ctx context.Context, old *auth.Principal, t
 	return p, nil
 }
 
-// Bans returns who is kept out, in the order of the ends. It is safe for concurrent use.
-func (b *Broker) Bans() []Ban {
-	return slices.DeleteFunc(b.bans.all(time.Now()), func(ban Ban) bool { return ban.Lifted })
-}
-
 // BanResult says how far a ban went.
 type BanResult struct {
 	// Disconnected is how many sessions were ended.
@@ -166,31 +161,8 @@ type BanResult struct {
 	KeepErr error
 }
 
-// Ban keeps a user or a token out on all nodes until a time, and ends their sessions. The
-// store keeps it, where the driver has one for bans. It is safe for concurrent use.
-func (b *Broker) Ban(ctx context.Context, ban Ban) (BanResult, error) {
-	ban.Made = time.Now().UTC()
-	if !b.bans.put(ban, ban.Made) {
-		return BanResult{}, ErrTooManyBans
-	}
-	return b.spreadBan(ctx, ban), nil
-}
-
-// Unban lets a user or a token in again, on all nodes. It reports whether there was a ban.
-func (b *Broker) Unban(ctx context.Context, ban Ban) (found bool, result BanResult) {
-	b.bans.mu.RLock()
-	old, found := b.bans.byKey[ban.key()]
-	b.bans.mu.RUnlock()
-	if !found || old.Lifted || !time.Now().Before(old.Until) {
-		return false, BanResult{}
-	}
-	old.Made, old.Lifted, old.By = time.Now().UTC(), true, ban.By
-	b.bans.put(old, old.Made)
-	return true, b.spreadBan(ctx, old)
-}
-
 // spreadBan applies a ban to this node and the others, and has it kept.
-func (b *Broker) spreadBan(ctx context.Context, ban Ban) (r BanResult) {
+func (b directory) spreadBan(ctx context.Context, ban Ban) (r BanResult) {
 	r.Disconnected = b.endBanned(ban)
 	text, err := json.Marshal(ban)
 	if err != nil {
@@ -220,7 +192,7 @@ type nodeCount struct {
 }
 
 // askCounts asks the other nodes for a number each.
-func (b *Broker) askCounts(ctx context.Context, subject string, query []byte) (counts []nodeCount, missing []string) {
+func (b directory) askCounts(ctx context.Context, subject string, query []byte) (counts []nodeCount, missing []string) {
 	answers, missing := b.cluster.Request(ctx, subject, query)
 	for _, answer := range answers {
 		n, err := strconv.Atoi(string(answer.Body))
@@ -234,7 +206,7 @@ func (b *Broker) askCounts(ctx context.Context, subject string, query []byte) (c
 }
 
 // learnBan takes a ban that another node made or the store has.
-func (b *Broker) learnBan(text []byte) (n int) {
+func (b directory) learnBan(text []byte) (n int) {
 	var ban Ban
 	if json.Unmarshal(text, &ban) != nil || ban.User == "" && ban.Token == "" {
 		return 0
@@ -246,7 +218,7 @@ func (b *Broker) learnBan(text []byte) (n int) {
 }
 
 // endBanned ends the sessions of this node that a ban is about.
-func (b *Broker) endBanned(ban Ban) (n int) {
+func (b directory) endBanned(ban Ban) (n int) {
 	if ban.Lifted || !time.Now().Before(ban.Until) {
 		return 0
 	}
@@ -263,7 +235,7 @@ func (b *Broker) endBanned(ban Ban) (n int) {
 func banned(e *BannedError) *Error { return &Error{Code: CodeBanned, Message: e.Error()} }
 
 // joinBans has this node learn of the bans that there are, and of new ones.
-func (b *Broker) joinBans() error {
+func (b directory) joinBans() error {
 	if b.cluster != nil {
 		if err := b.cluster.HandleRequest(banSubject, func(query []byte) []byte {
 			return strconv.AppendInt(nil, int64(b.learnBan(query)), 10)

@@ -118,7 +118,7 @@ func New(o Options) (*Broker, error) {
 	b.dedup = newDedupWindow(b.memory.dedup, b.clock, b.store)
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	if err := errors.Join(b.joinCluster(), b.joinBans()); err != nil {
+	if err := errors.Join(b.joinCluster(), b.directory.joinBans()); err != nil {
 		b.cancel()
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 		e := errorf(CodeTooManySessions, "the server has its limit of %d connections", current.limits.MaxConnections)
 		e.retryAfter = retryAfter
 		b.counters.countError(e)
-		b.logConnectionLimit(current.limits.MaxConnections)
+		b.admission.logConnectionLimit(current.limits.MaxConnections)
 		return nil, e
 	}
 	address := addressOf(t.RemoteAddr())

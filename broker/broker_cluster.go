@@ -1,9 +1,13 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
+	"time"
 )
 
 // Users returns who is connected to any node, by name: at most limit of those
@@ -88,11 +92,91 @@ func (b *Broker) joinCluster() error {
 	if err := b.cluster.HandleRequest(disconnectSubject, b.directory.answerDisconnect); err != nil {
 		return err
 	}
-	if err := b.cluster.HandleRequest(unsubscribeSubject, b.answerUnsubscribe); err != nil {
+	if err := b.cluster.HandleRequest(unsubscribeSubject, b.directory.answerUnsubscribe); err != nil {
 		return err
 	}
 	if err := b.cluster.HandleRequest(takeoverSubject, b.takeovers.answerTakeover); err != nil {
 		return err
 	}
 	return b.presence.join()
+}
+
+// FirstUsers returns the users of all nodes that come first in an order, at most limit of
+// those that keep admits. A node names its first 10,000.
+func (b *Broker) FirstUsers(ctx context.Context, order Order, limit int, keep func(user string) bool) ([]UserInfo, []string) {
+	all, missing := b.directory.gather(ctx, registryQuery{What: "users", Order: order, Limit: maxSessionsListed})
+	byName := mergeUsers(all)
+	maps.DeleteFunc(byName, func(name string, _ *UserInfo) bool { return !keep(name) })
+	return firstUsers(byName, order, limit), missing
+}
+
+// Sessions returns the sessions of all nodes that come first in an order, at most limit of
+// those whose user keep admits, without their subscriptions.
+func (b *Broker) Sessions(ctx context.Context, order Order, limit int, keep func(user string) bool) ([]SessionInfo, []string) {
+	all, missing := b.directory.gather(ctx, registryQuery{What: "sessions", Order: order})
+	var sessions []SessionInfo
+	for _, a := range all {
+		for _, s := range a.Sessions {
+			if keep(s.User) {
+				sessions = append(sessions, s)
+			}
+		}
+	}
+	sortSessions(sessions, order)
+	return sessions[:cutAt(len(sessions), limit)], missing
+}
+
+// Nodes returns all nodes by name, and those that did not answer.
+func (b *Broker) Nodes(ctx context.Context) (nodes []NodeInfo, missing []string) {
+	all, missing := b.directory.gather(ctx, registryQuery{What: "nodes"})
+	for _, a := range all {
+		nodes = append(nodes, a.Nodes...)
+	}
+	slices.SortFunc(nodes, func(a, b NodeInfo) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	return nodes, missing
+}
+
+// Unsubscribe ends subscriptions on all nodes, as UNSUBSCRIBE would, and leaves the sessions
+// open. What consumers hold they can still acknowledge. STOMP has no frame for it: each
+// session gets a MESSAGE on its /user/queue/errors, where it is subscribed to that. It
+// returns how many they were, and the nodes that did not answer. It is safe for concurrent use.
+func (b *Broker) Unsubscribe(ctx context.Context, u Unsubscription) (n int, missing []string) {
+	n = b.directory.endSubscriptions(u)
+	query, err := json.Marshal(u)
+	if err != nil || b.cluster == nil {
+		return n, nil // strings always can be
+	}
+	counts, missing := b.directory.askCounts(ctx, unsubscribeSubject, query)
+	for _, theirs := range counts {
+		n += theirs.n
+	}
+	return n, missing
+}
+
+// Bans returns who is kept out, in the order of the ends. It is safe for concurrent use.
+func (b *Broker) Bans() []Ban {
+	return slices.DeleteFunc(b.bans.all(time.Now()), func(ban Ban) bool { return ban.Lifted })
+}
+
+// Ban keeps a user or a token out on all nodes until a time, and ends their sessions. The
+// store keeps it, where the driver has one for bans. It is safe for concurrent use.
+func (b *Broker) Ban(ctx context.Context, ban Ban) (BanResult, error) {
+	ban.Made = time.Now().UTC()
+	if !b.bans.put(ban, ban.Made) {
+		return BanResult{}, ErrTooManyBans
+	}
+	return b.directory.spreadBan(ctx, ban), nil
+}
+
+// Unban lets a user or a token in again, on all nodes. It reports whether there was a ban.
+func (b *Broker) Unban(ctx context.Context, ban Ban) (found bool, result BanResult) {
+	b.bans.mu.RLock()
+	old, found := b.bans.byKey[ban.key()]
+	b.bans.mu.RUnlock()
+	if !found || old.Lifted || !time.Now().Before(old.Until) {
+		return false, BanResult{}
+	}
+	old.Made, old.Lifted, old.By = time.Now().UTC(), true, ban.By
+	b.bans.put(old, old.Made)
+	return true, b.directory.spreadBan(ctx, old)
 }

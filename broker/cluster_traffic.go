@@ -2,8 +2,6 @@ package broker
 
 import (
 	"cmp"
-	"context"
-	"maps"
 	"net"
 	"slices"
 	"time"
@@ -138,31 +136,6 @@ func compareTraffic(order Order, a, b *Traffic) int {
 	return 0
 }
 
-// FirstUsers returns the users of all nodes that come first in an order, at most limit of
-// those that keep admits. A node names its first 10,000.
-func (b *Broker) FirstUsers(ctx context.Context, order Order, limit int, keep func(user string) bool) ([]UserInfo, []string) {
-	all, missing := b.directory.gather(ctx, registryQuery{What: "users", Order: order, Limit: maxSessionsListed})
-	byName := mergeUsers(all)
-	maps.DeleteFunc(byName, func(name string, _ *UserInfo) bool { return !keep(name) })
-	return firstUsers(byName, order, limit), missing
-}
-
-// Sessions returns the sessions of all nodes that come first in an order, at most limit of
-// those whose user keep admits, without their subscriptions.
-func (b *Broker) Sessions(ctx context.Context, order Order, limit int, keep func(user string) bool) ([]SessionInfo, []string) {
-	all, missing := b.directory.gather(ctx, registryQuery{What: "sessions", Order: order})
-	var sessions []SessionInfo
-	for _, a := range all {
-		for _, s := range a.Sessions {
-			if keep(s.User) {
-				sessions = append(sessions, s)
-			}
-		}
-	}
-	sortSessions(sessions, order)
-	return sessions[:cutAt(len(sessions), limit)], missing
-}
-
 // maxSessionsListed is how many sessions of one node a list of all sessions takes: the
 // first ones in its order.
 const maxSessionsListed = 10_000
@@ -210,14 +183,4 @@ func (b directory) nodeInfo() NodeInfo {
 		n.SentBytes += t.Sent
 	}
 	return n
-}
-
-// Nodes returns all nodes by name, and those that did not answer.
-func (b *Broker) Nodes(ctx context.Context) (nodes []NodeInfo, missing []string) {
-	all, missing := b.directory.gather(ctx, registryQuery{What: "nodes"})
-	for _, a := range all {
-		nodes = append(nodes, a.Nodes...)
-	}
-	slices.SortFunc(nodes, func(a, b NodeInfo) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
-	return nodes, missing
 }

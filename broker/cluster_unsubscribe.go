@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"encoding/json"
 	"strconv"
 
@@ -24,24 +23,7 @@ type Unsubscription struct {
 	Reason       string `json:"reason"`
 }
 
-// Unsubscribe ends subscriptions on all nodes, as UNSUBSCRIBE would, and leaves the sessions
-// open. What consumers hold they can still acknowledge. STOMP has no frame for it: each
-// session gets a MESSAGE on its /user/queue/errors, where it is subscribed to that. It
-// returns how many they were, and the nodes that did not answer. It is safe for concurrent use.
-func (b *Broker) Unsubscribe(ctx context.Context, u Unsubscription) (n int, missing []string) {
-	n = b.endSubscriptions(u)
-	query, err := json.Marshal(u)
-	if err != nil || b.cluster == nil {
-		return n, nil // strings always can be
-	}
-	counts, missing := b.askCounts(ctx, unsubscribeSubject, query)
-	for _, theirs := range counts {
-		n += theirs.n
-	}
-	return n, missing
-}
-
-func (b *Broker) answerUnsubscribe(query []byte) []byte {
+func (b directory) answerUnsubscribe(query []byte) []byte {
 	var u Unsubscription
 	if json.Unmarshal(query, &u) != nil {
 		return nil
@@ -49,7 +31,7 @@ func (b *Broker) answerUnsubscribe(query []byte) []byte {
 	return strconv.AppendInt(nil, int64(b.endSubscriptions(u)), 10)
 }
 
-func (b *Broker) endSubscriptions(u Unsubscription) (n int) {
+func (b directory) endSubscriptions(u Unsubscription) (n int) {
 	b.directory.eachConnected(func(s *Session) {
 		if s.user != u.User || u.Session != "" && s.id != u.Session {
 			return

@@ -94,7 +94,7 @@ type Session struct {
 // connectionLogEvery is how often it is logged that there are too many connections.
 const connectionLogEvery = 10 * time.Second
 
-func (b *Broker) logConnectionLimit(limit int) {
+func (b admission) logConnectionLimit(limit int) {
 	now := b.clock.now() + 1
 	if last := b.refusedAt.Load(); (last == 0 || now-last >= int64(connectionLogEvery)) && b.refusedAt.CompareAndSwap(last, now) {
 		b.log.Warn("connections are refused: there are as many as the limit allows", "limit", limit)

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/broker/driver"
-	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/credentials"
 	"github.com/stompbox/stompbox/internal/problem"
 )
@@ -73,34 +71,36 @@ func New(b *broker.Broker, o Options) http.Handler {
 	}
 	d := b.Driver()
 	a := &api{broker: b, authenticator: o.Authenticator, queues: d.QueueAdmin, records: d.Idempotency, archive: d.Archive, log: o.Logger}
+	a.archives, a.kept, a.idempotent = archiveAPI{a}, historyAPI{a}, idempotentSend{a}
+	a.queueAPI, a.operators, a.registry = queueAPI{a}, operatorAPI{a}, registryAPI{a}
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]apiHandler{
 		"POST /api/send":                     a.send,
-		"POST /api/users/{name}/disconnect":  a.disconnect,
-		"GET /api/users":                     a.users,
-		"GET /api/users/{name}":              a.user,
-		"POST /api/users/{name}/unsubscribe": a.unsubscribe,
-		"GET /api/sessions":                  a.sessions,
-		"GET /api/nodes":                     a.nodes,
-		"GET /api/bans":                      a.listBans,
-		"POST /api/bans":                     a.addBan,
-		"DELETE /api/bans":                   a.liftBan,
-		"GET /api/histories":                 a.histories,
-		"GET /api/history":                   a.withHistories(a.readHistory),
-		"POST /api/history/clear":            a.withHistories(a.clearHistory),
-		"GET /api/queues/message":            a.withQueues(a.message),
-		"POST /api/queues/requeue":           a.withQueues(a.requeue),
-		"GET /api/destinations":              a.destinations,
-		"GET /api/presence":                  a.presence,
-		"GET /api/queues":                    a.withQueues(a.list),
-		"GET /api/queues/peek":               a.withQueues(a.peek),
-		"POST /api/queues/purge":             a.withQueues(a.purge),
-		"POST /api/queues/move":              a.withQueues(a.move),
+		"POST /api/users/{name}/disconnect":  a.registry.disconnect,
+		"GET /api/users":                     a.registry.users,
+		"GET /api/users/{name}":              a.registry.user,
+		"POST /api/users/{name}/unsubscribe": a.operators.unsubscribe,
+		"GET /api/sessions":                  a.operators.sessions,
+		"GET /api/nodes":                     a.operators.nodes,
+		"GET /api/bans":                      a.operators.listBans,
+		"POST /api/bans":                     a.operators.addBan,
+		"DELETE /api/bans":                   a.operators.liftBan,
+		"GET /api/histories":                 a.kept.histories,
+		"GET /api/history":                   a.kept.withHistories(a.kept.readHistory),
+		"POST /api/history/clear":            a.kept.withHistories(a.kept.clearHistory),
+		"GET /api/queues/message":            a.queueAPI.withQueues(a.queueAPI.message),
+		"POST /api/queues/requeue":           a.queueAPI.withQueues(a.queueAPI.requeue),
+		"GET /api/destinations":              a.registry.destinations,
+		"GET /api/presence":                  a.registry.presence,
+		"GET /api/queues":                    a.queueAPI.withQueues(a.queueAPI.list),
+		"GET /api/queues/peek":               a.queueAPI.withQueues(a.queueAPI.peek),
+		"POST /api/queues/purge":             a.queueAPI.withQueues(a.queueAPI.purge),
+		"POST /api/queues/move":              a.queueAPI.withQueues(a.queueAPI.move),
 		"POST /api/reload":                   a.reload(o.Reload),
-		"GET /api/backup":                    a.withArchive(false, a.contents),
-		"GET /api/backup/stream":             a.withArchive(false, a.export),
-		"POST /api/restore/check":            a.withArchive(true, a.checkRestore),
-		"POST /api/restore/stream":           a.withArchive(true, a.restore),
+		"GET /api/backup":                    a.archives.withArchive(false, a.archives.contents),
+		"GET /api/backup/stream":             a.archives.withArchive(false, a.archives.export),
+		"POST /api/restore/check":            a.archives.withArchive(true, a.archives.checkRestore),
+		"POST /api/restore/stream":           a.archives.withArchive(true, a.archives.restore),
 	} {
 		mux.HandleFunc(pattern, a.authenticated(pattern, handle))
 	}
@@ -118,17 +118,17 @@ type api struct {
 	archive       driver.Archive          // nil: there are no backups
 	log           *slog.Logger
 	rates         sendRates
+
+	archives   archiveAPI
+	kept       historyAPI
+	idempotent idempotentSend
+	queueAPI   queueAPI
+	operators  operatorAPI
+	registry   registryAPI
 }
 
 // apiHandler returns what is answered as JSON, or an error that may be a problem.
 type apiHandler func(ctx context.Context, r request) (any, error)
-
-type request struct {
-	*http.Request
-	principal *auth.Principal
-	broker    *broker.Broker
-	writer    http.ResponseWriter // of the answer, for its deadlines
-}
 
 func (a *api) authenticated(pattern string, handle apiHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -202,23 +202,4 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 // unknown answers what the API does not have.
 func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
 	problem.Write(w, problem.New(http.StatusNotFound, problem.Truncate(r.Method)+" "+problem.Truncate(r.URL.Path)+" is not part of the API; see /api/openapi.json"))
-}
-
-// maySubscribe reports whether the principal may subscribe to a destination or pattern.
-func (r request) maySubscribe(name string) bool {
-	p, err := destination.ParseOwnPattern(name)
-	return err == nil && r.principal.Permissions.MaySubscribe(p)
-}
-
-// number reads a query parameter from 1 to limit, which is also its default.
-func (r request) number(name string, limit int) (int, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return limit, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > limit {
-		return 0, problem.New(http.StatusBadRequest, "the parameter "+name+" has to be 1 to "+strconv.Itoa(limit))
-	}
-	return n, nil
 }

@@ -23,9 +23,12 @@ const (
 	maxArchiveEntries = 256 << 20
 )
 
+// archiveAPI takes out what is kept, and puts it in elsewhere.
+type archiveAPI struct{ *api }
+
 // withArchive refuses requests of who may not see everything, or not send it, and where
 // the backend has no archive.
-func (a *api) withArchive(restores bool, handle apiHandler) apiHandler {
+func (a archiveAPI) withArchive(restores bool, handle apiHandler) apiHandler {
 	everything, err := destination.ParsePattern("/**")
 	if err != nil {
 		panic(err)
@@ -44,7 +47,7 @@ func (a *api) withArchive(restores bool, handle apiHandler) apiHandler {
 }
 
 // contents lists what a backup would have.
-func (a *api) contents(ctx context.Context, _ request) (any, error) {
+func (a archiveAPI) contents(ctx context.Context, _ request) (any, error) {
 	all, err := a.archive.Contents(ctx)
 	if err != nil {
 		return nil, err
@@ -56,7 +59,7 @@ func (a *api) contents(ctx context.Context, _ request) (any, error) {
 type rawAnswer func(w http.ResponseWriter)
 
 // export sends the messages of one stream.
-func (a *api) export(_ context.Context, r request) (any, error) {
+func (a archiveAPI) export(_ context.Context, r request) (any, error) {
 	name := r.URL.Query().Get("stream")
 	all, err := a.archive.Contents(r.Context())
 	if err != nil {
@@ -71,7 +74,7 @@ func (a *api) export(_ context.Context, r request) (any, error) {
 	return nil, problem.New(http.StatusNotFound, "there is no such stream to back up")
 }
 
-func (a *api) sendExport(w http.ResponseWriter, r request, name string) {
+func (a archiveAPI) sendExport(w http.ResponseWriter, r request, name string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", "application/octet-stream")
 	if err := a.archive.Export(r.Context(), name, &patientWriter{w, http.NewResponseController(w)}); err != nil {
@@ -107,7 +110,7 @@ func (r *patientReader) Read(p []byte) (int, error) {
 const restoreAnswer = 10 * time.Minute
 
 // checkRestore says whether what a body lists can be restored here.
-func (a *api) checkRestore(ctx context.Context, r request) (any, error) {
+func (a archiveAPI) checkRestore(ctx context.Context, r request) (any, error) {
 	var body struct {
 		Streams []driver.ArchiveEntry `json:"streams"`
 	}
@@ -122,7 +125,7 @@ func (a *api) checkRestore(ctx context.Context, r request) (any, error) {
 
 // restore puts one stream in. The body is a line of JSON that says what it is, and then
 // its messages.
-func (a *api) restore(_ context.Context, r request) (any, error) {
+func (a archiveAPI) restore(_ context.Context, r request) (any, error) {
 	body := bufio.NewReaderSize(&patientReader{r.Body, http.NewResponseController(r.writer)}, 64<<10)
 	line, err := readLine(body, maxArchiveEntry)
 	var entry driver.ArchiveEntry

@@ -3,11 +3,8 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"strings"
-	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
-	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
@@ -15,8 +12,11 @@ import (
 // those of other users: the destination follows.
 const historyPermission = "/session/history"
 
+// historyAPI shows and clears histories.
+type historyAPI struct{ *api }
+
 // withHistories refuses requests where the backend keeps no histories.
-func (a *api) withHistories(handle apiHandler) apiHandler {
+func (a historyAPI) withHistories(handle apiHandler) apiHandler {
 	return func(ctx context.Context, r request) (any, error) {
 		if a.broker.Driver().HistoryAdmin == nil {
 			return nil, problem.New(http.StatusNotImplemented, "the backend of this server has no histories to manage")
@@ -35,7 +35,7 @@ type HistoryPolicy struct {
 }
 
 // histories lists what is kept.
-func (a *api) histories(context.Context, request) (any, error) {
+func (a historyAPI) histories(context.Context, request) (any, error) {
 	all := []HistoryPolicy{}
 	if store := a.broker.Driver().Histories; store != nil {
 		for _, p := range store.Policies() {
@@ -50,7 +50,7 @@ func (a *api) histories(context.Context, request) (any, error) {
 }
 
 // keptHistory returns the history that keeps the destination of a request, and its key.
-func (a *api) keptHistory(r request) (dest, key, history string, err error) {
+func (a historyAPI) keptHistory(r request) (dest, key, history string, err error) {
 	dest = r.URL.Query().Get("destination")
 	key, ok := routingKey(dest)
 	if !ok {
@@ -67,24 +67,12 @@ func (a *api) keptHistory(r request) (dest, key, history string, err error) {
 	return dest, key, "", nil
 }
 
-// mayReadHistory reports whether the principal could subscribe to a destination with replay,
-// or is an operator who may read it.
-func (r request) mayReadHistory(key string) bool {
-	if r.principal.Permissions.MaySend(historyPermission + key) {
-		return true
-	}
-	if user, own, ok := destination.SplitUser(key); ok && strings.HasPrefix(key, destination.UserPrefix) {
-		return destination.UnescapeSegment(user) == r.principal.Name && r.maySubscribe(own)
-	}
-	return r.maySubscribe(key)
-}
-
 func noHistory(dest string) error {
 	return problem.New(http.StatusNotFound, "no history keeps "+dest+"; history.policies say which destinations are kept")
 }
 
 // readHistory shows a page of what is kept of a destination.
-func (a *api) readHistory(ctx context.Context, r request) (any, error) {
+func (a historyAPI) readHistory(ctx context.Context, r request) (any, error) {
 	dest, key, history, err := a.keptHistory(r)
 	switch {
 	case err != nil:
@@ -129,23 +117,8 @@ func (a *api) readHistory(ctx context.Context, r request) (any, error) {
 	return answer, nil
 }
 
-// time reads a parameter that is a time, such as 2026-01-31T12:00:00Z, or a duration before now.
-func (r request) time(name string) (time.Time, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return time.Now().Add(-ago), nil
-	}
-	return time.Time{}, problem.New(http.StatusBadRequest, "the parameter "+name+" has to be a time such as 2026-01-31T12:00:00Z, or a duration before now such as 90m")
-}
-
 // clearHistory removes what is kept of a destination.
-func (a *api) clearHistory(ctx context.Context, r request) (any, error) {
+func (a historyAPI) clearHistory(ctx context.Context, r request) (any, error) {
 	dest, key, history, err := a.keptHistory(r)
 	if err != nil {
 		return nil, err

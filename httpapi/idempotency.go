@@ -37,10 +37,13 @@ type idempotencyRecord struct {
 // replayed is an answer that was given before.
 type replayed struct{ json.RawMessage }
 
+// idempotentSend sends once what a client may send again.
+type idempotentSend struct{ *api }
+
 // sendIdempotent sends what a key was not used for before, and else answers as at first.
 // Where it is not known whether a request with the key was sent, it is sent again:
 // under the same dedup ids, by which what is stored is stored once.
-func (a *api) sendIdempotent(ctx context.Context, r request, keys []string, text []byte, all []broker.Publication) (any, error) {
+func (a idempotentSend) sendIdempotent(ctx context.Context, r request, keys []string, text []byte, all []broker.Publication) (any, error) {
 	if a.records == nil {
 		return nil, problem.New(http.StatusNotImplemented, "this server keeps no records of idempotency keys")
 	}
@@ -64,7 +67,7 @@ func (a *api) sendIdempotent(ctx context.Context, r request, keys []string, text
 }
 
 // claim takes a key for this request, or returns what became of an earlier one.
-func (a *api) claim(ctx context.Context, key string, record idempotencyRecord) (revision uint64, earlier any, err error) {
+func (a idempotentSend) claim(ctx context.Context, key string, record idempotencyRecord) (revision uint64, earlier any, err error) {
 	mine, err := json.Marshal(record)
 	if err != nil {
 		return 0, nil, err
@@ -96,7 +99,7 @@ func (a *api) claim(ctx context.Context, key string, record idempotencyRecord) (
 
 // settle notes what became of a request, so that others with its key hear the same. A
 // request of which nothing was sent, or of which that is not known, may be tried again.
-func (a *api) settle(ctx context.Context, key string, revision uint64, fingerprint string, answer any, failure error) {
+func (a idempotentSend) settle(ctx context.Context, key string, revision uint64, fingerprint string, answer any, failure error) {
 	record := idempotencyRecord{Fingerprint: fingerprint}
 	if failure == nil {
 		text, err := json.Marshal(answer)

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
-	"time"
 
-	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/problem"
@@ -27,53 +24,8 @@ type Purged struct {
 	Next string `json:"next,omitempty"`
 }
 
-// messageFilter says which messages a request is about, or nil for all.
-func (r request) messageFilter() (func(*driver.Message) bool, error) {
-	query := r.URL.Query()
-	var all []func(*driver.Message) bool
-	if id := query.Get("id"); id != "" {
-		all = append(all, func(m *driver.Message) bool { return m.ID == id })
-	}
-	if user := query.Get("user"); user != "" {
-		all = append(all, func(m *driver.Message) bool { return m.User == user })
-	}
-	if text := query.Get("older"); text != "" {
-		age, err := time.ParseDuration(text)
-		if err != nil || age < 0 {
-			return nil, problem.New(http.StatusBadRequest, "the parameter older has to be a duration, such as 90m")
-		}
-		before := time.Now().Add(-age).UnixMilli()
-		all = append(all, func(m *driver.Message) bool { return m.Timestamp < before })
-	}
-	for _, header := range query["header"] {
-		name, value, ok := strings.Cut(header, ":")
-		if !ok || name == "" {
-			return nil, problem.New(http.StatusBadRequest, "the parameter header has to be name:value")
-		}
-		all = append(all, func(m *driver.Message) bool { return broker.MessageHeaders(m).Get(name) == value })
-	}
-	for name := range query {
-		switch name {
-		case "destination", "after", "id", "user", "older", "header":
-		default:
-			return nil, problem.New(http.StatusBadRequest, "there is no parameter "+problem.Truncate(name)+"; use id, user, older or header")
-		}
-	}
-	if len(all) == 0 {
-		return nil, nil
-	}
-	return func(m *driver.Message) bool {
-		for _, match := range all {
-			if !match(m) {
-				return false
-			}
-		}
-		return true
-	}, nil
-}
-
 // purgeSome removes the messages that a filter matches.
-func (a *api) purgeSome(ctx context.Context, r request, name string, match func(*driver.Message) bool) (any, error) {
+func (a queueAPI) purgeSome(ctx context.Context, r request, name string, match func(*driver.Message) bool) (any, error) {
 	n, next, err := a.queues.RemoveMessages(ctx, name, r.URL.Query().Get("after"), maxLookedAt, match)
 	if errors.Is(err, driver.ErrBadCursor) {
 		return nil, badCursor()
@@ -89,17 +41,8 @@ func badCursor() error {
 	return problem.New(http.StatusBadRequest, "the parameter after has to be the next of an answer for this queue")
 }
 
-// messageID is the parameter that names a message.
-func (r request) messageID() (string, error) {
-	id := r.URL.Query().Get("id")
-	if id == "" {
-		return "", problem.New(http.StatusBadRequest, "the parameter id has to be the message-id of a message, as peek shows it")
-	}
-	return id, nil
-}
-
 // message shows one message of a queue to those who may consume it.
-func (a *api) message(ctx context.Context, r request) (any, error) {
+func (a queueAPI) message(ctx context.Context, r request) (any, error) {
 	name, err := r.queue()
 	if err != nil {
 		return nil, err
@@ -131,7 +74,7 @@ func noMessage(queue string) error {
 }
 
 // requeue moves one message back to where it came from, or to another queue.
-func (a *api) requeue(ctx context.Context, r request) (any, error) {
+func (a queueAPI) requeue(ctx context.Context, r request) (any, error) {
 	name, err := r.queue()
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
@@ -35,39 +34,11 @@ type Ended struct {
 	KeepError string `json:"keep_error,omitempty"`
 }
 
-// reason reads the parameter reason.
-func (r request) reason(otherwise string) (string, error) {
-	reason := r.URL.Query().Get("reason")
-	if len(reason) > maxReason {
-		return "", problem.New(http.StatusBadRequest, "the parameter reason may have "+strconv.Itoa(maxReason)+" bytes")
-	}
-	if reason == "" {
-		return otherwise, nil
-	}
-	return reason, nil
-}
-
-// order reads the parameter order.
-func (r request) order() (broker.Order, error) {
-	switch order := broker.Order(r.URL.Query().Get("order")); order {
-	case "", "name":
-		return "", nil
-	case broker.BySlowness, broker.ByBytes:
-		return order, nil
-	}
-	return "", problem.New(http.StatusBadRequest, "the parameter order has to be name, slowest or bytes")
-}
-
-// may refuses who has no send permission.
-func (r request) may(permission string) error {
-	if !r.principal.Permissions.MaySend(permission) {
-		return problem.New(http.StatusForbidden, "no send permission for "+permission)
-	}
-	return nil
-}
+// operatorAPI is for who runs the broker: sessions, nodes and bans.
+type operatorAPI struct{ *api }
 
 // sessions lists sessions of all users that the caller may see.
-func (a *api) sessions(ctx context.Context, r request) (any, error) {
+func (a operatorAPI) sessions(ctx context.Context, r request) (any, error) {
 	limit, err := r.number("limit", maxListed)
 	if err != nil {
 		return nil, err
@@ -87,7 +58,7 @@ func (a *api) sessions(ctx context.Context, r request) (any, error) {
 }
 
 // nodes lists the nodes and what they do.
-func (a *api) nodes(ctx context.Context, r request) (any, error) {
+func (a operatorAPI) nodes(ctx context.Context, r request) (any, error) {
 	if err := r.may(nodesPermission); err != nil {
 		return nil, err
 	}
@@ -99,7 +70,7 @@ func (a *api) nodes(ctx context.Context, r request) (any, error) {
 }
 
 // unsubscribe ends subscriptions of a user.
-func (a *api) unsubscribe(ctx context.Context, r request) (any, error) {
+func (a operatorAPI) unsubscribe(ctx context.Context, r request) (any, error) {
 	name, query := r.PathValue("name"), r.URL.Query()
 	if err := r.may(destination.DisconnectPrefix + destination.EscapeSegment(name)); err != nil {
 		return nil, err
@@ -119,45 +90,8 @@ func (a *api) unsubscribe(ctx context.Context, r request) (any, error) {
 	}{n, missing}, nil
 }
 
-// bannedWho reads whom a request about bans is about, and checks the permission.
-func (r request) bannedWho() (broker.Ban, error) {
-	query := r.URL.Query()
-	ban := broker.Ban{User: query.Get("user"), Token: query.Get("token"), By: r.principal.Name}
-	switch {
-	case (ban.User == "") == (ban.Token == ""):
-		return ban, problem.New(http.StatusBadRequest, "say who, with one of the parameters user and token, which is the jti claim of a token")
-	case len(ban.Token) > maxTokenID || len(ban.User) > maxTokenID*2:
-		return ban, problem.New(http.StatusBadRequest, "the name or the id of the token is too long")
-	case ban.User != "":
-		return ban, r.may(destination.DisconnectPrefix + destination.EscapeSegment(ban.User))
-	}
-	return ban, r.may(bansPermission)
-}
-
-// banEnd reads until when a ban is.
-func (r request) banEnd() (time.Time, error) {
-	query, now := r.URL.Query(), time.Now()
-	var end time.Time
-	switch duration, err := time.ParseDuration(query.Get("for")); {
-	case query.Has("for") == query.Has("until"):
-		return end, problem.New(http.StatusBadRequest, "say how long, with one of the parameters for, such as 24h, and until, such as 2026-01-31T12:00:00Z")
-	case query.Has("for") && (err != nil || duration > maxBan):
-		return end, problem.New(http.StatusBadRequest, "the parameter for has to be a duration up to ten years, such as 24h")
-	case query.Has("for"):
-		end = now.Add(duration)
-	default:
-		if end, err = time.Parse(time.RFC3339, query.Get("until")); err != nil {
-			return end, problem.New(http.StatusBadRequest, "the parameter until has to be a time such as 2026-01-31T12:00:00Z")
-		}
-	}
-	if !end.After(now) || end.After(now.Add(maxBan)) {
-		return end, problem.New(http.StatusBadRequest, "the end of the ban has to be later than now, and within ten years")
-	}
-	return end.UTC(), nil
-}
-
 // addBan keeps a user or a token out.
-func (a *api) addBan(ctx context.Context, r request) (any, error) {
+func (a operatorAPI) addBan(ctx context.Context, r request) (any, error) {
 	ban, err := r.bannedWho()
 	if err != nil {
 		return nil, err
@@ -165,7 +99,7 @@ func (a *api) addBan(ctx context.Context, r request) (any, error) {
 	return a.ban(ctx, r, ban)
 }
 
-func (a *api) ban(ctx context.Context, r request, ban broker.Ban) (any, error) {
+func (a operatorAPI) ban(ctx context.Context, r request, ban broker.Ban) (any, error) {
 	var err error
 	if ban.Until, err = r.banEnd(); err != nil {
 		return nil, err
@@ -190,7 +124,7 @@ func ended(r broker.BanResult) Ended {
 }
 
 // liftBan lets a user or a token in again.
-func (a *api) liftBan(ctx context.Context, r request) (any, error) {
+func (a operatorAPI) liftBan(ctx context.Context, r request) (any, error) {
 	ban, err := r.bannedWho()
 	if err != nil {
 		return nil, err
@@ -203,7 +137,7 @@ func (a *api) liftBan(ctx context.Context, r request) (any, error) {
 }
 
 // listBans lists the bans that the caller may make.
-func (a *api) listBans(_ context.Context, r request) (any, error) {
+func (a operatorAPI) listBans(_ context.Context, r request) (any, error) {
 	seen := []broker.Ban{}
 	tokens := r.may(bansPermission) == nil
 	for _, ban := range a.broker.Bans() {

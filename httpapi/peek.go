@@ -33,7 +33,7 @@ type PeekedMessage struct {
 }
 
 // peek shows messages of a queue to those who may consume it.
-func (a *api) peek(ctx context.Context, r request) (any, error) {
+func (a queueAPI) peek(ctx context.Context, r request) (any, error) {
 	name, err := r.queue()
 	if err != nil {
 		return nil, err

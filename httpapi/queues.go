@@ -10,8 +10,11 @@ import (
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
+// queueAPI shows and mends queues.
+type queueAPI struct{ *api }
+
 // withQueues refuses requests where the backend keeps no queues.
-func (a *api) withQueues(handle apiHandler) apiHandler {
+func (a queueAPI) withQueues(handle apiHandler) apiHandler {
 	return func(ctx context.Context, r request) (any, error) {
 		if a.queues == nil {
 			return nil, problem.New(http.StatusNotImplemented, "the backend of this server has no queues to manage")
@@ -20,37 +23,11 @@ func (a *api) withQueues(handle apiHandler) apiHandler {
 	}
 }
 
-// queue returns the queue that a request names, when the principal may consume it.
-func (r request) queue() (string, error) {
-	name := r.URL.Query().Get("destination")
-	if !isQueue(name) {
-		return "", problem.New(http.StatusBadRequest, "the parameter destination has to name one queue, such as /queue/orders")
-	}
-	if err := r.checkLength("destination", name); err != nil {
-		return "", err
-	}
-	if !r.maySubscribe(name) {
-		return "", problem.New(http.StatusForbidden, "no subscribe permission for "+name)
-	}
-	return name, nil
-}
-
-// checkLength refuses the name of a queue that is too long for the broker.
-func (r request) checkLength(parameter, name string) error {
-	if name == "" {
-		return nil
-	}
-	if err := r.broker.CheckDestination(name); err != nil {
-		return problem.New(http.StatusBadRequest, "the parameter "+parameter+": "+err.Error())
-	}
-	return nil
-}
-
 func isQueue(name string) bool {
 	return strings.HasPrefix(name, "/queue/") && len(name) > len("/queue/") && !destination.HasWildcard(name)
 }
 
-func (a *api) list(ctx context.Context, r request) (any, error) {
+func (a queueAPI) list(ctx context.Context, r request) (any, error) {
 	if r.URL.Query().Has("destination") {
 		name, err := r.queue()
 		if err != nil {
@@ -71,7 +48,7 @@ func (a *api) list(ctx context.Context, r request) (any, error) {
 	return seen, nil
 }
 
-func (a *api) purge(ctx context.Context, r request) (any, error) {
+func (a queueAPI) purge(ctx context.Context, r request) (any, error) {
 	name, err := r.queue()
 	if err != nil {
 		return nil, err
@@ -94,7 +71,7 @@ func (a *api) purge(ctx context.Context, r request) (any, error) {
 // MaxMoved is how many messages one request can move.
 const MaxMoved = 500
 
-func (a *api) move(ctx context.Context, r request) (any, error) {
+func (a queueAPI) move(ctx context.Context, r request) (any, error) {
 	name, err := r.queue()
 	if err != nil {
 		return nil, err

@@ -20,7 +20,10 @@ type userList struct {
 	Missing []string          `json:"missing,omitempty"` // nodes that did not answer
 }
 
-func (a *api) users(ctx context.Context, r request) (any, error) {
+// registryAPI says who is connected and what is subscribed to.
+type registryAPI struct{ *api }
+
+func (a registryAPI) users(ctx context.Context, r request) (any, error) {
 	limit, err := r.number("limit", maxListed)
 	if err != nil {
 		return nil, err
@@ -65,17 +68,7 @@ func visible[T any](ctx context.Context, after string, limit int, read func(afte
 	return seen, next, missing
 }
 
-// maySee reports whether the principal may know of a user: it may if it can send
-// to some destination of theirs, or is that user.
-func (r request) maySee(user string) bool {
-	if user == r.principal.Name {
-		return true
-	}
-	theirs, err := destination.ParsePattern("/user/" + destination.EscapeSegment(user) + "/>")
-	return err == nil && r.principal.Permissions.MaySendSome(theirs)
-}
-
-func (a *api) user(ctx context.Context, r request) (any, error) {
+func (a registryAPI) user(ctx context.Context, r request) (any, error) {
 	name := r.PathValue("name")
 	if !r.maySee(name) {
 		return nil, problem.New(http.StatusForbidden, "no send permission for any destination of user "+name)
@@ -91,7 +84,7 @@ func (a *api) user(ctx context.Context, r request) (any, error) {
 	}{name, sessions, missing}, nil
 }
 
-func (a *api) destinations(ctx context.Context, r request) (any, error) {
+func (a registryAPI) destinations(ctx context.Context, r request) (any, error) {
 	limit, err := r.number("limit", maxListed)
 	if err != nil {
 		return nil, err
@@ -108,16 +101,7 @@ func (a *api) destinations(ctx context.Context, r request) (any, error) {
 	}{seen, next, missing}, nil
 }
 
-// mayKnow reports whether the principal may know of a destination: those of users,
-// which no other user can subscribe to, are known to who can send to them.
-func (r request) mayKnow(destination string) bool {
-	if strings.HasPrefix(destination, "/user/") {
-		return r.principal.Permissions.MaySend(destination)
-	}
-	return r.maySubscribe(destination)
-}
-
-func (a *api) presence(ctx context.Context, r request) (any, error) {
+func (a registryAPI) presence(ctx context.Context, r request) (any, error) {
 	dest := r.URL.Query().Get("destination")
 	if !strings.HasPrefix(dest, "/topic/") || len(dest) == len("/topic/") || destination.HasWildcard(dest) {
 		return nil, problem.New(http.StatusBadRequest, "the parameter destination has to name one topic, such as /topic/chat.lobby")
@@ -130,7 +114,7 @@ func (a *api) presence(ctx context.Context, r request) (any, error) {
 }
 
 // disconnect ends the sessions of a user, or one of them.
-func (a *api) disconnect(ctx context.Context, r request) (any, error) {
+func (a registryAPI) disconnect(ctx context.Context, r request) (any, error) {
 	name, query := r.PathValue("name"), r.URL.Query()
 	if permission := destination.DisconnectPrefix + destination.EscapeSegment(name); !r.principal.Permissions.MaySend(permission) {
 		return nil, problem.New(http.StatusForbidden, "no send permission for "+permission)
@@ -143,7 +127,7 @@ func (a *api) disconnect(ctx context.Context, r request) (any, error) {
 		if query.Has("session") {
 			return nil, problem.New(http.StatusBadRequest, "a ban is of a user, so it does not go with the parameter session")
 		}
-		return a.ban(ctx, r, broker.Ban{User: name, Reason: query.Get("reason")})
+		return a.operators.ban(ctx, r, broker.Ban{User: name, Reason: query.Get("reason")})
 	}
 	n, missing := a.broker.Disconnect(ctx, name, query.Get("session"), reason)
 	a.log.Info("sessions were ended on request", "user", name, "session", query.Get("session"), "by", r.principal.Name, "sessions", n)

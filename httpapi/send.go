@@ -47,7 +47,7 @@ func (a *api) send(ctx context.Context, r request) (any, error) {
 		return nil, p
 	}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
-		return a.sendIdempotent(ctx, r, keys, text, all)
+		return a.idempotent.sendIdempotent(ctx, r, keys, text, all)
 	}
 	return a.sendNow(ctx, r, all)
 }

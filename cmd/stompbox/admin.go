@@ -48,7 +48,7 @@ func (s *server) adminMux() (http.Handler, error) {
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("/", g.wrap(guarded))
-	mux.Handle("/api/", httpapi.New(s.broker, httpapi.Options{Logger: s.log, Authenticator: newOperators(s.auth, token), Reload: s.reloadForAPI}))
+	mux.Handle("/api/", httpapi.New(s.broker, httpapi.Options{Logger: s.log, Authenticator: newOperators(s.auth, token), Reload: s.reloads.reloadForAPI}))
 	return mux, nil
 }
 

@@ -17,9 +17,12 @@ func newClientCAs(c *config.Config) (*certfile.Authorities, error) {
 	return certfile.NewAuthorities("stomp.client_tls", c.STOMP.ClientTLS.CA, c.STOMP.ClientTLS.CRL)
 }
 
+// clientCertificates are those that clients show over TCP.
+type clientCertificates struct{ *server }
+
 // askForCertificates has a listener ask clients for certificates, and refuse those that are
 // revoked. A handshake is always a whole one, so that each is looked at.
-func (s *server) askForCertificates(t *tls.Config) {
+func (s clientCertificates) askForCertificates(t *tls.Config) {
 	t.SessionTicketsDisabled = true
 	t.ClientAuth = tls.VerifyClientCertIfGiven
 	if s.config().STOMP.ClientTLS.Required {
@@ -44,14 +47,14 @@ func (s *server) askForCertificates(t *tls.Config) {
 }
 
 // useClientCAs has an authenticator check certificates of sessions again.
-func (s *server) useClientCAs(parts authParts) {
+func (s clientCertificates) useClientCAs(parts authParts) {
 	if s.clientCAs != nil {
 		parts.authenticator.Certificates = s.clientCAs
 	}
 }
 
 // loadClientCAs reads the files again, and returns what puts them in use.
-func (s *server) loadClientCAs(c *config.Config) (use func(), err error) {
+func (s clientCertificates) loadClientCAs(c *config.Config) (use func(), err error) {
 	if s.clientCAs == nil {
 		return func() {}, nil
 	}
@@ -61,7 +64,7 @@ func (s *server) loadClientCAs(c *config.Config) (use func(), err error) {
 
 // watchClientCAs follows the files of client certificates until ctx is done: sessions whose
 // certificate does not count any more end.
-func (s *server) watchClientCAs(ctx context.Context) {
+func (s clientCertificates) watchClientCAs(ctx context.Context) {
 	if s.clientCAs == nil {
 		return
 	}

@@ -22,8 +22,9 @@ func notifyHangups() (hangups <-chan os.Signal, stop func()) {
 	return c, func() { signal.Stop(c) }
 }
 
-// reloads are what it takes to read the configuration again.
-type reloads struct {
+// reloader reads the configuration again while the server runs.
+type reloader struct {
+	*server
 	load func() (*config.Config, error) // nil: it cannot be read again
 
 	mu      sync.Mutex // held while one is under way; guards the following
@@ -46,10 +47,10 @@ type reloaded struct {
 var errNoReload = errors.New("the broker is stopping, or its configuration cannot be read again")
 
 // reload reads the configuration again. Where anything is wrong with it, nothing changes.
-func (s *server) reload(ctx context.Context) (*reloaded, error) {
-	s.reloads.mu.Lock()
-	defer s.reloads.mu.Unlock()
-	if s.reloads.stopped || s.reloads.load == nil {
+func (s *reloader) reload(ctx context.Context) (*reloaded, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.load == nil {
 		return nil, errNoReload
 	}
 	s.systemd.reloading()
@@ -68,8 +69,8 @@ func (s *server) reload(ctx context.Context) (*reloaded, error) {
 }
 
 // reloadLocked prepares all that can fail, and then puts it in force.
-func (s *server) reloadLocked(ctx context.Context) (*reloaded, error) {
-	next, err := s.reloads.load()
+func (s *reloader) reloadLocked(ctx context.Context) (*reloaded, error) {
+	next, err := s.load()
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (s *server) reloadLocked(ctx context.Context) (*reloaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	useClientCAs, err := s.loadClientCAs(c)
+	useClientCAs, err := s.clients.loadClientCAs(c)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func (s *server) reloadLocked(ctx context.Context) (*reloaded, error) {
 	return result, nil
 }
 
-func (s *server) useSettings(c *config.Config, proxies, stompProxies clientaddr.Proxies) {
+func (s *reloader) useSettings(c *config.Config, proxies, stompProxies clientaddr.Proxies) {
 	level, _ := c.Log.ParseLevel() // checked by Load
 	s.level.Set(level)
 	s.proxies.http.Set(proxies)
@@ -126,10 +127,10 @@ func (s *server) useSettings(c *config.Config, proxies, stompProxies clientaddr.
 
 // replaceAuth has credentials be checked by other parts, and holds the sessions that are
 // open to them.
-func (s *server) replaceAuth(parts authParts) broker.Renewal {
+func (s *reloader) replaceAuth(parts authParts) broker.Renewal {
 	previous := s.parts
 	s.parts = parts
-	s.useClientCAs(parts)
+	s.clients.useClientCAs(parts)
 	s.auth.Replace(parts.authenticator)
 	renewal := s.broker.Reauthorize(parts.authenticator.Renew)
 	if renewal.Busy > 0 {
@@ -141,12 +142,12 @@ func (s *server) replaceAuth(parts authParts) broker.Renewal {
 
 // reloadOn reloads at each hangup, and has certificates follow their files, until what it
 // returns is called, which may be several times.
-func (s *server) reloadOn(hangups <-chan os.Signal) (stop func()) {
+func (s *reloader) reloadOn(hangups <-chan os.Signal) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	wait := s.certs.watch(ctx, s.log)
 	s.issuer.begin(ctx)
 	var watching sync.WaitGroup
-	watching.Go(func() { s.watchClientCAs(ctx) })
+	watching.Go(func() { s.clients.watchClientCAs(ctx) })
 	watching.Go(func() {
 		for {
 			select {
@@ -161,14 +162,14 @@ func (s *server) reloadOn(hangups <-chan os.Signal) (stop func()) {
 		cancel()
 		watching.Wait()
 		wait()
-		s.reloads.mu.Lock()
-		s.reloads.stopped = true
-		s.reloads.mu.Unlock()
+		s.mu.Lock()
+		s.stopped = true
+		s.mu.Unlock()
 	}
 }
 
 // reloadForAPI is reload for a request.
-func (s *server) reloadForAPI(ctx context.Context) (any, error) {
+func (s *reloader) reloadForAPI(ctx context.Context) (any, error) {
 	result, err := s.reload(ctx)
 	switch {
 	case errors.Is(err, errNoReload):

@@ -74,7 +74,8 @@ type server struct {
 	webhooks  []*webhook.Webhook
 	listeners []listener
 	systemd   *systemd
-	reloads   reloads
+	reloads   reloader
+	clients   clientCertificates
 }
 
 // config is the configuration in force.
@@ -91,6 +92,7 @@ type listener struct {
 // served.
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s := new(server)
+	s.reloads.server, s.clients.server = s, s
 	s.current.Store(c)
 	s.log = newLeveledLogger(c, os.Stderr, &s.level)
 	s.systemd = newSystemd(s.log)
@@ -189,7 +191,7 @@ func (s *server) tlsConfig(name string) *tls.Config {
 		return nil
 	}
 	if name == "stomp" && s.clientCAs != nil {
-		s.askForCertificates(t)
+		s.clients.askForCertificates(t)
 	}
 	return t
 }
@@ -207,7 +209,7 @@ func nextProtos(name string) []string {
 func (s *server) run(ctx context.Context, hangups <-chan os.Signal) error {
 	defer s.close()
 	s.announce()
-	stopReloads := s.reloadOn(hangups)
+	stopReloads := s.reloads.reloadOn(hangups)
 	defer stopReloads()
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	failed := make(chan error, len(s.listeners))

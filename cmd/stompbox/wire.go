@@ -31,7 +31,7 @@ func (s *server) setUp(ctx context.Context) error {
 	if s.clientCAs, err = newClientCAs(c); err != nil {
 		return err
 	}
-	s.useClientCAs(s.parts)
+	s.clients.useClientCAs(s.parts)
 	s.auth = auth.NewReplaceable(s.parts.authenticator)
 	if s.certs, err = newCertificates(c); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (s *server) setUp(ctx context.Context) error {
 		return err
 	}
 	s.openTransports()
-	s.api = httpapi.New(s.broker, httpapi.Options{Logger: s.log, Reload: s.reloadForAPI})
+	s.api = httpapi.New(s.broker, httpapi.Options{Logger: s.log, Reload: s.reloads.reloadForAPI})
 	s.gate = newConnectionGate(func() int64 { return s.broker.Stats().Sessions }, s.log)
 	s.registry = s.newRegistry()
 	return s.listen()

@@ -2,14 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
+	"net"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/frames"
 )
 
 // run is one run: the nodes, the clients, and what they saw.
@@ -155,4 +161,95 @@ func (r *run) startSenders(first *sync.WaitGroup) {
 	for i := range 3 {
 		start(r.client(fmt.Sprintf("caller-%d", i), []string{"alice", "bob", "sender"}[i]), func(c *client, begun func()) { c.call(begun) })
 	}
+}
+
+// speak sends to a topic that nothing keeps, always over one node.
+func (c *client) speak(node int, begun func()) {
+	var l *link
+	begun()
+	for n := 1; c.loading.Err() == nil; n++ {
+		if l == nil {
+			var err error
+			if l, err = c.dial(c.loading, node, c.user, c.webSocket); err != nil {
+				l = nil
+				sleep(c.loading, 300*time.Millisecond)
+				continue
+			}
+		}
+		m := c.ledger.send(c.name, "/topic/news."+strconv.Itoa(node), n, nil)
+		if c.sendOnce(l, m) != nil {
+			l.close()
+			l = nil
+		}
+		sleep(c.loading, c.upTo(2*senderPause))
+	}
+	if l != nil {
+		l.close()
+	}
+}
+
+// listen reads all topics that nothing keeps, over one node.
+func (c *client) listen(node int) {
+	r := c.ledger.newReader(c.name, listener, "/topic/news.*")
+	for c.reading.Err() == nil {
+		l, err := c.dial(c.reading, node, c.user, c.webSocket)
+		if err != nil {
+			sleep(c.reading, 300*time.Millisecond)
+			continue
+		}
+		c.ledger.connected(r, l.node)
+		err = c.readFor(l, 5*time.Second+c.upTo(40*time.Second), []string{"id", "s", "destination", "/topic/news.*", "receipt", "subscribed"}, func(f *frames.Frame) error {
+			if f.Command == frames.RECEIPT {
+				c.ledger.subscribed(r)
+			} else {
+				c.ledger.deliver(r, string(f.Body), f.Get("message-id"), false, false)
+			}
+			return nil
+		})
+		c.ledger.disconnected(r, errorText(err))
+		l.close()
+	}
+}
+
+// dial connects a user to a node, over WebSocket or TCP.
+func (r *run) dial(ctx context.Context, node int, user string, webSocket bool) (*link, error) {
+	l := &link{node: node, user: user}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	n := r.cluster.nodes[node]
+	if webSocket {
+		dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp"}, HandshakeTimeout: patience}
+		ws, answer, err := dialer.DialContext(ctx, "ws://"+n.http+"/ws", nil)
+		if answer != nil {
+			_ = answer.Body.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+		l.conn = ws.NetConn()
+		l.write = func(b []byte) error { return ws.WriteMessage(websocket.TextMessage, b) }
+		l.reader = frames.NewReader(&impatient{l.conn, &wsReader{ws: ws}}, &frames.Limits{MaxBody: 16 << 20})
+	} else {
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, "tcp", n.stomp)
+		if err != nil {
+			return nil, err
+		}
+		l.conn = conn
+		l.write = func(b []byte) error { _, err := conn.Write(b); return err }
+		l.reader = frames.NewReader(&impatient{conn, conn}, &frames.Limits{MaxBody: 16 << 20})
+	}
+	l.reader.SetVersion(frames.V12)
+	err := l.send(frames.CONNECT, "accept-version", "1.2", "heart-beat", "0,2000", "passcode", r.tokens[user], "login", user)
+	if err == nil {
+		var f *frames.Frame
+		if f, err = l.next(); err == nil && f.Command != frames.CONNECTED {
+			err = errors.New(said(f))
+		}
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -60,49 +59,6 @@ func (r *wsReader) Read(p []byte) (int, error) {
 			return n, nil
 		}
 	}
-}
-
-// dial connects a user to a node, over WebSocket or TCP.
-func (r *run) dial(ctx context.Context, node int, user string, webSocket bool) (*link, error) {
-	l := &link{node: node, user: user}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	n := r.cluster.nodes[node]
-	if webSocket {
-		dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp"}, HandshakeTimeout: patience}
-		ws, answer, err := dialer.DialContext(ctx, "ws://"+n.http+"/ws", nil)
-		if answer != nil {
-			_ = answer.Body.Close()
-		}
-		if err != nil {
-			return nil, err
-		}
-		l.conn = ws.NetConn()
-		l.write = func(b []byte) error { return ws.WriteMessage(websocket.TextMessage, b) }
-		l.reader = frames.NewReader(&impatient{l.conn, &wsReader{ws: ws}}, &frames.Limits{MaxBody: 16 << 20})
-	} else {
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, "tcp", n.stomp)
-		if err != nil {
-			return nil, err
-		}
-		l.conn = conn
-		l.write = func(b []byte) error { _, err := conn.Write(b); return err }
-		l.reader = frames.NewReader(&impatient{conn, conn}, &frames.Limits{MaxBody: 16 << 20})
-	}
-	l.reader.SetVersion(frames.V12)
-	err := l.send(frames.CONNECT, "accept-version", "1.2", "heart-beat", "0,2000", "passcode", r.tokens[user], "login", user)
-	if err == nil {
-		var f *frames.Frame
-		if f, err = l.next(); err == nil && f.Command != frames.CONNECTED {
-			err = errors.New(said(f))
-		}
-	}
-	if err != nil {
-		l.close()
-		return nil, err
-	}
-	return l, nil
 }
 
 // send sends a frame; a last odd string is its body.

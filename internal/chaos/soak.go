@@ -64,7 +64,7 @@ func (r *run) soak(ctx context.Context, duration time.Duration) error {
 	r.loading, r.settling, r.reading = loading, loading, loading
 	for i := range 6 {
 		c := r.client("churn "+strconv.Itoa(i), []string{"alice", "bob", "sender"}[i%3])
-		r.senders.Go(func() { c.churn() })
+		r.senders.Go(func() { churn(c) })
 	}
 	every := min(time.Minute, duration/soakSamples)
 	var samples [nodeCount][]sample
@@ -194,14 +194,14 @@ func (c *cluster) listenForSoak() error {
 
 // churn connects, uses some of everything under names of its own, and leaves, again and
 // again.
-func (c *client) churn() {
+func churn(c *client) {
 	for n := 0; c.loading.Err() == nil; n++ {
 		c.webSocket = c.chance(70)
 		l := c.elsewhere(c.loading)
 		if l == nil {
 			return
 		}
-		_ = c.useAll(l, strconv.Itoa(n)+"-"+strings.ReplaceAll(c.name, " ", "-")) // what fails is for chaos to find
+		_ = useAll(c, l, strconv.Itoa(n)+"-"+strings.ReplaceAll(c.name, " ", "-")) // what fails is for chaos to find
 		if c.chance(50) {
 			_ = l.send(frames.DISCONNECT, "receipt", "bye")
 			_ = l.receipt("bye", nil)
@@ -220,7 +220,7 @@ func (c *client) churn() {
 
 // useAll subscribes to names that nothing else uses, sends to them, and reads what comes.
 // Some of it is left as it is when the connection ends.
-func (c *client) useAll(l *link, name string) error {
+func useAll(c *client, l *link, name string) error {
 	subscriptions := [][]string{
 		{"destination", "/queue/churn." + name, "ack", "client-individual"},
 		{"destination", "/queue/churn.shared." + strconv.Itoa(c.random.IntN(4)), "ack", "client"},

@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/x509"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,14 +27,6 @@ func (a ACME) On() bool { return len(a.Domains) > 0 }
 // For reports whether a listener shows them.
 func (a ACME) For(listener string) bool { return a.On() && slices.Contains(a.Listeners, listener) }
 
-// Cache is the folder of certificates and keys.
-func (c *Config) ACMECache() string {
-	if c.ACME.CacheDir != "" {
-		return c.ACME.CacheDir
-	}
-	return filepath.Join(c.DataDir, "acme")
-}
-
 // LoadCA returns who is trusted to be the authority's server, or nil for the system's.
 func (a ACME) LoadCA() (*x509.CertPool, error) {
 	if a.CA == "" {
@@ -47,7 +38,7 @@ func (a ACME) LoadCA() (*x509.CertPool, error) {
 // acmeListeners can show certificates of ACME.
 var acmeListeners = []string{"http", "stomp", "admin"}
 
-func (c *Config) checkACME(problem func(string, ...any)) {
+func checkACME(c *Config, problem func(string, ...any)) {
 	a := c.ACME
 	if !a.On() {
 		return

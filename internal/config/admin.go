@@ -81,7 +81,7 @@ func loadToken(section, value, file string, dev bool) (Token, error) {
 }
 
 // checkAdmin refuses listeners that would show anyone what is for operators.
-func (c *Config) checkAdmin(problem func(string, ...any)) {
+func checkAdmin(c *Config, problem func(string, ...any)) {
 	m, a := c.Metrics, c.Admin
 	if open := beyondLoopback(m.Listen) && m.Token == "" && m.TokenFile == ""; open && !m.Anonymous {
 		problem("metrics.listen %q is beyond loopback; set metrics.token_file, or metrics.anonymous where only your monitoring reaches it", m.Listen)

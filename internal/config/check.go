@@ -14,7 +14,7 @@ import (
 )
 
 // check returns the values that cannot work, before anything is started.
-func (c *Config) check(client bool) (problems []error) {
+func check(c *Config, client bool) (problems []error) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if c.HTTP.Listen == "" && c.STOMP.Listen == "" {
 		problem("http.listen and stomp.listen are both empty, so no client could connect")
@@ -89,28 +89,28 @@ func (c *Config) check(client bool) (problems []error) {
 			problem("%s %s is too short; 1s is the least", key, d)
 		}
 	}
-	c.checkRanges(problem)
-	c.checkSockJS(problem)
-	c.checkCluster(problem)
-	c.checkAdmin(problem)
-	c.checkACME(problem)
-	c.checkClientTLS(problem)
-	c.checkSecrets(problem)
-	c.checkPublicSecrets(problem)
-	c.checkWebhooks(problem)
+	checkRanges(c, problem)
+	checkSockJS(c, problem)
+	checkCluster(c, problem)
+	checkAdmin(c, problem)
+	checkACME(c, problem)
+	checkClientTLS(c, problem)
+	checkSecrets(c, problem)
+	checkPublicSecrets(c, problem)
+	checkWebhooks(c, problem)
 	if _, err := c.Log.ParseLevel(); err != nil {
 		problem("log.level %q is not debug, info, warn or error", c.Log.Level)
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		problem("log.format %q is not text or json", c.Log.Format)
 	}
-	if !c.Dev && !client && !c.hasCredentials() {
+	if !c.Dev && !client && !hasCredentials(c) {
 		problem("no client could authenticate: set auth.jwt.secret, auth.jwt.secret_file, auth.jwt.key_file, auth.jwt.keys, auth.jwt.jwks_url or auth.logins; or try it with --dev")
 	}
 	return problems
 }
 
-func (c *Config) checkSockJS(problem func(string, ...any)) {
+func checkSockJS(c *Config, problem func(string, ...any)) {
 	for _, transport := range c.SockJS.Transports {
 		if !slices.Contains(gateway.SockJSTransports, transport) {
 			problem("sockjs.transports: there is no %q; use %s", transport, strings.Join(gateway.SockJSTransports, ", "))
@@ -123,7 +123,7 @@ func (c *Config) checkSockJS(problem func(string, ...any)) {
 	}
 }
 
-func (c *Config) checkCluster(problem func(string, ...any)) {
+func checkCluster(c *Config, problem func(string, ...any)) {
 	switch {
 	case c.Cluster.Listen == "" && len(c.Cluster.Peers) > 0:
 		problem("cluster.peers needs cluster.listen, where the peers reach this node")
@@ -142,7 +142,7 @@ func (c *Config) checkCluster(problem func(string, ...any)) {
 	}
 }
 
-func (c *Config) hasCredentials() bool {
+func hasCredentials(c *Config) bool {
 	j := c.Auth.JWT
 	return j.Secret != "" || j.SecretFile != "" || j.KeyFile != "" || len(j.Keys) > 0 || j.JWKSURL != "" || len(c.Auth.Logins) > 0
 }

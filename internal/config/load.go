@@ -80,7 +80,7 @@ func Read(src Source) (*Config, *Locations, []error) {
 	if err := decodeNamed(named, c); err != nil {
 		return nil, where, append(faults, err)
 	}
-	return c, where, append(faults, c.check(src.Client)...)
+	return c, where, append(faults, check(c, src.Client)...)
 }
 
 // decode fills c. A value that cannot be one of its key is a fault, and gives way to the

@@ -78,7 +78,7 @@ func decodings(text string) []string {
 
 // checkPublicSecrets refuses secrets that everybody knows. Development mode, which listens
 // on loopback alone, takes them.
-func (c *Config) checkPublicSecrets(problem func(string, ...any)) {
+func checkPublicSecrets(c *Config, problem func(string, ...any)) {
 	if c.Dev {
 		return
 	}

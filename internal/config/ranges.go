@@ -21,7 +21,7 @@ const (
 )
 
 // checkRanges refuses numbers that cannot be meant.
-func (c *Config) checkRanges(problem func(string, ...any)) {
+func checkRanges(c *Config, problem func(string, ...any)) {
 	checkNumbers(reflect.ValueOf(*c), "", problem)
 	l := c.Limits
 	switch {

@@ -67,7 +67,7 @@ func (c *Config) Reload(next *Config) (effective *Config, changed []string, kept
 		if reflect.DeepEqual(before.Interface(), after.Interface()) {
 			continue
 		}
-		if why := c.whyFixed(next, key); why != "" {
+		if why := whyFixed(c, next, key); why != "" {
 			after.Set(before)
 			kept = append(kept, KeyReason{key, why})
 		} else {
@@ -76,11 +76,11 @@ func (c *Config) Reload(next *Config) (effective *Config, changed []string, kept
 	}
 	sort.Strings(changed)
 	sort.Slice(kept, func(i, j int) bool { return kept[i].Key < kept[j].Key })
-	return &merged, changed, kept, errors.Join(merged.check(false)...)
+	return &merged, changed, kept, errors.Join(check(&merged, false)...)
 }
 
 // whyFixed returns why a key that differs cannot change, or "".
-func (c *Config) whyFixed(next *Config, key string) string {
+func whyFixed(c *Config, next *Config, key string) string {
 	if key == "stomp.client_tls.ca" && (c.STOMP.ClientTLS.CA == "") != (next.STOMP.ClientTLS.CA == "") {
 		return "whether clients show certificates is decided at the start"
 	}

@@ -6,7 +6,7 @@ import "fmt"
 type secretSetting struct{ key, value, file string }
 
 // peerSecrets are those that are shown to NATS and to other nodes.
-func (c *Config) peerSecrets() []secretSetting {
+func peerSecrets(c *Config) []secretSetting {
 	return []secretSetting{
 		{"nats.password", c.NATS.Password, c.NATS.PasswordFile},
 		{"nats.token", c.NATS.Token, c.NATS.TokenFile},
@@ -33,7 +33,7 @@ type PeerSecrets struct{ NATSPassword, NATSToken, ClusterPassword string }
 // ReadPeerSecrets reads them, from files where those are named.
 func (c *Config) ReadPeerSecrets() (p PeerSecrets, err error) {
 	for i, to := range []*string{&p.NATSPassword, &p.NATSToken, &p.ClusterPassword} {
-		if *to, err = c.peerSecrets()[i].read(c.Dev); err != nil {
+		if *to, err = peerSecrets(c)[i].read(c.Dev); err != nil {
 			return p, err
 		}
 	}
@@ -41,8 +41,8 @@ func (c *Config) ReadPeerSecrets() (p PeerSecrets, err error) {
 }
 
 // checkSecrets refuses secrets that are given twice.
-func (c *Config) checkSecrets(problem func(string, ...any)) {
-	all := append(c.peerSecrets(),
+func checkSecrets(c *Config, problem func(string, ...any)) {
+	all := append(peerSecrets(c),
 		secretSetting{"auth.jwt.secret", c.Auth.JWT.Secret, c.Auth.JWT.SecretFile},
 		secretSetting{"metrics.token", c.Metrics.Token, c.Metrics.TokenFile},
 		secretSetting{"admin.token", c.Admin.Token, c.Admin.TokenFile})

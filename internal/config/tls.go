@@ -34,7 +34,7 @@ func (t TLS) Pair(key string) (*certfile.Pair, error) {
 }
 
 // checkClientTLS says what of certificates of clients does not go together.
-func (c *Config) checkClientTLS(problem func(string, ...any)) {
+func checkClientTLS(c *Config, problem func(string, ...any)) {
 	t := c.STOMP.ClientTLS
 	byCertificate := slices.ContainsFunc(c.Auth.Logins, func(l Login) bool { return l.Certificate })
 	switch {

@@ -29,7 +29,7 @@ func readHookSecret(secret, file string, dev bool) ([]byte, error) {
 }
 
 // checkWebhooks says what is wrong with webhooks as they are written.
-func (c *Config) checkWebhooks(problem func(string, ...any)) {
+func checkWebhooks(c *Config, problem func(string, ...any)) {
 	names := make(map[string]bool)
 	for i, w := range c.App.Webhooks {
 		_, err := destination.ParsePattern(w.Match)

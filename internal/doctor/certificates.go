@@ -18,23 +18,23 @@ func soonExpired(leaf *x509.Certificate) time.Duration {
 }
 
 // certificates checks the certificate of each listener and connection.
-func (e *examination) certificates(context.Context) []Result {
+func checkCertificates(_ context.Context, e *examination) []Result {
 	var all []Result
 	server := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	if t := e.c.HTTP.TLS; t.Cert != "" {
-		all = append(all, e.certificate("http.tls", t.Cert, t.Key, "", server))
+		all = append(all, checkCertificate(e, "http.tls", t.Cert, t.Key, "", server))
 	}
 	if t := e.c.STOMP.TLS; t.Cert != "" {
-		all = append(all, e.certificate("stomp.tls", t.Cert, t.Key, "", server))
+		all = append(all, checkCertificate(e, "stomp.tls", t.Cert, t.Key, "", server))
 	}
 	if t := e.c.NATS.TLS; t.Cert != "" {
 		// The server's CA need not be that of its clients.
-		all = append(all, e.certificate("nats.tls", t.Cert, t.Key, anyCA, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}))
+		all = append(all, checkCertificate(e, "nats.tls", t.Cert, t.Key, anyCA, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}))
 	}
 	if t := e.c.Cluster.TLS; t.Cert != "" {
 		// Each node is the server of some routes and the client of others.
 		both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-		all = append(all, e.certificate("cluster.tls", t.Cert, t.Key, t.CA, both))
+		all = append(all, checkCertificate(e, "cluster.tls", t.Cert, t.Key, t.CA, both))
 	}
 	return all
 }
@@ -43,13 +43,13 @@ func (e *examination) certificates(context.Context) []Result {
 const anyCA = "*"
 
 // certificate checks a pair of files as a server that shows it would be checked.
-func (e *examination) certificate(check, certFile, keyFile, caFile string, usages []x509.ExtKeyUsage) Result {
+func checkCertificate(e *examination, check, certFile, keyFile, caFile string, usages []x509.ExtKeyUsage) Result {
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return fail(check, "use the key that the certificate was made for, both in PEM; openssl x509 -noout -pubkey -in CERT and openssl pkey -pubout -in KEY print the same", "%v", err)
 	}
 	leaf := pair.Leaf
-	if result, bad := e.dates(check, leaf); bad {
+	if result, bad := checkDates(e, check, leaf); bad {
 		return result
 	}
 	if serves := usages[0] == x509.ExtKeyUsageServerAuth; serves && caFile == "" && len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0 {
@@ -58,7 +58,7 @@ func (e *examination) certificate(check, certFile, keyFile, caFile string, usage
 	if key, isRSA := leaf.PublicKey.(*rsa.PublicKey); isRSA && key.N.BitLen() < 2048 {
 		return warn(check, "make a key of 2048 bits or more", "the RSA key has %d bits, which clients refuse", key.N.BitLen())
 	}
-	if result, bad := e.chain(check, pair, caFile, usages); bad {
+	if result, bad := checkChain(e, check, pair, caFile, usages); bad {
 		return result
 	}
 	return ok(check, "%s is for %s, until %s", certFile, names(leaf), leaf.NotAfter.UTC().Format(time.DateOnly))
@@ -83,7 +83,7 @@ func names(leaf *x509.Certificate) string {
 	return text
 }
 
-func (e *examination) dates(check string, leaf *x509.Certificate) (Result, bool) {
+func checkDates(e *examination, check string, leaf *x509.Certificate) (Result, bool) {
 	now := e.Now()
 	switch {
 	case now.After(leaf.NotAfter):
@@ -97,7 +97,7 @@ func (e *examination) dates(check string, leaf *x509.Certificate) (Result, bool)
 }
 
 // chain verifies a certificate up to a CA: that of caFile, or the system's.
-func (e *examination) chain(check string, pair tls.Certificate, caFile string, usages []x509.ExtKeyUsage) (Result, bool) {
+func checkChain(e *examination, check string, pair tls.Certificate, caFile string, usages []x509.ExtKeyUsage) (Result, bool) {
 	if caFile == anyCA {
 		return Result{}, false
 	}

@@ -70,7 +70,7 @@ func TestCertificatesOfListeners(t *testing.T) {
 	ca := newAuthority(t)
 	good, goodKey := ca.sign(t, nil)
 	check := func(cert, key string) []Result {
-		return examine(t, "http: { tls: { cert: "+cert+", key: "+key+" } }\n").certificates(t.Context())
+		return checkCertificates(t.Context(), examine(t, "http: { tls: { cert: "+cert+", key: "+key+" } }\n"))
 	}
 	// A CA of one's own is not known to this machine.
 	requireResult(t, check(good, goodKey), "http.tls", Warning, "no CA that this machine trusts")
@@ -101,7 +101,7 @@ func TestCertificatesOfNodesAreForBothSides(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	check := func(cert, key, caFile string) []Result {
-		return examine(t, "cluster: { listen: '127.0.0.1:6222', node: a, tls: { cert: "+cert+", key: "+key+", ca: "+caFile+" } }\n").certificates(t.Context())
+		return checkCertificates(t.Context(), examine(t, "cluster: { listen: '127.0.0.1:6222', node: a, tls: { cert: "+cert+", key: "+key+", ca: "+caFile+" } }\n"))
 	}
 	cert, key := ca.sign(t, nil)
 	requireResult(t, check(cert, key, ca.file), "cluster.tls", OK, "is for broker.example, until "+time.Now().Add(90*24*time.Hour).UTC().Format(time.DateOnly))

@@ -12,7 +12,7 @@ var built = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 const clockRemedy = "run chrony or systemd-timesyncd; tokens are judged by this clock"
 
 // machineClock checks this machine's clock as far as it can without others.
-func (e *examination) machineClock(context.Context) []Result {
+func checkClock(_ context.Context, e *examination) []Result {
 	const check = "clock"
 	now := e.Now()
 	if now.Before(built) {
@@ -29,7 +29,7 @@ const dateResolution = 2 * time.Second
 
 // comparedClock compares a server's time, known from an answer to a question that was
 // asked at sent, with this machine's.
-func (e *examination) comparedClock(check string, theirs, sent, received time.Time) Result {
+func compareClock(e *examination, check string, theirs, sent, received time.Time) Result {
 	// Their time lies between the question and the answer.
 	var off time.Duration
 	switch {

@@ -16,7 +16,7 @@ const (
 )
 
 // dataDir checks the folder of the embedded NATS server.
-func (e *examination) dataDir(context.Context) []Result {
+func checkDataDir(_ context.Context, e *examination) []Result {
 	if e.c.NATS.URL != "" {
 		return nil // nothing is kept on this machine
 	}
@@ -27,13 +27,13 @@ func (e *examination) dataDir(context.Context) []Result {
 	}
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return e.missingDataDir(dir)
+		return checkMissingDataDir(e, dir)
 	}
 	if err != nil || !info.IsDir() {
 		return []Result{fail(check, "set data_dir to a folder that this user may use", "%s cannot be used: %v", dir, notAFolder(err))}
 	}
-	all := []Result{e.dataDirUse(dir, info)}
-	return append(all, e.space(dir))
+	all := []Result{checkDataDirUse(e, dir, info)}
+	return append(all, checkSpace(e, dir))
 }
 
 func notAFolder(err error) error {
@@ -44,7 +44,7 @@ func notAFolder(err error) error {
 }
 
 // missingDataDir looks at the nearest parent that exists: serve makes the rest.
-func (e *examination) missingDataDir(dir string) []Result {
+func checkMissingDataDir(e *examination, dir string) []Result {
 	const check = "data_dir"
 	parent := filepath.Dir(dir)
 	for {
@@ -56,11 +56,11 @@ func (e *examination) missingDataDir(dir string) []Result {
 	if err := writable(parent); err != nil {
 		return []Result{fail(check, "make it for the user that runs serve: install -d -o USER "+dir, "%s does not exist and cannot be made: %v", dir, err)}
 	}
-	return []Result{ok(check, "%s does not exist; serve makes it", dir), e.space(parent)}
+	return []Result{ok(check, "%s does not exist; serve makes it", dir), checkSpace(e, parent)}
 }
 
 // dataDirUse checks who uses the folder, and whether this user may.
-func (e *examination) dataDirUse(dir string, info fs.FileInfo) Result {
+func checkDataDirUse(e *examination, dir string, info fs.FileInfo) Result {
 	const check = "data_dir"
 	if err := writable(dir); err != nil {
 		return fail(check, "give it to the user that runs serve: chown -R USER "+dir, "%s cannot be written: %v", dir, err)
@@ -98,15 +98,15 @@ func writable(dir string) error {
 }
 
 // space checks the disk below a folder.
-func (e *examination) space(dir string) Result {
+func checkSpace(e *examination, dir string) Result {
 	d, err := diskOf(dir)
 	if err != nil {
 		return warn("disk", "", "the free space of %s cannot be read: %v", dir, err)
 	}
-	return e.disk(dir, d)
+	return checkDisk(e, dir, d)
 }
 
-func (e *examination) disk(dir string, d disk) Result {
+func checkDisk(e *examination, dir string, d disk) Result {
 	const check = "disk"
 	switch want := e.c.Data.MaxBytes; {
 	case d.free < noSpace:

@@ -61,14 +61,14 @@ func Run(ctx context.Context, o Options) []Result {
 		o.Now = time.Now
 	}
 	e := &examination{Options: o, c: o.Config}
-	checks := []func(context.Context) []Result{e.configuration}
+	checks := []func(context.Context, *examination) []Result{checkConfiguration}
 	if e.c != nil {
-		checks = append(checks, e.files, e.machineClock, e.secrets, e.certificates, e.listeners, e.dataDir, e.keySet, e.nats, e.peers)
+		checks = append(checks, checkFiles, checkClock, checkSecrets, checkCertificates, checkListeners, checkDataDir, checkKeySet, checkNATS, checkPeers)
 	}
 	found := make([][]Result, len(checks))
 	var running sync.WaitGroup
 	for i, check := range checks {
-		running.Go(func() { found[i] = check(ctx) })
+		running.Go(func() { found[i] = check(ctx, e) })
 	}
 	running.Wait()
 	var all []Result
@@ -130,7 +130,7 @@ func fail(check, remedy, format string, args ...any) Result {
 	return Result{Check: check, Status: Failure, Message: fmt.Sprintf(format, args...), Remedy: remedy}
 }
 
-func (e *examination) configuration(context.Context) []Result {
+func checkConfiguration(_ context.Context, e *examination) []Result {
 	const check = "configuration"
 	if e.ConfigError != nil {
 		return []Result{fail(check, "stompbox.example.yaml explains all keys; openssl rand -base64 32 makes a secret", "%v", e.ConfigError)}

@@ -70,7 +70,7 @@ func TestAConfigurationThatServeRefusesFails(t *testing.T) {
 	require.Len(t, Run(t.Context(), Options{ConfigError: err}), 1)
 
 	e := examine(t, "nats: { prefix: a }\n")
-	requireResult(t, e.configuration(t.Context()), "configuration", OK, "fine")
+	requireResult(t, checkConfiguration(t.Context(), e), "configuration", OK, "fine")
 }
 
 func TestListenersTellWhyAPortCannotBeUsed(t *testing.T) {
@@ -79,14 +79,14 @@ func TestListenersTellWhyAPortCannotBeUsed(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
 	e := examine(t, "http: { listen: '"+taken.Addr().String()+"' }\nstomp: { listen: '127.0.0.1:0' }\nmetrics: { listen: '192.0.2.1:9', anonymous: true }\n")
-	results := e.listeners(t.Context())
+	results := checkListeners(t.Context(), e)
 	r := requireResult(t, results, "http.listen", Failure, "is in use by another program")
 	require.Contains(t, r.Remedy, "ss -ltnp")
 	requireResult(t, results, "stomp.listen", OK, "is free")
 	requireResult(t, results, "metrics.listen", Failure, "is not an address of this machine")
 
 	e.Running = true
-	results = e.listeners(t.Context())
+	results = checkListeners(t.Context(), e)
 	requireResult(t, results, "http.listen", OK, "as the broker runs")
 	requireResult(t, results, "stomp.listen", Warning, "does not listen on it")
 }
@@ -95,28 +95,28 @@ func TestDataDirTellsWhoUsesIt(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	at := func(dir string) *examination { return examine(t, "data_dir: "+dir+"\n") }
-	requireResult(t, at(dir).dataDir(t.Context()), "data_dir", OK, "no process uses it")
-	requireResult(t, at(filepath.Join(dir, "a", "b")).dataDir(t.Context()), "data_dir", OK, "serve makes it")
+	requireResult(t, checkDataDir(t.Context(), at(dir)), "data_dir", OK, "no process uses it")
+	requireResult(t, checkDataDir(t.Context(), at(filepath.Join(dir, "a", "b"))), "data_dir", OK, "serve makes it")
 	require.NoDirExists(t, filepath.Join(dir, "a"), "a check changes nothing")
-	requireResult(t, at("/proc/stompbox").dataDir(t.Context()), "data_dir", Failure, "cannot be made")
+	requireResult(t, checkDataDir(t.Context(), at("/proc/stompbox")), "data_dir", Failure, "cannot be made")
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	requireResult(t, at(file).dataDir(t.Context()), "data_dir", Failure, "it is not a folder")
-	require.Empty(t, examine(t, "nats: { url: 'nats://127.0.0.1:1' }\n").dataDir(t.Context()), "nothing is kept here then")
+	requireResult(t, checkDataDir(t.Context(), at(file)), "data_dir", Failure, "it is not a folder")
+	require.Empty(t, checkDataDir(t.Context(), examine(t, "nats: { url: 'nats://127.0.0.1:1' }\n")), "nothing is kept here then")
 
 	used := filepath.Join(dir, "used")
 	r, err := relay.Embed(relay.EmbeddedOptions{DataDir: used}, relay.Options{})
 	require.NoError(t, err)
-	requireResult(t, at(used).dataDir(t.Context()), "data_dir", Failure, "is in use by process")
+	requireResult(t, checkDataDir(t.Context(), at(used)), "data_dir", Failure, "is in use by process")
 	e := at(used)
 	e.Running = true
-	requireResult(t, e.dataDir(t.Context()), "data_dir", OK, "as the broker runs")
+	requireResult(t, checkDataDir(t.Context(), e), "data_dir", OK, "as the broker runs")
 	r.Close()
-	requireResult(t, e.dataDir(t.Context()), "data_dir", Warning, "does not use")
+	requireResult(t, checkDataDir(t.Context(), e), "data_dir", Warning, "does not use")
 	require.NoError(t, os.Chmod(used, 0o755))
-	requireResult(t, at(used).dataDir(t.Context()), "data_dir", Warning, "is open to all users")
+	requireResult(t, checkDataDir(t.Context(), at(used)), "data_dir", Warning, "is open to all users")
 	require.NoError(t, os.Chmod(used, 0o700))
-	requireResult(t, at(used).dataDir(t.Context()), "data_dir", OK, "no process uses it")
+	requireResult(t, checkDataDir(t.Context(), at(used)), "data_dir", OK, "no process uses it")
 	left, err := filepath.Glob(filepath.Join(used, ".doctor*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
@@ -135,10 +135,10 @@ func TestDiskWarnsBeforeItIsFull(t *testing.T) {
 		"is in memory":                {disk{free: 20 << 30, volatile: true}, Warning},
 		"is on a network file system": {disk{free: 20 << 30, network: true}, Warning},
 	} {
-		requireResult(t, []Result{e.disk("/data", tt.disk)}, "disk", tt.status, says)
+		requireResult(t, []Result{checkDisk(e, "/data", tt.disk)}, "disk", tt.status, says)
 	}
-	requireResult(t, []Result{examine(t, "dev: true\n").disk("/data", disk{free: 500 << 20})}, "disk", Warning, "has 500.0 MiB free")
-	requireResult(t, []Result{examine(t, "dev: true\n").disk("/data", disk{free: 500})}, "disk", Failure, "has 500 bytes free")
+	requireResult(t, []Result{checkDisk(examine(t, "dev: true\n"), "/data", disk{free: 500 << 20})}, "disk", Warning, "has 500.0 MiB free")
+	requireResult(t, []Result{checkDisk(examine(t, "dev: true\n"), "/data", disk{free: 500})}, "disk", Failure, "has 500 bytes free")
 }
 
 func TestSecretsAreReadableByFew(t *testing.T) {
@@ -151,7 +151,7 @@ func TestSecretsAreReadableByFew(t *testing.T) {
 	}
 	open, kept, public := write("open", "x", 0o644), write("kept", "x", 0o640), write("public.pem", "-----BEGIN PUBLIC KEY-----\n", 0o644)
 	e := examine(t, "auth: { jwt: { secret_file: "+open+", key_file: "+public+", keys: [{ id: a, secret_file: "+kept+" }, { id: b, secret_file: "+dir+"/none }] } }\n")
-	results := e.secrets(t.Context())
+	results := checkSecrets(t.Context(), e)
 	requireResult(t, results, "auth.jwt.secret_file", Warning, "can be read by all users")
 	requireResult(t, results, "auth.jwt.key_file", OK, "public key")
 	requireResult(t, results, "auth.jwt.keys.a", OK, "can be read")
@@ -165,7 +165,7 @@ func TestPeersAreReached(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	away := test.Address(t)
 	e := examine(t, "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['"+l.Addr().String()+"', '"+away+"', 'node.invalid:1'] }\n")
-	results := e.peers(t.Context())
+	results := checkPeers(t.Context(), e)
 	requireResult(t, results, "peer "+l.Addr().String(), OK, "reached")
 	requireResult(t, results, "peer "+away, Warning, "is not reached")
 	requireResult(t, results, "peer node.invalid:1", Warning, "its name is not known")

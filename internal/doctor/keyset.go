@@ -17,7 +17,7 @@ const keySetRemedy = "open the URL from this machine with curl -v; check DNS, fi
 
 // keySet fetches the key set as serve does, and looks at its server's clock and
 // certificate.
-func (e *examination) keySet(ctx context.Context) []Result {
+func checkKeySet(ctx context.Context, e *examination) []Result {
 	j := e.c.Auth.JWT
 	if j.JWKSURL == "" {
 		return nil
@@ -35,7 +35,7 @@ func (e *examination) keySet(ctx context.Context) []Result {
 		host = u.Host
 	}
 	all := []Result{keySetResult(check, host, keys.Stats(), messages.text())}
-	return append(all, e.keySetServer(ctx, j.JWKSURL, host)...)
+	return append(all, checkKeySetServer(ctx, e, j.JWKSURL, host)...)
 }
 
 func keySetResult(check, host string, stats auth.KeyStats, message string) Result {
@@ -51,7 +51,7 @@ func keySetResult(check, host string, stats auth.KeyStats, message string) Resul
 }
 
 // keySetServer asks the server once more, for what the keys do not say.
-func (e *examination) keySetServer(ctx context.Context, location, host string) []Result {
+func checkKeySetServer(ctx context.Context, e *examination, location, host string) []Result {
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, location, nil)
 	if err != nil {
 		return nil
@@ -66,10 +66,10 @@ func (e *examination) keySetServer(ctx context.Context, location, host string) [
 	_ = answer.Body.Close()
 	var all []Result
 	if at, sends := serverTime(answer.Header); sends {
-		all = append(all, e.comparedClock("clock of "+host, at, sent, e.Now()))
+		all = append(all, compareClock(e, "clock of "+host, at, sent, e.Now()))
 	}
 	if answer.TLS != nil {
-		if result, bad := e.dates("certificate of "+host, answer.TLS.PeerCertificates[0]); bad {
+		if result, bad := checkDates(e, "certificate of "+host, answer.TLS.PeerCertificates[0]); bad {
 			all = append(all, result)
 		}
 	}
@@ -77,15 +77,15 @@ func (e *examination) keySetServer(ctx context.Context, location, host string) [
 }
 
 // peers tries to reach the other nodes.
-func (e *examination) peers(ctx context.Context) []Result {
+func checkPeers(ctx context.Context, e *examination) []Result {
 	var all []Result
 	for _, peer := range e.c.Cluster.Peers {
-		all = append(all, e.peer(ctx, peer))
+		all = append(all, checkPeer(ctx, e, peer))
 	}
 	return all
 }
 
-func (e *examination) peer(ctx context.Context, peer string) Result {
+func checkPeer(ctx context.Context, e *examination, peer string) Result {
 	check := "peer " + peer
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()

@@ -17,7 +17,7 @@ const (
 
 // files checks how many connections the limit of open files allows. serve raises the
 // soft limit to the hard one by itself.
-func (e *examination) files(context.Context) []Result {
+func checkFiles(_ context.Context, e *examination) []Result {
 	soft, hard, err := openfiles.Limit()
 	if err != nil {
 		return []Result{warn("open files", "", "the limit cannot be read: %v", err)}

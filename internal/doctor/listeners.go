@@ -8,20 +8,20 @@ import (
 )
 
 // listeners opens and closes each port that serve would listen on.
-func (e *examination) listeners(ctx context.Context) []Result {
+func checkListeners(ctx context.Context, e *examination) []Result {
 	var all []Result
 	for _, l := range []struct{ key, address string }{
 		{"http.listen", e.c.HTTP.Listen}, {"stomp.listen", e.c.STOMP.Listen}, {"metrics.listen", e.c.Metrics.Listen}, {"admin.listen", e.c.Admin.Listen},
 		{"nats.listen", e.c.NATS.Listen}, {"cluster.listen", e.c.Cluster.Listen},
 	} {
 		if l.address != "" {
-			all = append(all, e.listener(ctx, l.key, l.address))
+			all = append(all, checkListener(ctx, e, l.key, l.address))
 		}
 	}
 	return all
 }
 
-func (e *examination) listener(ctx context.Context, key, address string) Result {
+func checkListener(ctx context.Context, e *examination, key, address string) Result {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err == nil {
 		_ = l.Close()

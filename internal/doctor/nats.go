@@ -13,12 +13,12 @@ import (
 )
 
 // nats connects to each server of an external NATS, as serve does to one of them.
-func (e *examination) nats(ctx context.Context) []Result {
+func checkNATS(ctx context.Context, e *examination) []Result {
 	if e.c.NATS.URL == "" {
 		return nil
 	}
 	const check = "nats.url"
-	options, err := e.natsOptions()
+	options, err := natsOptions(e)
 	if err != nil {
 		return []Result{fail(check, "correct nats.ca and nats.tls", "%v", err)}
 	}
@@ -35,9 +35,9 @@ func (e *examination) nats(ctx context.Context) []Result {
 			all = append(all, fail(check, natsRemedy(err), "%s: %v", withoutLogin(address), err))
 			continue
 		}
-		all = append(all, e.natsServer(c)...)
+		all = append(all, checkNATSServer(e, c)...)
 		if reached++; reached == 1 {
-			all = append(all, e.jetStream(ctx, c)...)
+			all = append(all, checkJetStream(ctx, e, c)...)
 		}
 		c.Close()
 	}
@@ -51,7 +51,7 @@ func (e *examination) nats(ctx context.Context) []Result {
 	return all
 }
 
-func (e *examination) natsOptions() ([]nats.Option, error) {
+func natsOptions(e *examination) ([]nats.Option, error) {
 	n := e.c.NATS
 	options := []nats.Option{nats.Name("stompbox doctor"), nats.Timeout(e.Timeout), nats.NoReconnect()}
 	if n.Credentials != "" {
@@ -89,7 +89,7 @@ func natsRemedy(err error) string {
 }
 
 // natsServer looks at the server that a connection is to.
-func (e *examination) natsServer(c *nats.Conn) []Result {
+func checkNATSServer(e *examination, c *nats.Conn) []Result {
 	const check = "nats.url"
 	where := c.ConnectedAddr()
 	trip, err := c.RTT()
@@ -103,7 +103,7 @@ func (e *examination) natsServer(c *nats.Conn) []Result {
 	state, err := c.TLSConnectionState()
 	switch host, _, _ := net.SplitHostPort(where); {
 	case err == nil:
-		if result, bad := e.dates("certificate of NATS", state.PeerCertificates[0]); bad {
+		if result, bad := checkDates(e, "certificate of NATS", state.PeerCertificates[0]); bad {
 			all = append(all, result)
 		}
 	case !net.ParseIP(host).IsLoopback():
@@ -114,7 +114,7 @@ func (e *examination) natsServer(c *nats.Conn) []Result {
 
 // jetStream checks that the account may keep queues and histories, and compares clocks
 // where a stream shows the server's.
-func (e *examination) jetStream(ctx context.Context, c *nats.Conn) []Result {
+func checkJetStream(ctx context.Context, e *examination, c *nats.Conn) []Result {
 	const check = "jetstream"
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
@@ -133,7 +133,7 @@ func (e *examination) jetStream(ctx context.Context, c *nats.Conn) []Result {
 	sent := e.Now()
 	lister := js.ListStreams(ctx)
 	for info := range lister.Info() {
-		all = append(all, e.comparedClock("clock of NATS", info.TimeStamp, sent, e.Now()))
+		all = append(all, compareClock(e, "clock of NATS", info.TimeStamp, sent, e.Now()))
 		cancel() // one is enough
 		break
 	}

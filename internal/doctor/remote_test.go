@@ -44,7 +44,7 @@ func TestKeySetIsFetchedAndItsClockCompared(t *testing.T) {
 	defer s.Close()
 	host := strings.TrimPrefix(s.URL, "http://")
 	at := func(path string) []Result {
-		return examine(t, "auth: { jwt: { jwks_url: '"+s.URL+path+"', leeway: 5s } }\n").keySet(t.Context())
+		return checkKeySet(t.Context(), examine(t, "auth: { jwt: { jwks_url: '"+s.URL+path+"', leeway: 5s } }\n"))
 	}
 	results := at("/keys")
 	requireResult(t, results, "auth.jwt.jwks_url", OK, "1 keys of "+host)
@@ -53,8 +53,8 @@ func TestKeySetIsFetchedAndItsClockCompared(t *testing.T) {
 	requireResult(t, at("/none"), "auth.jwt.jwks_url", Failure, "no key that can be used")
 	requireResult(t, at("/page"), "auth.jwt.jwks_url", Failure, "cannot be fetched")
 	requireResult(t, at("/missing"), "auth.jwt.jwks_url", Failure, "cannot be fetched")
-	requireResult(t, examine(t, "auth: { jwt: { jwks_url: 'http://"+test.Address(t)+"/' } }\n").keySet(t.Context()), "auth.jwt.jwks_url", Failure, "refused")
-	require.Empty(t, examine(t, "dev: true\n").keySet(t.Context()))
+	requireResult(t, checkKeySet(t.Context(), examine(t, "auth: { jwt: { jwks_url: 'http://"+test.Address(t)+"/' } }\n")), "auth.jwt.jwks_url", Failure, "refused")
+	require.Empty(t, checkKeySet(t.Context(), examine(t, "dev: true\n")))
 }
 
 func TestClocksAreComparedWithinTheLeeway(t *testing.T) {
@@ -65,16 +65,16 @@ func TestClocksAreComparedWithinTheLeeway(t *testing.T) {
 	for theirs, want := range map[time.Duration]Status{
 		0: OK, -2 * time.Second: OK, 3 * time.Second: OK, -20 * time.Second: Warning, 20 * time.Second: Warning, -time.Minute: Failure, time.Minute: Failure,
 	} {
-		require.Equal(t, want, e.comparedClock("clock", sent.Add(theirs), sent, received).Status, theirs)
+		require.Equal(t, want, compareClock(e, "clock", sent.Add(theirs), sent, received).Status, theirs)
 	}
-	require.Contains(t, e.comparedClock("clock", sent.Add(time.Minute), sent, received).Message, "59s behind its clock")
+	require.Contains(t, compareClock(e, "clock", sent.Add(time.Minute), sent, received).Message, "59s behind its clock")
 }
 
 func TestACLockBeforeThisProgramWasBuiltFails(t *testing.T) {
 	t.Parallel()
 	e := examine(t, "dev: true\n")
 	e.Now = func() time.Time { return time.Unix(0, 0) }
-	requireResult(t, e.machineClock(t.Context()), "clock", Failure, "1970-01-01T00:00:00Z")
+	requireResult(t, checkClock(t.Context(), e), "clock", Failure, "1970-01-01T00:00:00Z")
 }
 
 // natsServer is a NATS server of its own.
@@ -98,7 +98,7 @@ func startNATS(t *testing.T, o natsserver.Options) string {
 func TestNATSIsReachedAndHasJetStream(t *testing.T) {
 	t.Parallel()
 	good := startNATS(t, natsserver.Options{JetStream: true, Username: "node", Password: "a password of this test", MaxPayload: 8 << 20})
-	with := func(yaml string) []Result { return examine(t, "nats: "+yaml+"\n").nats(t.Context()) }
+	with := func(yaml string) []Result { return checkNATS(t.Context(), examine(t, "nats: "+yaml+"\n")) }
 	login := ", user: node, password: a password of this test }"
 	results := with("{ url: 'nats://" + good + "'" + login)
 	requireResult(t, results, "nats.url", OK, "at "+good+" answers in")

@@ -9,7 +9,7 @@ import (
 )
 
 // secrets checks the files that hold secrets.
-func (e *examination) secrets(context.Context) []Result {
+func checkSecrets(_ context.Context, e *examination) []Result {
 	files := []struct{ key, path string }{
 		{"auth.jwt.secret_file", e.c.Auth.JWT.SecretFile}, {"auth.jwt.key_file", e.c.Auth.JWT.KeyFile}, {"nats.credentials", e.c.NATS.Credentials},
 		{"http.tls.key", e.c.HTTP.TLS.Key}, {"stomp.tls.key", e.c.STOMP.TLS.Key}, {"nats.tls.key", e.c.NATS.TLS.Key}, {"cluster.tls.key", e.c.Cluster.TLS.Key},
