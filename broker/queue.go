@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -29,8 +30,9 @@ type queue struct {
 	subs           []*subscription
 	turn           int // whose turn it is in subs
 	ready          []*delivery
-	capacity       int // the sum of all prefetches, as of the last pull
-	returnedCredit int // credit given back since then
+	capacity       int               // the sum of all prefetches, as of the last pull
+	returnedCredit int               // credit given back since then
+	returned       []<-chan struct{} // what the readers that were closed last had
 }
 
 // feed is a reader of the store that a queue pulls from.
@@ -131,6 +133,7 @@ func (q *queue) close(held []*delivery) {
 	feeds := q.feeds
 	q.ready, q.feeds = nil, nil
 	q.mu.Unlock()
+	var returned []<-chan struct{}
 	for _, feed := range feeds {
 		var theirs []driver.Delivery
 		all = slices.DeleteFunc(all, func(d *delivery) bool {
@@ -142,13 +145,30 @@ func (q *queue) close(held []*delivery) {
 			theirs = append(theirs, d.Delivery)
 			return true
 		})
-		feed.reader.Close(theirs)
+		returned = append(returned, feed.reader.Close(theirs))
 	}
+	q.mu.Lock()
+	q.returned = returned
+	q.mu.Unlock()
 	for _, closeSource := range q.closers {
 		closeSource()
 	}
 	q.closers = nil
 	q.requeue(all)
+}
+
+// awaitReturned returns when the store has again what the queue had as it was closed.
+func (q *queue) awaitReturned(ctx context.Context) {
+	q.mu.Lock()
+	all := q.returned
+	q.mu.Unlock()
+	for _, returned := range all {
+		select {
+		case <-returned:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // requeue returns messages to where they come from, so that they come again in its

@@ -177,6 +177,7 @@ func (q *queue) settleDoubt(former map[*Session]*doubted) {
 			q.goOn(c)
 		}
 	}
+	q.awaitReturned(q.broker.ctx) // what the store has not, another node would get too late
 }
 
 // answersWithin is how long a session that is there may take to say so, or 0 where

@@ -134,21 +134,11 @@ func (s *historyStreams) nameOf(ctx context.Context, h *history) (string, error)
 	if h.restoring.Load() {
 		return "", fmt.Errorf("%w: the history %s is being restored", driver.ErrUnavailable, h.policy.Name)
 	}
-	all := h.prefix + ".>"
-	name, err := s.link.js.StreamNameBySubject(ctx, all)
+	name, err := s.link.js.StreamNameBySubject(ctx, h.prefix+".>")
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		name = h.base + "_" + newEpoch()
-		if _, err = s.link.js.CreateStream(ctx, s.config(h, name)); err != nil {
-			// Another node may have been faster, with an epoch of its own.
-			found, again := s.link.js.StreamNameBySubject(ctx, all)
-			if again != nil {
-				return "", storeError("cannot make the history "+h.policy.Name, err)
-			}
-			name = found
-			if err := s.awaitLeader(ctx, name); err != nil {
-				return "", err
-			}
+		if name, err = s.makeStream(ctx, h); err != nil {
+			return "", err
 		}
 	case err != nil:
 		return "", storeError("cannot find the history "+h.policy.Name, err)

@@ -15,7 +15,7 @@ const returnTimeout = 2 * time.Second
 // Close ends the delivery. What was held, and what is still on its way, goes back in
 // the order of the queue: once the server has forgotten the pull requests, as it takes
 // a message that it finds no consumer for to the end of those that come again.
-func (q *reader) Close(held []driver.Delivery) {
+func (q *reader) Close(held []driver.Delivery) <-chan struct{} {
 	q.mu.Lock()
 	closed := q.closed
 	q.closed = true
@@ -28,7 +28,9 @@ func (q *reader) Close(held []driver.Delivery) {
 		for _, d := range held {
 			q.Requeue(d)
 		}
-		return
+		returned := make(chan struct{})
+		close(returned)
+		return returned
 	}
 	drained, returned := make(chan struct{}), make(chan struct{})
 	q.readers.remove(q, key, returned)
@@ -36,13 +38,14 @@ func (q *reader) Close(held []driver.Delivery) {
 	_ = q.sub.Drain() // what is on its way still arrives
 	if key == "" {
 		close(returned) // it has read nothing
-		return
+		return returned
 	}
 	q.readers.link.background.Go(func() {
 		q.giveBack(drained)
 		q.source.ended()
 		q.readers.hasReturned(key, returned)
 	})
+	return returned
 }
 
 // keep takes a delivery that is to go back with the others, and reports whether it did.
@@ -74,7 +77,12 @@ func (q *reader) giveBack(drained <-chan struct{}) {
 	q.returns, q.returned = nil, true
 	q.mu.Unlock()
 	slices.SortStableFunc(all, func(a, b driver.Delivery) int { return cmp.Compare(a.Seq, b.Seq) })
-	for _, d := range all {
+	for i, d := range all {
+		if i == len(all)-1 {
+			// The server takes them one after the other, apart from what others pull.
+			_, _ = q.readers.link.conn.RequestWithContext(ctx, subjectOf(d), nakBody)
+			return
+		}
 		q.notify(d, nakBody)
 	}
 }

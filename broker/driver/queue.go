@@ -80,8 +80,9 @@ type QueueReader interface {
 	Extend(d Delivery)
 	// Close ends the delivery and puts held back, which was delivered, and all that is
 	// still on its way, for the next consumer that pulls, in the order of the queue. What else was
-	// delivered can still be acknowledged and returned.
-	Close(held []Delivery)
+	// delivered can still be acknowledged and returned. The channel is closed once all of
+	// that is back, or some seconds later where the store does not say so.
+	Close(held []Delivery) (returned <-chan struct{})
 }
 
 // Delivery is a message that a store lent to this node.

@@ -1,0 +1,80 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+const (
+	// makeLockAge is after how long a node that was to make a stream is taken for dead.
+	makeLockAge = 10 * time.Second
+	// makeLook is how often it is looked whether another node has made it.
+	makeLook = 20 * time.Millisecond
+)
+
+// makeStream makes the stream of a history that seems to have none, and returns its name,
+// which is another one where another node was faster.
+//
+// A cluster of servers refuses a second stream for the same subjects. A server on its own
+// looks for others first and makes the stream afterwards, so two nodes that ask at the same
+// time would both get theirs, and each message would be in both. A stream whose name
+// is the same for all nodes is made by one of them alone, so it serves as a lock.
+func (s *historyStreams) makeStream(ctx context.Context, h *history) (string, error) {
+	if s.link.conn.ConnectedClusterName() == "" {
+		unlock, err := s.lockMaking(ctx, h)
+		if err != nil {
+			return "", storeError("cannot make the history "+h.policy.Name, err)
+		}
+		defer unlock()
+		name, err := s.link.js.StreamNameBySubject(ctx, h.prefix+".>")
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return name, err
+		}
+	}
+	name := h.base + "_" + newEpoch()
+	_, err := s.link.js.CreateStream(ctx, s.config(h, name))
+	if err == nil {
+		return name, nil
+	}
+	found, again := s.link.js.StreamNameBySubject(ctx, h.prefix+".>")
+	if again != nil {
+		return "", storeError("cannot make the history "+h.policy.Name, err)
+	}
+	return found, s.awaitLeader(ctx, found)
+}
+
+// lockMaking waits until no other node makes the stream. A lock that its node left behind
+// is removed.
+func (s *historyStreams) lockMaking(ctx context.Context, h *history) (unlock func(), err error) {
+	name := streamBase(s.link.prefix) + "_making_" + h.policy.Name
+	lock := jetstream.StreamConfig{
+		Name: name, Description: "stompbox: a node makes a history, " + nuid.Next(), Subjects: []string{s.link.prefix + ".making." + h.policy.Name},
+		Storage: jetstream.FileStorage, MaxMsgs: 1,
+	}
+	for {
+		made, err := s.link.js.CreateStream(ctx, lock)
+		if err == nil && made.CachedInfo().Config.Description == lock.Description {
+			return func() {
+				ctx, cancel := context.WithTimeout(s.link.ctx, setupTimeout)
+				defer cancel()
+				_ = s.link.js.DeleteStream(ctx, name)
+			}, nil
+		}
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return nil, err
+		}
+		if theirs, err := s.link.js.Stream(ctx, name); err == nil && theirs.CachedInfo().TimeStamp.Sub(theirs.CachedInfo().Created) > makeLockAge {
+			_ = s.link.js.DeleteStream(ctx, name)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(makeLook):
+		}
+	}
+}
