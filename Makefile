@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: docs site screenshot help setup build man run cluster-demo test test-fast lint package package-test dist deploy-test fuzz bench chaos soak abuse interop interop-acme interop-setup vulncheck interop-spring
+.PHONY: docs site screenshot help setup build man run cluster-demo test test-fast lint package package-test dist deploy-test fuzz bench chaos soak abuse bench-guard interop interop-acme interop-setup vulncheck interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -99,6 +99,14 @@ bench: build ## the figures of docs/performance.md
 	bin/stompbox bench sse
 	bin/stompbox bench history
 	bin/stompbox bench app
+
+# BASE is a commit, tag or branch. ROUNDS and ONLY (such as fanout,queue) make it longer or shorter.
+bench-guard: build ## compare this tree with a commit, BASE=v1.0.0, in turns; fails where CPU or memory is worse beyond noise
+	@test -n "$(BASE)" || { echo "say which commit to compare with: make bench-guard BASE=<commit>"; exit 2; }
+	@dir=$$(mktemp -d) && trap 'git worktree remove --force "$$dir/base"; rm -rf "$$dir"' EXIT && \
+	git worktree add -q --detach "$$dir/base" "$(BASE)" && \
+	(cd "$$dir/base" && go build -o "$$dir/stompbox" ./cmd/stompbox) && \
+	bin/stompbox bench guard --base "$$dir/stompbox" --rounds $${ROUNDS:-7} --only "$${ONLY:-}"
 
 interop-setup:
 	cd interop/js && npm ci --no-fund --no-audit

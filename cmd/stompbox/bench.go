@@ -15,6 +15,27 @@ type benchOptions struct {
 	connections, messages, inFlight, size, rounds int
 	rate                                          int // requests a second, where they come by the clock
 	burst                                         bool
+	server                                        string // the program to measure, "" for this one
+}
+
+// benchmark measures one thing: less of its figure is better.
+type benchmark struct {
+	name, short string
+	run         func(context.Context, *benchServer, benchOptions) (string, float64, error)
+	options     benchOptions
+}
+
+var benchmarks = []benchmark{
+	{"fanout", "One publisher to many WebSocket subscribers of one topic", benchFanout, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
+	{"cluster", "The same over two nodes on one NATS, beside one node alone", benchCluster, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
+	{"idle", "Memory of idle, subscribed WebSockets", benchIdle, benchOptions{connections: 5000}},
+	{"private", "Memory of idle WebSockets, each subscribed to a destination of its own", benchPrivate, benchOptions{connections: 5000}},
+	{"sse", "The fan-out to streams of events, beside that to WebSockets", benchEvents, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
+	{"queue", "Durable queue: receipts pipelined, consumers client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}},
+	{"backlog", "What a queue of a million messages costs memory and topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}},
+	{"history", "A topic with a history: messages stored with receipts, and replayed", benchHistory, benchOptions{connections: 1, messages: 200000, inFlight: 256}},
+	{"app", "Requests by the clock to one app server over STOMP, which answers each", benchRequests, benchOptions{connections: 10, messages: 100000, rate: 10000}},
+	{"pingpong", "One message at a time from one WebSocket to another", benchPingpong, benchOptions{connections: 2, messages: 20000, inFlight: 1}},
 }
 
 func newBench() *cobra.Command {
@@ -23,23 +44,16 @@ func newBench() *cobra.Command {
 		Short: "Measure a broker that runs in a process of its own on loopback",
 		Long:  "Each benchmark starts this program's serve with its defaults, JWT, permissions, limits\nand metrics on, and reads the CPU time and memory of that process alone.",
 	}
-	cmd.AddCommand(
-		newBenchOf("fanout", "One publisher to many WebSocket subscribers of one topic", benchFanout, benchOptions{connections: 1000, messages: 2000, inFlight: 64}),
-		newBenchOf("cluster", "The same over two nodes on one NATS, beside one node alone", benchCluster, benchOptions{connections: 1000, messages: 2000, inFlight: 64}),
-		newBenchOf("idle", "Memory of idle, subscribed WebSockets", benchIdle, benchOptions{connections: 5000}),
-		newBenchOf("private", "Memory of idle WebSockets, each subscribed to a destination of its own", benchPrivate, benchOptions{connections: 5000}),
-		newBenchOf("sse", "The fan-out to streams of events, beside that to WebSockets", benchEvents, benchOptions{connections: 1000, messages: 2000, inFlight: 64}),
-		newBenchOf("queue", "Durable queue: receipts pipelined, consumers client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}),
-		newBenchOf("backlog", "What a queue of a million messages costs memory and topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}),
-		newBenchOf("history", "A topic with a history: messages stored with receipts, and replayed", benchHistory, benchOptions{connections: 1, messages: 200000, inFlight: 256}),
-		newBenchOf("app", "Requests by the clock to one app server over STOMP, which answers each", benchRequests, benchOptions{connections: 10, messages: 100000, rate: 10000}),
-		newBenchOf("pingpong", "One message at a time from one WebSocket to another", benchPingpong, benchOptions{connections: 2, messages: 20000, inFlight: 1}),
-	)
+	for _, b := range benchmarks {
+		cmd.AddCommand(newBenchOf(b))
+	}
+	cmd.AddCommand(newBenchGuard())
 	return cmd
 }
 
-func newBenchOf(name, short string, run func(context.Context, *benchServer, benchOptions) (string, float64, error), o benchOptions) *cobra.Command {
-	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs}
+func newBenchOf(b benchmark) *cobra.Command {
+	o := b.options
+	cmd := &cobra.Command{Use: b.name, Short: b.short, Args: cobra.NoArgs}
 	f := cmd.Flags()
 	f.IntVar(&o.connections, "connections", o.connections, "WebSocket subscribers")
 	f.IntVar(&o.messages, "messages", o.messages, "messages to send in a round")
@@ -50,11 +64,12 @@ func newBenchOf(name, short string, run func(context.Context, *benchServer, benc
 	f.BoolVar(&o.burst, "burst", false, "send the messages in flight at once, then wait for all of them")
 	f.IntVar(&o.size, "size", 128, "bytes in a body")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds, of which the median is printed")
+	f.StringVar(&o.server, "server", "", "the stompbox to measure, this one by default")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var figures []float64
 		for range o.rounds {
 			// A server of its own for each round, so that none inherits memory.
-			line, figure, err := oneRound(cmd.Context(), run, o)
+			line, figure, err := b.round(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
@@ -68,15 +83,16 @@ func newBenchOf(name, short string, run func(context.Context, *benchServer, benc
 	return cmd
 }
 
-func oneRound(ctx context.Context, run func(context.Context, *benchServer, benchOptions) (string, float64, error), o benchOptions) (string, float64, error) {
+// round measures once, with a server of its own.
+func (b benchmark) round(ctx context.Context, o benchOptions) (string, float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	server, err := startBenchServer(ctx)
+	server, err := startBenchServer(ctx, o.server)
 	if err != nil {
 		return "", 0, err
 	}
 	defer server.stop()
-	return run(ctx, server, o)
+	return b.run(ctx, server, o)
 }
 
 // benchFanout returns server CPU seconds per million deliveries.
@@ -167,27 +183,42 @@ func idle(ctx context.Context, s *benchServer, o benchOptions, how string, desti
 
 // benchPingpong returns the median time in microseconds.
 func benchPingpong(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
-	publisher, subscribers, err := s.dialAll(ctx, 1)
+	at, cpu, err := pingpong(ctx, s, o)
 	if err != nil {
 		return "", 0, err
 	}
+	return fmt.Sprintf("pingpong: %d messages of %d B: p50 %.0f us, p99 %.0f us, %.1f server CPU s per million",
+		o.messages, o.size, at(.5), at(.99), cpu), at(.5), nil
+}
+
+// benchPingpongCPU is benchPingpong, and returns server CPU seconds per million messages:
+// times depend on how awake the machine is.
+func benchPingpongCPU(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
+	_, cpu, err := pingpong(ctx, s, o)
+	return fmt.Sprintf("pingpong: %.1f server CPU s per million", cpu), cpu, err
+}
+
+// pingpong returns the times by percentile, and server CPU seconds per million messages.
+func pingpong(ctx context.Context, s *benchServer, o benchOptions) (at func(p float64) float64, cpu float64, err error) {
+	publisher, subscribers, err := s.dialAll(ctx, 1)
+	if err != nil {
+		return nil, 0, err
+	}
 	defer closeAll(append(subscribers, publisher))
 	took := make([]time.Duration, 0, o.messages)
-	cpu := s.cpu()
+	before := s.cpu()
 	for i := range o.messages {
 		start := time.Now()
 		if err := publisher.publish(i, o.size); err != nil {
-			return "", 0, err
+			return nil, 0, err
 		}
 		if err := subscribers[0].readOne(i); err != nil {
-			return "", 0, err
+			return nil, 0, err
 		}
 		took = append(took, time.Since(start))
 	}
-	used := s.cpu() - cpu
-	at := percentiles(took)
-	return fmt.Sprintf("pingpong: %d messages of %d B: p50 %.0f us, p99 %.0f us, %.1f server CPU s per million",
-		o.messages, o.size, at(.5), at(.99), used.Seconds()/float64(o.messages)*1e6), at(.5), nil
+	used := s.cpu() - before
+	return percentiles(took), used.Seconds() / float64(o.messages) * 1e6, nil
 }
 
 // percentiles sorts times, and returns how to look up one, in microseconds: .5 is the

@@ -16,7 +16,7 @@ func benchCluster(ctx context.Context, alone *benchServer, o benchOptions) (stri
 	if err != nil {
 		return "", 0, err
 	}
-	nats, err := startBenchServer(ctx, "--nats-listen", address)
+	nats, err := alone.another(ctx, "--nats-listen", address)
 	if err != nil {
 		return "", 0, err
 	}
@@ -25,7 +25,7 @@ func benchCluster(ctx context.Context, alone *benchServer, o benchOptions) (stri
 	var subscribers []*benchClient
 	defer func() { closeAll(subscribers) }()
 	for i := range nodes {
-		if nodes[i], err = startBenchServer(ctx, "--nats", "nats://"+address); err != nil {
+		if nodes[i], err = alone.another(ctx, "--nats", "nats://"+address); err != nil {
 			return "", 0, err
 		}
 		defer nodes[i].stop()

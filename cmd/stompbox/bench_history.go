@@ -17,7 +17,7 @@ func benchHistory(ctx context.Context, s *benchServer, o benchOptions) (string, 
 	if err := os.WriteFile(file, []byte(`history: { policies: [ { name: bench, match: "`+benchTopic+`" } ] }`), 0o600); err != nil {
 		return "", 0, err
 	}
-	kept, err := startBenchServer(ctx, "-c", file)
+	kept, err := s.another(ctx, "-c", file)
 	if err != nil {
 		return "", 0, err
 	}

@@ -15,6 +15,7 @@ import (
 // benchServer is the broker under measurement, in a process of its own.
 type benchServer struct {
 	cmd     *exec.Cmd
+	program string
 	dir     string
 	address string
 	token   string
@@ -23,11 +24,15 @@ type benchServer struct {
 // benchSecret signs the tokens of a benchmark, so that JWT is part of it.
 const benchSecret = "a secret for benchmarks on loopback, 32 bytes or more"
 
-// startBenchServer runs a broker with its defaults, but for what args change.
-func startBenchServer(ctx context.Context, args ...string) (*benchServer, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+// startBenchServer runs a broker with its defaults, but for what args change. The program
+// is this one where it is "".
+func startBenchServer(ctx context.Context, program string, args ...string) (*benchServer, error) {
+	if program == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		program = self
 	}
 	dir, err := os.MkdirTemp("", "stompbox-bench")
 	if err != nil {
@@ -37,9 +42,9 @@ func startBenchServer(ctx context.Context, args ...string) (*benchServer, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &benchServer{dir: dir, address: address}
+	s := &benchServer{program: program, dir: dir, address: address}
 	env := append(os.Environ(), "STOMPBOX_AUTH_JWT_SECRET="+benchSecret, "STOMPBOX_LIMITS_MESSAGE_RATE=10000000", "STOMPBOX_LOG_LEVEL=warn")
-	token := exec.CommandContext(ctx, self, "token", "--user", "bench", "--send", "/topic/**", "--send", "/queue/**", "--send", "/app/**", "--serve", "/app/**", "--subscribe", "/topic/**", "--subscribe", "/queue/**")
+	token := exec.CommandContext(ctx, program, "token", "--user", "bench", "--send", "/topic/**", "--send", "/queue/**", "--send", "/app/**", "--serve", "/app/**", "--subscribe", "/topic/**", "--subscribe", "/queue/**")
 	token.Env, token.Stderr = env, os.Stderr
 	text, err := token.Output()
 	if err != nil {
@@ -50,7 +55,7 @@ func startBenchServer(ctx context.Context, args ...string) (*benchServer, error)
 	if err != nil {
 		return nil, err
 	}
-	s.cmd = exec.CommandContext(ctx, self, append([]string{"serve", "--http", address, "--metrics", metrics, "--data-dir", dir}, args...)...)
+	s.cmd = exec.CommandContext(ctx, program, append([]string{"serve", "--http", address, "--metrics", metrics, "--data-dir", dir}, args...)...)
 	s.cmd.Env, s.cmd.Stderr = append(env, "STOMPBOX_METRICS_PPROF=true"), os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -63,6 +68,11 @@ func startBenchServer(ctx context.Context, args ...string) (*benchServer, error)
 	}
 	s.stop()
 	return nil, fmt.Errorf("the broker did not start on %s", address)
+}
+
+// another starts one more server of the same program.
+func (s *benchServer) another(ctx context.Context, args ...string) (*benchServer, error) {
+	return startBenchServer(ctx, s.program, args...)
 }
 
 func freeAddress() (string, error) {

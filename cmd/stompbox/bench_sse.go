@@ -94,7 +94,7 @@ func benchEvents(ctx context.Context, s *benchServer, o benchOptions) (string, f
 	if err != nil {
 		return "", 0, err
 	}
-	own, err := startBenchServer(ctx) // none inherits memory
+	own, err := s.another(ctx) // none inherits memory
 	if err != nil {
 		return "", 0, err
 	}
