@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/admin"
 )
 
 // CodeBanned is of users and tokens that an operator keeps out.
@@ -27,33 +28,8 @@ const (
 	maxBans = 10_000
 )
 
-// Ban keeps a user, or one token, out until a time, on all nodes.
-type Ban struct {
-	// User or Token is who is kept out: a user's name, or the jti claim of a token.
-	User  string `json:"user,omitempty"`
-	Token string `json:"token,omitempty"`
-	// Until is when the ban ends.
-	Until time.Time `json:"until"`
-	// Reason is what the client reads.
-	Reason string `json:"reason,omitempty"`
-	// By is who made it.
-	By string `json:"by,omitempty"`
-	// Made is when it was made. The latest of several for one user counts.
-	Made time.Time `json:"made"`
-	// Lifted says that it is none any more.
-	Lifted bool `json:"lifted,omitempty"`
-}
-
-// key is what a ban is found by.
-func (b *Ban) key() string {
-	if b.Token != "" {
-		return "token " + b.Token
-	}
-	return "user " + b.User
-}
-
 // BannedError says that the credentials were right, and an operator keeps their owner out.
-type BannedError struct{ Ban Ban }
+type BannedError struct{ Ban admin.Ban }
 
 func (e *BannedError) Error() string {
 	text := "you are banned until " + e.Ban.Until.UTC().Format(time.RFC3339)
@@ -69,7 +45,7 @@ var ErrTooManyBans = fmt.Errorf("there are %d bans already; lift some, or wait u
 // bans are who is kept out. It is safe for concurrent use.
 type bans struct {
 	mu    sync.RWMutex // guards the following
-	byKey map[string]Ban
+	byKey map[string]admin.Ban
 }
 
 // check returns a [*BannedError] for a principal that is kept out.
@@ -88,36 +64,36 @@ func (b *bans) check(p *auth.Principal, now time.Time) error {
 }
 
 // put takes a ban in place of an older one, and reports whether it did.
-func (b *bans) put(ban Ban, now time.Time) bool {
+func (b *bans) put(ban admin.Ban, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if old, ok := b.byKey[ban.key()]; ok && old.Made.After(ban.Made) {
+	if old, ok := b.byKey[ban.Key()]; ok && old.Made.After(ban.Made) {
 		return false
 	}
 	if len(b.byKey) >= maxBans {
-		maps.DeleteFunc(b.byKey, func(_ string, ban Ban) bool { return !now.Before(ban.Until) })
+		maps.DeleteFunc(b.byKey, func(_ string, ban admin.Ban) bool { return !now.Before(ban.Until) })
 	}
-	if _, ok := b.byKey[ban.key()]; !ok && len(b.byKey) >= maxBans {
+	if _, ok := b.byKey[ban.Key()]; !ok && len(b.byKey) >= maxBans {
 		return false
 	}
 	if b.byKey == nil {
-		b.byKey = make(map[string]Ban)
+		b.byKey = make(map[string]admin.Ban)
 	}
-	b.byKey[ban.key()] = ban
+	b.byKey[ban.Key()] = ban
 	return true
 }
 
 // all returns the bans, those that were lifted too, in the order of their ends.
-func (b *bans) all(now time.Time) []Ban {
+func (b *bans) all(now time.Time) []admin.Ban {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	all := make([]Ban, 0, len(b.byKey))
+	all := make([]admin.Ban, 0, len(b.byKey))
 	for _, ban := range b.byKey {
 		if now.Before(ban.Until) {
 			all = append(all, ban)
 		}
 	}
-	slices.SortFunc(all, func(a, b Ban) int { return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.key(), b.key())) })
+	slices.SortFunc(all, func(a, b admin.Ban) int { return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.Key(), b.Key())) })
 	return all
 }
 
@@ -149,20 +125,8 @@ func (a bannedAuthenticator) Refresh(ctx context.Context, old *auth.Principal, t
 	return p, nil
 }
 
-// BanResult says how far a ban went.
-type BanResult struct {
-	// Disconnected is how many sessions were ended.
-	Disconnected int
-	// Missing are nodes that did not answer: they have the ban once they hear of it again,
-	// where it is kept.
-	Missing []string
-	// Kept says that the store has it, so that it holds over restarts. The error is why not.
-	Kept    bool
-	KeepErr error
-}
-
 // spreadBan applies a ban to this node and the others, and has it kept.
-func (b directory) spreadBan(ctx context.Context, ban Ban) (r BanResult) {
+func (b directory) spreadBan(ctx context.Context, ban admin.Ban) (r admin.BanResult) {
 	r.Disconnected = b.endBanned(ban)
 	text, err := json.Marshal(ban)
 	if err != nil {
@@ -177,7 +141,7 @@ func (b directory) spreadBan(ctx context.Context, ban Ban) (r BanResult) {
 		}
 	}
 	if store := b.driver.Bans; store != nil {
-		r.KeepErr = store.PutBan(ctx, ban.key(), text, ban.Until)
+		r.KeepErr = store.PutBan(ctx, ban.Key(), text, ban.Until)
 		r.Kept = r.KeepErr == nil
 	} else {
 		r.KeepErr = errors.New("the backend keeps no bans")
@@ -207,7 +171,7 @@ func (b directory) askCounts(ctx context.Context, subject string, query []byte) 
 
 // learnBan takes a ban that another node made or the store has.
 func (b directory) learnBan(text []byte) (n int) {
-	var ban Ban
+	var ban admin.Ban
 	if json.Unmarshal(text, &ban) != nil || ban.User == "" && ban.Token == "" {
 		return 0
 	}
@@ -218,7 +182,7 @@ func (b directory) learnBan(text []byte) (n int) {
 }
 
 // endBanned ends the sessions of this node that a ban is about.
-func (b directory) endBanned(ban Ban) (n int) {
+func (b directory) endBanned(ban admin.Ban) (n int) {
 	if ban.Lifted || !time.Now().Before(ban.Until) {
 		return 0
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/broker/trace"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
@@ -24,7 +25,7 @@ type Broker struct {
 	driver        driver.Driver
 	bus           driver.Bus
 	current       atomic.Pointer[settings]
-	tracer        Tracer // nil: nothing is traced
+	tracer        trace.Tracer // nil: nothing is traced
 	log           *slog.Logger
 	server        string
 	store         driver.QueueStore   // nil: no queues

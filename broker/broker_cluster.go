@@ -8,25 +8,27 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/stompbox/stompbox/broker/admin"
 )
 
 // Users returns who is connected to any node, by name: at most limit of those
 // after the name after.
-func (b *Broker) Users(ctx context.Context, after string, limit int) Page[UserInfo] {
+func (b *Broker) Users(ctx context.Context, after string, limit int) admin.Page[admin.UserInfo] {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "users", After: after, Limit: limit + 1})
-	return page(mergeUsers(all), limit, missing, func(u UserInfo) string { return u.Name })
+	return page(mergeUsers(all), limit, missing, func(u admin.UserInfo) string { return u.Name })
 }
 
 // Present returns who is subscribed to just this destination, on any node: users
 // with their sessions there, by name.
-func (b *Broker) Present(ctx context.Context, destination string) Page[UserInfo] {
+func (b *Broker) Present(ctx context.Context, destination string) admin.Page[admin.UserInfo] {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "presence", Name: destination})
 	users := mergeUsers(all)
-	return page(users, len(users), missing, func(u UserInfo) string { return u.Name })
+	return page(users, len(users), missing, func(u admin.UserInfo) string { return u.Name })
 }
 
 // User returns the sessions of one user on all nodes, and which nodes did not answer.
-func (b *Broker) User(ctx context.Context, name string) (sessions []SessionInfo, missing []string) {
+func (b *Broker) User(ctx context.Context, name string) (sessions []admin.SessionInfo, missing []string) {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "user", Name: name})
 	for _, a := range all {
 		sessions = append(sessions, a.Sessions...)
@@ -36,9 +38,9 @@ func (b *Broker) User(ctx context.Context, name string) (sessions []SessionInfo,
 
 // Destinations returns what is subscribed to on any node, by name: at most limit
 // of those after the name after.
-func (b *Broker) Destinations(ctx context.Context, after string, limit int) Page[DestinationInfo] {
+func (b *Broker) Destinations(ctx context.Context, after string, limit int) admin.Page[admin.DestinationInfo] {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "destinations", After: after, Limit: limit + 1})
-	byName := make(map[string]*DestinationInfo)
+	byName := make(map[string]*admin.DestinationInfo)
 	for _, a := range all {
 		for _, d := range a.Destinations {
 			if known := byName[d.Destination]; known != nil {
@@ -49,7 +51,7 @@ func (b *Broker) Destinations(ctx context.Context, after string, limit int) Page
 			}
 		}
 	}
-	return page(byName, limit, missing, func(d DestinationInfo) string { return d.Destination })
+	return page(byName, limit, missing, func(d admin.DestinationInfo) string { return d.Destination })
 }
 
 // Disconnect ends the sessions of a user on all nodes, or where session is not "" that
@@ -103,18 +105,18 @@ func (b *Broker) joinCluster() error {
 
 // FirstUsers returns the users of all nodes that come first in an order, at most limit of
 // those that keep admits. A node names its first 10,000.
-func (b *Broker) FirstUsers(ctx context.Context, order Order, limit int, keep func(user string) bool) ([]UserInfo, []string) {
+func (b *Broker) FirstUsers(ctx context.Context, order admin.Order, limit int, keep func(user string) bool) ([]admin.UserInfo, []string) {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "users", Order: order, Limit: maxSessionsListed})
 	byName := mergeUsers(all)
-	maps.DeleteFunc(byName, func(name string, _ *UserInfo) bool { return !keep(name) })
+	maps.DeleteFunc(byName, func(name string, _ *admin.UserInfo) bool { return !keep(name) })
 	return firstUsers(byName, order, limit), missing
 }
 
 // Sessions returns the sessions of all nodes that come first in an order, at most limit of
 // those whose user keep admits, without their subscriptions.
-func (b *Broker) Sessions(ctx context.Context, order Order, limit int, keep func(user string) bool) ([]SessionInfo, []string) {
+func (b *Broker) Sessions(ctx context.Context, order admin.Order, limit int, keep func(user string) bool) ([]admin.SessionInfo, []string) {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "sessions", Order: order})
-	var sessions []SessionInfo
+	var sessions []admin.SessionInfo
 	for _, a := range all {
 		for _, s := range a.Sessions {
 			if keep(s.User) {
@@ -127,12 +129,12 @@ func (b *Broker) Sessions(ctx context.Context, order Order, limit int, keep func
 }
 
 // Nodes returns all nodes by name, and those that did not answer.
-func (b *Broker) Nodes(ctx context.Context) (nodes []NodeInfo, missing []string) {
+func (b *Broker) Nodes(ctx context.Context) (nodes []admin.NodeInfo, missing []string) {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "nodes"})
 	for _, a := range all {
 		nodes = append(nodes, a.Nodes...)
 	}
-	slices.SortFunc(nodes, func(a, b NodeInfo) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(nodes, func(a, b admin.NodeInfo) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return nodes, missing
 }
 
@@ -140,7 +142,7 @@ func (b *Broker) Nodes(ctx context.Context) (nodes []NodeInfo, missing []string)
 // open. What consumers hold they can still acknowledge. STOMP has no frame for it: each
 // session gets a MESSAGE on its /user/queue/errors, where it is subscribed to that. It
 // returns how many they were, and the nodes that did not answer. It is safe for concurrent use.
-func (b *Broker) Unsubscribe(ctx context.Context, u Unsubscription) (n int, missing []string) {
+func (b *Broker) Unsubscribe(ctx context.Context, u admin.Unsubscription) (n int, missing []string) {
 	n = b.directory.endSubscriptions(u)
 	query, err := json.Marshal(u)
 	if err != nil || b.cluster == nil {
@@ -154,27 +156,27 @@ func (b *Broker) Unsubscribe(ctx context.Context, u Unsubscription) (n int, miss
 }
 
 // Bans returns who is kept out, in the order of the ends. It is safe for concurrent use.
-func (b *Broker) Bans() []Ban {
-	return slices.DeleteFunc(b.bans.all(time.Now()), func(ban Ban) bool { return ban.Lifted })
+func (b *Broker) Bans() []admin.Ban {
+	return slices.DeleteFunc(b.bans.all(time.Now()), func(ban admin.Ban) bool { return ban.Lifted })
 }
 
 // Ban keeps a user or a token out on all nodes until a time, and ends their sessions. The
 // store keeps it, where the driver has one for bans. It is safe for concurrent use.
-func (b *Broker) Ban(ctx context.Context, ban Ban) (BanResult, error) {
+func (b *Broker) Ban(ctx context.Context, ban admin.Ban) (admin.BanResult, error) {
 	ban.Made = time.Now().UTC()
 	if !b.bans.put(ban, ban.Made) {
-		return BanResult{}, ErrTooManyBans
+		return admin.BanResult{}, ErrTooManyBans
 	}
 	return b.directory.spreadBan(ctx, ban), nil
 }
 
 // Unban lets a user or a token in again, on all nodes. It reports whether there was a ban.
-func (b *Broker) Unban(ctx context.Context, ban Ban) (found bool, result BanResult) {
+func (b *Broker) Unban(ctx context.Context, ban admin.Ban) (found bool, result admin.BanResult) {
 	b.bans.mu.RLock()
-	old, found := b.bans.byKey[ban.key()]
+	old, found := b.bans.byKey[ban.Key()]
 	b.bans.mu.RUnlock()
 	if !found || old.Lifted || !time.Now().Before(old.Until) {
-		return false, BanResult{}
+		return false, admin.BanResult{}
 	}
 	old.Made, old.Lifted, old.By = time.Now().UTC(), true, ban.By
 	b.bans.put(old, old.Made)

@@ -5,84 +5,35 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"time"
+
+	"github.com/stompbox/stompbox/broker/admin"
 )
-
-// UserInfo is a user who is connected.
-type UserInfo struct {
-	Name     string   `json:"name"`
-	Sessions int      `json:"sessions"`
-	Nodes    []string `json:"nodes"`
-	*Traffic
-}
-
-// SessionInfo is one session of a user.
-type SessionInfo struct {
-	ID            string             `json:"id"`
-	User          string             `json:"user"`
-	Node          string             `json:"node"`
-	Remote        string             `json:"remote"`
-	Transport     string             `json:"transport"`
-	Version       string             `json:"version"`
-	Connected     time.Time          `json:"connected"`
-	Token         string             `json:"token,omitempty"` // the jti claim of its token
-	ReceivedBytes int64              `json:"received_bytes"`
-	SentBytes     int64              `json:"sent_bytes"`
-	QueuedFrames  int                `json:"queued_frames"` // that the client has not read
-	QueuedBytes   int64              `json:"queued_bytes"`
-	Writing       float64            `json:"writing_seconds"` // how long the write under way takes already
-	Subscriptions []SubscriptionInfo `json:"subscriptions"`
-}
-
-// SubscriptionInfo is one subscription of a session.
-type SubscriptionInfo struct {
-	ID          string `json:"id"`
-	Destination string `json:"destination"`
-	Ack         string `json:"ack"`
-}
-
-// DestinationInfo is a destination or pattern that has subscriptions.
-// Those of users have the user in them.
-type DestinationInfo struct {
-	Destination   string   `json:"destination"`
-	Subscriptions int      `json:"subscriptions"`
-	Nodes         []string `json:"nodes"`
-}
-
-// Page is a part of a list, in order.
-type Page[T any] struct {
-	Items []T
-	// Next is where to go on after, or "" at the end.
-	Next string
-	// Missing are nodes that did not answer.
-	Missing []string
-}
 
 // registryQuery is what one node asks the others.
 type registryQuery struct {
-	What  string `json:"what"` // users, user, sessions, nodes, destinations, presence
-	Order Order  `json:"order,omitempty"`
-	Name  string `json:"name,omitempty"`
-	After string `json:"after,omitempty"`
-	Limit int    `json:"limit,omitempty"`
+	What  string      `json:"what"` // users, user, sessions, nodes, destinations, presence
+	Order admin.Order `json:"order,omitempty"`
+	Name  string      `json:"name,omitempty"`
+	After string      `json:"after,omitempty"`
+	Limit int         `json:"limit,omitempty"`
 }
 
 type registryAnswer struct {
-	Nodes        []NodeInfo        `json:"nodes,omitempty"`
-	Users        []UserInfo        `json:"users,omitempty"`
-	Sessions     []SessionInfo     `json:"sessions,omitempty"`
-	Destinations []DestinationInfo `json:"destinations,omitempty"`
+	Nodes        []admin.NodeInfo        `json:"nodes,omitempty"`
+	Users        []admin.UserInfo        `json:"users,omitempty"`
+	Sessions     []admin.SessionInfo     `json:"sessions,omitempty"`
+	Destinations []admin.DestinationInfo `json:"destinations,omitempty"`
 }
 
 // mergeUsers adds up what the nodes say of each user.
-func mergeUsers(all []registryAnswer) map[string]*UserInfo {
-	byName := make(map[string]*UserInfo)
+func mergeUsers(all []registryAnswer) map[string]*admin.UserInfo {
+	byName := make(map[string]*admin.UserInfo)
 	for _, a := range all {
 		for _, u := range a.Users {
 			if user := byName[u.Name]; user != nil {
 				user.Sessions += u.Sessions
 				user.Nodes = append(user.Nodes, u.Nodes...)
-				user.add(u.Traffic)
+				user.Add(u.Traffic)
 			} else {
 				byName[u.Name] = &u
 			}
@@ -92,8 +43,8 @@ func mergeUsers(all []registryAnswer) map[string]*UserInfo {
 }
 
 // page sorts what was gathered and cuts it.
-func page[T any](byName map[string]*T, limit int, missing []string, name func(T) string) Page[T] {
-	p := Page[T]{Items: make([]T, 0, len(byName)), Missing: missing}
+func page[T any](byName map[string]*T, limit int, missing []string, name func(T) string) admin.Page[T] {
+	p := admin.Page[T]{Items: make([]T, 0, len(byName)), Missing: missing}
 	for _, item := range byName {
 		p.Items = append(p.Items, *item)
 	}
@@ -151,7 +102,7 @@ func (b directory) registryOf(q registryQuery) (a registryAnswer) {
 	case "sessions":
 		a.Sessions = b.sessionsOf(q)
 	case "nodes":
-		a.Nodes = []NodeInfo{b.nodeInfo()}
+		a.Nodes = []admin.NodeInfo{b.nodeInfo()}
 	case "user":
 		b.eachConnected(func(s *Session) {
 			if s.user == q.Name {
@@ -174,15 +125,15 @@ func (b directory) eachConnected(visit func(*Session)) {
 	})
 }
 
-func (b directory) usersOf(counts map[string]int, limit int) []UserInfo {
-	all := make([]UserInfo, 0, len(counts))
+func (b directory) usersOf(counts map[string]int, limit int) []admin.UserInfo {
+	all := make([]admin.UserInfo, 0, len(counts))
 	for _, name := range firstNames(counts, limit) {
-		all = append(all, UserInfo{Name: name, Sessions: counts[name], Nodes: []string{b.name}})
+		all = append(all, admin.UserInfo{Name: name, Sessions: counts[name], Nodes: []string{b.name}})
 	}
 	return all
 }
 
-func (b directory) destinationsOf(after string, limit int) (all []DestinationInfo) {
+func (b directory) destinationsOf(after string, limit int) (all []admin.DestinationInfo) {
 	counts := make(map[string]int)
 	b.router.each(func(g *group) {
 		if name := g.pattern.String(); name > after {
@@ -195,7 +146,7 @@ func (b directory) destinationsOf(after string, limit int) (all []DestinationInf
 		}
 	}
 	for _, name := range firstNames(counts, limit) {
-		all = append(all, DestinationInfo{Destination: name, Subscriptions: counts[name], Nodes: []string{b.name}})
+		all = append(all, admin.DestinationInfo{Destination: name, Subscriptions: counts[name], Nodes: []string{b.name}})
 	}
 	return all
 }
@@ -214,14 +165,14 @@ func firstNames(counts map[string]int, limit int) []string {
 }
 
 // info describes the session. It may be called by any goroutine.
-func (s *Session) info() SessionInfo {
+func (s *Session) info() admin.SessionInfo {
 	i := s.summary()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, sub := range s.subs {
-		i.Subscriptions = append(i.Subscriptions, SubscriptionInfo{ID: sub.id, Destination: sub.destination, Ack: sub.ack.String()})
+		i.Subscriptions = append(i.Subscriptions, admin.SubscriptionInfo{ID: sub.id, Destination: sub.destination, Ack: sub.ack.String()})
 	}
-	slices.SortFunc(i.Subscriptions, func(a, b SubscriptionInfo) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(i.Subscriptions, func(a, b admin.SubscriptionInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return i
 }
 

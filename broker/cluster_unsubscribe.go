@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/admin"
 )
 
 // CodeUnsubscribed says that an operator ended a subscription.
@@ -13,25 +14,15 @@ const CodeUnsubscribed Code = "unsubscribed"
 // unsubscribeSubject is on which nodes ask each other to end subscriptions.
 const unsubscribeSubject = "unsubscribe"
 
-// Unsubscription says which subscriptions of a user are to end: those of a session or an
-// id, or to a destination, where they are not "".
-type Unsubscription struct {
-	User         string `json:"user"`
-	Session      string `json:"session,omitempty"`
-	Subscription string `json:"subscription,omitempty"`
-	Destination  string `json:"destination,omitempty"`
-	Reason       string `json:"reason"`
-}
-
 func (b directory) answerUnsubscribe(query []byte) []byte {
-	var u Unsubscription
+	var u admin.Unsubscription
 	if json.Unmarshal(query, &u) != nil {
 		return nil
 	}
 	return strconv.AppendInt(nil, int64(b.endSubscriptions(u)), 10)
 }
 
-func (b directory) endSubscriptions(u Unsubscription) (n int) {
+func (b directory) endSubscriptions(u admin.Unsubscription) (n int) {
 	b.directory.eachConnected(func(s *Session) {
 		if s.user != u.User || u.Session != "" && s.id != u.Session {
 			return
@@ -46,7 +37,7 @@ func (b directory) endSubscriptions(u Unsubscription) (n int) {
 
 // endSubscriptions ends the subscriptions of a session that are asked for, but for those
 // that requests made. It may be called by any goroutine.
-func (s *Session) endSubscriptions(u Unsubscription) (ended []*subscription) {
+func (s *Session) endSubscriptions(u admin.Unsubscription) (ended []*subscription) {
 	s.handling.Lock()
 	defer s.handling.Unlock()
 	for name, sub := range s.subs {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/broker/trace"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
@@ -124,7 +125,7 @@ type Options struct {
 	// Default at once.
 	DrainWindow time.Duration
 	// Tracer makes spans of what becomes of messages. Default none, which costs nothing.
-	Tracer Tracer
+	Tracer trace.Tracer
 	// Logger gets one line per session that ends badly. Default slog.Default.
 	Logger *slog.Logger
 	// Name is what people call this node. Default [Broker.Node].

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/broker/trace"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -55,7 +56,7 @@ func (b stores) storeOperation(f *frames.Frame, m *driver.Message, o driver.Stor
 	return operation{
 		runAsync: func(done func(error)) {
 			began := b.clock.now()
-			store := b.step("nats store", SpanClient, m)
+			store := b.step("nats store", trace.Client, m)
 			b.store.Store(m, o, func(err error) {
 				store.end(err)
 				b.counters.storeLatency.Observe(time.Duration(b.clock.now() - began))
@@ -110,7 +111,7 @@ func (b stores) storeAll(all []driver.StoreRequest) error {
 	ctx, cancel := context.WithTimeout(b.ctx, storeTimeout)
 	defer cancel()
 	began := b.clock.now()
-	store := b.step("nats store", SpanClient, all[0].Message)
+	store := b.step("nats store", trace.Client, all[0].Message)
 	store.count("messages", len(all))
 	err := b.store.StoreAll(ctx, all)
 	store.end(err)

@@ -3,6 +3,8 @@ package broker
 import (
 	"strconv"
 	"time"
+
+	"github.com/stompbox/stompbox/broker/trace"
 )
 
 // pushResult is what became of a delivery to a session.
@@ -36,7 +38,7 @@ func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
 		// client knows the message; its acknowledgement is for this delivery now.
 		return pushSkipped
 	}
-	deliver := s.broker.step("deliver", SpanConsumer, d.Message)
+	deliver := s.broker.step("deliver", trace.Consumer, d.Message)
 	result := s.outbox.pushDelivery(encodeDelivery(sub, d), d)
 	deliver.end(nil)
 	if result == pushed {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/broker/trace"
 )
 
 // A client that was not told what became of its SENDs repeats them with their dedup-ids. If
@@ -176,7 +177,7 @@ func (l *lane) storeAll(batch []laneItem) error {
 		}
 		ctx, cancel := context.WithTimeout(l.broker.ctx, storeTimeout)
 		began := l.broker.clock.now()
-		store := l.broker.step("nats store", SpanClient, all[0].Message)
+		store := l.broker.step("nats store", trace.Client, all[0].Message)
 		store.count("messages", len(all))
 		err := l.broker.store.StoreAll(ctx, all)
 		store.end(err)

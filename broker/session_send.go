@@ -7,6 +7,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/broker/trace"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 )
@@ -206,7 +207,7 @@ func (b publisher) makeOperation(from origin, to sendTarget, f *frames.Frame) (o
 	case destination.App:
 		m := b.message(from, f, dest, dest)
 		return operation{size: len(m.Body), memory: messageBytes(m), runAsync: func(done func(error)) {
-			route := b.step("route", SpanInternal, m)
+			route := b.step("route", trace.Internal, m)
 			b.app.route(m, func(err error) {
 				route.end(err)
 				done(err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/broker/trace"
 )
 
 // topics delivers messages of topics and users.
@@ -14,8 +15,8 @@ type topics struct{ *Broker }
 // the other nodes. It serves topics and user destinations alike: the key says
 // which subscriptions it is for. Flushes is that of the read that it comes from, or nil.
 func (b topics) publish(m *driver.Message, flushes *flushList) {
-	route := b.step("route", SpanInternal, m)
-	deliver := route.below("deliver", SpanConsumer)
+	route := b.step("route", trace.Internal, m)
+	deliver := route.below("deliver", trace.Consumer)
 	f := newFanout(m)
 	f.flushes = flushes
 	f.sample(b.clock.now)
@@ -23,7 +24,7 @@ func (b topics) publish(m *driver.Message, flushes *flushList) {
 	deliver.count("deliveries", f.count)
 	deliver.end(nil)
 	b.finish(f)
-	handOver := route.below("nats publish", SpanClient)
+	handOver := route.below("nats publish", trace.Client)
 	err := b.bus.Publish(m)
 	handOver.end(err)
 	route.end(nil)
@@ -43,7 +44,7 @@ func (b topics) arrived(g *group, m *driver.Message) {
 		return // the interest was wider than the pattern
 	}
 	b.counters.relayed.Add(1)
-	deliver := b.step("deliver", SpanConsumer, m)
+	deliver := b.step("deliver", trace.Consumer, m)
 	f := newFanout(m)
 	f.sample(func() int64 { return b.publishedAt(m) })
 	f.group(g)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/broker/trace"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -9,44 +10,15 @@ import (
 // its sender, and a MESSAGE that of the SEND.
 const HeaderTraceparent = "traceparent"
 
-// SpanKind is what part a span has in a trace.
-type SpanKind uint8
-
-// The kinds of spans.
-const (
-	SpanInternal SpanKind = iota
-	SpanProducer          // a message is taken from its sender
-	SpanConsumer          // it is delivered
-	SpanClient            // a server is asked
-)
-
-// Tracer makes spans of what the broker does with messages. It must be safe for concurrent
-// use, and fast: it is called for each message.
-type Tracer interface {
-	// Start begins a span below the one that a traceparent names, or a trace of its own
-	// where there is none. The destination is that of the message.
-	Start(name string, kind SpanKind, traceparent, destination string) Span
-}
-
-// Span is one step of a message.
-type Span interface {
-	// Traceparent names the span to others.
-	Traceparent() string
-	// Count adds a number, such as that of deliveries.
-	Count(name string, n int)
-	// End ends the span; err is why the step failed, or nil. It is called once.
-	End(err error)
-}
-
 // step is a span, or nothing where there is no tracer: then its methods do nothing.
 type step struct {
-	tracer      Tracer
-	span        Span
+	tracer      trace.Tracer
+	span        trace.Span
 	destination string
 }
 
 // step begins a span of a message.
-func (b *Broker) step(name string, kind SpanKind, m *driver.Message) step {
+func (b *Broker) step(name string, kind trace.Kind, m *driver.Message) step {
 	if b.tracer == nil {
 		return step{}
 	}
@@ -55,7 +27,7 @@ func (b *Broker) step(name string, kind SpanKind, m *driver.Message) step {
 }
 
 // below begins a span below another one.
-func (s step) below(name string, kind SpanKind) step {
+func (s step) below(name string, kind trace.Kind) step {
 	if s.span == nil {
 		return s
 	}
@@ -76,7 +48,7 @@ func (s step) end(err error) {
 
 // StartSpan begins a span for who carries requests on, such as a webhook, below the one
 // that the headers name. It returns nil where nothing is traced.
-func (b *Broker) StartSpan(name string, kind SpanKind, headers frames.Headers, destination string) Span {
+func (b *Broker) StartSpan(name string, kind trace.Kind, headers frames.Headers, destination string) trace.Span {
 	if b.tracer == nil {
 		return nil
 	}
@@ -87,7 +59,7 @@ func (b *Broker) StartSpan(name string, kind SpanKind, headers frames.Headers, d
 // tracedOperation is makeOperation with a span, which the message names from then on.
 func (b publisher) tracedOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
 	parent, _ := f.Headers.Lookup(HeaderTraceparent)
-	span := b.tracer.Start("send", SpanProducer, parent, to.destination)
+	span := b.tracer.Start("send", trace.Producer, parent, to.destination)
 	f.Headers = f.Headers.Without(HeaderTraceparent).With(HeaderTraceparent, span.Traceparent())
 	op, err := b.makeOperation(from, to, f)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/problem"
 )
@@ -49,11 +49,11 @@ func (a operatorAPI) sessions(ctx context.Context, r request) (any, error) {
 	}
 	sessions, missing := a.broker.Sessions(ctx, order, limit, r.maySee)
 	if sessions == nil {
-		sessions = []broker.SessionInfo{}
+		sessions = []admin.SessionInfo{}
 	}
 	return struct {
-		Sessions []broker.SessionInfo `json:"sessions"`
-		Missing  []string             `json:"missing,omitempty"`
+		Sessions []admin.SessionInfo `json:"sessions"`
+		Missing  []string            `json:"missing,omitempty"`
 	}{sessions, missing}, nil
 }
 
@@ -64,8 +64,8 @@ func (a operatorAPI) nodes(ctx context.Context, r request) (any, error) {
 	}
 	nodes, missing := a.broker.Nodes(ctx)
 	return struct {
-		Nodes   []broker.NodeInfo `json:"nodes"`
-		Missing []string          `json:"missing,omitempty"`
+		Nodes   []admin.NodeInfo `json:"nodes"`
+		Missing []string         `json:"missing,omitempty"`
 	}{nodes, missing}, nil
 }
 
@@ -79,7 +79,7 @@ func (a operatorAPI) unsubscribe(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := broker.Unsubscription{User: name, Session: query.Get("session"), Subscription: query.Get("subscription"), Destination: query.Get("destination"), Reason: reason}
+	u := admin.Unsubscription{User: name, Session: query.Get("session"), Subscription: query.Get("subscription"), Destination: query.Get("destination"), Reason: reason}
 	if u.Subscription == "" && u.Destination == "" {
 		return nil, problem.New(http.StatusBadRequest, "say which subscriptions: with the parameter destination or subscription")
 	}
@@ -99,7 +99,7 @@ func (a operatorAPI) addBan(ctx context.Context, r request) (any, error) {
 	return a.ban(ctx, r, ban)
 }
 
-func (a operatorAPI) ban(ctx context.Context, r request, ban broker.Ban) (any, error) {
+func (a operatorAPI) ban(ctx context.Context, r request, ban admin.Ban) (any, error) {
 	var err error
 	if ban.Until, err = r.banEnd(); err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (a operatorAPI) ban(ctx context.Context, r request, ban broker.Ban) (any, e
 	return ended(result), nil
 }
 
-func ended(r broker.BanResult) Ended {
+func ended(r admin.BanResult) Ended {
 	answer := Ended{Disconnected: r.Disconnected, Missing: r.Missing, Kept: &r.Kept}
 	if r.KeepErr != nil {
 		answer.KeepError = r.KeepErr.Error()
@@ -138,7 +138,7 @@ func (a operatorAPI) liftBan(ctx context.Context, r request) (any, error) {
 
 // listBans lists the bans that the caller may make.
 func (a operatorAPI) listBans(_ context.Context, r request) (any, error) {
-	seen := []broker.Ban{}
+	seen := []admin.Ban{}
 	tokens := r.may(bansPermission) == nil
 	for _, ban := range a.broker.Bans() {
 		if ban.User == "" && tokens || ban.User != "" && r.may(destination.DisconnectPrefix+destination.EscapeSegment(ban.User)) == nil {
@@ -146,6 +146,6 @@ func (a operatorAPI) listBans(_ context.Context, r request) (any, error) {
 		}
 	}
 	return struct {
-		Bans []broker.Ban `json:"bans"`
+		Bans []admin.Ban `json:"bans"`
 	}{seen}, nil
 }

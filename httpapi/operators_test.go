@@ -15,6 +15,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/test"
@@ -59,7 +60,7 @@ func TestTheSlowestComeFirst(t *testing.T) {
 	slow.Subscribe("1", "/topic/slow")
 	body := strings.Repeat("x", 1<<20)
 	o := newOperator(t, a, auth.AllGrants())
-	var sessions struct{ Sessions []broker.SessionInfo }
+	var sessions struct{ Sessions []admin.SessionInfo }
 	for range 40 { // more than the buffers of a connection take
 		ann.Send(frames.SEND, "destination", "/topic/slow", "receipt", "sent", body)
 		ann.Receipt("sent")
@@ -74,7 +75,7 @@ func TestTheSlowestComeFirst(t *testing.T) {
 	require.Positive(t, first.QueuedFrames)
 	require.Len(t, sessions.Sessions, 2)
 
-	var users struct{ Users []broker.UserInfo }
+	var users struct{ Users []admin.UserInfo }
 	o.ask("GET", "/api/users?order=slowest&limit=1", 200, &users)
 	require.Len(t, users.Users, 1)
 	require.Equal(t, "zoe", users.Users[0].Name)
@@ -86,7 +87,7 @@ func TestTheSlowestComeFirst(t *testing.T) {
 	newOperator(t, a, auth.Grants{Send: []string{"/user/ann/**"}}).ask("GET", "/api/sessions?order=slowest", 200, &sessions)
 	require.Len(t, sessions.Sessions, 1, "only of those that the caller may send to")
 
-	var nodes struct{ Nodes []broker.NodeInfo }
+	var nodes struct{ Nodes []admin.NodeInfo }
 	o.ask("GET", "/api/nodes", 200, &nodes)
 	require.Len(t, nodes.Nodes, 2)
 	require.Equal(t, []any{"north", int64(1), "south", int64(1)}, []any{nodes.Nodes[0].Name, nodes.Nodes[0].Sessions, nodes.Nodes[1].Name, nodes.Nodes[1].Sessions})
@@ -167,7 +168,7 @@ func TestABanHoldsOnAllNodes(t *testing.T) {
 	status, body := get("ann", auth.AllGrants(), "/api/users")
 	require.Equal(t, 403, status, body)
 	require.Contains(t, body, `"code":"banned"`)
-	var list struct{ Bans []broker.Ban }
+	var list struct{ Bans []admin.Ban }
 	newOperator(t, b, auth.AllGrants()).ask("GET", "/api/bans", 200, &list)
 	require.Len(t, list.Bans, 1)
 	require.Equal(t, []string{"ann", "spam", "operator"}, []string{list.Bans[0].User, list.Bans[0].Reason, list.Bans[0].By})
@@ -186,7 +187,7 @@ func TestABanHoldsOnAllNodes(t *testing.T) {
 
 	// One token: others of the same user are not concerned, and it cannot be used to refresh.
 	mine, other := connect(b, token), connect(b, test.Token(t, "ann", time.Hour, auth.AllGrants()))
-	var user struct{ Sessions []broker.SessionInfo }
+	var user struct{ Sessions []admin.SessionInfo }
 	o.ask("GET", "/api/users/ann", 200, &user)
 	id := ""
 	for _, s := range user.Sessions {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/problem"
 )
@@ -15,9 +15,9 @@ const maxListed = 1000
 
 // userList is the answer to GET /api/users and GET /api/presence.
 type userList struct {
-	Users   []broker.UserInfo `json:"users"`
-	Next    string            `json:"next,omitempty"`    // for the parameter after
-	Missing []string          `json:"missing,omitempty"` // nodes that did not answer
+	Users   []admin.UserInfo `json:"users"`
+	Next    string           `json:"next,omitempty"`    // for the parameter after
+	Missing []string         `json:"missing,omitempty"` // nodes that did not answer
 }
 
 // registryAPI says who is connected and what is subscribed to.
@@ -37,15 +37,15 @@ func (a registryAPI) users(ctx context.Context, r request) (any, error) {
 		return userList{Users: users, Missing: missing}, nil
 	}
 	users, next, missing := visible(ctx, r.URL.Query().Get("after"), limit,
-		func(after string) broker.Page[broker.UserInfo] { return a.broker.Users(ctx, after, maxListed) },
-		func(u broker.UserInfo) (string, bool) { return u.Name, r.maySee(u.Name) })
+		func(after string) admin.Page[admin.UserInfo] { return a.broker.Users(ctx, after, maxListed) },
+		func(u admin.UserInfo) (string, bool) { return u.Name, r.maySee(u.Name) })
 	return userList{Users: users, Next: next, Missing: missing}, nil
 }
 
 // visible returns the entries after a name that the caller may see, at most limit of
 // them, and where to go on after. It reads on until there are so many, since where a
 // page ends must not name what the caller may not see.
-func visible[T any](ctx context.Context, after string, limit int, read func(after string) broker.Page[T], see func(T) (name string, ok bool)) (seen []T, next string, missing []string) {
+func visible[T any](ctx context.Context, after string, limit int, read func(after string) admin.Page[T], see func(T) (name string, ok bool)) (seen []T, next string, missing []string) {
 	seen = []T{}
 	for ctx.Err() == nil {
 		page := read(after)
@@ -78,9 +78,9 @@ func (a registryAPI) user(ctx context.Context, r request) (any, error) {
 		return nil, problem.New(http.StatusNotFound, "user "+name+" is not connected to any node")
 	}
 	return struct {
-		Name     string               `json:"name"`
-		Sessions []broker.SessionInfo `json:"sessions"`
-		Missing  []string             `json:"missing,omitempty"`
+		Name     string              `json:"name"`
+		Sessions []admin.SessionInfo `json:"sessions"`
+		Missing  []string            `json:"missing,omitempty"`
 	}{name, sessions, missing}, nil
 }
 
@@ -90,14 +90,14 @@ func (a registryAPI) destinations(ctx context.Context, r request) (any, error) {
 		return nil, err
 	}
 	seen, next, missing := visible(ctx, r.URL.Query().Get("after"), limit,
-		func(after string) broker.Page[broker.DestinationInfo] {
+		func(after string) admin.Page[admin.DestinationInfo] {
 			return a.broker.Destinations(ctx, after, maxListed)
 		},
-		func(d broker.DestinationInfo) (string, bool) { return d.Destination, r.mayKnow(d.Destination) })
+		func(d admin.DestinationInfo) (string, bool) { return d.Destination, r.mayKnow(d.Destination) })
 	return struct {
-		Destinations []broker.DestinationInfo `json:"destinations"`
-		Next         string                   `json:"next,omitempty"`
-		Missing      []string                 `json:"missing,omitempty"`
+		Destinations []admin.DestinationInfo `json:"destinations"`
+		Next         string                  `json:"next,omitempty"`
+		Missing      []string                `json:"missing,omitempty"`
 	}{seen, next, missing}, nil
 }
 
@@ -127,7 +127,7 @@ func (a registryAPI) disconnect(ctx context.Context, r request) (any, error) {
 		if query.Has("session") {
 			return nil, problem.New(http.StatusBadRequest, "a ban is of a user, so it does not go with the parameter session")
 		}
-		return a.operators.ban(ctx, r, broker.Ban{User: name, Reason: query.Get("reason")})
+		return a.operators.ban(ctx, r, admin.Ban{User: name, Reason: query.Get("reason")})
 	}
 	n, missing := a.broker.Disconnect(ctx, name, query.Get("session"), reason)
 	a.log.Info("sessions were ended on request", "user", name, "session", query.Get("session"), "by", r.principal.Name, "sessions", n)

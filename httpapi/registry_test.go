@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
@@ -54,7 +54,7 @@ func TestRegistryAnswersForAllNodes(t *testing.T) {
 	status, body := get("admin", auth.Grants{}, "/api/users")
 	require.Equal(t, 200, status, body)
 	var users struct {
-		Users []broker.UserInfo
+		Users []admin.UserInfo
 		Next  string
 	}
 	require.NoError(t, json.Unmarshal([]byte(body), &users))
@@ -79,19 +79,19 @@ func TestRegistryAnswersForAllNodes(t *testing.T) {
 
 	status, body = get("admin", auth.Grants{}, "/api/users/bo%2Fb")
 	require.Equal(t, 200, status, body)
-	var user struct{ Sessions []broker.SessionInfo }
+	var user struct{ Sessions []admin.SessionInfo }
 	require.NoError(t, json.Unmarshal([]byte(body), &user))
 	require.Len(t, user.Sessions, 1)
 	require.Equal(t, bob.Connected.Get("session"), user.Sessions[0].ID)
 	require.Equal(t, "south", user.Sessions[0].Node)
-	require.Equal(t, []broker.SubscriptionInfo{{ID: "x", Destination: "/topic/chat.*", Ack: "auto"}, {ID: "y", Destination: "/user/queue/notes", Ack: "auto"}}, user.Sessions[0].Subscriptions)
+	require.Equal(t, []admin.SubscriptionInfo{{ID: "x", Destination: "/topic/chat.*", Ack: "auto"}, {ID: "y", Destination: "/user/queue/notes", Ack: "auto"}}, user.Sessions[0].Subscriptions)
 	require.WithinDuration(t, time.Now(), user.Sessions[0].Connected, time.Minute)
 	status, _ = get("admin", auth.Grants{}, "/api/users/nobody")
 	require.Equal(t, http.StatusNotFound, status)
 
 	status, body = get("admin", auth.Grants{}, "/api/destinations")
 	require.Equal(t, 200, status)
-	var destinations struct{ Destinations []broker.DestinationInfo }
+	var destinations struct{ Destinations []admin.DestinationInfo }
 	require.NoError(t, json.Unmarshal([]byte(body), &destinations))
 	byName := make(map[string]int)
 	for _, d := range destinations.Destinations {
@@ -139,7 +139,7 @@ func TestPagesNameOnlyWhatTheCallerMaySee(t *testing.T) {
 	status, body := get("eve", grants, "/api/users?limit=1")
 	require.Equal(t, 200, status)
 	var page struct {
-		Users []broker.UserInfo
+		Users []admin.UserInfo
 		Next  string
 	}
 	require.NoError(t, json.Unmarshal([]byte(body), &page))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/problem"
@@ -133,11 +134,11 @@ func (r request) reason(otherwise string) (string, error) {
 }
 
 // order reads the parameter order.
-func (r request) order() (broker.Order, error) {
-	switch order := broker.Order(r.URL.Query().Get("order")); order {
+func (r request) order() (admin.Order, error) {
+	switch order := admin.Order(r.URL.Query().Get("order")); order {
 	case "", "name":
 		return "", nil
-	case broker.BySlowness, broker.ByBytes:
+	case admin.BySlowness, admin.ByBytes:
 		return order, nil
 	}
 	return "", problem.New(http.StatusBadRequest, "the parameter order has to be name, slowest or bytes")
@@ -152,9 +153,9 @@ func (r request) may(permission string) error {
 }
 
 // bannedWho reads whom a request about bans is about, and checks the permission.
-func (r request) bannedWho() (broker.Ban, error) {
+func (r request) bannedWho() (admin.Ban, error) {
 	query := r.URL.Query()
-	ban := broker.Ban{User: query.Get("user"), Token: query.Get("token"), By: r.principal.Name}
+	ban := admin.Ban{User: query.Get("user"), Token: query.Get("token"), By: r.principal.Name}
 	switch {
 	case (ban.User == "") == (ban.Token == ""):
 		return ban, problem.New(http.StatusBadRequest, "say who, with one of the parameters user and token, which is the jti claim of a token")

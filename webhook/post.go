@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/trace"
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
@@ -104,7 +105,7 @@ func (f *failure) Unwrap() error { return f.cause }
 
 // tracedPost is post with a span, which the request names in its traceparent.
 func (w *Webhook) tracedPost(ctx context.Context, r broker.Request, text []byte) (*answerBody, error) {
-	span := w.broker.StartSpan("webhook", broker.SpanClient, r.Headers, r.Destination)
+	span := w.broker.StartSpan("webhook", trace.Client, r.Headers, r.Destination)
 	if span == nil {
 		parent, _ := r.Headers.Lookup(broker.HeaderTraceparent)
 		return w.post(ctx, r.ID, parent, text)

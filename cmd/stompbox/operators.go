@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/httpapi"
 )
 
@@ -68,7 +68,7 @@ func newUsers() *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var answer struct {
-			Users   []broker.UserInfo
+			Users   []admin.UserInfo
 			Next    string
 			Missing []string
 		}
@@ -84,7 +84,7 @@ func newUsers() *cobra.Command {
 		for _, u := range answer.Users {
 			t := u.Traffic
 			if t == nil {
-				t = new(broker.Traffic)
+				t = new(admin.Traffic)
 			}
 			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", u.Name, u.Sessions, t.Subscriptions, bytesText(t.ReceivedBytes), bytesText(t.SentBytes), bytesText(t.QueuedBytes), strings.Join(t.Addresses, " "), strings.Join(u.Nodes, " "))
 		}
@@ -106,7 +106,7 @@ func newSessions() *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, of one user with subscriptions")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var answer struct {
-			Sessions []broker.SessionInfo
+			Sessions []admin.SessionInfo
 			Missing  []string
 		}
 		path, query := "/api/sessions", url.Values{"order": {order}, "limit": {fmt.Sprint(limit)}}
@@ -126,7 +126,7 @@ func newSessions() *cobra.Command {
 	return cmd
 }
 
-func printSessions(out io.Writer, sessions []broker.SessionInfo) {
+func printSessions(out io.Writer, sessions []admin.SessionInfo) {
 	w := table(out)
 	fmt.Fprintln(w, "SESSION\tUSER\tREMOTE\tTRANSPORT\tVERSION\tNODE\tSINCE\tIN\tOUT\tWAITING")
 	for _, s := range sessions {
@@ -137,7 +137,7 @@ func printSessions(out io.Writer, sessions []broker.SessionInfo) {
 }
 
 // waitingText is what a client has not read, and for how long it takes nothing.
-func waitingText(s broker.SessionInfo) string {
+func waitingText(s admin.SessionInfo) string {
 	text := bytesText(s.QueuedBytes)
 	if s.Writing >= 1 {
 		text += fmt.Sprintf(" (%.0fs)", s.Writing)
@@ -173,9 +173,9 @@ func newNodes() *cobra.Command {
 }
 
 // nodes asks for all nodes.
-func (c *clientFlags) nodes(cmd *cobra.Command) ([]broker.NodeInfo, error) {
+func (c *clientFlags) nodes(cmd *cobra.Command) ([]admin.NodeInfo, error) {
 	var answer struct {
-		Nodes   []broker.NodeInfo
+		Nodes   []admin.NodeInfo
 		Missing []string
 	}
 	err := c.ask(cmd.Context(), http.MethodGet, "/api/nodes", nil, &answer)
@@ -309,7 +309,7 @@ func newBans() *cobra.Command {
 	var asJSON bool
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var answer struct{ Bans []broker.Ban }
+		var answer struct{ Bans []admin.Ban }
 		if err := client.ask(cmd.Context(), http.MethodGet, "/api/bans", nil, &answer); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"relay", "httpapi"},
 	{"internal/problem", "internal/jsonmessage"},
 	{"broker"},
-	{"broker/driver"},
+	{"broker/driver", "broker/admin", "broker/trace"},
 	{"internal/credentials"},
 	{"auth"},
 	{"destination", "internal/codes"},

@@ -16,15 +16,15 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
+	oteltrace "go.opentelemetry.io/otel/trace"
 
-	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/trace"
 )
 
-// Tracer is a [broker.Tracer]. It is safe for concurrent use.
+// Tracer is a [trace.Tracer]. It is safe for concurrent use.
 type Tracer struct {
 	provider *sdk.TracerProvider
-	tracer   trace.Tracer
+	tracer   oteltrace.Tracer
 }
 
 // shutdownTimeout bounds how long the end of a process waits for its last spans.
@@ -88,7 +88,7 @@ func New(exporter sdk.SpanExporter, version, node string) (*Tracer, error) {
 		return nil, err
 	}
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(both))
-	return &Tracer{provider, provider.Tracer("github.com/stompbox/stompbox", trace.WithInstrumentationVersion(version))}, nil
+	return &Tracer{provider, provider.Tracer("github.com/stompbox/stompbox", oteltrace.WithInstrumentationVersion(version))}, nil
 }
 
 // Close exports what is left. Nil is closed already.
@@ -101,24 +101,24 @@ func (t *Tracer) Close() {
 	_ = t.provider.Shutdown(ctx) // the error handler has what is wrong
 }
 
-var kinds = map[broker.SpanKind]trace.SpanKind{
-	broker.SpanInternal: trace.SpanKindInternal, broker.SpanProducer: trace.SpanKindProducer,
-	broker.SpanConsumer: trace.SpanKindConsumer, broker.SpanClient: trace.SpanKindClient,
+var kinds = map[trace.Kind]oteltrace.SpanKind{
+	trace.Internal: oteltrace.SpanKindInternal, trace.Producer: oteltrace.SpanKindProducer,
+	trace.Consumer: oteltrace.SpanKindConsumer, trace.Client: oteltrace.SpanKindClient,
 }
 
-// Start begins a span. See [broker.Tracer].
-func (t *Tracer) Start(name string, kind broker.SpanKind, traceparent, destination string) broker.Span {
+// Start begins a span. See [trace.Tracer].
+func (t *Tracer) Start(name string, kind trace.Kind, traceparent, destination string) trace.Span {
 	ctx := context.Background()
 	if parent, ok := parse(traceparent); ok {
-		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
+		ctx = oteltrace.ContextWithRemoteSpanContext(ctx, parent)
 	}
-	_, s := t.tracer.Start(ctx, name, trace.WithSpanKind(kinds[kind]), trace.WithAttributes(
+	_, s := t.tracer.Start(ctx, name, oteltrace.WithSpanKind(kinds[kind]), oteltrace.WithAttributes(
 		attribute.String("messaging.system", "stomp"), attribute.String("messaging.destination.name", destination),
 	))
 	return span{s}
 }
 
-type span struct{ trace.Span }
+type span struct{ oteltrace.Span }
 
 func (s span) Traceparent() string {
 	c := s.SpanContext()
@@ -135,21 +135,21 @@ func (s span) End(err error) {
 }
 
 // parse reads a traceparent (W3C Trace Context, 3.2). What is wrong is no parent.
-func parse(text string) (trace.SpanContext, bool) {
+func parse(text string) (oteltrace.SpanContext, bool) {
 	if len(text) < 55 || text[2] != '-' || text[35] != '-' || text[52] != '-' || text[:2] == "ff" || len(text) > 55 && (text[:2] == "00" || text[55] != '-') || strings.ToLower(text) != text {
-		return trace.SpanContext{}, false
+		return oteltrace.SpanContext{}, false
 	}
 	var version, flags [1]byte
-	var config trace.SpanContextConfig
+	var config oteltrace.SpanContextConfig
 	for _, part := range []struct {
 		text string
 		into []byte
 	}{{text[:2], version[:]}, {text[3:35], config.TraceID[:]}, {text[36:52], config.SpanID[:]}, {text[53:55], flags[:]}} {
 		if _, err := hex.Decode(part.into, []byte(part.text)); err != nil {
-			return trace.SpanContext{}, false
+			return oteltrace.SpanContext{}, false
 		}
 	}
-	config.TraceFlags, config.Remote = trace.TraceFlags(flags[0]), true
-	c := trace.NewSpanContext(config)
+	config.TraceFlags, config.Remote = oteltrace.TraceFlags(flags[0]), true
+	c := oteltrace.NewSpanContext(config)
 	return c, c.IsValid()
 }

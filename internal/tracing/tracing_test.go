@@ -12,12 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-	"go.opentelemetry.io/otel/trace"
+	oteltrace "go.opentelemetry.io/otel/trace"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/trace"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 	"github.com/stompbox/stompbox/webhook"
@@ -83,7 +84,7 @@ func TestATraceGoesFromTheSenderToSubscribersOnAllNodes(t *testing.T) {
 	send := here.span(t, "send")
 	require.Equal(t, clientTrace, send.SpanContext.TraceID().String())
 	require.Equal(t, "00f067aa0ba902b7", send.Parent.SpanID().String())
-	require.Equal(t, trace.SpanKindProducer, send.SpanKind)
+	require.Equal(t, oteltrace.SpanKindProducer, send.SpanKind)
 	require.Equal(t, "00-"+clientTrace+"-"+send.SpanContext.SpanID().String()+"-01", got, "subscribers go on below the SEND")
 	route := here.span(t, "route")
 	requireBelow(t, send, route)
@@ -91,7 +92,7 @@ func TestATraceGoesFromTheSenderToSubscribersOnAllNodes(t *testing.T) {
 	requireBelow(t, route, here.span(t, "nats publish"))
 	deliver := there.span(t, "deliver")
 	requireBelow(t, send, deliver)
-	require.Equal(t, trace.SpanKindConsumer, deliver.SpanKind)
+	require.Equal(t, oteltrace.SpanKindConsumer, deliver.SpanKind)
 
 	// Without a traceparent, or with one that is none, a trace begins here.
 	here.Reset()
@@ -162,7 +163,7 @@ func TestSpansAreExportedByOTLP(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
 	tracer, err := FromEnvironment(context.Background(), "v1", "n1", slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	span := tracer.Start("send", broker.SpanProducer, clientParent, "/topic/a")
+	span := tracer.Start("send", trace.Producer, clientParent, "/topic/a")
 	span.Count("deliveries", 3)
 	span.End(io.EOF)
 	tracer.Close()
