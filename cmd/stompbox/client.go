@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -136,8 +137,14 @@ func (s *wsStream) Read(p []byte) (int, error) {
 	}
 }
 
+// Write drops what cannot be sent any more because the broker has ended the connection:
+// who reads learns of the end, and why, by an ERROR that an error here would hide.
 func (s *wsStream) Write(p []byte) (int, error) {
-	return len(p), s.ws.WriteMessage(websocket.BinaryMessage, p)
+	err := s.ws.WriteMessage(websocket.BinaryMessage, p)
+	if errors.Is(err, websocket.ErrCloseSent) {
+		err = nil
+	}
+	return len(p), err
 }
 
 func (s *wsStream) Close() error { return s.ws.Close() }

@@ -56,6 +56,9 @@ func newSend() *cobra.Command {
 // app server did not take it.
 const failuresDestination = "/user/queue/errors"
 
+// reasonTimeout is how long the ERROR of a connection that cannot be written to may take.
+const reasonTimeout = 2 * time.Second
+
 // sendAndHear sends on a connection of its own, and returns what is reported of it before
 // its receipt, or until wait is over after it.
 func (c *clientFlags) sendAndHear(ctx context.Context, send func(*stomp.Conn) error, wait time.Duration) error {
@@ -65,12 +68,7 @@ func (c *clientFlags) sendAndHear(ctx context.Context, send func(*stomp.Conn) er
 	}
 	failures, err := conn.Subscribe(failuresDestination, stomp.AckAuto)
 	if err == nil {
-		err = send(conn)
-	}
-	if errors.Is(err, stomp.ErrAlreadyClosed) || errors.Is(err, stomp.ErrClosedUnexpectedly) {
-		if m, ok := <-failures.C; ok { // why it is closed
-			err = m.Err
-		}
+		err = sendOrHear(conn, send, failures)
 	}
 	if err != nil && strings.Contains(err.Error(), strconv.Quote(failuresDestination)) {
 		// It may send and not subscribe to that, so it cannot learn more. Nothing was sent.
@@ -93,13 +91,40 @@ func (c *clientFlags) sendAndHear(ctx context.Context, send func(*stomp.Conn) er
 	case <-time.After(wait):
 	case <-ctx.Done():
 	}
-	if err := failures.Unsubscribe(); err != nil {
-		return err
-	}
+	// The STOMP client may miss that the RECEIPT has come, and then waits for a timeout. It
+	// closes the channel in any case.
+	go func() { _ = failures.Unsubscribe() }()
 	if m, ok := <-failures.C; ok { // it came before its receipt
 		return failureOf(m)
 	}
 	return conn.Disconnect()
+}
+
+// sendOrHear sends, and returns what is reported of it. The STOMP client may miss an ERROR
+// that comes while a frame is on its way, and then waits for a timeout; the subscription
+// has it in any case.
+func sendOrHear(conn *stomp.Conn, send func(*stomp.Conn) error, failures *stomp.Subscription) error {
+	sent := make(chan error, 1)
+	go func() { sent <- send(conn) }()
+	select {
+	case m, ok := <-failures.C:
+		if ok {
+			return failureOf(m)
+		}
+		return stomp.ErrClosedUnexpectedly
+	case err := <-sent:
+		if err == nil {
+			return nil
+		}
+		select {
+		case m, ok := <-failures.C: // why the connection has ended
+			if reason := (*stomp.Error)(nil); ok && errors.As(m.Err, &reason) && reason.Frame != nil {
+				return m.Err
+			}
+		case <-time.After(reasonTimeout): // it has not
+		}
+		return err
+	}
 }
 
 // failureOf is what a MESSAGE says of a SEND that failed.
