@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +25,7 @@ const operatorsHelp = "\n\nIt asks a running broker over HTTP: the address of ad
 // newOperators returns the commands that ask about users, sessions and nodes.
 func newOperatorCommands() []*cobra.Command {
 	return []*cobra.Command{
-		newUsers(), newSessions(), newNodes(), newDisconnect(), newUnsubscribe(), newBan(), newUnban(), newBans(), newHistory(),
+		newUsers(), newSessions(), newNodes(), newDisconnect(), newUnsubscribe(), newBan(), newUnban(), newBans(), newHistory(), newTop(),
 	}
 }
 
@@ -33,9 +35,22 @@ func operatorCommand(use, short, example string, args cobra.PositionalArgs) (*co
 	return cmd, newClientFlags(cmd.Flags())
 }
 
-// table writes columns, numbers to the right.
+// table writes columns. What clients are called controls no terminal.
 func table(w io.Writer) *tabwriter.Writer {
-	return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	return tabwriter.NewWriter(printableWriter{w}, 0, 0, 2, ' ', 0)
+}
+
+// printableWriter replaces control characters but for tabs and ends of lines.
+type printableWriter struct{ w io.Writer }
+
+func (p printableWriter) Write(text []byte) (int, error) {
+	_, err := p.w.Write(bytes.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text))
+	return len(text), err
 }
 
 // warnMissing says which nodes an answer leaves out.

@@ -41,7 +41,7 @@ func newQueueList(client *clientFlags) *cobra.Command {
 		if asJSON {
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.TabIndent)
+		w := tabwriter.NewWriter(printableWriter{cmd.OutOrStdout()}, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.TabIndent)
 		fmt.Fprintln(w, "MESSAGES\tHELD\tREDELIVERED\t  QUEUE\t")
 		for _, q := range all {
 			fmt.Fprintf(w, "%d\t%d\t%d\t  %s\t\n", q.Messages, q.Held, q.Redelivered, q.Name)

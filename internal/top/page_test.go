@@ -1,0 +1,108 @@
+package top
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/broker/admin"
+)
+
+var start = time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
+
+// samples are two of one cluster, two seconds apart.
+func samples() (before, now *Sample) {
+	before = &Sample{
+		At: start.Add(time.Hour),
+		Nodes: []admin.NodeInfo{
+			{ID: "1", Name: "n1", Started: start, Received: 100, Delivered: 1000, Dropped: 5, ReceivedBytes: 1 << 10, SentBytes: 1 << 20},
+			{ID: "2", Name: "n2", Started: start, Received: 100, Delivered: 1000, SentBytes: 1 << 20},
+		},
+		Sessions: []admin.SessionInfo{
+			{ID: "a", Node: "n1", User: "alice", Connected: start, ReceivedBytes: 1000, SentBytes: 0},
+			{ID: "b", Node: "n2", User: "bob", Connected: start, SentBytes: 1 << 20},
+		},
+	}
+	now = &Sample{
+		At: start.Add(time.Hour + 2*time.Second),
+		Nodes: []admin.NodeInfo{
+			{ID: "1", Name: "n1", Started: start, Sessions: 2, Subscriptions: 3, Received: 101, Delivered: 81000, Dropped: 5, ReceivedBytes: 5 << 10, SentBytes: 3 << 20},
+			{ID: "2", Name: "n2", Started: start.Add(time.Hour + time.Second), Draining: true, Sessions: 2, Received: 50, Delivered: 50},
+		},
+		Sessions: []admin.SessionInfo{
+			{ID: "a", Node: "n1", User: "alice", Connected: start, ReceivedBytes: 9000, SentBytes: 0, QueuedBytes: 2048, Writing: 65},
+			{ID: "b", Node: "n2", User: "bob", Connected: start, SentBytes: 3 << 20, QueuedBytes: 4096},
+			{ID: "c", Node: "n2", User: "carl\x1b[31m\n", Connected: start.Add(time.Hour + time.Second), ReceivedBytes: 512},
+			{ID: "d", Node: "n2", User: "dora", Connected: start},
+		},
+		Missing: []string{"n3"},
+	}
+	return before, now
+}
+
+// words are the fields of each line.
+func words(lines []string) (all [][]string) {
+	for _, line := range lines {
+		all = append(all, strings.Fields(line))
+	}
+	return all
+}
+
+func TestAPageHasRatesSinceTheSampleBefore(t *testing.T) {
+	t.Parallel()
+	before, now := samples()
+	require.Equal(t, [][]string{
+		strings.Fields("stompbox 13:00:02 2 nodes 4 sessions 3 subscriptions NO ANSWER FROM n3"),
+		strings.Fields("received 50/s delivered 40.0k/s dropped 0/s in 2.0K/s out 1.0M/s"), // n2 began again a second ago
+		{},
+		strings.Fields("NODE UP STATE SESSIONS SUBSCRIPTIONS RECEIVED/s DELIVERED/s DROPPED/s IN/s OUT/s"),
+		strings.Fields("n1 1h0m serving 2 3 0.5 40.0k 0 2.0K 1.0M"),
+		strings.Fields("n2 1s draining 2 0 50 50 0 0 0"),
+		{},
+		strings.Fields("USER WAITING STUCK IN/s OUT/s AGE TRANSPORT NODE REMOTE SESSION"),
+		strings.Fields("alice 2.0K 1m5s 3.9K 0 1h0m n1 a"),
+		strings.Fields("bob 4.0K - 0 1.0M 1h0m n2 b"),
+		strings.Fields("carl?[31m? 0 - 512 0 1s n2 c"), // it came after the sample before
+		strings.Fields("dora 0 - - - 1h0m n2 d"),       // it was not among those that were listed
+	}, words(Page{Order: BySlowest}.Lines(before, now)))
+}
+
+func TestTheFirstSampleHasNoRates(t *testing.T) {
+	t.Parallel()
+	_, now := samples()
+	lines := words(Page{Order: BySlowest}.Lines(new(Sample), now))
+	require.Equal(t, strings.Fields("received -/s delivered -/s dropped -/s in -/s out -/s"), lines[1])
+	require.Equal(t, strings.Fields("alice 2.0K 1m5s - - 1h0m n1 a"), lines[8])
+}
+
+func TestOrdersOfSessions(t *testing.T) {
+	t.Parallel()
+	for order, want := range map[Order]string{BySlowest: "abcd", ByIn: "acbd", ByOut: "bacd", ByUser: "abcd"} {
+		before, now := samples()
+		var got string
+		for _, line := range words(Page{Order: order}.Lines(before, now))[8:] {
+			got += line[len(line)-1]
+		}
+		require.Equal(t, want, got, order)
+	}
+	_, err := ParseOrder("fastest")
+	require.EqualError(t, err, "--order fastest: use slowest, in, out or user")
+}
+
+// TestAPageFitsItsScreen, however small that is.
+func TestAPageFitsItsScreen(t *testing.T) {
+	t.Parallel()
+	before, now := samples()
+	for height := 1; height < 20; height++ {
+		for _, width := range []int{1, 20, 200} {
+			lines := Page{Order: BySlowest, Width: width, Height: height}.Lines(before, now)
+			require.LessOrEqual(t, len(lines), height)
+			for _, line := range lines {
+				require.LessOrEqual(t, len([]rune(line)), width)
+			}
+		}
+	}
+	require.Len(t, Page{Order: BySlowest, Sessions: 1}.Lines(before, now), 9)
+}
