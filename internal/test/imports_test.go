@@ -17,7 +17,7 @@ const module = "github.com/stompbox/stompbox"
 // alone, so none of its own.
 var floors = [][]string{
 	{"cmd/stompbox", "examples/...", "internal/abuse", "internal/chaos", "internal/documents", "internal/test", "broker/driver/drivertest", "deploy/..."},
-	{"internal/doctor", "internal/bench"},
+	{"internal/doctor", "internal/bench", "internal/top"},
 	{"internal/config", "internal/tracing"},
 	{"metrics"},
 	{"webhook", "gateway"},
