@@ -34,7 +34,10 @@ func TestShellBlocksRun(t *testing.T) {
 		t.Skip("builds a checkout")
 	}
 	m := newMachine(t)
-	defer m.close()
+	defer func() {
+		m.close()
+		m.clean()
+	}()
 	wanted := os.Getenv("SCENARIO")
 	for _, file := range documents(t) {
 		scenario, files := "", make(map[string]string)
@@ -92,9 +95,12 @@ func (m *machine) write(name, text string) {
 	require.NoError(m.t, os.WriteFile(path, []byte(text), 0o600))
 }
 
-// clean removes what a scenario left in the checkout.
+// clean removes what a scenario left in the checkout. A configuration there would change
+// what the commands of other pages do, for a reader who goes on in the same checkout.
 func (m *machine) clean() {
-	for _, pattern := range []string{"stompbox.yaml", "*.secret", "*.token", "*.key", "*.pem", "*-data", "my*", "examples/mine", "*.mjs", "*.html"} {
+	m.t.Helper()
+	require.NoFileExists(m.t, filepath.Join(m.checkout, "stompbox.yaml"), "make a folder for it")
+	for _, pattern := range []string{"*.secret", "*.token", "*.key", "*.pem", "*-data", "my*", "examples/mine", "*.mjs", "*.html"} {
 		left, err := filepath.Glob(filepath.Join(m.checkout, pattern))
 		require.NoError(m.t, err)
 		for _, path := range left {

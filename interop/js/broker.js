@@ -24,8 +24,9 @@ export function freePort() {
 }
 
 export class Broker {
-  static async start(env = {}) {
+  static async start(env = {}, args = []) {
     const b = new Broker();
+    b.args = args;
     b.http = await freePort();
     b.tcp = await freePort();
     b.dir = mkdtempSync(path.join(os.tmpdir(), "stompbox-interop-"));

@@ -80,24 +80,33 @@ test("the quick start's page chats, in public and in private, over a restart", a
 });
 
 test("README's snippet runs in the console of the chat page", async () => {
-  const broker = await Broker.start();
+  const broker = await Broker.start({}, ["-c", path.join(root, "examples/chat.yaml")]);
   try {
     const page = await browser.newPage();
     const said = [];
     page.on("console", (m) => said.push(m.text()));
     await page.goto(broker.page);
-    const [connect, publish] = tested("README.md", "console");
+    const [connect, publish, cut] = tested("README.md", "console");
     const devTools = await page.context().newCDPSession(page);
     const paste = async (expression) => {
       const { exceptionDetails, result } = await devTools.send("Runtime.evaluate", { expression, replMode: true });
       assert.equal(exceptionDetails, undefined);
       return result.value;
     };
+    const connected = async (wanted) => { for (let i = 0; i < 600 && (await paste("stomp.connected")) !== wanted; i++) await sleep(50); };
     await paste(connect.text.replaceAll("127.0.0.1:8080", `127.0.0.1:${broker.http}`));
-    for (let i = 0; i < 600 && !(await paste("stomp.connected")); i++) await sleep(50);
+    await connected(true);
     await paste(publish.text);
     for (let i = 0; i < 600 && !said.includes(publish.output.trim()); i++) await sleep(50);
-    assert.deepEqual(said.filter((line) => line.includes("says")), [publish.output.trim()]);
+    await paste(cut.text);
+    await connected(false);
+    const sent = await fetch(`${broker.page}api/send`, {
+      method: "POST", headers: { Authorization: `Bearer ${await broker.token("bob")}`, "Content-Type": "application/json" },
+      body: JSON.stringify({ destination: "/topic/chat.lobby", body: "while you were away" }),
+    });
+    assert.equal(sent.status, 200);
+    for (let i = 0; i < 600 && !said.includes("bob says while you were away"); i++) await sleep(50);
+    assert.deepEqual(said.filter((line) => line.includes("says")), [publish.output.trim(), "bob says while you were away"]);
   } finally {
     await broker.remove();
   }
