@@ -93,6 +93,9 @@ func holderOf(lock *os.File) string {
 // have been delivered of which JetStream had not noted it yet. When that was stays
 // known for good, since what was not noted is delivered at any later time.
 func (d *dataDir) begin() error {
+	if err := d.checkFormat(); err != nil {
+		return err
+	}
 	host, _ := os.Hostname()
 	text := fmt.Sprintf("process %d on host %s since %s", os.Getpid(), host, d.started.UTC().Format(time.RFC3339))
 	if err := d.lock.Truncate(0); err != nil {

@@ -28,7 +28,7 @@ const (
 // encode makes the NATS message of m. What the broker stamped travels under its own
 // names, the client's headers as stompbox-headers lists them.
 func encode(prefix string, m *driver.Message) *nats.Msg {
-	h := make(nats.Header, len(m.Headers)+8)
+	h := make(nats.Header, len(m.Headers)+9)
 	e := stampEncoder{header: h}
 	e.set(frames.Destination, m.Destination)
 	e.set(frames.MessageID, m.ID)
@@ -47,6 +47,7 @@ func encode(prefix string, m *driver.Message) *nats.Msg {
 	if len(e.encoded) > 0 {
 		h[headerEncoded] = []string{strings.Join(e.encoded, ",")}
 	}
+	h[headerVersion] = versionWritten
 	h[headerPacked] = []string{pack(h, m.Headers)}
 	return &nats.Msg{Subject: Subject(prefix, m.Key), Header: h, Data: m.Body}
 }

@@ -33,7 +33,7 @@ func overWire(t *testing.T, msg *nats.Msg) *nats.Msg {
 // ours are the names under which encode itself puts something.
 var ours = []string{
 	frames.Destination, frames.MessageID, frames.Session, driver.HeaderUser, driver.HeaderTimestamp,
-	headerPacked, headerToSession, headerNoEcho, headerEncoded,
+	headerPacked, headerToSession, headerNoEcho, headerEncoded, headerVersion,
 }
 
 // FuzzHeaders: whatever a client's headers are called, they come back as they were, and

@@ -52,6 +52,7 @@ type backfill struct {
 	checked   bool              // whether the stream still begins at start
 	fetched   int               // messages that had not arrived
 	gone      int               // places where some are missing for good
+	unread    bool              // a newer build wrote what is before the next message
 	ahead     int               // how often the stream ended before a message that is held
 	lastError error
 }
@@ -134,6 +135,9 @@ func (f *backfill) fetch(from, target uint64) (found bool, err error) {
 	err = merge(ctx, cursors, func(stored *storedMessage) error {
 		found = found || stored.seq == target
 		m, _, ok := f.store.streams.decodeStored(stored.msg)
+		if isNewer(stored.msg.Header) {
+			f.unread = true
+		}
 		if !ok || !f.interest.pattern.Match(m.Key) {
 			return nil
 		}
@@ -198,7 +202,8 @@ func (f *backfill) passHeldLocked(p *progress, upTo uint64) {
 }
 
 func (f *backfill) passLocked(p *progress, m *driver.Message, gap bool) {
-	if gap {
+	if gap || f.unread {
+		f.unread = false
 		f.gone++
 		m = m.AfterGap()
 	}

@@ -52,8 +52,8 @@ func (s *historyStreams) decodeLive(msg *nats.Msg) (m *driver.Message, before ui
 		return m, 0, ok
 	}
 	if s.liveSubject(h, lastOf(msg.Header, headerSubject)) == msg.Subject {
-		if m, before, ok = s.decodeStored(msg); ok {
-			return m, before, true
+		if m, before, ok = s.decodeStored(msg); ok || isNewer(msg.Header) {
+			return m, before, ok
 		}
 	}
 	s.rejected(msg.Subject, 1)
@@ -69,6 +69,9 @@ func (s *historyStreams) rejected(where string, n int) {
 
 // decodeStored makes the message of one of a history.
 func (s *historyStreams) decodeStored(msg *nats.Msg) (m *driver.Message, before uint64, ok bool) {
+	if s.link.tooNew(msg.Header, msg.Subject) {
+		return nil, 0, false
+	}
 	h, epoch := s.epochOf(lastOf(msg.Header, headerStream))
 	seq, err := strconv.ParseUint(lastOf(msg.Header, headerSequence), 10, 64)
 	if h == nil || err != nil || seq == 0 {

@@ -143,6 +143,9 @@ func (s *durableSource) ended() {}
 // handle delivers a message, or acknowledges one that is not for the subscription:
 // NATS's patterns are wider.
 func (s *durableSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
+	if q.endedByNewer(msg, meta) {
+		return
+	}
 	_, epoch := s.store.streams.epochOf(meta.Stream)
 	at := driver.StreamPosition{Epoch: epoch, Seq: meta.Sequence.Stream}
 	d := driver.Delivery{Count: int(meta.NumDelivered), Seq: meta.Sequence.Stream, Token: msg.Reply, Redelivered: q.mayBeKnown(meta)}

@@ -75,6 +75,9 @@ func (s *historyStreams) verify(ctx context.Context, h *history, name string) er
 		return storeError("cannot look at "+name, err)
 	}
 	info := stream.CachedInfo()
+	if err := checkFormat(name, info.Config.Metadata); err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
 	h.learnEpoch(&info.Config)
 	if lost, err := s.lostConfirmed(h, name, info.State.LastSeq); err != nil {
 		return err

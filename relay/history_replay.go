@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
@@ -29,6 +30,9 @@ func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo u
 	exact, pages := !destination.HasWildcard(r.pattern.String()), 1
 	return merge(ctx, cursors, func(stored *storedMessage) error {
 		m, _, ok := r.streams.decodeStored(stored.msg)
+		if isNewer(stored.msg.Header) {
+			return fmt.Errorf("%w: the history %s has messages that cannot be read: %w", driver.ErrUnavailable, r.history.policy.Name, errNewer)
+		}
 		if !ok || !r.pattern.Match(m.Key) {
 			return nil
 		}

@@ -190,7 +190,7 @@ func (s *historyStreams) config(h *history, name string) jetstream.StreamConfig 
 		metadata = keepRestored(metadata, map[string]string{metadataRestored: *restored})
 	}
 	return jetstream.StreamConfig{
-		Metadata: metadata,
+		Metadata: withFormat(metadata),
 		Name:     name, Description: "stompbox: history " + h.policy.Name + ", " + h.policy.Match.String(),
 		Subjects: []string{h.prefix + ".>"}, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
 		Storage: jetstream.FileStorage, Replicas: s.settings.Replicas, Duplicates: s.window(h),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -51,6 +50,9 @@ func (i *idempotency) Record(ctx context.Context, key string) ([]byte, uint64, e
 	if err != nil {
 		return nil, 0, storeError("cannot look up a record", err)
 	}
+	if i.link.tooNew(msg.Header, msg.Subject) {
+		return nil, 0, fmt.Errorf("%w: a record cannot be read: %w", driver.ErrUnavailable, errNewer)
+	}
 	return msg.Data, msg.Sequence, nil
 }
 
@@ -61,7 +63,7 @@ func (i *idempotency) PutRecord(ctx context.Context, key string, record []byte, 
 		return 0, err
 	}
 	put := func() (*jetstream.PubAck, error) {
-		return i.link.js.PublishMsg(ctx, &nats.Msg{Subject: i.recordSubject(key), Data: record}, jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
+		return i.link.js.PublishMsg(ctx, versioned(i.recordSubject(key), record), jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
 	}
 	ack, err := put()
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {

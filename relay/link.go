@@ -43,6 +43,7 @@ type link struct {
 	writer  *writer
 	writing sync.WaitGroup
 	lost    atomic.Int64 // messages that could not be written to the connection
+	newer   atomic.Int64 // messages that a newer build wrote, and this one cannot read
 
 	// The callbacks are set before the connection is made, and called by any goroutine.
 	onLost   []func() // answers that are waited for do not come any more
@@ -235,6 +236,9 @@ func (l *link) nextID() string { return l.id + "-" + strconv.FormatUint(l.ids.Ad
 
 // decode makes the message of a NATS message on a live subject.
 func (l *link) decode(msg *nats.Msg) (*driver.Message, bool) {
+	if l.tooNew(msg.Header, msg.Subject) {
+		return nil, false
+	}
 	return decode(l.prefix, msg, l.nextID)
 }
 

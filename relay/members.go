@@ -77,7 +77,7 @@ func (m *members) hello() {
 	m.said++
 	said := m.said
 	m.mu.Unlock()
-	_ = m.link.conn.Publish(m.subject("hello"), []byte(m.link.id+" "+m.link.conn.ConnectedServerId()+" "+strconv.FormatUint(said, 10)+" "+escape(m.link.name, isNameByte)))
+	_ = m.link.conn.Publish(m.subject("hello"), []byte(m.link.id+" "+m.link.conn.ConnectedServerId()+" "+strconv.FormatUint(said, 10)+" "+escape(m.link.name, isNameByte)+" "+versionWritten[0]))
 }
 
 // heardFrom notes what a node says, and reports whether it is new. A word of it that
@@ -103,6 +103,9 @@ func (m *members) heardFrom(data []byte) bool {
 		m.link.mayHaveMissed()
 	}
 	if !old {
+		if version := wordAt(words, 4); parseVersion(version) > formatVersion {
+			m.link.log.Error("another node is of a newer version of stompbox, and this one cannot read what that writes; upgrade this node", "peer", name, "id", words[0], "version", version, "known", formatVersion)
+		}
 		if wasLost {
 			m.link.log.Info("another node is back", "peer", name, "id", words[0], "away", time.Since(lost), "nodes", m.count())
 		} else {
@@ -113,6 +116,14 @@ func (m *members) heardFrom(data []byte) bool {
 		}
 	}
 	return !old
+}
+
+// wordAt returns a word of a hello, or "" where an older build said fewer.
+func wordAt(words []string, i int) string {
+	if i >= len(words) {
+		return ""
+	}
+	return words[i]
 }
 
 // forget notes that a node is gone: it has said so, or has said nothing for long.

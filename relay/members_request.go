@@ -18,14 +18,16 @@ const partBytes = 256 << 10
 
 // Broadcast hands bytes to the other nodes. See [driver.Cluster].
 func (m *members) Broadcast(subject string, body []byte) error {
-	return m.link.writer.push(&nats.Msg{Subject: m.subject("tell." + subject + "." + m.link.id), Data: body})
+	return m.link.writer.push(versioned(m.subject("tell."+subject+"."+m.link.id), body))
 }
 
 // OnBroadcast has handle called with what other nodes broadcast. See [driver.Cluster].
 func (m *members) OnBroadcast(subject string, handle func(node string, body []byte)) error {
 	prefix := m.subject("tell." + subject + ".")
 	_, err := m.link.conn.Subscribe(prefix+"*", func(msg *nats.Msg) {
-		handle(strings.TrimPrefix(msg.Subject, prefix), msg.Data)
+		if !m.link.tooNew(msg.Header, msg.Subject) {
+			handle(strings.TrimPrefix(msg.Subject, prefix), msg.Data)
+		}
 	})
 	return err
 }
@@ -33,6 +35,9 @@ func (m *members) OnBroadcast(subject string, handle func(node string, body []by
 // HandleRequest has handle reply to requests of other nodes. See [driver.Cluster].
 func (m *members) HandleRequest(subject string, handle func(query []byte) []byte) error {
 	_, err := m.link.conn.Subscribe(m.subject("ask."+subject), func(msg *nats.Msg) {
+		if m.link.tooNew(msg.Header, msg.Subject) {
+			return // the node that asked sees that the answer is missing
+		}
 		m.link.background.Go(func() { m.reply(msg.Reply, handle(msg.Data)) })
 	})
 	return err
@@ -42,9 +47,9 @@ func (m *members) reply(inbox string, body []byte) {
 	for more := true; more; {
 		part := body[:min(len(body), partBytes)]
 		body = body[len(part):]
-		msg := &nats.Msg{Subject: inbox + "." + m.link.id, Data: part}
+		msg := versioned(inbox+"."+m.link.id, part)
 		if more = len(body) > 0; more {
-			msg.Header = nats.Header{headerMore: []string{"true"}}
+			msg.Header[headerMore] = []string{"true"}
 		}
 		if m.link.conn.PublishMsg(msg) != nil {
 			return // the node that asked sees that the answer is missing
@@ -80,7 +85,9 @@ func (m *members) gather(ctx context.Context, subject string, query []byte, answ
 		return err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := m.link.conn.PublishRequest(subject, inbox, query); err != nil {
+	question := versioned(subject, query)
+	question.Reply = inbox
+	if err := m.link.conn.PublishMsg(question); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
@@ -93,6 +100,9 @@ func (m *members) gather(ctx context.Context, subject string, query []byte, answ
 		}
 		if err != nil {
 			return err
+		}
+		if m.link.tooNew(msg.Header, subject) {
+			continue
 		}
 		id := strings.TrimPrefix(msg.Subject, inbox+".")
 		parts[id] = append(parts[id], msg.Data...)

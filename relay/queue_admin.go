@@ -281,6 +281,9 @@ func (a queueAdmin) copyOf(queue string, p place, msg jetstream.Msg, target func
 	if err != nil {
 		return place{}, movedCopy{}, false
 	}
+	if a.store.link.tooNew(msg.Headers(), msg.Subject()) {
+		return place{}, movedCopy{}, false
+	}
 	id := movedID(p, meta.Sequence.Stream)
 	m, ok := decode(p.prefix, &nats.Msg{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data()}, func() string { return id })
 	if !ok {

@@ -52,7 +52,7 @@ func (j *dedupJournal) subject() string { return j.link.prefix + ".dedup" }
 
 // begin hears of what other nodes write.
 func (j *dedupJournal) begin() error {
-	_, err := j.link.conn.Subscribe(j.subject(), func(msg *nats.Msg) { j.read(msg.Data) })
+	_, err := j.link.conn.Subscribe(j.subject(), j.read)
 	return err
 }
 
@@ -110,14 +110,15 @@ func (j *dedupJournal) load(ctx context.Context, since time.Time) error {
 	}
 	cursor := &historyCursor{link: j.link, stream: j.stream(), subject: j.subject(), since: &from, upTo: stream.CachedInfo().State.LastSeq}
 	return merge(ctx, []*historyCursor{cursor}, func(m *storedMessage) error {
-		j.read(m.msg.Data)
+		j.read(m.msg)
 		return nil
 	})
 }
 
 // read takes what a node wrote.
-func (j *dedupJournal) read(record []byte) {
-	if len(record) != len(dedupKey{})+8 {
+func (j *dedupJournal) read(msg *nats.Msg) {
+	record := msg.Data
+	if j.link.tooNew(msg.Header, msg.Subject) || len(record) != len(dedupKey{})+8 {
 		return
 	}
 	key := dedupKey(record[:len(dedupKey{})])
@@ -159,7 +160,7 @@ func (j *dedupJournal) write(stream, id string, stored time.Time, done func(erro
 	key := dedupKeyOf(stream, id)
 	j.remember(key, until.UnixMilli())
 	record := binary.BigEndian.AppendUint64(key[:], uint64(until.UnixMilli()))
-	j.acks.publish(&nats.Msg{Subject: j.subject(), Data: record}, func(err error) {
+	j.acks.publish(versioned(j.subject(), record), func(err error) {
 		if errors.Is(err, errNoStream) {
 			err = nil // no message came with a dedup id since this version stores them
 		}

@@ -109,6 +109,9 @@ func (a queueAdmin) peekFrom(ctx context.Context, queue string, at place, from p
 
 // peeked makes of a stored message what a consumer would get.
 func (a queueAdmin) peeked(at place, queue string, stored *jetstream.RawStreamMsg) *driver.Message {
+	if a.store.link.tooNew(stored.Header, stored.Subject) {
+		return nil
+	}
 	m, ok := decode(at.prefix, &nats.Msg{Subject: stored.Subject, Header: stored.Header, Data: stored.Data}, func() string {
 		return queueMessageID(at.stream, stored.Sequence)
 	})

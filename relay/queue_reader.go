@@ -174,6 +174,19 @@ func (q *reader) message(msg *nats.Msg) {
 	q.source.handle(q, msg, meta)
 }
 
+// endedByNewer ends the reader at a message that this build cannot read, and gives that
+// back for a newer node: to pull on would count deliveries that no client had. It reports
+// whether that is so.
+func (q *reader) endedByNewer(msg *nats.Msg, meta *nats.MsgMetadata) bool {
+	l := q.readers.link
+	if !l.tooNew(msg.Header, msg.Subject) {
+		return false
+	}
+	l.log.Error("this node reads no more of a queue or durable subscription: a message in it was written by a newer version of stompbox; upgrade this node", "destination", q.source.name(), "seq", meta.Sequence.Stream, "version", msg.Header[headerVersion][0])
+	q.Close([]driver.Delivery{{Seq: meta.Sequence.Stream, Token: msg.Reply}})
+	return true
+}
+
 // mayBeKnown reports whether a message may have been delivered before, though JetStream
 // does not know of it.
 func (q *reader) mayBeKnown(meta *nats.MsgMetadata) bool {

@@ -54,6 +54,9 @@ func (s *queueSource) ended() {
 }
 
 func (s *queueSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
+	if q.endedByNewer(msg, meta) {
+		return
+	}
 	m, ok := decode(s.place.prefix, msg, func() string {
 		return queueMessageID(s.place.stream, meta.Sequence.Stream)
 	})

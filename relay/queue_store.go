@@ -319,6 +319,9 @@ func (s *queueStore) OpenTransient(queue string, deliver func(*driver.Message) b
 		return nil, err
 	}
 	sub, err := s.link.conn.QueueSubscribe(Subject(s.link.prefix+".transient", queue), "stompbox", func(msg *nats.Msg) {
+		if s.link.tooNew(msg.Header, msg.Subject) {
+			return // its sender hears nothing, and says so
+		}
 		if m, ok := decode(s.link.prefix+".transient", msg, s.link.nextID); ok {
 			answer := []byte{}
 			if !deliver(m) {

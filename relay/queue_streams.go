@@ -142,8 +142,12 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 		config.Description = "stompbox: all queues without limits of their own"
 	}
 	if there, err := s.link.js.Stream(ctx, p.stream); err == nil {
+		if err := checkFormat(p.stream, there.CachedInfo().Config.Metadata); err != nil {
+			return fmt.Errorf("relay: %w", err)
+		}
 		config.Metadata = keepRestored(nil, there.CachedInfo().Config.Metadata)
 	}
+	config.Metadata = withFormat(config.Metadata)
 	if _, err := s.link.js.CreateOrUpdateStream(ctx, config); err != nil {
 		return storeError("cannot make the stream "+p.stream, err)
 	}

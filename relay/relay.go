@@ -173,6 +173,7 @@ func (r *Relay) Ready() bool { return r.link.state() == connected && r.link.chec
 // Stats are counts since the relay began.
 type Stats struct {
 	Lost   int64 // messages that could not be written to NATS
+	Newer  int64 // messages that a newer version wrote, and this one cannot read
 	Filled int64 // messages of histories that were fetched since they did not arrive
 	Nodes  int   // other nodes that are known now
 	Ready  bool
@@ -180,7 +181,7 @@ type Stats struct {
 
 // Stats returns the counts as they are now. It is safe for concurrent use.
 func (r *Relay) Stats() Stats {
-	return Stats{Lost: r.link.lost.Load(), Filled: r.histories.filled.Load(), Nodes: r.members.count(), Ready: r.Ready()}
+	return Stats{Lost: r.link.lost.Load(), Newer: r.link.newer.Load(), Filled: r.histories.filled.Load(), Nodes: r.members.count(), Ready: r.Ready()}
 }
 
 // ClientURL is where other programs reach the embedded server, or "" when it is

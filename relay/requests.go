@@ -66,7 +66,7 @@ func (r *requests) Serve(pattern string, offer func(*driver.Message) bool) (func
 			if msg.Reply == "" {
 				return
 			}
-			_ = r.link.conn.PublishMsg(&nats.Msg{Subject: msg.Reply, Header: nats.Header{headerTaken: []string{strconv.FormatBool(taken)}}})
+			_ = r.link.conn.PublishMsg(&nats.Msg{Subject: msg.Reply, Header: nats.Header{headerVersion: versionWritten, headerTaken: []string{strconv.FormatBool(taken)}}})
 		})
 		if err == nil {
 			subs = append(subs, sub)
