@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ type cluster struct {
 	t            *testing.T
 	routes, data []string
 	env, args    []string
+	program      string // of the nodes that are started
 
 	mu    sync.Mutex
 	nodes []*process
@@ -28,7 +30,13 @@ type cluster struct {
 // clusterOf starts n nodes, and returns when they have agreed on a leader.
 func clusterOf(t *testing.T, n int, env []string, args ...string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, env: env, args: args, nodes: make([]*process, n)}
+	return clusterWith(t, n, os.Args[0], env, args...)
+}
+
+// clusterWith is clusterOf for another program.
+func clusterWith(t *testing.T, n int, program string, env []string, args ...string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, env: env, args: args, program: program, nodes: make([]*process, n)}
 	for range n {
 		address := test.Address(t)
 		c.routes, c.data = append(c.routes, address), append(c.data, t.TempDir())
@@ -56,7 +64,7 @@ func (c *cluster) start(i int) {
 		"STOMPBOX_CLUSTER_LISTEN=" + c.routes[i], "STOMPBOX_CLUSTER_PEERS=" + strings.Join(c.routes, ","),
 		"STOMPBOX_CLUSTER_NODE=n" + strconv.Itoa(i), "STOMPBOX_QUEUES_REPLICAS=3", "STOMPBOX_QUEUES_ACK_WAIT=2s",
 	}, c.env...)
-	p := serve(c.t, env, append([]string{"--dev", "--data-dir", c.data[i]}, c.args...)...)
+	p := serveWith(c.t, c.program, env, append([]string{"--dev", "--data-dir", c.data[i]}, c.args...)...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.nodes[i] = p

@@ -69,10 +69,17 @@ type process struct {
 // serve starts a broker and returns when it answers.
 func serve(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
+	return serveWith(t, os.Args[0], env, args...)
+}
+
+// serveWith is serve for another program.
+func serveWith(t *testing.T, program string, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{stderr: new(test.Log)}
 	p.http = test.Address(t)
 	p.tcp = test.Address(t)
 	p.cmd = command(t, env, append([]string{"serve", "--http", p.http, "--stomp", p.tcp, "--data-dir", t.TempDir()}, args...)...) // a later --data-dir wins
+	p.cmd.Path = program
 	p.cmd.Stderr = p.stderr
 	require.NoError(t, p.cmd.Start())
 	t.Cleanup(func() {
