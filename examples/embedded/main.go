@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -55,7 +56,11 @@ func serve(listen, data string) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/ws", gateway.NewWebSocket(b, gateway.WebSocketOptions{}))
-	server := &http.Server{Addr: listen, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -66,7 +71,7 @@ func serve(listen, data string) error {
 		_ = server.Shutdown(late)
 	})
 	fmt.Println("serving /app/go.*")
-	if err := server.ListenAndServe(); ctx.Err() == nil {
+	if err := server.Serve(listener); ctx.Err() == nil {
 		return err
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,9 +25,13 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:8091", "where requests are posted to")
 	flag.Parse()
 	http.HandleFunc("POST /", answer)
+	listener, err := net.Listen("tcp", *listen)
+	if err != nil {
+		log.Fatal(err)
+	}
 	fmt.Println("serving /app/webhook.*")
-	server := &http.Server{Addr: *listen, ReadHeaderTimeout: 10 * time.Second}
-	log.Fatal(server.ListenAndServe())
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second}
+	log.Fatal(server.Serve(listener))
 }
 
 // message is one that the answer has sent.
