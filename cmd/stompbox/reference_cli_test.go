@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,41 @@ func TestReferenceOfCommands(t *testing.T) {
 	requirePart(t, "cli.md", "the commands", out.String())
 }
 
+// TestExamplesOfCommandsAreAccepted reads each example as the program would, up to where it
+// would begin: the command is there, and so are its flags and arguments.
+func TestExamplesOfCommandsAreAccepted(t *testing.T) {
+	t.Parallel()
+	words := regexp.MustCompile(`'([^']*)'|"([^"]*)"|[^\s'"]+`)
+	var check func(*cobra.Command)
+	check = func(c *cobra.Command) {
+		own := c.Example == ""
+		for _, line := range strings.Split(c.Example, "\n") {
+			_, call, found := strings.Cut(line, "stompbox ")
+			if !found {
+				require.Empty(t, strings.TrimSpace(line), "an example of %s", c.CommandPath())
+				continue
+			}
+			call, _, _ = strings.Cut(strings.TrimPrefix(call, "stompbox "), " | ")
+			call, _, _ = strings.Cut(call, " # ")
+			call, _, _ = strings.Cut(call, " < ")
+			var args []string
+			for _, word := range words.FindAllString(call, -1) {
+				args = append(args, strings.Trim(word, `'"`))
+			}
+			command, rest, err := newRoot().Find(args)
+			require.NoError(t, err, line)
+			own = own || command.CommandPath() == c.CommandPath()
+			require.NoError(t, command.ParseFlags(rest), line)
+			require.NoError(t, command.ValidateArgs(command.Flags().Args()), line)
+		}
+		require.True(t, own, "no example of %s uses it", c.CommandPath())
+		for _, sub := range c.Commands() {
+			check(sub)
+		}
+	}
+	check(newRoot())
+}
+
 func writeCommand(out *strings.Builder, c *cobra.Command) {
 	text := cmp.Or(c.Long, strings.TrimSuffix(c.Short, ".")+".")
 	fmt.Fprintf(out, "\n%s %s\n\n%s\n\n", strings.Repeat("#", strings.Count(c.CommandPath(), " ")+1), c.CommandPath(), strings.ReplaceAll(text, "<", "&lt;"))
@@ -87,6 +123,6 @@ func writeCommand(out *strings.Builder, c *cobra.Command) {
 		for _, line := range strings.Split(c.Example, "\n") {
 			lines = append(lines, strings.TrimPrefix(line, "  "))
 		}
-		fmt.Fprintf(out, "<!-- not run: an example of the command -->\n```sh\n%s\n```\n", strings.Trim(strings.Join(lines, "\n"), "\n"))
+		fmt.Fprintf(out, "<!-- test: TestExamplesOfCommandsAreAccepted -->\n```sh\n%s\n```\n", strings.Trim(strings.Join(lines, "\n"), "\n"))
 	}
 }

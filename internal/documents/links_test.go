@@ -93,6 +93,11 @@ func TestTestsThatDocumentsNameAreThere(t *testing.T) {
 		for _, name := range testNames.FindAllString(read(t, file), -1) {
 			require.Contains(t, all, "func "+strings.Trim(name, "`")+"(", "%s names it", file)
 		}
+		for _, b := range blocksOf(t, file) {
+			if name, ok := strings.CutPrefix(b.mark, "test: Test"); ok {
+				require.Contains(t, all, "func Test"+name+"(", "%s:%d names it", file, b.line)
+			}
+		}
 		for _, name := range fuzzNames.FindAllString(read(t, file), -1) {
 			require.Contains(t, all, "func "+strings.Trim(name, "`")+"(", "%s names it", file)
 		}
