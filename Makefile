@@ -99,6 +99,9 @@ bench: build ## the figures of docs/performance.md
 	bin/stompbox bench sse
 	bin/stompbox bench history
 	bin/stompbox bench app
+	bin/stompbox bench scale
+	bin/stompbox bench connections
+	bin/stompbox bench connections --nodes 3 --connections 3000
 
 # BASE is a commit, tag or branch. ROUNDS and ONLY (such as fanout,queue) make it longer or shorter.
 bench-guard: build ## compare this tree with a commit, BASE=v1.0.0, in turns; fails where CPU or memory is worse beyond noise

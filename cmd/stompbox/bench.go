@@ -47,7 +47,7 @@ func newBench() *cobra.Command {
 	for _, b := range benchmarks {
 		cmd.AddCommand(newBenchOf(b))
 	}
-	cmd.AddCommand(newBenchGuard())
+	cmd.AddCommand(newBenchGuard(), newBenchScale(), newBenchConnections(), newBenchSwarm())
 	return cmd
 }
 

@@ -31,7 +31,7 @@ func (s *benchServer) dial(ctx context.Context) (*benchClient, error) {
 		return nil, err
 	}
 	c := &benchClient{ws: ws}
-	if err := c.send(frames.New(frames.CONNECT, "accept-version", "1.2", "Authorization", "Bearer "+s.token)); err != nil {
+	if err := c.send(s.connectFrame()); err != nil {
 		return nil, err
 	}
 	return c, c.expect(frames.CONNECTED)

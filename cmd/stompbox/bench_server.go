@@ -19,6 +19,7 @@ type benchServer struct {
 	dir     string
 	address string
 	token   string
+	beats   bool // clients have heart-beats
 }
 
 // benchSecret signs the tokens of a benchmark, so that JWT is part of it.

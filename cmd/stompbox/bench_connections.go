@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stompbox/stompbox/internal/bench"
+)
+
+// connectionsOptions are what `bench connections` is asked.
+type connectionsOptions struct {
+	connections []int
+	nodes       int
+	rounds      int
+	idle        time.Duration
+	charts      string
+}
+
+func newBenchConnections() *cobra.Command {
+	o := connectionsOptions{connections: []int{100, 300, 1000, 3000, 10_000, 17_000}, nodes: 1, rounds: 1, idle: benchBeat}
+	cmd := &cobra.Command{
+		Use:   "connections",
+		Short: "What a real WebSocket costs one node, or several in a cluster, that have many of them",
+		Long: "Opens real WebSockets over loopback, from as many processes as there are nodes, with heart-beats both ways\n" +
+			"and a subscription that all have. A node takes what its limit of open files leaves room for.",
+		Args: cobra.NoArgs,
+	}
+	f := cmd.Flags()
+	f.IntSliceVar(&o.connections, "connections", o.connections, "numbers of connections, over all nodes")
+	f.IntVar(&o.nodes, "nodes", o.nodes, "nodes, joined by routes where there are more than one")
+	f.IntVar(&o.rounds, "rounds", o.rounds, "rounds of each number, of which the medians are printed")
+	f.DurationVar(&o.idle, "idle", o.idle, "how long idle connections are measured")
+	f.StringVar(&o.charts, "charts", "", "folder for charts as SVG")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runBenchConnections(cmd, o) }
+	return cmd
+}
+
+func runBenchConnections(cmd *cobra.Command, o connectionsOptions) error {
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "%d node(s)\n", o.nodes)
+	fmt.Fprintln(out, "connections  connect  connects  memory  kernel  delivery  publish   idle us/s  reconnect  all back")
+	fmt.Fprintln(out, "              us CPU      /s     KB RSS      KB   us CPU   to all         CPU     us CPU         s")
+	var all []bench.Connections
+	for _, n := range o.connections {
+		rounds := make([]bench.Connections, o.rounds)
+		for i := range rounds {
+			ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Minute)
+			var err error
+			rounds[i], err = measureConnections(ctx, n, o)
+			cancel()
+			if err != nil {
+				return fmt.Errorf("%d connections: %w", n, err)
+			}
+		}
+		r := bench.MedianConnections(rounds)
+		all = append(all, r)
+		fmt.Fprintf(out, "%11d %8.1f %9.0f %7.1f %7.1f %9.2f %6.1fms %11.2f %10.1f %9.1f\n",
+			n, r.ConnectCPU, r.ConnectsPS, r.RSS, r.Kernel, r.DeliveryCPU, r.PublishMS, r.IdleCPU, r.ReconnectCPU, r.ReconnectSecond)
+	}
+	if o.charts == "" {
+		return nil
+	}
+	return writeCharts(o.charts, bench.ConnectionsCharts(all))
+}
+
+// nodes are the servers under measurement, with their clients.
+type nodes struct {
+	servers []*benchServer
+	swarms  []*swarm
+	total   int
+}
+
+func (n *nodes) stop() {
+	stopSwarms(n.swarms)
+	for _, s := range n.servers {
+		s.stop()
+	}
+}
+
+func (n *nodes) cpu() (sum time.Duration) {
+	for _, s := range n.servers {
+		sum += s.cpu()
+	}
+	return sum
+}
+
+func (n *nodes) rss() (sum int64) {
+	for _, s := range n.servers {
+		sum += s.rss()
+	}
+	return sum
+}
+
+// order has all clients do something, and returns the CPU time that it took the nodes.
+func (n *nodes) order(text string) (cpu, took time.Duration, err error) {
+	before, start := n.cpu(), time.Now()
+	if err = order(n.swarms, text); err == nil {
+		err = obeyed(n.swarms)
+	}
+	return n.cpu() - before, time.Since(start), err
+}
+
+func measureConnections(ctx context.Context, total int, o connectionsOptions) (r bench.Connections, err error) {
+	n := nodes{total: total}
+	defer n.stop()
+	if n.servers, err = startBenchNodes(ctx, o.nodes); err != nil {
+		return r, err
+	}
+	for i, s := range n.servers {
+		share := total/o.nodes + min(1, (total%o.nodes)/(i+1))
+		w, err := s.startSwarm(ctx, share)
+		if err != nil {
+			return r, err
+		}
+		n.swarms = append(n.swarms, w)
+	}
+	r.Connections = total
+	if err := n.connect(&r); err != nil {
+		return r, err
+	}
+	sent, err := n.publish(ctx, &r)
+	if err != nil {
+		return r, err
+	}
+	before := n.cpu()
+	time.Sleep(o.idle)
+	r.IdleCPU = bench.PerUnit(n.cpu()-before, total) / o.idle.Seconds()
+	return r, n.reconnect(&r, sent)
+}
+
+func (n *nodes) connect(r *bench.Connections) error {
+	rss, kernel := n.rss(), bench.SocketMemory()
+	cpu, took, err := n.order(orderConnect + " 0")
+	if err != nil {
+		return err
+	}
+	r.ConnectCPU, r.ConnectsPS = bench.PerUnit(cpu, n.total), float64(n.total)/took.Seconds()
+	time.Sleep(8 * time.Second) // garbage of the handshakes is collected and given back
+	r.RSS = float64(n.rss()-rss) / 1024 / float64(n.total)
+	r.Kernel = float64(bench.SocketMemory()-kernel) / 1024 / float64(n.total)
+	return nil
+}
+
+// publish sends one message at a time to all, and returns how many.
+func (n *nodes) publish(ctx context.Context, r *bench.Connections) (int, error) {
+	publisher, err := n.servers[0].dial(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer publisher.close()
+	messages := min(max(500_000/n.total, 10), 500)
+	before, start := n.cpu(), time.Now()
+	for i := range messages {
+		if err := publisher.publish(i, 128); err != nil {
+			return 0, err
+		}
+		if _, _, err := n.order(orderReceive); err != nil {
+			return 0, err
+		}
+	}
+	took := time.Since(start)
+	r.DeliveryCPU = bench.PerUnit(n.cpu()-before, messages*n.total)
+	r.PublishMS = took.Seconds() * 1e3 / float64(messages)
+	return messages, nil
+}
+
+func (n *nodes) reconnect(r *bench.Connections, sent int) error {
+	cut, ending, err := n.order(orderCut)
+	if err != nil {
+		return err
+	}
+	again, took, err := n.order(fmt.Sprint(orderConnect, " ", sent))
+	r.ReconnectCPU, r.ReconnectSecond = bench.PerUnit(cut+again, n.total), (ending + took).Seconds()
+	return err
+}
+
+// startBenchNodes starts one broker, or several that are joined by routes, and returns when
+// they know each other. Limits of addresses are off: all clients have one.
+func startBenchNodes(ctx context.Context, n int) (all []*benchServer, err error) {
+	defer func() {
+		if err != nil {
+			for _, s := range all {
+				s.stop()
+			}
+			all = nil
+		}
+	}()
+	routes := make([]string, n)
+	for i := range routes {
+		if routes[i], err = freeAddress(); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := os.MkdirTemp("", "stompbox-bench-nodes")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	for i := range n {
+		text := "limits: { address_connections: 0, address_connect_rate: 0, user_connections: 0, message_rate: 10000000 }\n"
+		if n > 1 {
+			text += fmt.Sprintf("cluster: { node: n%d, listen: %q, peers: [%s] }\n", i, routes[i], strings.Join(routes, ", "))
+		}
+		file := filepath.Join(dir, fmt.Sprintf("n%d.yaml", i))
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return all, err
+		}
+		args := []string{"-c", file}
+		if n > 1 {
+			args = append(args, "--dev")
+		}
+		s, err := startBenchServer(ctx, "", args...)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
