@@ -56,7 +56,7 @@ func measureScale(cmd *cobra.Command, o scaleOptions) error {
 		if n < 1 || n > maxSimulated {
 			return fmt.Errorf("--sessions: %d is not 1 to %d", n, maxSimulated)
 		}
-		r, err := bench.MeasureScale(cmd.Context(), n, o.idle)
+		r, err := bench.MeasureScale(cmd.Context(), n, o.idle, cmd.ErrOrStderr())
 		if err != nil {
 			return fmt.Errorf("%d sessions: %w", n, err)
 		}

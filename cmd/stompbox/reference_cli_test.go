@@ -40,6 +40,9 @@ func TestReferenceOfCommands(t *testing.T) {
 		if name == "bench" { // their flags are alike
 			out.WriteString("| benchmark | |\n|---|---|\n")
 			for _, sub := range c.Commands() {
+				if sub.Hidden {
+					continue
+				}
 				fmt.Fprintf(&out, "| `stompbox bench %s` | %s |\n", sub.Name(), tableText(sub.Short))
 			}
 			continue

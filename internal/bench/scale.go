@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"runtime"
@@ -62,9 +63,9 @@ const (
 const IdleFor = beatEvery
 
 // MeasureScale puts a number of sessions on one node in this process, on transports in
-// memory, and measures them. Tokens, permissions, limits and heart-beats are on. The share
+// memory, and measures them. Progress gets a line for each step. Tokens, permissions, limits and heart-beats are on. The share
 // of the simulated clients is in the figures.
-func MeasureScale(ctx context.Context, sessions int, idleFor time.Duration) (result Scale, err error) {
+func MeasureScale(ctx context.Context, sessions int, idleFor time.Duration, progress io.Writer) (result Scale, err error) {
 	s, err := newSimulation(sessions)
 	if err != nil {
 		return Scale{}, err
@@ -74,10 +75,17 @@ func MeasureScale(ctx context.Context, sessions int, idleFor time.Duration) (res
 	result.Sessions = sessions
 	stop := s.keepAlive()
 	defer stop()
-	for _, step := range []func(context.Context, *Scale) error{s.connectAll, s.publishToAll, s.subscribeOwn, s.idle, s.reconnectAll} {
-		if err := step(ctx, &result); err != nil {
-			return result, err
+	for _, step := range []struct {
+		name string
+		run  func(context.Context, *Scale) error
+	}{
+		{"connect", s.connectAll}, {"publish", s.publishToAll}, {"subscribe", s.subscribeOwn}, {"idle", s.idle}, {"reconnect", s.reconnectAll},
+	} {
+		start := time.Now()
+		if err := step.run(ctx, &result); err != nil {
+			return result, fmt.Errorf("%s: %w", step.name, err)
 		}
+		fmt.Fprintf(progress, "%d sessions: %s took %s\n", sessions, step.name, time.Since(start).Round(time.Millisecond))
 		if wrong := s.seen.wrong.Load(); wrong != nil {
 			return result, errors.New(*wrong)
 		}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestScaleMeasuresEverything runs all steps, which check every frame that is sent.
 func TestScaleMeasuresEverything(t *testing.T) {
 	t.Parallel()
-	r, err := MeasureScale(t.Context(), 300, 100*time.Millisecond)
+	r, err := MeasureScale(t.Context(), 300, 100*time.Millisecond, io.Discard)
 	require.NoError(t, err)
 	assert.Equal(t, 300, r.Sessions)
 	for name, figure := range map[string]float64{
