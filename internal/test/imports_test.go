@@ -16,7 +16,7 @@ const module = "github.com/stompbox/stompbox"
 // floors are the packages of the module from the top. Each imports those of lower floors
 // alone, so none of its own.
 var floors = [][]string{
-	{"cmd/stompbox", "examples/...", "internal/abuse", "internal/chaos", "internal/documents", "internal/test", "broker/driver/drivertest", "deploy/..."},
+	{"cmd/stompbox", "internal/bench/peers", "examples/...", "internal/abuse", "internal/chaos", "internal/documents", "internal/test", "broker/driver/drivertest", "deploy/..."},
 	{"internal/doctor", "internal/bench", "internal/top"},
 	{"internal/config", "internal/tracing"},
 	{"metrics"},
