@@ -50,9 +50,10 @@ func (p Proxies) Trusts(ip netip.Addr) bool {
 const maxHops = 32
 
 // Handler gives requests that come through trusted proxies the address of their client
-// as RemoteAddr, from Forwarded (RFC 7239) or X-Forwarded-For. The last address that is
-// not a proxy's counts, since what stands before it can be made up by the client. Where
-// the proxy ended TLS, the request's URL has the scheme https.
+// as RemoteAddr, from X-Forwarded-For or, where there is none, Forwarded (RFC 7239). Nearly
+// all proxies set the former and pass on a Forwarded that the client made up. The last
+// address that is not a proxy's counts, since what stands before it can be made up by the
+// client. Where the proxy ended TLS, the request's URL has the scheme https.
 func (p Proxies) Handler(next http.Handler) http.Handler {
 	if len(p) == 0 {
 		return next
@@ -72,9 +73,9 @@ func (p Proxies) Handler(next http.Handler) http.Handler {
 
 // client returns the address that the headers give, as host:port.
 func (p Proxies) client(h http.Header) (string, bool) {
-	hops := forwardedFor(h["Forwarded"])
+	hops := split(h["X-Forwarded-For"])
 	if hops == nil {
-		hops = split(h["X-Forwarded-For"])
+		hops = forwardedFor(h["Forwarded"])
 	}
 	found := ""
 	for i := len(hops) - 1; i >= max(len(hops)-maxHops, 0); i-- {
@@ -93,14 +94,14 @@ func (p Proxies) client(h http.Header) (string, bool) {
 // secure reports whether the last proxy was reached over TLS.
 func secure(h http.Header) bool {
 	proto := ""
-	if elements := split(h["Forwarded"]); len(elements) > 0 {
+	if all := split(h["X-Forwarded-Proto"]); len(all) > 0 {
+		proto = all[len(all)-1]
+	} else if elements := split(h["Forwarded"]); len(elements) > 0 {
 		for pair := range strings.SplitSeq(elements[len(elements)-1], ";") {
 			if name, value, _ := strings.Cut(strings.TrimSpace(pair), "="); strings.EqualFold(name, "proto") {
 				proto = strings.Trim(value, `"`)
 			}
 		}
-	} else if all := split(h["X-Forwarded-Proto"]); len(all) > 0 {
-		proto = all[len(all)-1]
 	}
 	return strings.EqualFold(proto, "https")
 }
