@@ -297,6 +297,9 @@ func (a *account) sub(n int) {
 	}
 }
 
+// clear takes all bytes back.
+func (a *account) clear() { a.sub(a.used) }
+
 // messageOverhead is what a message takes beside its text, about.
 const messageOverhead = 512
 

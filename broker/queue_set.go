@@ -31,12 +31,6 @@ func (d *delivery) settle() {
 	d.budget, d.bytes = nil, 0
 }
 
-func settleAll(all []*delivery) {
-	for _, d := range all {
-		d.settle()
-	}
-}
-
 // charge counts a message that no store has against its sender's budget.
 func (d *delivery) charge(b *budget) *Error {
 	if d.budget != nil || b == nil {

@@ -254,9 +254,6 @@ func (s *Session) disconnect(f *frames.Frame) {
 	s.receipts.afterPending(func() { s.finish(false, receipt, s.framing.Close(CloseNormal, "")) })
 }
 
-// pushFrame queues one of the broker's own frames.
-func (s *Session) pushFrame(f *frames.Frame) { s.outbox.push(s.encode(f)) }
-
 func (s *Session) encode(f *frames.Frame) []byte {
 	return s.framing.Frame(nil, frames.Append(nil, f, max(s.version(), frames.V10)), true)
 }
@@ -337,8 +334,8 @@ func (s *Session) release() {
 	subs, retired := s.subs, s.retired
 	s.subs, s.retired, s.transactions = nil, nil, nil
 	s.mu.Unlock()
-	s.transactionBytes.set(0)
-	s.incomingBytes.set(0)
+	s.transactionBytes.clear()
+	s.incomingBytes.clear()
 	s.outbox.dropDeliveries()
 	s.detachAll(slices.AppendSeq(slices.Collect(maps.Values(subs)), maps.Values(retired)))
 	s.broker.counters.subscriptions.Add(-int64(len(subs)))

@@ -116,7 +116,7 @@ func (s *Session) setUser(name string, u *userUsage) {
 	s.usage, s.user = u, name
 	s.held.ids = account{budget: b.memory.unacked, user: name, free: freeBytes, bounded: true}
 	s.transactionBytes = account{budget: b.memory.transactions, user: name, free: freeBytes}
-	s.incomingBytes.set(0)
+	s.incomingBytes.clear()
 	s.incomingBytes = account{budget: b.memory.incoming, user: name, free: freeBytes}
 	s.receipts.account = account{budget: b.memory.incoming, user: name, free: freeBytes}
 	s.subscriptionBytes = account{budget: b.memory.subscriptions, user: name, free: freeSubscriptionBytes, bounded: true}

@@ -206,7 +206,7 @@ var slowReaders = map[string]func(t *testing.T, n *test.Node) (*slowLink, io.Rea
 	},
 }
 
-func tlsConfig(t *testing.T) *tls.Config {
+func tlsConfig(*testing.T) *tls.Config {
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.StartTLS()
 	defer server.Close()
@@ -247,7 +247,7 @@ func slowEvents(t *testing.T, server *httptest.Server) (*slowLink, io.Reader) {
 	t.Helper()
 	link := newSlowLink(t, server.Listener.Addr().String())
 	server.URL = strings.Replace(server.URL, server.Listener.Addr().String(), link.address, 1)
-	answer := ask{user: "alice", client: server.Client()}.do(t, server, "/topic/slow")
+	answer := ask{user: "alice", client: server.Client()}.do(t, server, "/topic/slow") //nolint:bodyclose // the caller reads it to the end of the server
 	require.Equal(t, http.StatusOK, answer.StatusCode)
 	return link, answer.Body
 }

@@ -128,7 +128,7 @@ func (v *vectors) write(fd uintptr) (done bool) {
 		if len(v.iovecs) == 0 {
 			return true
 		}
-		n, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&v.iovecs[0])), uintptr(len(v.iovecs)))
+		n, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&v.iovecs[0])), uintptr(len(v.iovecs))) //nolint:gosec // the call takes their address
 		switch errno {
 		case 0:
 			v.advance(int(n))

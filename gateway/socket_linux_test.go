@@ -66,7 +66,8 @@ func TestAWriteEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
 	c, _ := pair(t)
 	large := make([]byte, 1<<20)
-	for c.WriteNow([][]byte{large}) > 0 {
+	for n := 1; n > 0; {
+		n = c.WriteNow([][]byte{large})
 	}
 	written := make(chan error, 1)
 	go func() { written <- c.Write([][]byte{large}) }()

@@ -26,12 +26,12 @@ func (t *target) open(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// flood sends what make returns as fast as it is taken, and reads what comes back.
-func (t *target) flood(ctx context.Context, make func(l *link, i int) error) error {
-	return t.pour(ctx, true, make)
+// flood sends what next returns as fast as it is taken, and reads what comes back.
+func (t *target) flood(ctx context.Context, next func(l *link, i int) error) error {
+	return t.pour(ctx, true, next)
 }
 
-func (t *target) pour(ctx context.Context, reads bool, make func(l *link, i int) error) error {
+func (t *target) pour(ctx context.Context, reads bool, next func(l *link, i int) error) error {
 	l, err := t.open(ctx)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (t *target) pour(ctx context.Context, reads bool, make func(l *link, i int)
 		}()
 	}
 	for i := 0; ctx.Err() == nil; i++ {
-		if err := make(l, i); err != nil {
+		if err := next(l, i); err != nil {
 			return err
 		}
 	}

@@ -172,7 +172,9 @@ func (c *crowd) settle(ctx context.Context) (faults []string) {
 	}
 	late := time.Now().Add(patience)
 	for _, m := range c.clients {
-		for m.received.Load() < rooms[m.room] && time.Now().Before(late) && sleep(ctx, 10*time.Millisecond) {
+		waiting := true
+		for waiting && m.received.Load() < rooms[m.room] && time.Now().Before(late) {
+			waiting = sleep(ctx, 10*time.Millisecond)
 		}
 		if got := m.received.Load(); got != rooms[m.room] {
 			faults = append(faults, fmt.Sprintf("%s has %d of %d messages", m.name, got, rooms[m.room]))

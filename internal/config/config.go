@@ -330,7 +330,7 @@ type Drain struct {
 	Timeout time.Duration `mapstructure:"timeout"`
 }
 
-// Cache is the folder of certificates and keys.
+// ACMECache is the folder of certificates and keys.
 func (c *Config) ACMECache() string {
 	if c.ACME.CacheDir != "" {
 		return c.ACME.CacheDir

@@ -32,10 +32,7 @@ func anchorsOf(t *testing.T, file string) map[string]bool {
 // TestLinksLeadSomewhere: files and anchors of this repository.
 func TestLinksLeadSomewhere(t *testing.T) {
 	t.Parallel()
-	files := documents(t)
-	for _, extra := range []string{"ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"} {
-		files = append(files, extra)
-	}
+	files := append(documents(t), "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
 	for _, file := range files {
 		for _, m := range link.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, file), ""), -1) {
 			target, anchor, _ := strings.Cut(m[1], "#")

@@ -11,6 +11,7 @@ import (
 // Order says which sessions come first.
 type Order string
 
+// The orders of sessions.
 const (
 	BySlowest Order = "slowest" // those whose clients do not read what waits for them
 	ByIn      Order = "in"      // those that send the most bytes a second

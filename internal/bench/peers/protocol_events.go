@@ -54,7 +54,7 @@ func (c *eventsClient) subscribe(topic string) (err error) {
 	}
 	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
 	c.r = bufio.NewReaderSize(c.conn, 4<<10)
-	response, err := http.ReadResponse(c.r, nil)
+	response, err := http.ReadResponse(c.r, nil) //nolint:bodyclose // it is read as lines, and ends with the connection
 	if err != nil {
 		return err
 	}
