@@ -161,12 +161,20 @@ func (i *interest) missed(m *driver.Message, trimmed func(last uint64) bool) boo
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	p := i.progressLocked(m.Position.Epoch)
-	known := p.delivered > 0
+	// A replay that a server answered which had been cut off ends early: what comes after
+	// it is for its subscriber, however old it is.
+	replayed := p.baseline > 0 && m.Position.Seq > p.baseline
 	switch {
-	case !i.pattern.Match(m.Key) || m.Position.Seq <= p.delivered || !known && m.Timestamp < i.since:
+	case !i.pattern.Match(m.Key) || m.Position.Seq <= p.delivered:
 		return false
-	case p.filling || i.wild && known:
+	case p.delivered == 0 && !replayed && m.Timestamp < i.since:
+		return false // from before all of its subscribers
+	case p.filling || i.wild && p.delivered > 0:
 		return i.acceptLocked(m, 0)
+	case p.delivered == 0 && replayed:
+		p.hold(m, 0)
+		i.startFillingLocked(p, m)
+		return true
 	}
 	if trimmed(p.delivered) {
 		m = m.AfterGap()

@@ -1,12 +1,14 @@
 package relay
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 )
 
 // knowsNothing has the interest begin again, as that of the first subscriber does.
@@ -102,4 +104,43 @@ func TestAReplayMeetsWhatComesMeanwhile(t *testing.T) {
 	require.Equal(t, []string{"1", "2", "3", "4", "5"}, bodies)
 	require.Equal(t, at.Seq+5, result.UpTo.Seq)
 	require.False(t, result.Incomplete)
+}
+
+// TestWhatAReplayEndedBeforeIsDelivered: a server that was cut off answered a replay, so it
+// ended early. What comes after it is for its subscriber, though it is older than the
+// subscription, and though this node had noted that all up to later had arrived.
+func TestWhatAReplayEndedBeforeIsDelivered(t *testing.T) {
+	t.Parallel()
+	for _, pattern := range []string{"/topic/b", "/topic/*"} {
+		t.Run(pattern, func(t *testing.T) {
+			t.Parallel()
+			d := newDeaf(t, 0)
+			for n := range 5 {
+				d.storeAt("/topic/b", n+1)
+			}
+			h := d.histories.streams.all["all"]
+			stream, err := d.histories.streams.nameOf(t.Context(), h)
+			require.NoError(t, err)
+			_, epoch := d.histories.streams.epochOf(stream)
+			parsed, err := destination.ParsePattern(pattern)
+			require.NoError(t, err)
+			got := make(chan *driver.Message, 10)
+			i := newInterest(d.histories, parsed, time.Now().Add(time.Hour).UnixMilli(), func(m *driver.Message) { got <- m })
+			d.bus.mu.Lock()
+			d.bus.interests[pattern] = i
+			d.bus.mu.Unlock()
+			require.True(t, i.join(epoch, 2))
+			repair := func() {
+				require.True(t, d.histories.repairGaps(t.Context(), h, &historyCursor{link: d.link, stream: stream, subject: h.prefix + ".>", next: 5, upTo: 5}, 1))
+			}
+			repair()
+			for n := 3; n <= 5; n++ {
+				m := receive(t, got)
+				require.Equal(t, "/topic/b "+strconv.Itoa(n), string(m.Body))
+				require.False(t, m.Gap)
+			}
+			repair()
+			require.Empty(t, got)
+		})
+	}
 }

@@ -34,12 +34,14 @@ type dedupJournal struct {
 	window   time.Duration
 	replicas int
 
-	loading sync.Mutex // held while the stream is made or read
-	mu      sync.Mutex // guards the following
-	expiry  map[dedupKey]int64
-	order   []dedupKey // as they came
-	loaded  bool       // all that other nodes wrote before is known
-	since   time.Time  // up to when it was
+	loading sync.Mutex // held while the stream is made or read; guards the following
+	made    bool       // the stream is known to be there
+
+	mu     sync.Mutex // guards the following
+	expiry map[dedupKey]int64
+	order  []dedupKey // as they came
+	loaded bool       // all that other nodes wrote before is known
+	since  time.Time  // up to when it was
 }
 
 func newDedupJournal(l *link, a *acks, settings QueueSettings) *dedupJournal {
@@ -104,6 +106,7 @@ func (j *dedupJournal) load(ctx context.Context, since time.Time) error {
 	if err != nil {
 		return storeError("cannot make the stream "+j.stream(), err)
 	}
+	j.made = true
 	from := time.Now().Add(-j.window)
 	if since = since.Add(-clocksDiffer); since.After(from) {
 		from = since
@@ -162,8 +165,30 @@ func (j *dedupJournal) write(stream, id string, stored time.Time, done func(erro
 	record := binary.BigEndian.AppendUint64(key[:], uint64(until.UnixMilli()))
 	j.acks.publish(versioned(j.subject(), record), func(err error) {
 		if errors.Is(err, errNoStream) {
-			err = nil // no message came with a dedup id since this version stores them
+			j.link.background.Go(func() { done(j.whyNoStream(err)) })
+			return
 		}
 		done(err)
 	})
+}
+
+// whyNoStream returns err where the stream is there and has no leader at the moment, and nil
+// where there is none: no message came with a dedup id since this version stores them.
+func (j *dedupJournal) whyNoStream(err error) error {
+	j.loading.Lock()
+	defer j.loading.Unlock()
+	if j.made {
+		return err
+	}
+	if j.link.checkAsk() != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(j.link.ctx, setupTimeout)
+	defer cancel()
+	_, look := j.link.js.Stream(ctx, j.stream())
+	if errors.Is(look, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	j.made = look == nil
+	return err
 }
