@@ -255,18 +255,17 @@ func (s *Server) addPeers(to map[string]bool) {
 	}
 }
 
-// newRoutes reports whether routes were made since the last call.
-func (s *Server) newRoutes() bool {
+// newRoutes returns the names of the servers that routes were made to since the last call.
+func (s *Server) newRoutes() (made []string) {
 	all, err := s.running().Routez(&server.RoutezOptions{})
 	if err != nil {
-		return false
+		return nil
 	}
-	made := false
 	now := make(map[uint64]struct{}, len(all.Routes))
 	for _, route := range all.Routes {
 		now[route.Rid] = struct{}{}
 		if _, old := s.routes[route.Rid]; !old {
-			made = true
+			made = append(made, route.RemoteName)
 		}
 	}
 	s.routes = now

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,8 @@ type health struct {
 	link    *link
 	acks    *acks
 	members *members
+	readers *readers
+	joining joining
 }
 
 // watchRoutes notes that a link between embedded servers was made again: what went
@@ -30,7 +33,8 @@ func (h *health) watchRoutes() {
 	if !h.link.clustered() {
 		return
 	}
-	if made := h.link.server.newRoutes(); made {
+	if made := h.link.server.newRoutes(); len(made) > 0 {
+		h.readers.routesMade(made)
 		h.members.hello()
 		h.link.mayHaveMissed()
 	}
@@ -41,8 +45,9 @@ func (h *health) watchRoutes() {
 // it. It does not wait for JetStream, which takes some seconds longer to find that out.
 func (h *health) watchPartition() {
 	joined := false
-	h.link.every(partitionCheckEvery, func(time.Time) {
+	h.link.every(partitionCheckEvery, func(now time.Time) {
 		alone := h.link.server.running().NumRoutes() == 0
+		h.joining.look(h.link, now, alone)
 		joined = joined || !alone
 		if !joined || !alone {
 			h.link.observe(routesBack, nil)
@@ -80,4 +85,63 @@ func (h *health) askJetStream(ctx context.Context) error {
 		return err
 	}
 	return answer.Error
+}
+
+const (
+	// maxJoining is how long a server that is back with the others may take to catch up
+	// before it counts as ready all the same: a stream may be without a majority for long.
+	maxJoining = 30 * time.Second
+	// joiningCheckEvery is how often it is looked whether it has.
+	joiningCheckEvery = time.Second
+)
+
+// joining says whether a server of a cluster has what the others have, after it began or was
+// cut off. Before, it is not ready: if the next one were restarted then, a stream that
+// is new to this one would have no majority of servers that know what it has.
+type joining struct {
+	behind atomic.Bool
+
+	// Of the watch alone.
+	since   time.Time // when the first route was back
+	next    time.Time // when to look again
+	current func() error
+}
+
+func (j *joining) begin(s *Server) {
+	j.behind.Store(true)
+	j.current = s.caughtUp
+}
+
+// look notes what a server is that has routes to others, or none.
+func (j *joining) look(l *link, now time.Time, alone bool) {
+	if alone {
+		j.since = time.Time{}
+		j.behind.Store(true)
+		return
+	}
+	if j.since.IsZero() {
+		j.since, j.next = now, now
+	}
+	if !j.behind.Load() || now.Before(j.next) {
+		return
+	}
+	j.next = now.Add(joiningCheckEvery)
+	err := j.current()
+	switch took := now.Sub(j.since); {
+	case err == nil:
+		l.log.Info("this node has what the others have", "took", took.Round(time.Millisecond))
+	case took < maxJoining:
+		return
+	default:
+		l.log.Warn("this node does not catch up with the others; it counts as ready all the same. Wait before you restart another one", "error", err)
+	}
+	j.behind.Store(false)
+}
+
+// caughtUp returns what the server does not have yet of what others have, or nil.
+func (s *Server) caughtUp() error {
+	if status := s.running().Healthz(nil); status.Error != "" {
+		return errors.New(status.Error)
+	}
+	return nil
 }

@@ -54,6 +54,7 @@ type knownConsumer struct {
 	mu      sync.Mutex // guards the following
 	created time.Time  // another consumer of the same name was made later
 	leader  string
+	elected string // the last leader that was heard of, or "" where there is none
 	upTo    uint64 // the last message of the stream that came, not counting those that came again
 	doubted uint64 // messages up to it may have been delivered by any node
 	doubts  int    // counts up with each doubt
@@ -86,9 +87,8 @@ func (k *knownConsumers) look(stream string, info *jetstream.ConsumerInfo) *know
 		k.all[key] = c
 	}
 	k.mu.Unlock()
-	leader, recent := "", false
+	leader, recent := leaderOfConsumer(info), false
 	if info.Cluster != nil {
-		leader = info.Cluster.Leader
 		recent = info.Cluster.LeaderSince == nil || time.Since(*info.Cluster.LeaderSince) < recentLeader
 	}
 	c.mu.Lock()
@@ -97,7 +97,7 @@ func (k *knownConsumers) look(stream string, info *jetstream.ConsumerInfo) *know
 		c.upTo, c.doubted = 0, 0
 	}
 	changed := c.leader != leader
-	c.created, c.leader = info.Created, leader
+	c.created, c.leader, c.elected = info.Created, leader, leader
 	c.mu.Unlock()
 	switch {
 	case (isNew || remade) && time.Since(info.Created) < newConsumer:
@@ -134,7 +134,7 @@ func (k *knownConsumers) elected(msg *nats.Msg) {
 	_ = json.Unmarshal(msg.Data, &advisory) // without a name it is another leader
 	c.mu.Lock()
 	first := advisory.Leader == c.leader && time.Since(c.created) < newConsumer
-	c.leader = advisory.Leader
+	c.leader, c.elected = advisory.Leader, advisory.Leader
 	c.mu.Unlock()
 	if !first {
 		k.doubt(c)
@@ -219,6 +219,16 @@ func (k *knownConsumers) answer(key []byte) []byte {
 func parseDelivered(body []byte) (upTo uint64, ok bool) {
 	upTo, err := strconv.ParseUint(string(body), 10, 64)
 	return upTo, err == nil
+}
+
+// ledByOther reports whether a consumer has had another leader elected than one.
+func (c *knownConsumer) ledByOther(than string) bool {
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.elected != "" && c.elected != than
 }
 
 // came notes a message, and reports whether it may have been delivered before, though

@@ -30,6 +30,7 @@ type reader struct {
 	readers *readers
 	source  readerSource
 	deliver func(driver.Delivery)
+	inbox   string // begins the subjects that pull requests are answered on
 	sub     *nats.Subscription
 	// restored is when what it reads was restored, in nanoseconds since 1970, or 0.
 	restored atomic.Int64
@@ -38,7 +39,9 @@ type reader struct {
 	stream      string
 	consumer    string
 	known       *knownConsumer
+	leader      string // of the consumer, who has the pull requests
 	next        string // the subject of pull requests
+	round       int    // of pull requests: what the leader before says of its own is too late
 	outstanding int    // asked for and not delivered
 	heard       time.Time
 	lost        bool // the consumer has to be looked for again
@@ -86,15 +89,18 @@ func (q *reader) request(n int) {
 		MaxBytes int64         `json:"max_bytes"`
 	}{n, pullExpires, max(maxPullBytes, 2*conn.MaxPayload())})
 	q.mu.Lock()
-	next := q.next
+	next, reply := q.next, q.replyLocked()
 	q.mu.Unlock()
 	if err == nil {
-		err = conn.PublishRequest(next, q.sub.Subject, body)
+		err = conn.PublishRequest(next, reply, body)
 	}
 	if err != nil {
 		q.markLost()
 	}
 }
+
+// replyLocked is where the pull requests of this round are answered.
+func (q *reader) replyLocked() string { return q.inbox + "." + strconv.Itoa(q.round) }
 
 // markLost has the consumer looked for again by the janitor.
 func (q *reader) markLost() {
@@ -111,8 +117,14 @@ func (q *reader) arrived(msg *nats.Msg) {
 		return
 	}
 	q.mu.Lock()
-	q.heard = time.Now()
+	late := msg.Subject != q.replyLocked()
+	if !late {
+		q.heard = time.Now()
+	}
 	q.mu.Unlock()
+	if late {
+		return // what was asked for then has been asked for again
+	}
 	switch status {
 	case "100":
 	case "404", "408":
@@ -269,7 +281,7 @@ func (q *reader) ensure(ctx context.Context) error {
 	q.restored.Store(q.source.restored())
 	known := q.readers.known.look(stream, consumer)
 	q.mu.Lock()
-	q.stream, q.consumer, q.known = stream, consumer.Name, known
+	q.stream, q.consumer, q.known, q.leader = stream, consumer.Name, known, leaderOfConsumer(consumer)
 	q.next = known.key
 	q.mu.Unlock()
 	return nil
@@ -283,7 +295,9 @@ func pullSubject(stream, consumer string) string {
 func (q *reader) recover(ctx context.Context, now time.Time) {
 	q.mu.Lock()
 	silent := q.outstanding > 0 && now.Sub(q.heard) > pullExpires+10*time.Second
-	needed := (q.lost || silent) && !q.closed && !q.source.idle()
+	// One that died, or was paused or cut off, has taken the pull requests with it.
+	moved := q.outstanding > 0 && q.known.ledByOther(q.leader)
+	needed := (q.lost || silent || moved) && !q.closed && !q.source.idle()
 	q.mu.Unlock()
 	if !needed {
 		return
@@ -297,9 +311,18 @@ func (q *reader) recover(ctx context.Context, now time.Time) {
 	}
 	q.mu.Lock()
 	q.lost, q.heard = false, now
+	q.round++
 	outstanding := q.outstanding
 	q.mu.Unlock()
 	if outstanding > 0 {
 		q.request(outstanding)
 	}
+}
+
+// leaderOfConsumer is who leads a consumer, or "" where there is no cluster.
+func leaderOfConsumer(info *jetstream.ConsumerInfo) string {
+	if info.Cluster == nil {
+		return ""
+	}
+	return info.Cluster.Leader
 }

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,14 +36,14 @@ func newReaders(l *link, a *acks, dedup *dedupJournal, known *knownConsumers, ac
 
 // openReader begins to read from a source.
 func (r *readers) openReader(ctx context.Context, source readerSource, deliver func(driver.Delivery)) (driver.QueueReader, error) {
-	q := &reader{readers: r, source: source, deliver: deliver, heard: time.Now(), lost: source.idle()}
+	q := &reader{readers: r, source: source, deliver: deliver, heard: time.Now(), lost: source.idle(), inbox: nats.NewInbox()}
 	if !q.lost {
 		if err := q.ensure(ctx); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	if q.sub, err = r.link.conn.Subscribe(nats.NewInbox(), q.arrived); err != nil {
+	if q.sub, err = r.link.conn.Subscribe(q.inbox+".*", q.arrived); err != nil {
 		return nil, unreachable(err)
 	}
 	if err = q.sub.SetPendingLimits(-1, -1); err != nil { // the pulls bound it
@@ -89,6 +90,18 @@ func (r *readers) markLost() {
 	r.known.again()
 	for _, q := range r.all() {
 		q.markLost()
+	}
+}
+
+// routesMade has the consumers asked again that servers lead to which a route was made: a
+// leader forgets the pull requests that it cannot answer over the one before.
+func (r *readers) routesMade(to []string) {
+	for _, q := range r.all() {
+		q.mu.Lock()
+		if q.outstanding > 0 && slices.Contains(to, q.leader) {
+			q.lost = true
+		}
+		q.mu.Unlock()
 	}
 }
 

@@ -103,7 +103,10 @@ func newRelay(o Options, server *Server) *Relay {
 		r.inventories = newInventories(l, r.archive)
 	}
 	r.idempotency = &idempotency{link: l, replicas: o.Queues.Replicas}
-	r.health = &health{link: l, acks: r.acks, members: r.members}
+	r.health = &health{link: l, acks: r.acks, members: r.members, readers: r.readers}
+	if l.clustered() {
+		r.health.joining.begin(server)
+	}
 	l.onLost = []func(){r.acks.disconnected, r.requests.disconnected, r.queues.streams.forget, streams.forget, r.readers.markLost}
 	l.onMissed = []func(){r.histories.scheduleRepair, r.queues.dedup.reload}
 	return r
@@ -166,9 +169,11 @@ func (r *Relay) Driver() driver.Driver {
 // MaxPayload is the largest message that the server takes, in bytes, headers included.
 func (r *Relay) MaxPayload() int64 { return r.link.conn.MaxPayload() }
 
-// Ready reports whether the server can be reached now, and what it has to keep can
-// be kept.
-func (r *Relay) Ready() bool { return r.link.state() == connected && r.link.checkWrite() == nil }
+// Ready reports whether the server can be reached now, what it has to keep can be kept,
+// and it has what the others of its cluster have.
+func (r *Relay) Ready() bool {
+	return r.link.state() == connected && r.link.checkWrite() == nil && !r.health.joining.behind.Load()
+}
 
 // Stats are counts since the relay began.
 type Stats struct {
