@@ -23,6 +23,9 @@ const (
 	presenceSubject = "presence"
 	// maxPresent is how many users the list has that a new subscriber gets.
 	maxPresent = 1000
+	// presencePause is how often at most a node says of a user whether they are at a
+	// destination: who comes and goes faster would make work for all who watch.
+	presencePause = time.Second
 )
 
 // presence knows who is subscribed to the destinations that a policy names, on all
@@ -33,11 +36,25 @@ type presence struct {
 	broker   *Broker
 	patterns []destination.Pattern
 
+	pause time.Duration
+
 	mu      sync.Mutex                // guards the following
 	local   map[string]map[string]int // sessions of this node, by destination and user
 	sentSeq uint64                    // how many changes this node has broadcast
 	nodes   map[string]*nodePresence  // the users of other nodes
 	global  map[string]map[string]int // on how many nodes, by destination and user
+	// said is what was said less than a pause ago, and dueSaid the same, the oldest first:
+	// when their time comes it is looked at how things are by then.
+	said    map[presentUser]bool
+	dueSaid []dueSaid
+}
+
+// presentUser is who may be at a destination.
+type presentUser struct{ destination, user string }
+
+type dueSaid struct {
+	presentUser
+	at int64 // clock time
 }
 
 // PresenceEvent is the body of a message on a presence topic, whose event header
@@ -56,7 +73,7 @@ type PresenceEvent struct {
 
 func newPresence(b *Broker, patterns []destination.Pattern) *presence {
 	return &presence{
-		broker: b, patterns: patterns, local: make(map[string]map[string]int),
+		broker: b, patterns: patterns, pause: presencePause, said: make(map[presentUser]bool), local: make(map[string]map[string]int),
 		nodes: make(map[string]*nodePresence), global: make(map[string]map[string]int),
 	}
 }
@@ -130,14 +147,55 @@ func (p *presence) count(destination, user string, by int) {
 	if (before > 0) == (before+by > 0) {
 		return
 	}
-	p.changeLocked(destination, user, before == 0)
+	who := presentUser{destination, user}
+	if _, lately := p.said[who]; !lately {
+		p.sayLocked(who, before == 0)
+	}
+}
+
+// sayLocked says that a user has come or gone, and looks again after the pause.
+func (p *presence) sayLocked(who presentUser, here bool) {
+	if len(p.dueSaid) == 0 {
+		time.AfterFunc(p.pause, p.sayDue)
+	}
+	p.said[who] = here
+	p.dueSaid = append(p.dueSaid, dueSaid{who, p.broker.clock.now() + int64(p.pause)})
+	p.changeLocked(who.destination, who.user, here)
 	if p.broker.cluster == nil {
 		return
 	}
 	p.sentSeq++
-	body, err := json.Marshal(presenceChange{p.sentSeq, before == 0, destination, user})
+	body, err := json.Marshal(presenceChange{p.sentSeq, here, who.destination, who.user})
 	if err == nil {
 		_ = p.broker.cluster.Broadcast(presenceSubject, body) // the next one shows that it is missing
+	}
+}
+
+// sayDue says what has changed since it was last said, a pause ago.
+func (p *presence) sayDue() {
+	if p.broker.ctx.Err() != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.broker.clock.now()
+	n := 0
+	for n < len(p.dueSaid) && p.dueSaid[n].at <= now {
+		n++
+	}
+	due := p.dueSaid[:n]
+	if p.dueSaid = p.dueSaid[n:]; len(p.dueSaid) > 0 {
+		time.AfterFunc(time.Duration(p.dueSaid[0].at-now), p.sayDue)
+	} else {
+		p.dueSaid = nil
+	}
+	for _, d := range due {
+		here := p.local[d.destination][d.user] > 0
+		if here == p.said[d.presentUser] {
+			delete(p.said, d.presentUser)
+			continue
+		}
+		p.sayLocked(d.presentUser, here)
 	}
 }
 

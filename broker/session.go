@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -146,7 +147,7 @@ var readScratches = sync.Pool{New: func() any { return new(readScratch) }}
 // too, what arrives is to be thrown away.
 func (s *Session) Receive(p []byte) error {
 	s.lastRead.Store(s.broker.clock.now())
-	s.received.Add(int64(len(p)))
+	received := s.received.Add(int64(len(p)))
 	s.traffic.received.Add(int64(len(p)))
 	r := readScratches.Get().(*readScratch)
 	err := s.receive(p, r)
@@ -154,8 +155,16 @@ func (s *Session) Receive(p []byte) error {
 	clear(r.frame.Headers)
 	r.frame.Body = nil
 	readScratches.Put(r)
+	if received/yieldBytes != (received-int64(len(p)))/yieldBytes {
+		runtime.Gosched()
+	}
 	return err
 }
+
+// yieldBytes is after how many bytes a session lets others go on. Its connection is always
+// ready to be read while a peer floods it, and nothing else would end its turn for 10 ms;
+// each step of everybody's messages would wait for the turns of all who do that.
+const yieldBytes = 8 << 10
 
 func (s *Session) receive(p []byte, r *readScratch) error {
 	f := &r.frame

@@ -1,6 +1,9 @@
 package broker
 
-import "time"
+import (
+	"io"
+	"time"
+)
 
 const (
 	// anonymousAt begins the name under which an address has what its connections sent
@@ -52,6 +55,22 @@ func (i *Incoming) Add(n int) error {
 		return err
 	}
 	return nil
+}
+
+// Reader counts what is read of from. Where that is too much, its error is an [*Error].
+func (i *Incoming) Reader(from io.Reader) io.Reader { return &incomingReader{from, i} }
+
+type incomingReader struct {
+	from     io.Reader
+	incoming *Incoming
+}
+
+func (r *incomingReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	if over := r.incoming.Add(n); over != nil {
+		return n, over
+	}
+	return n, err
 }
 
 // Close gives back what was counted.

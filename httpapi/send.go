@@ -1,10 +1,10 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 
@@ -32,9 +32,14 @@ type sendFailed struct {
 }
 
 func (a *api) send(ctx context.Context, r request) (any, error) {
-	text, err := a.readJSON(r)
+	held := a.broker.NewIncoming(r.principal.Name)
+	defer held.Close()
+	text, err := a.readJSON(r, held)
 	if err != nil {
 		return nil, err
+	}
+	if err := held.Add(parseCopies * len(text)); err != nil {
+		return nil, sendProblem(err)
 	}
 	all, err := parseSend(text, a.broker.Limits().MaxTransactionFrames)
 	if err != nil {
@@ -52,22 +57,37 @@ func (a *api) send(ctx context.Context, r request) (any, error) {
 	return a.sendNow(ctx, r, all)
 }
 
-// readJSON reads a body that is to be JSON, as long as a transaction may be.
-func (a *api) readJSON(r request) ([]byte, error) {
+// parseCopies is how often the text of a body is in memory while it is parsed, beside the
+// text itself.
+const parseCopies = 2
+
+// readJSON reads a body that is to be JSON, as long as a transaction may be. It counts what
+// it reads.
+func (a *api) readJSON(r request, held *broker.Incoming) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, problem.New(http.StatusUnsupportedMediaType, "the Content-Type has to be application/json")
 	}
 	limit := 2 * int64(a.broker.Limits().MaxTransactionBytes) // of which some is base64, names and escapes
-	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
+	var b bytes.Buffer
+	if n := r.ContentLength; n > 0 && n <= limit {
+		b.Grow(int(min(n, maxTrusted)) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(held.Reader(http.MaxBytesReader(nil, r.Body, limit)))
 	var large *http.MaxBytesError
+	var over *broker.Error
 	switch {
+	case errors.As(err, &over):
+		return nil, sendProblem(over)
 	case errors.As(err, &large):
 		return nil, problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than the limit of %d bytes", limit))
 	case err != nil:
 		return nil, problem.New(http.StatusBadRequest, "the request ended early")
 	}
-	return text, nil
+	return b.Bytes(), nil
 }
+
+// maxTrusted is how much memory a request gets for the length alone that it announces.
+const maxTrusted = 64 << 10
 
 func parseSend(text []byte, limit int) ([]broker.Publication, error) {
 	var q sendRequest

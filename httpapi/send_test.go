@@ -291,3 +291,42 @@ func TestABatchLargerThanTheRateIsSent(t *testing.T) {
 	require.LessOrEqual(t, wait, 50, "98 messages at 2 a second")
 	require.Greater(t, wait, 10, "a slow machine may have taken some of it")
 }
+
+// TestBodiesOfRequestsCountAsIncoming has one request wait in the middle of its body, so that
+// another one is too much.
+func TestBodiesOfRequestsCountAsIncoming(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Quotas: broker.Quotas{Incoming: broker.ByteLimits{User: 1 << 20}}}})
+	p := newPoster(t, n, "shop", auth.AllGrants())
+	reading, writing := io.Pipe()
+	first := make(chan int, 1)
+	go func() {
+		r, err := http.NewRequest(http.MethodPost, p.url+"/api/send", reading)
+		if err != nil {
+			first <- 0
+			return
+		}
+		r.Header.Set("Authorization", "Bearer "+p.token)
+		r.Header.Set("Content-Type", "application/json")
+		got, err := http.DefaultClient.Do(r)
+		if err != nil {
+			first <- 0
+			return
+		}
+		_ = got.Body.Close()
+		first <- got.StatusCode
+	}()
+	_, err := io.WriteString(writing, `{"destination":"/topic/a","body":"`+strings.Repeat("x", 512<<10))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return n.Broker.Stats().Memory["incoming"] >= 448<<10 }, test.Patience, time.Millisecond)
+	much := `{"destination":"/topic/a","body":"` + strings.Repeat("y", 768<<10) + `"}`
+	refused := p.send(much)
+	require.Equal(t, http.StatusServiceUnavailable, refused.Status)
+	require.Equal(t, "memory-limit", refused.Code)
+	require.Contains(t, refused.Detail, "limits.user_incoming_bytes")
+	_ = writing.CloseWithError(io.ErrUnexpectedEOF)
+	<-first
+	require.Eventually(t, func() bool { return n.Broker.Stats().Memory["incoming"] == 0 }, test.Patience, time.Millisecond)
+	require.Equal(t, 200, p.send(`{"destination":"/topic/a","body":"`+strings.Repeat("z", 256<<10)+`"}`).Status)
+	require.Zero(t, n.Broker.Stats().Memory["incoming"])
+}

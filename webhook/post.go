@@ -139,8 +139,13 @@ func (w *Webhook) post(ctx context.Context, id, parent string, text []byte) (*an
 	}
 	defer answer.Body.Close()
 	limit := 2 * int64(w.broker.Limits().MaxTransactionBytes)
-	body, err := io.ReadAll(io.LimitReader(answer.Body, limit+1))
+	held := w.broker.NewIncoming(w.account)
+	defer held.Close()
+	body, err := io.ReadAll(held.Reader(io.LimitReader(answer.Body, limit+1)))
+	var over *broker.Error
 	switch {
+	case errors.As(err, &over):
+		return nil, &broker.Error{Code: broker.CodeAppFailed, Message: "the app server's answer takes more memory than there is for it", Cause: err}
 	case err != nil:
 		return nil, &failure{cause: err}
 	case answer.StatusCode >= 500:

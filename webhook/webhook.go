@@ -93,6 +93,7 @@ type Webhook struct {
 	client    *http.Client
 	principal *auth.Principal
 	shown     string // the URL without a password
+	account   string // under which the memory that answers take is counted; no user has a NUL in the name
 	slots     chan struct{}
 	breaker   breaker
 
@@ -112,7 +113,7 @@ func New(b *broker.Broker, o Options) (*Webhook, error) {
 			return nil, fmt.Errorf("webhook %q: the secret has %d bytes; it needs at least %d (try: openssl rand -base64 %d)", o.Name, len(secret), minSecret, minSecret)
 		}
 	}
-	w := &Webhook{Options: o, broker: b, shown: at.Redacted(), slots: make(chan struct{}, o.MaxInFlight)}
+	w := &Webhook{Options: o, broker: b, shown: at.Redacted(), account: "\x00webhook " + o.Name, slots: make(chan struct{}, o.MaxInFlight)}
 	w.principal = &auth.Principal{Name: o.Name, Method: "webhook"}
 	if w.principal.Permissions, err = auth.NewPermissions(o.Grants, o.Name); err != nil {
 		return nil, fmt.Errorf("webhook %q: %w", o.Name, err)
@@ -145,8 +146,8 @@ type requestBody struct {
 
 // answerBody is what may be answered.
 type answerBody struct {
-	Reply    *jsonmessage.Message  `json:"reply"`
-	Messages []jsonmessage.Message `json:"messages"`
+	Reply    *jsonmessage.Message `json:"reply"`
+	Messages jsonmessage.List     `json:"messages"`
 }
 
 // Handle posts one request, and does what is answered.
@@ -207,10 +208,17 @@ func parseAnswer(body []byte) (*answerBody, error) {
 
 // carryOut sends the messages of an answer, and returns its reply.
 func (w *Webhook) carryOut(ctx context.Context, answer *answerBody) (*broker.Reply, error) {
-	all := make([]broker.Publication, len(answer.Messages))
-	for i := range answer.Messages {
+	var messages []jsonmessage.Message
+	if answer.Messages.Given() {
 		var err error
-		if all[i], err = answer.Messages[i].Outgoing(); err != nil {
+		if messages, err = answer.Messages.Decode(w.broker.Limits().MaxTransactionFrames); err != nil {
+			return nil, err
+		}
+	}
+	all := make([]broker.Publication, len(messages))
+	for i := range messages {
+		var err error
+		if all[i], err = messages[i].Outgoing(); err != nil {
 			return nil, fmt.Errorf("message %d: %w", i, err)
 		}
 	}

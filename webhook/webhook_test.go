@@ -265,3 +265,32 @@ func TestAWebhookThatCannotWorkIsNotMade(t *testing.T) {
 	_, err = webhook.ParseSecret("whsec_-")
 	require.ErrorContains(t, err, "not base64")
 }
+
+// TestLongListsInAnswersAreRefusedWhileTheyAreRead has a webhook answer millions of messages
+// in a few megabytes.
+func TestLongListsInAnswersAreRefusedWhileTheyAreRead(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Quotas: broker.Quotas{Incoming: broker.ByteLimits{User: 8 << 20}}}})
+	server := hookServer(t, func(w http.ResponseWriter, p posted) {
+		switch p.Body {
+		case "list":
+			_, _ = io.WriteString(w, `{"messages":[`+strings.Repeat(`{},`, 2<<20)+`{}]}`)
+		case "long":
+			_, _ = io.WriteString(w, `{"reply":{"body":"`+strings.Repeat("x", 9<<20)+`"}}`)
+		default:
+			_, _ = io.WriteString(w, `{"messages":[{"destination":"/topic/a","body":"one"}],"reply":{"body":"done"}}`)
+		}
+	})
+	withHook(t, n, "/app/list", webhook.Options{URL: server.URL, Timeout: test.Patience, Deadline: test.Patience, Grants: auth.AllGrants()})
+	client := test.Caller(t, n, "alice")
+	ask := func(body string) *frames.Frame {
+		client.Send(frames.SEND, "destination", "/app/list", "reply-to", "/temp-queue/a", body)
+		return client.Expect(frames.MESSAGE)
+	}
+	require.Equal(t, "app-failed", ask("list").Get("error"))
+	require.Contains(t, n.Log.String(), "too many messages")
+	require.Equal(t, "app-failed", ask("long").Get("error"))
+	require.Equal(t, "done", string(ask("well").Body))
+	require.Zero(t, n.Broker.Stats().Memory["incoming"])
+	require.EqualValues(t, 1, n.Broker.Stats().Limited["user_incoming_bytes"])
+}

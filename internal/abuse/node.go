@@ -25,7 +25,7 @@ const configuration = `
 auth: { jwt: { secret: %q }, logins: [ { login: relay, passcode_hash: %q, permissions: { subscribe: ["/topic/**"] } } ] }
 http: { allowed_origins: [ "https://app.example" ], compression: true }
 history:
-  policies: [ { name: kept, match: "/topic/kept.**", max_bytes: %d } ]
+  policies: [ { name: kept, match: "/topic/kept.**", max_bytes: 64MiB } ]
 presence: { destinations: [ "/topic/watched.*" ] }
 `
 
@@ -52,7 +52,7 @@ func startNode(ctx context.Context, binary, dir string) (*node, error) {
 		return nil, err
 	}
 	file := filepath.Join(dir, "stompbox.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, secret, hash, 64<<20), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, secret, hash), 0o600); err != nil {
 		return nil, err
 	}
 	log, err := os.Create(filepath.Join(dir, "node.log"))
