@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: docs site screenshot help setup build man run cluster-demo test test-fast lint package package-test dist deploy-test fuzz bench chaos soak abuse bench-guard interop interop-acme interop-setup vulncheck interop-spring
+.PHONY: docs site screenshot help setup build man run cluster-demo test test-fast lint package package-test dist deploy-test fuzz bench chaos soak abuse bench-guard bench-peers bench-peers-setup interop interop-acme interop-setup vulncheck interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -110,6 +110,19 @@ bench-guard: build ## compare this tree with a commit, BASE=v1.0.0, in turns; fa
 	git worktree add -q --detach "$$dir/base" "$(BASE)" && \
 	(cd "$$dir/base" && go build -o "$$dir/stompbox" ./cmd/stompbox) && \
 	bin/stompbox bench guard --base "$$dir/stompbox" --rounds $${ROUNDS:-7} --only "$${ONLY:-}"
+
+# RabbitMQ and Redis are Debian's; without them the rest is measured.
+bench-peers-setup: build
+	mkdir -p bin/peers
+	cd bench/peers && go build -o ../../bin/peers/ github.com/nats-io/nats-server/v2 github.com/centrifugal/centrifugo/v6
+	cd bench/peers/js && npm ci --no-fund --no-audit
+	mvn -B -ntp -q -f bench/peers/spring package
+	mvn -B -ntp -q -f bench/peers/artemis package
+	test -d /usr/lib/rabbitmq || apt-get install -y --no-install-recommends rabbitmq-server redis-server
+
+bench-peers: bench-peers-setup ## other servers under the same loads, in turns: docs/benchmarks.md and its charts; takes an hour
+	go run ./internal/bench/peers -rounds $${ROUNDS:-3}
+	go run ./internal/bench/peers -rounds $${ROUNDS:-3} -recovery -write docs
 
 interop-setup:
 	cd interop/js && npm ci --no-fund --no-audit

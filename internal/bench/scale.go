@@ -52,6 +52,9 @@ type simulation struct {
 	sent    int
 	sender  *auth.Principal
 	idleFor time.Duration
+	// background is CPU seconds a second that all sessions take while nothing happens, most
+	// of it the sweeper's. It is taken off the cost of what happens.
+	background float64
 }
 
 const (
@@ -79,7 +82,7 @@ func MeasureScale(ctx context.Context, sessions int, idleFor time.Duration, prog
 		name string
 		run  func(context.Context, *Scale) error
 	}{
-		{"connect", s.connectAll}, {"publish", s.publishToAll}, {"subscribe", s.subscribeOwn}, {"idle", s.idle}, {"reconnect", s.reconnectAll},
+		{"connect", s.connectAll}, {"idle", s.idle}, {"publish", s.publishToAll}, {"subscribe", s.subscribeOwn}, {"reconnect", s.reconnectAll},
 	} {
 		start := time.Now()
 		if err := step.run(ctx, &result); err != nil {
@@ -222,7 +225,7 @@ func (s *simulation) connect(i int) error {
 
 func (s *simulation) connectAll(ctx context.Context, r *Scale) error {
 	before := liveBytes()
-	span := startSpan()
+	span := s.startSpan()
 	if err := s.each(s.connect); err != nil {
 		return err
 	}
@@ -240,7 +243,7 @@ func (s *simulation) connectAll(ctx context.Context, r *Scale) error {
 func (s *simulation) publishToAll(ctx context.Context, r *Scale) error {
 	messages := min(max(3_000_000/len(s.clients), 5), 1000)
 	body := make([]byte, 128)
-	span := startSpan()
+	span := s.startSpan()
 	for range messages {
 		for i := range body {
 			body[i] = 'x'
@@ -266,7 +269,7 @@ func (s *simulation) publishToAll(ctx context.Context, r *Scale) error {
 // and takes that back. What they take is measured in between.
 func (s *simulation) subscribeOwn(ctx context.Context, r *Scale) error {
 	before, wanted := liveBytes(), s.seen.receipts.Load()+int64(len(s.clients))
-	span := startSpan()
+	span := s.startSpan()
 	err := s.each(func(i int) error {
 		return s.clients[i].session.Load().Receive([]byte("SUBSCRIBE\nid:own\ndestination:/topic/own." + strconv.Itoa(i) + "\nreceipt:r\n\n\x00"))
 	})
@@ -279,7 +282,7 @@ func (s *simulation) subscribeOwn(ctx context.Context, r *Scale) error {
 	cpu, _ := span.end()
 	r.SubscribeCPU, r.OwnBytes = PerUnit(cpu, len(s.clients)), float64(liveBytes()-before)/float64(len(s.clients))
 	wanted += int64(len(s.clients))
-	span = startSpan()
+	span = s.startSpan()
 	err = s.each(func(i int) error {
 		return s.clients[i].session.Load().Receive([]byte("UNSUBSCRIBE\nid:own\nreceipt:r\n\n\x00"))
 	})
@@ -296,7 +299,7 @@ func (s *simulation) subscribeOwn(ctx context.Context, r *Scale) error {
 func (s *simulation) idle(ctx context.Context, r *Scale) error {
 	const slices = 100
 	eol := []byte("\n")
-	span := startSpan()
+	span := s.startSpan()
 	tick := time.NewTicker(s.idleFor / slices)
 	defer tick.Stop()
 	for part := range slices {
@@ -313,6 +316,7 @@ func (s *simulation) idle(ctx context.Context, r *Scale) error {
 	}
 	cpu, took := span.end()
 	r.IdleCPU = PerUnit(cpu, len(s.clients)) / took.Seconds()
+	s.background = cpu.Seconds() / took.Seconds()
 	if s.idleFor >= beatEvery && s.seen.beats.Load() == 0 {
 		return errors.New("no heart-beat came")
 	}
@@ -322,7 +326,7 @@ func (s *simulation) idle(ctx context.Context, r *Scale) error {
 // reconnectAll ends all sessions at once, as a cut link does, and opens them again.
 func (s *simulation) reconnectAll(ctx context.Context, r *Scale) error {
 	wanted := s.seen.receipts.Load() + int64(len(s.clients))
-	span := startSpan()
+	span := s.startSpan()
 	err := s.each(func(i int) error {
 		s.clients[i].session.Load().Detach(nil)
 		return nil
@@ -363,15 +367,19 @@ func (s *simulation) await(ctx context.Context, what string, count func() int64,
 	}
 }
 
-// span measures the CPU time of this process.
+// span measures the CPU time of this process, without that of idle sessions.
 type span struct {
-	cpu  time.Duration
-	from time.Time
+	cpu        time.Duration
+	from       time.Time
+	background float64
 }
 
-func startSpan() span { return span{cpuTime(), time.Now()} }
+func (s *simulation) startSpan() span { return span{cpuTime(), time.Now(), s.background} }
 
-func (s span) end() (cpu, took time.Duration) { return cpuTime() - s.cpu, time.Since(s.from) }
+func (s span) end() (cpu, took time.Duration) {
+	took = time.Since(s.from)
+	return max(0, cpuTime()-s.cpu-time.Duration(s.background*float64(took))), took
+}
 
 func cpuTime() time.Duration {
 	var u syscall.Rusage

@@ -216,6 +216,9 @@ func (b *bench) fanoutTo(ctx context.Context, p protocol, name string, subscribe
 	}
 	defer func() { _ = publisher.Close() }()
 	drain(publisher)
+	if e, ok := p.(events); ok && e.json {
+		publisher = quoted{publisher}
+	}
 	r := receive(all, messages)
 	if err := r.begin(ctx, publisher, name); err != nil {
 		return nil, err
@@ -241,6 +244,13 @@ func (b *bench) fanoutTo(ctx context.Context, p protocol, name string, subscribe
 		name + " deliveries/s":   deliveries / took.Seconds(),
 		name + " ms per message": took.Seconds() * 1e3 / float64(messages),
 	}, nil
+}
+
+// quoted sends bodies as JSON, where streams of events are JSON.
+type quoted struct{ client }
+
+func (q quoted) publish(topic string, body []byte) error {
+	return q.client.publish(topic, append(append([]byte{'"'}, body...), '"'))
 }
 
 // drain reads what a publisher is sent, such as confirmations and pings.
@@ -418,7 +428,7 @@ func (b *bench) idle(ctx context.Context) (figures, error) {
 	}
 	settle(ctx, all, 8*time.Second) // garbage of the handshakes is collected and given back
 	rss, cpu := b.process.rss(), b.process.cpu()
-	const idle = 10 * time.Second
+	const idle = 25 * time.Second
 	settle(ctx, all, idle)
 	used := b.process.cpu() - cpu
 	return figures{

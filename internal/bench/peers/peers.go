@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ var peers = []peer{
 	},
 	{
 		name: "NATS", setup: "its own protocol over WebSocket, a shared token",
-		protocol: nats{}, slow: 1, start: startNATS, version: moduleVersion("github.com/nats-io/nats-server/v2"),
+		protocol: nats{}, slow: 1, recovery: "nats", start: startNATS, version: moduleVersion("github.com/nats-io/nats-server/v2"),
 	},
 	{
 		name: "Centrifugo", setup: "protobuf over WebSocket, HS256 tokens, memory engine",
@@ -117,7 +118,8 @@ func startNATS(ctx context.Context, f folders, port int, dir string) (*process, 
 authorization { token: %q }
 websocket { listen: "127.0.0.1:%d", no_tls: true, compression: false }
 max_pending: 64MB
-`, native, secret, port)
+jetstream { store_dir: %q }
+`, native, secret, port, filepath.Join(dir, "jetstream"))
 	file := filepath.Join(dir, "nats.conf")
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		return nil, err
@@ -131,7 +133,12 @@ func startCentrifugo(ctx context.Context, f folders, port int, dir string) (*pro
 		"name": "recovered", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
 		"history_size": 10000, "history_ttl": "10m", "force_recovery": true,
 	}
+	engine := map[string]any{"type": "memory"}
+	if redis := os.Getenv("PEER_REDIS"); redis != "" && os.Getenv("PEER_RECOVERY") != "" {
+		engine = map[string]any{"type": "redis", "redis": map[string]any{"address": "redis://" + redis}}
+	}
 	configuration, err := json.Marshal(map[string]any{
+		"engine":      engine,
 		"http_server": map[string]any{"address": "127.0.0.1", "port": strconv.Itoa(port)},
 		"client":      map[string]any{"token": map[string]any{"hmac_secret_key": secret}, "queue_max_size": 64 << 20, "allowed_origins": []string{"*"}},
 		"channel":     map[string]any{"without_namespace": allowed, "namespaces": []any{recovered}},
@@ -168,7 +175,7 @@ func startArtemis(ctx context.Context, f folders, port int, dir string) (*proces
 const rabbitProgram = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
 func startRabbitMQ(ctx context.Context, _ folders, port int, dir string) (*process, error) {
-	ports := make([]int, 3)
+	ports := make([]int, 4)
 	for i := range ports {
 		var err error
 		if ports[i], err = freePort(); err != nil {
@@ -185,9 +192,15 @@ func startRabbitMQ(ctx context.Context, _ folders, port int, dir string) (*proce
 	env := []string{
 		"HOME=" + dir, "RABBITMQ_NODENAME=bench" + strconv.Itoa(port) + "@localhost", "RABBITMQ_MNESIA_BASE=" + filepath.Join(dir, "mnesia"), "RABBITMQ_LOG_BASE=" + filepath.Join(dir, "logs"),
 		"RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "rabbitmq.conf"), "RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(dir, "enabled_plugins"),
-		"RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[2]), "ERL_EPMD_PORT=" + strconv.Itoa(ports[2]+1), "ERL_EPMD_ADDRESS=127.0.0.1", "RABBITMQ_CONF_ENV_FILE=/dev/null",
+		"RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[2]), "ERL_EPMD_PORT=" + strconv.Itoa(ports[3]), "ERL_EPMD_ADDRESS=127.0.0.1", "RABBITMQ_CONF_ENV_FILE=/dev/null",
 	}
-	return startProcess(ctx, dir, address(port), env, rabbitProgram)
+	p, err := startProcess(ctx, dir, address(port), env, rabbitProgram)
+	if err == nil {
+		p.after = func() { // the port mapper is a daemon of its own
+			_ = exec.Command("epmd", "-port", strconv.Itoa(ports[3]), "-kill").Run() //nolint:gosec // a number
+		}
+	}
+	return p, err
 }
 
 // moduleVersion reads a version from the go.mod of the peers.

@@ -18,6 +18,7 @@ type process struct {
 	cmd     *exec.Cmd
 	address string
 	log     *os.File
+	after   func() // ends what the server leaves behind
 }
 
 // clockTick is the unit of CPU times in /proc, which Linux fixes for programs.
@@ -43,7 +44,7 @@ func startProcess(ctx context.Context, dir, address string, env []string, progra
 	p.signal(syscall.SIGKILL)
 	_ = p.cmd.Wait()
 	text, _ := os.ReadFile(log.Name())
-	return nil, fmt.Errorf("%s did not start: %s", program, text)
+	return nil, fmt.Errorf("%s did not start: %s", program, text[max(0, len(text)-500):])
 }
 
 // signal is sent to the whole group, as a service manager does.
@@ -62,7 +63,15 @@ func (p *process) stop() {
 	}()
 	_ = p.cmd.Wait()
 	close(ended)
-	p.signal(syscall.SIGKILL) // what it left
+	p.end()
+}
+
+// end ends what the server left.
+func (p *process) end() {
+	p.signal(syscall.SIGKILL)
+	if p.after != nil {
+		p.after()
+	}
 	_ = p.log.Close()
 }
 
@@ -70,7 +79,7 @@ func (p *process) stop() {
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	_ = p.cmd.Wait()
-	_ = p.log.Close()
+	p.end()
 }
 
 // each calls visit with the folder in /proc of each process of the group.

@@ -17,6 +17,7 @@ type events struct {
 	// request makes the path of a stream of a topic.
 	request func(topic, token string) string
 	header  bool // the token goes into a header
+	json    bool // bodies have to be JSON
 }
 
 type eventsClient struct {
@@ -30,7 +31,7 @@ var (
 	stompboxEvents = events{header: true, request: func(topic, _ string) string {
 		return "/events?destination=" + url.QueryEscape("/topic/"+topic)
 	}}
-	centrifugoEvents = events{request: func(topic, token string) string {
+	centrifugoEvents = events{json: true, request: func(topic, token string) string {
 		connect, _ := json.Marshal(map[string]any{"token": token, "subs": map[string]any{topic: map[string]any{}}})
 		return "/connection/uni_sse?cf_connect=" + url.QueryEscape(string(connect))
 	}}

@@ -21,6 +21,7 @@ public class Peer {
         .setLargeMessagesDirectory(data.resolve("large").toString())
         .setPagingDirectory(data.resolve("paging").toString())
         .setSecurityEnabled(false)
+        .setMaxDiskUsage(100)
         .addAcceptorConfiguration(
             "stomp",
             "tcp://127.0.0.1:" + args[0] + "?protocols=STOMP;anycastPrefix=/queue/;multicastPrefix=/topic/;heartBeatToConnectionTtlModifier=2.5");

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestShareIsNeverRoundedUpToAll(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[float64]string{1: "100 %", .99999: "99.9 %", .9789: "97.8 %", 0: "0.0 %"} {
+		assert.Equal(t, want, share(s))
+	}
+}
+
+func TestShort(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{.51: "0.51", 16.24: "16.2", 999: "999", 5312: "5,310", 34_321: "34,300", 1_234_567: "1,234,600"} {
+		assert.Equal(t, want, short(v))
+	}
+}
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	r, err := loadResults(filepath.Join(t.TempDir(), "results.json"))
+	require.NoError(t, err)
+	r.Measured, r.Machine = "26 November 2026", "a processor, 2 cores"
+	r.Versions["stompbox"], r.Versions["NATS"] = "this commit", "2.15.2"
+	r.Rounds["stompbox"] = map[string][]float64{"fanout CPU s/M": {.6, .5, .7}, "idle KB": {16, 16, 16}}
+	r.Rounds["NATS"] = map[string][]float64{"fanout CPU s/M": {.9, 1, 1.1}}
+	r.Recovery["stompbox"] = map[string][]float64{"silent death": {1, 1}}
+	r.Recovery["Spring"] = map[string][]float64{"silent death": {.7, .8}}
+	dir := t.TempDir()
+	require.NoError(t, writeReport(dir, r))
+	text, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
+	require.NoError(t, err)
+	for _, want := range []string{
+		"| stompbox | 0.6 (0.5 to 0.7) | - | - | - |\n", "| NATS | 1 (0.9 to 1.1) |", "| stompbox | 16 |", "Measured on 26 November 2026: a processor, 2 cores.",
+		"| Spring | - | - | 70.0 % to 80.0 % | - | - |", "| stompbox | - | - | 100 % | - | - |",
+	} {
+		assert.Contains(t, string(text), want)
+	}
+	assert.NotContains(t, string(text), "{{")
+	chart, err := os.ReadFile(filepath.Join(dir, "benchmarks-recovery.svg"))
+	require.NoError(t, err)
+	assert.Contains(t, string(chart), "70.0 %", "the chart has the lowest")
+	require.NoError(t, r.save())
+	again, err := loadResults(r.file)
+	require.NoError(t, err)
+	assert.Equal(t, r, again)
+}
+
+// TestThePageShowsEachChart: a chart that is made is shown.
+func TestThePageShowsEachChart(t *testing.T) {
+	t.Parallel()
+	r := &results{Rounds: map[string]map[string][]float64{"stompbox": {}}, Recovery: map[string]map[string][]float64{"stompbox": {"silent death": {1}}}}
+	for _, columns := range tables {
+		for _, c := range columns {
+			r.Rounds["stompbox"][c.figure] = []float64{1}
+		}
+	}
+	drawings := r.charts()
+	assert.Len(t, drawings, 7)
+	for name := range drawings {
+		assert.True(t, strings.Contains(page, "("+name+")"), name)
+	}
+}
