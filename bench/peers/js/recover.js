@@ -92,7 +92,7 @@ const kinds = {
   async nats(i, ready, note) {
     const { wsconnect } = await import("@nats-io/nats-core");
     const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
-    const connection = await wsconnect({ servers: `ws://127.0.0.1:${port}`, token, maxReconnectAttempts: -1, ignoreClusterUpdates: true });
+    const connection = await wsconnect({ servers: `ws://127.0.0.1:${port}`, token, maxReconnectAttempts: -1, pingInterval: 10000, ignoreClusterUpdates: true });
     const manager = await jetstreamManager(connection);
     if (i === 0) await manager.streams.add({ name: "recovered", subjects: ["recovered"] });
     const open = async () => {

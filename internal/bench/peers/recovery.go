@@ -41,7 +41,7 @@ var failures = []failure{
 		r.proxy.blackhole(6 * time.Second)
 		return nil
 	}},
-	{"silent death", 60 * time.Second, 20 * time.Second, func(_ context.Context, r *recovered) error {
+	{"silent death", 60 * time.Second, 75 * time.Second, func(_ context.Context, r *recovered) error {
 		r.proxy.die()
 		return nil
 	}},
