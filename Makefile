@@ -75,6 +75,7 @@ fuzz: ## each fuzz target for 20 seconds
 	go test ./relay -run '^$$' -fuzz '^FuzzSubject$$' -fuzztime 20s
 	go test ./relay -run '^$$' -fuzz '^FuzzHeaders$$' -fuzztime 20s
 	go test ./gateway -run '^$$' -fuzz '^FuzzSockJSMessages$$' -fuzztime 20s
+	go test ./gateway -run '^$$' -fuzz '^FuzzWebSocketReader$$' -fuzztime 20s
 
 # DURATION=3m is shorter; SEED=n repeats the schedule of a run that printed it.
 chaos: build ## three nodes under load that are killed, paused and partitioned for 10 minutes; says what is lost or repeated

@@ -20,8 +20,8 @@ type conn struct {
 	net.Conn
 	framing broker.Framing
 	remote  string // the client's address where it is another than the connection's
-
-	socket socket
+	socket  socket
+	reading reading
 
 	certificateName auth.CertificateName // "": its certificate is no credential
 }
@@ -161,7 +161,7 @@ func (c *conn) writePieces(b []byte) error {
 // Finish ends the writing side, so that the peer can read what was written
 // before the reader closes the connection: closing at once could discard it.
 func (c *conn) Finish(linger time.Duration) {
-	_ = c.SetReadDeadline(time.Now().Add(linger))
+	c.reading.finish(c, time.Now().Add(linger))
 	below := c.Conn
 	if w, ok := below.(wrapper); ok {
 		below = w.Raw()
@@ -169,6 +169,13 @@ func (c *conn) Finish(linger time.Duration) {
 	if half, ok := below.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
+}
+
+// Close ends the connection, and what reads it.
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	c.reading.wake(c)
+	return err
 }
 
 // refuseConn writes why no session was opened, and closes the connection. It does not

@@ -68,7 +68,7 @@ func (h *SockJS) webSocket(w http.ResponseWriter, r *http.Request) {
 	c.startHeartBeat(s, h.options.HeartBeat)
 	h.conns.Go(func() {
 		defer c.stopHeartBeat()
-		s.Detach(readWebSocket(ws, s, webSocket{}, h.readMessage))
+		s.Detach(readWebSocket(ws, s, webSocket{}, func(text bool, r io.Reader) error { return h.readMessage(text, r, s) }))
 	})
 }
 

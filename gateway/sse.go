@@ -256,7 +256,7 @@ func (e *Events) stream(w http.ResponseWriter, r *http.Request, t *eventConn, s 
 // Nothing else of a stream tells that it has vanished.
 const missedComments = 2
 
-// takeOver serves the stream in a goroutine of its own, whose stack is small.
+// takeOver serves the stream beside net/http, whose goroutines have larger stacks.
 func (e *Events) takeOver(c net.Conn, header http.Header, t *eventConn, s *broker.Session, first []byte) {
 	_ = c.SetDeadline(time.Time{})
 	var head bytes.Buffer
@@ -264,6 +264,7 @@ func (e *Events) takeOver(c net.Conn, header http.Header, t *eventConn, s *broke
 	_ = header.Write(&head) // to memory
 	head.WriteString("\r\n")
 	head.Write(first)
-	t.begin(newConn(c, t.framing, "", vanishedAfter(e.broker, missedComments*e.HeartBeat)), head.Bytes())
-	e.streams.Go(func() { s.Detach(readNothing(c)) })
+	below := newConn(c, t.framing, "", vanishedAfter(e.broker, missedComments*e.HeartBeat))
+	t.begin(below, head.Bytes())
+	below.serve(&e.streams, eventReader{s})
 }

@@ -122,18 +122,16 @@ func (c *eventConn) current() eventSink {
 	return c.sink
 }
 
-// readNothing returns when the peer has closed the connection. What it sends is
-// thrown away.
-func readNothing(conn net.Conn) error {
-	small := make([]byte, 64)
-	for {
-		if _, err := conn.Read(small); err != nil {
-			if err == io.EOF {
-				return nil
-			}
-			return err
-		}
+// eventReader throws away what the peer sends, until it has closed the connection.
+type eventReader struct{ session *broker.Session }
+
+func (eventReader) feed([]byte) error { return nil }
+
+func (r eventReader) detach(err error) {
+	if err == io.EOF {
+		err = nil
 	}
+	r.session.Detach(err)
 }
 
 // response is the eventSink of HTTP/2, and of servers that do not give a connection

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
@@ -86,11 +85,6 @@ func (t *TCP) Serve(ctx context.Context, l net.Listener) error {
 // Wait returns when all connections are closed.
 func (t *TCP) Wait() { t.conns.Wait() }
 
-// smallRead is what an idle connection holds for its next read.
-const smallRead = 512
-
-var readBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
-
 func (t *TCP) handle(nc net.Conn) {
 	c := newConn(nc, plain{}, "", vanishedAfter(t.broker, t.broker.Limits().IdleTimeout))
 	c.certificateName = t.certificateName
@@ -99,38 +93,16 @@ func (t *TCP) handle(nc net.Conn) {
 		refuseConn(c, err)
 		return
 	}
-	s.Detach(readTCP(nc, s))
+	c.serve(&t.conns, tcpReader{s})
 }
 
-// readTCP reads until the connection ends, and returns why it did. What comes
-// after the end of the session is thrown away, so that its last frames arrive.
-func readTCP(nc net.Conn, s *broker.Session) error {
-	small := make([]byte, smallRead)
-	for {
-		n, err := nc.Read(small)
-		if n > 0 {
-			_ = s.Receive(small[:n])
-		}
-		if err == nil && n == smallRead {
-			err = readBurst(nc, s)
-		}
-		if err != nil {
-			return err
-		}
-	}
+// tcpReader gives a session what comes. What comes after the end of the session is
+// thrown away, so that its last frames arrive.
+type tcpReader struct{ session *broker.Session }
+
+func (r tcpReader) feed(p []byte) error {
+	_ = r.session.Receive(p)
+	return nil
 }
 
-// readBurst reads with a large buffer while there is more than a small one holds.
-func readBurst(nc net.Conn, s *broker.Session) error {
-	buffer := readBuffers.Get().(*[16 << 10]byte)
-	defer readBuffers.Put(buffer)
-	for {
-		n, err := nc.Read(buffer[:])
-		if n > 0 {
-			_ = s.Receive(buffer[:n])
-		}
-		if err != nil || n < smallRead {
-			return err
-		}
-	}
-}
+func (r tcpReader) detach(err error) { r.session.Detach(err) }

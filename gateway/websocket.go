@@ -116,8 +116,14 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		refuseConn(c, err)
 		return
 	}
+	if framing == (webSocket{}) {
+		c.serve(&w.conns, &wsReader{session: s, framing: framing, max: w.options.MaxMessage})
+		return
+	}
 	setControlHandlers(ws, s, framing)
-	w.conns.Go(func() { s.Detach(readWebSocket(ws, s, framing, w.read)) })
+	w.conns.Go(func() {
+		s.Detach(readWebSocket(ws, s, framing, func(text bool, r io.Reader) error { return w.read(text, r, s) }))
+	})
 }
 
 // RefusedOrigins is how many requests of pages were refused for their origin.
@@ -128,7 +134,7 @@ func (w *WebSocket) Wait() { w.conns.Wait() }
 
 // setControlHandlers has answers go through the session's outbox, which is all
 // that writes to the connection.
-func setControlHandlers(ws *websocket.Conn, s *broker.Session, framing broker.Framing) {
+func setControlHandlers(ws *websocket.Conn, s session, framing broker.Framing) {
 	ws.SetPingHandler(func(data string) error {
 		s.Touch()
 		s.Push(appendWS(nil, opPong, []byte(data)))
@@ -148,17 +154,17 @@ func setControlHandlers(ws *websocket.Conn, s *broker.Session, framing broker.Fr
 }
 
 // read handles one message. It holds a buffer only while the message is being read.
-func (w *WebSocket) read(text bool, r io.Reader, s *broker.Session) error {
+func (w *WebSocket) read(text bool, r io.Reader, s session) error {
 	m := incoming{text: text, left: w.options.MaxMessage}
 	return m.read(r, s)
 }
 
 // readWebSocket reads until the connection ends, and returns why it did.
-func readWebSocket(ws *websocket.Conn, s *broker.Session, framing broker.Framing, read func(text bool, r io.Reader, s *broker.Session) error) error {
+func readWebSocket(ws *websocket.Conn, s session, framing broker.Framing, read func(text bool, r io.Reader) error) error {
 	for {
 		kind, r, err := ws.NextReader()
 		if err == nil {
-			err = read(kind == websocket.TextMessage, r, s)
+			err = read(kind == websocket.TextMessage, r)
 		}
 		var wrong *messageError
 		var closed *websocket.CloseError
@@ -193,27 +199,48 @@ type incoming struct {
 	utf8 utf8Checker
 }
 
-func (m *incoming) read(r io.Reader, s *broker.Session) error {
+func (m *incoming) read(r io.Reader, s session) error {
 	buffer := readBuffers.Get().(*[16 << 10]byte)
 	defer readBuffers.Put(buffer)
 	for {
 		n, err := r.Read(buffer[:])
-		if m.left -= int64(n); m.left < 0 {
-			return &messageError{websocket.CloseMessageTooBig, "the WebSocket message is too large; split it, as STOMP.js does with splitLargeFrames"}
-		}
-		if m.text && (!m.utf8.write(buffer[:n]) || err == io.EOF && !m.utf8.whole()) {
-			return &messageError{websocket.CloseInvalidFramePayloadData, "a text message has to be UTF-8; send other bytes in a binary message"}
-		}
-		if n > 0 {
-			_ = s.Receive(buffer[:n]) // after its end the rest is thrown away
+		if wrong := m.write(buffer[:n], s); wrong != nil {
+			return wrong
 		}
 		if err == io.EOF {
-			return nil
+			return m.end()
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+var (
+	errTooBig  = &messageError{websocket.CloseMessageTooBig, "the WebSocket message is too large; split it, as STOMP.js does with splitLargeFrames"}
+	errNotUTF8 = &messageError{websocket.CloseInvalidFramePayloadData, "a text message has to be UTF-8; send other bytes in a binary message"}
+)
+
+// write takes the next bytes of the message.
+func (m *incoming) write(p []byte, s session) error {
+	if m.left -= int64(len(p)); m.left < 0 {
+		return errTooBig
+	}
+	if m.text && !m.utf8.write(p) {
+		return errNotUTF8
+	}
+	if len(p) > 0 {
+		_ = s.Receive(p) // after its end the rest is thrown away
+	}
+	return nil
+}
+
+// end is called when all of the message has come.
+func (m *incoming) end() error {
+	if m.text && !m.utf8.whole() {
+		return errNotUTF8
+	}
+	return nil
 }
 
 // discard reads what a peer still sends whose session has ended, so that it can read the

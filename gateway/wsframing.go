@@ -11,6 +11,8 @@ import (
 
 // The opcodes and bits of WebSocket frames (RFC 6455, 5.2).
 const (
+	opContinuation = 0
+
 	opText   = 1
 	opBinary = 2
 	opClose  = 8

@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"net"
+	"sync"
+)
+
+// reader takes what comes over a connection.
+type reader interface {
+	// feed takes the next bytes, which it may change and does not keep.
+	feed(p []byte) error
+	// detach is called once, when the connection has ended, by the goroutine that reads.
+	detach(err error)
+}
+
+// smallRead is what an idle connection holds for its next read, where a goroutine waits
+// in it.
+const smallRead = 512
+
+// serve has a reader take what comes, until the connection ends or the reader has an
+// error. It returns at once; conns waits for the end.
+func (c *conn) serve(conns *connTracker, r reader) {
+	conns.begin()
+	if c.reading.start(c, conns, r) {
+		return
+	}
+	go func() {
+		defer conns.end()
+		r.detach(readAll(c.Conn, r))
+	}()
+}
+
+// readAll reads until the connection ends, and returns why it did.
+func readAll(nc net.Conn, r reader) error {
+	small := make([]byte, smallRead)
+	for {
+		n, err := nc.Read(small)
+		if n > 0 {
+			if wrong := r.feed(small[:n]); wrong != nil {
+				return wrong
+			}
+		}
+		if err == nil && n == smallRead {
+			err = readBurst(nc, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readBurst reads with a large buffer while there is more than a small one holds.
+func readBurst(nc net.Conn, r reader) error {
+	buffer := readBuffers.Get().(*[16 << 10]byte)
+	defer readBuffers.Put(buffer)
+	for {
+		n, err := nc.Read(buffer[:])
+		if n > 0 {
+			if wrong := r.feed(buffer[:n]); wrong != nil {
+				return wrong
+			}
+		}
+		if err != nil || n < smallRead {
+			return err
+		}
+	}
+}
+
+var readBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
