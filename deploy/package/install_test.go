@@ -32,6 +32,7 @@ func TestDebOnASystemOfItsOwn(t *testing.T) {
 	dir := t.TempDir()
 	copyFile(t, deb, filepath.Join(dir, "stompbox.deb"))
 	copyFile(t, os.Args[0], filepath.Join(dir, "test"))
+	copyFile(t, "../../docs/operations.md", filepath.Join(dir, "operations.md"))
 	script, err := filepath.Abs("box.sh")
 	require.NoError(t, err)
 
@@ -69,6 +70,7 @@ func TestInsideTheBox(t *testing.T) {
 		{"a reload changes it and keeps it running", reloads},
 		{"systemd restarts it when it hangs", watchdog},
 		{"an upgrade keeps what the operator changed", upgrade},
+		{"the runbook does what it says", runbook},
 		{"a removal keeps the data, and a purge does not", removal},
 	} {
 		if !t.Run(step.name, step.run) {
