@@ -33,6 +33,10 @@ func TestDebOnASystemOfItsOwn(t *testing.T) {
 	copyFile(t, deb, filepath.Join(dir, "stompbox.deb"))
 	copyFile(t, os.Args[0], filepath.Join(dir, "test"))
 	copyFile(t, "../../docs/operations.md", filepath.Join(dir, "operations.md"))
+	// For the page, which speaks of dist/.
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "dist"), 0o755))
+	copyFile(t, deb, filepath.Join(dir, "dist", filepath.Base(deb)))
+	copyFile(t, "../../docs/install.md", filepath.Join(dir, "install.md"))
 	script, err := filepath.Abs("box.sh")
 	require.NoError(t, err)
 
@@ -72,6 +76,7 @@ func TestInsideTheBox(t *testing.T) {
 		{"an upgrade keeps what the operator changed", upgrade},
 		{"the runbook does what it says", runbook},
 		{"a removal keeps the data, and a purge does not", removal},
+		{"the commands of docs/install.md run as they are written", page},
 	} {
 		if !t.Run(step.name, step.run) {
 			return
@@ -182,6 +187,25 @@ func removal(t *testing.T) {
 	require.NoDirExists(t, "/var/lib/stompbox")
 	require.NoDirExists(t, "/etc/stompbox")
 	require.Error(t, exec.Command("getent", "passwd", "stompbox").Run())
+}
+
+// page runs the blocks of docs/install.md that name this test, one after the other.
+func page(t *testing.T) {
+	text, err := os.ReadFile("/box/install.md")
+	require.NoError(t, err)
+	if _, err := exec.LookPath("sudo"); err != nil {
+		const sudo = "#!/bin/sh\nif [ \"$1\" = -u ]; then user=$2; shift 2; exec runuser -u \"$user\" -- \"$@\"; fi\nexec \"$@\"\n"
+		require.NoError(t, os.WriteFile("/usr/local/bin/sudo", []byte(sudo), 0o755))
+	}
+	blocks := regexp.MustCompile("(?s)<!-- test: TestInsideTheBox -->\n```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	require.Len(t, blocks, 6)
+	for _, block := range blocks {
+		shell := exec.Command("bash", "-e", "-c", block[1])
+		shell.Dir = "/box"
+		out, err := shell.CombinedOutput()
+		require.NoError(t, err, "%s\n%s", block[1], out)
+	}
+	require.NoDirExists(t, "/etc/stompbox")
 }
 
 // property is what systemctl show says of the service.
