@@ -15,19 +15,20 @@ import (
 type Authenticator struct {
 	Tokens *Verifier
 	Logins *Logins
-	// Certificates checks those of clients again in [Authenticator.Renew]. Nil: none are taken.
+	// Certificates checks client certificates again in [Authenticator.Renew]. If nil, none are
+	// accepted.
 	Certificates CertificateChecker
 
 	verified histogram.Histogram
 }
 
-// Authenticate returns who the credentials belong to. A login with a passcode counts
-// before an Authorization header beside them, which relays forward from their own
-// clients: a login that is configured is checked with its passcode, and any other
-// passcode is taken for a token. A certificate whose name is that of a login with
-// Certificate counts for it where the login header is that name or empty. Without them an Authorization header has to be a
-// bearer token. Where there are no static logins only tokens count. Errors wrap
-// [ErrUnauthenticated], but for a [*BusyError] and that of a context that is done.
+// Authenticate returns the owner of the credentials. A login with a passcode takes precedence
+// over an Authorization header, because relays forward that header from their own clients. If the
+// login is configured, its passcode is checked; otherwise the passcode has to be a token. A
+// certificate is accepted for the login that it names, if that login has Certificate set and the
+// login header is the same or empty. Otherwise the Authorization header has to be a bearer token.
+// Without static logins only tokens are accepted. All errors wrap [ErrUnauthenticated], except a
+// *BusyError and the error of a context.
 func (a *Authenticator) Authenticate(ctx context.Context, c Credentials) (*Principal, error) {
 	if a.Logins.byCertificate(c) {
 		return a.Logins.ofCertificate(c.Certificate), nil
@@ -60,7 +61,7 @@ type Stats struct {
 	// Keys are counts of published keys, and Logins of static logins.
 	Keys   KeyStats
 	Logins LoginStats
-	// Verified is how long it took to verify tokens, good ones and others.
+	// Verified is the time that it took to verify tokens, both valid and invalid ones.
 	Verified histogram.Snapshot
 }
 
@@ -73,8 +74,8 @@ func (a *Authenticator) Stats() Stats {
 	return s
 }
 
-// Refresh returns the principal of a fresh token, which has to be for the same
-// subject as the old principal.
+// Refresh returns the principal of a fresh token. The token must be for the same subject as the
+// old principal.
 func (a *Authenticator) Refresh(ctx context.Context, old *Principal, token string) (*Principal, error) {
 	fresh, err := a.token(ctx, strings.TrimSpace(token))
 	if err != nil {

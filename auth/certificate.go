@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Certificate is what a peer has proven by TLS to hold. It was verified, and not revoked.
+// Certificate is a verified client certificate of a TLS connection. It is not revoked.
 type Certificate struct {
-	// Name is who it is for, which is the login. "" where it does not say.
+	// Name is the login, or "" if the certificate names none.
 	Name string
-	// Chain are the certificate, who signed it, and so on.
+	// Chain has the certificate, then its issuer, and so on.
 	Chain []*x509.Certificate
 }
 
@@ -30,7 +30,7 @@ const (
 // CertificateNames are all of them.
 var CertificateNames = []CertificateName{NameCN, NameDNS, NameEmail, NameURI}
 
-// Of returns the name in a certificate, or "" where it has none of the kind.
+// Of returns the name in a certificate, or "" if it has none of this kind.
 func (n CertificateName) Of(c *x509.Certificate) string {
 	switch {
 	case n == NameCN:
@@ -45,8 +45,8 @@ func (n CertificateName) Of(c *x509.Certificate) string {
 	return ""
 }
 
-// CertificateChecker says whether a chain, the certificate first, counts still: whether who
-// signed it is trusted, and none of it revoked.
+// CertificateChecker checks whether a chain, with the certificate first, is still valid: whether
+// its issuer is trusted and no part of it is revoked.
 type CertificateChecker interface {
 	CheckChain(chain []*x509.Certificate) error
 }

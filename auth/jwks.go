@@ -20,11 +20,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// JWKS are keys that a server publishes as a JSON Web Key Set. They are fetched
-// at the start and then regularly, kept while the server is away, and fetched
-// again, at a limited rate, when a token names a key that is not known yet. Keys
-// that are not understood are skipped; a redirect is followed to the same https
-// host alone.
+// JWKS are keys that a server publishes as a JSON Web Key Set. They are fetched at the start and
+// then regularly, and kept while the server is unavailable. If a token names an unknown key, they
+// are fetched again, at a limited rate. Unknown kinds of keys are skipped. Redirects are followed
+// only to the same https host.
 type JWKS struct {
 	storage jwkset.Storage
 	source  keySource
@@ -39,17 +38,18 @@ type JWKS struct {
 type JWKSOptions struct {
 	// URL is where the set is published: https, or http on loopback.
 	URL string
-	// AllowHTTP permits plain http beyond loopback, where whoever is on the way can
-	// put in keys of their own.
+	// AllowHTTP permits plain http beyond loopback. An attacker on the network can then insert
+	// keys.
 	AllowHTTP bool
-	// TLS is for the connection to an https server. Default: what the system trusts.
+	// TLS is for the connection to an https server. By default it trusts the system's
+	// certificates.
 	TLS *tls.Config
 	// Refresh is how often it is fetched. Default one hour.
 	Refresh time.Duration
-	// UnknownKeyEvery is the least time between fetches for unknown key IDs.
-	// Default one minute.
+	// UnknownKeyEvery is the minimum time between fetches for unknown key IDs. Default one
+	// minute.
 	UnknownKeyEvery time.Duration
-	// Logger reports fetches that fail and keys that are skipped. Default slog.Default.
+	// Logger reports failed fetches and skipped keys. Default slog.Default.
 	Logger *slog.Logger
 }
 
@@ -68,8 +68,8 @@ func (o JWKSOptions) WithDefaults() JWKSOptions {
 // fetchTimeout bounds a fetch, redirects and the reading of the answer included.
 const fetchTimeout = 10 * time.Second
 
-// NewJWKS fetches the key set and keeps it fresh until ctx is done. A server
-// that is away is no error: the set is empty until it is back.
+// NewJWKS fetches the key set and keeps it up to date until ctx is done. An unavailable server is
+// not an error: the set is empty until the server answers.
 func NewJWKS(ctx context.Context, o JWKSOptions) (*JWKS, error) {
 	location, err := parseKeySetURL(o.URL, o.AllowHTTP)
 	if err != nil {
@@ -102,7 +102,7 @@ func NewJWKS(ctx context.Context, o JWKSOptions) (*JWKS, error) {
 	return j, nil
 }
 
-// CheckKeySetURL says what is wrong with the URL of a key set, as [NewJWKS] would.
+// CheckKeySetURL returns an error if NewJWKS would refuse the URL.
 func CheckKeySetURL(text string, allowHTTP bool) error {
 	_, err := parseKeySetURL(text, allowHTTP)
 	return err
@@ -154,8 +154,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-// Candidates returns the published keys called kid, or, for a token without a
-// kid, all of the algorithm.
+// Candidates returns the published keys with the id kid or, for a token without a kid, all keys
+// for the algorithm.
 func (j *JWKS) Candidates(ctx context.Context, kid, algorithm string) ([]Key, error) {
 	keys, err := j.read(ctx, kid, algorithm)
 	if err != nil || len(keys) > 0 {
@@ -187,16 +187,16 @@ func (j *JWKS) read(ctx context.Context, kid, algorithm string) ([]Key, error) {
 	return keys, nil
 }
 
-// Continue has j go on with the counts of a key set that it takes the place of. It is
-// called before j is used; nil changes nothing.
+// Continue copies the counts of the key set that j replaces. Call it before j is used; nil
+// changes nothing.
 func (j *JWKS) Continue(previous *JWKS) {
 	if previous != nil {
 		j.fetchErrors.Add(previous.fetchErrors.Load())
 	}
 }
 
-// KeyStats are counts of published keys: how many of the last set are used, how many
-// of it are not understood, and fetches that failed since the start.
+// KeyStats count published keys: how many of the last set are used, how many were skipped, and
+// how many fetches failed since the start.
 type KeyStats struct{ Keys, Skipped, FetchErrors int64 }
 
 // Stats returns the counts as they are now. It is safe for concurrent use.

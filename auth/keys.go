@@ -14,12 +14,11 @@ import (
 	"strings"
 )
 
-// Key verifies tokens with one algorithm, and signs them where it has the
-// private part. A key never serves another algorithm than its own, so that a
-// public key cannot be passed off as an HMAC secret.
+// Key verifies tokens with one algorithm, and signs them if it has the private part. It is never
+// used with another algorithm, so a public key cannot be misused as an HMAC secret.
 type Key struct {
-	// ID is matched with a token's kid header; "" matches tokens without one
-	// and, when no other key has its ID, any.
+	// ID is compared with the kid header of tokens. An empty ID matches tokens without a kid, and
+	// any token whose kid no other key has.
 	ID string
 	// Algorithm is the JWS name, such as HS256 or EdDSA.
 	Algorithm string
@@ -66,8 +65,8 @@ func sources(keys Keys) (all []keySource, known bool) {
 
 // Keys finds the keys that may have signed a token.
 type Keys interface {
-	// Candidates returns the keys to try for a token with these headers. It may
-	// ask a server; ctx bounds that.
+	// Candidates returns the keys to try for a token with these headers. It may ask a server,
+	// until ctx is done.
 	Candidates(ctx context.Context, kid, algorithm string) ([]Key, error)
 }
 
@@ -75,8 +74,8 @@ type Keys interface {
 // as its hash (RFC 7518, 3.2).
 var shortestSecret = map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}
 
-// NewSecretKey returns an HMAC key. The algorithm is HS256 when empty. The
-// secret must be as long as the hash, so that it cannot be guessed offline.
+// NewSecretKey returns an HMAC key. An empty algorithm means HS256. The secret must be at least
+// as long as the hash, so that it cannot be guessed offline.
 func NewSecretKey(id, algorithm string, secret []byte) (Key, error) {
 	if algorithm == "" {
 		algorithm = "HS256"
@@ -91,9 +90,9 @@ func NewSecretKey(id, algorithm string, secret []byte) (Key, error) {
 	return Key{ID: id, Algorithm: algorithm, verify: secret, sign: secret, source: sourceOf(algorithm, secret)}, nil
 }
 
-// NewPEMKey returns a key from a PEM block: a public key, a certificate, or a
-// private key, which can sign as well. The algorithm has to fit the key; empty
-// means RS256 for RSA, the curve's for ECDSA, EdDSA for Ed25519.
+// NewPEMKey returns a key from a PEM block: a public key, a certificate, or a private key, which
+// can sign as well. The algorithm must fit the key. Empty means RS256 for RSA, the curve's
+// algorithm for ECDSA, and EdDSA for Ed25519.
 func NewPEMKey(id, algorithm string, text []byte) (Key, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
@@ -175,8 +174,8 @@ func pinAlgorithm(public any, wanted string) (string, error) {
 // StaticKeys are keys from a configuration.
 type StaticKeys []Key
 
-// Candidates returns the keys with the kid, or those without an ID when no key
-// has it, and of them only those of the token's algorithm.
+// Candidates returns the keys with the kid or, if there is none, those without an ID. Of these it
+// returns only the keys for the token's algorithm.
 func (s StaticKeys) Candidates(_ context.Context, kid, algorithm string) ([]Key, error) {
 	var named, unnamed []Key
 	for _, k := range s {
@@ -194,10 +193,10 @@ func (s StaticKeys) Candidates(_ context.Context, kid, algorithm string) ([]Key,
 	return unnamed, nil
 }
 
-// MultiKeys asks several sources, in order, until one has a candidate.
+// MultiKeys asks several sources in order until one has a candidate.
 type MultiKeys []Keys
 
-// Candidates returns the first source's keys that has any.
+// Candidates returns the keys of the first source that has any.
 func (m MultiKeys) Candidates(ctx context.Context, kid, algorithm string) ([]Key, error) {
 	var failed error
 	for _, source := range m {

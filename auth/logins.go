@@ -18,18 +18,18 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Login is a static login, as Spring's broker relay and RabbitMQ's clients use.
+// Login is a static login, as used by Spring's broker relay and RabbitMQ's clients.
 type Login struct {
 	// Name is the login header, and the name of the principal.
 	Name string
 	// PasscodeHash is the bcrypt hash of the passcode.
 	PasscodeHash string
-	// Certificate lets in who shows a certificate that names the login. The hash may be
-	// empty then, and no passcode lets in.
+	// Certificate accepts a client certificate that names the login. The hash may be empty then,
+	// and no passcode is accepted.
 	Certificate bool
-	// Grants are what it may do.
+	// Grants are its permissions.
 	Grants Grants
-	// Relay is for an application that relays the sessions of its own clients.
+	// Relay marks an application that relays the sessions of its own clients.
 	Relay bool
 }
 
@@ -45,9 +45,9 @@ const (
 
 // Logins checks static logins. It is safe for concurrent use.
 //
-// bcrypt is slow on purpose, so whoever guesses takes time from all others. A quarter
-// of the processors check passcodes; the rest wait, within bounds and by turns, and a
-// passcode that was right before does not wait at all.
+// bcrypt is slow on purpose, so guesses take time from others. At most a quarter of the
+// processors check passcodes. Other passcodes wait, within bounds and round-robin by address. A
+// passcode that was correct before does not wait.
 type Logins struct {
 	byName  map[string]*login
 	unseen  []byte // a hash to compare with when the login is unknown
@@ -85,11 +85,11 @@ type login struct {
 // random, so that what is kept of a passcode is of no use elsewhere.
 type passcodeMAC [sha256.Size]byte
 
-// BusyError says that credentials, which may be right, were not checked.
+// BusyError means that credentials were not checked. They may be valid.
 type BusyError struct {
-	// Reason is for the client. Default that too many logins are being checked.
+	// Reason is for the client. By default it says that too many logins are being checked.
 	Reason string
-	// RetryAfter is when trying again may do.
+	// RetryAfter is when the client should try again.
 	RetryAfter time.Duration
 }
 
@@ -97,8 +97,7 @@ func (e *BusyError) Error() string {
 	return cmp.Or(e.Reason, "too many logins are being checked") + "; try again in " + e.RetryAfter.String()
 }
 
-// NewLogins checks the hashes and the patterns of the logins. Errors name the
-// login that is wrong.
+// NewLogins checks the hashes and the patterns of the logins. Errors name the invalid login.
 func NewLogins(all []Login) (*Logins, error) {
 	l := &Logins{
 		loginHistory: new(loginHistory),
@@ -157,10 +156,10 @@ func (l *Logins) Has(name string) bool {
 	return l != nil && l.byName[name] != nil
 }
 
-// Authenticate returns the principal of a login and its passcode. Passcodes are compared
-// in constant time, and an unknown login takes as long as a wrong passcode. A passcode
-// that was right before is recognized by a keyed MAC, as Spring's relay logs in once for
-// each of its users. It returns a [*BusyError] when there was no time to check.
+// Authenticate returns the principal of a login and its passcode. Passcodes are compared in
+// constant time, and an unknown login takes as long as a wrong passcode. A passcode that was
+// correct before is recognized by a keyed MAC, because Spring's relay logs in once for each of
+// its users. It returns a *BusyError if the passcode could not be checked in time.
 func (l *Logins) Authenticate(ctx context.Context, c Credentials) (*Principal, error) {
 	known := l.byName[c.Login]
 	mac := l.mac(c.Login, c.Passcode)
@@ -192,17 +191,16 @@ func (l *Logins) Authenticate(ctx context.Context, c Credentials) (*Principal, e
 	return nil, refuse(fmt.Errorf("wrong passcode for login %q", c.Login))
 }
 
-// LimitFailures bounds how many wrong passcodes a minute one peer may show, and how many
-// may be shown for one login; 0 is no bound. Beyond, passcodes are not checked, but for
-// those that were right before.
+// LimitFailures bounds the wrong passcodes a minute from one peer and for one login; 0 means no
+// bound. Above it, only passcodes that were correct before are accepted.
 func (l *Logins) LimitFailures(perPeer, perLogin int) {
 	l.failingPeers.limit(perPeer)
 	l.failingLogins.limit(perLogin)
 }
 
-// Continue has l go on where other Logins are: with their counts, the wrong passcodes that
-// were shown to them, and the right ones of logins that are as they were. It is called
-// before the first Authenticate; nil changes nothing.
+// Continue copies the state of the Logins that l replaces: their counts, their wrong passcodes,
+// and the correct ones of unchanged logins. Call it before the first Authenticate; nil changes
+// nothing.
 func (l *Logins) Continue(previous *Logins) {
 	if l == nil || previous == nil {
 		return
@@ -262,9 +260,8 @@ func (l *login) remember(mac passcodeMAC) {
 	l.verified, l.usedAt = &mac, time.Now()
 }
 
-// LoginStats are counts of static logins: how many were accepted and refused since the
-// start, for how many there was no time, how many were sent away for wrong passcodes
-// before, and how many wait now.
+// LoginStats count static logins since the start: accepted, refused, refused because checks were
+// busy, and refused for earlier wrong passcodes. Waiting is how many wait now.
 type LoginStats struct{ Accepted, Refused, Busy, Limited, Waiting int64 }
 
 // Stats returns the counts as they are now. It is safe for concurrent use. A nil Logins

@@ -7,16 +7,16 @@ import (
 	"github.com/stompbox/stompbox/destination"
 )
 
-// Grants are permissions as a configuration or a token spells them: patterns of
-// destinations, in which {user} stands for the principal's own name.
+// Grants are permissions in the form used by configurations and tokens: patterns of destinations,
+// in which {user} stands for the principal's name.
 type Grants struct {
 	Send      []string `json:"send,omitempty" mapstructure:"send"`
 	Subscribe []string `json:"subscribe,omitempty" mapstructure:"subscribe"`
 	Serve     []string `json:"serve,omitempty" mapstructure:"serve"`
 }
 
-// DefaultGrants are what a token that says nothing of permissions may do:
-// subscribe to topics and to its own user destinations, and send to app servers.
+// DefaultGrants are for tokens without permissions: they may subscribe to topics and to their own
+// user destinations, and send to app servers.
 func DefaultGrants() Grants {
 	return Grants{
 		Send:      []string{"/app/**"},
@@ -24,7 +24,7 @@ func DefaultGrants() Grants {
 	}
 }
 
-// AllGrants permit everything. They are what development mode gives.
+// AllGrants permits everything. Development mode uses it.
 func AllGrants() Grants {
 	return Grants{Send: []string{"/**"}, Subscribe: []string{"/**"}, Serve: []string{"/**"}}
 }
@@ -32,14 +32,14 @@ func AllGrants() Grants {
 // Empty reports whether g grants nothing.
 func (g Grants) Empty() bool { return len(g.Send)+len(g.Subscribe)+len(g.Serve) == 0 }
 
-// Permissions are Grants made ready for one principal. The zero Permissions
-// deny everything. They are immutable and safe for concurrent use.
+// Permissions are the compiled Grants of one principal. The zero value denies everything. They
+// are immutable and safe for concurrent use.
 type Permissions struct {
 	send, subscribe, serve []destination.Pattern
 }
 
-// NewPermissions compiles grants for the principal called user. It returns an
-// error that names the pattern that is wrong.
+// NewPermissions compiles grants for the principal called user. The error names the invalid
+// pattern.
 func NewPermissions(grants Grants, user string) (Permissions, error) {
 	var p Permissions
 	for _, kind := range []struct {
@@ -63,8 +63,8 @@ func NewPermissions(grants Grants, user string) (Permissions, error) {
 	return p, nil
 }
 
-// MaySend reports whether a SEND to a destination is granted, however the user in it
-// is encoded.
+// MaySend reports whether a SEND to a destination is granted, whatever the encoding of the user
+// in it.
 func (p Permissions) MaySend(dest string) bool { return matchAny(p.send, destination.Canonical(dest)) }
 
 // MaySendSome reports whether a SEND to some destination of a pattern is granted.
@@ -77,18 +77,16 @@ func (p Permissions) MaySendSome(of destination.Pattern) bool {
 	return false
 }
 
-// MaySendAll reports whether a SEND to all destinations of a pattern is granted, by one
-// grant.
+// MaySendAll reports whether one grant permits a SEND to all destinations of a pattern.
 func (p Permissions) MaySendAll(pattern destination.Pattern) bool { return containAny(p.send, pattern) }
 
-// MaySubscribe reports whether a SUBSCRIBE to the whole of pattern is granted.
-// One grant has to contain it all. /user/<rest> in it is the principal's own; see
-// [destination.ParseOwnPattern].
+// MaySubscribe reports whether a SUBSCRIBE to pattern is granted. One grant must cover all of it.
+// /user/<rest> in it is the principal's own; see [destination.ParseOwnPattern].
 func (p Permissions) MaySubscribe(pattern destination.Pattern) bool {
 	return containAny(p.subscribe, pattern)
 }
 
-// MayServe reports whether the principal may answer requests to the whole of pattern.
+// MayServe reports whether the principal may answer requests to everything that matches pattern.
 func (p Permissions) MayServe(pattern destination.Pattern) bool { return containAny(p.serve, pattern) }
 
 func matchAny(granted []destination.Pattern, dest string) bool {

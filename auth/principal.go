@@ -11,19 +11,18 @@ import (
 
 // Principal is an authenticated user or program. It is immutable.
 type Principal struct {
-	// Name is who it is; /user/<Name>/... are its destinations.
+	// Name is the user's name. The user's destinations are /user/<Name>/...
 	Name string
-	// Permissions are what it may do.
+	// Permissions say what the principal may do.
 	Permissions Permissions
-	// Expires is when its credentials end, and with them its session. The zero
-	// time means never.
+	// Expires is when the credentials expire and the session ends. The zero time means never.
 	Expires time.Time
 	// TokenID is the jti claim of its token, or "".
 	TokenID string
 	// Method is how it was authenticated, "jwt", "login" or "certificate", for logs.
 	Method string
-	// Relay says that others speak through it, who are not to be taken for it:
-	// CONNECTED does not name it.
+	// Relay means that the session belongs to a client of a relay, not to the relay's own user.
+	// CONNECTED then has no user-name.
 	Relay bool
 
 	shown *shown // nil where nothing is known of it
@@ -38,30 +37,30 @@ type shown struct {
 	chain  []*x509.Certificate
 }
 
-// Credentials are what a client showed in its CONNECT frame.
+// Credentials are those of a CONNECT frame.
 type Credentials struct {
 	// Authorization is the value of an Authorization header: "Bearer <token>".
 	Authorization string
-	// Login and Passcode are STOMP's own headers. The passcode may be a token.
+	// Login and Passcode are the STOMP headers. The passcode may be a token.
 	Login, Passcode string
-	// Remote is the address of the peer, with or without a port. Peers take turns in
-	// having passcodes checked; all without an address are one.
+	// Remote is the address of the peer, with or without a port. Passcodes are checked
+	// round-robin by address; all peers without an address count as one.
 	Remote string
-	// Certificate is what the peer has shown in TLS; nil where it has shown none.
+	// Certificate is the peer's TLS client certificate, or nil.
 	Certificate *Certificate
 }
 
-// ErrUnauthenticated is what every refusal of credentials wraps, so that a
-// caller can tell it from a failure. Its text is all that a client may read;
-// the wrapping error has the precise reason, for the log.
+// ErrUnauthenticated is wrapped by every refusal of credentials, so that callers can distinguish
+// it from a failure. Clients get only its text. The wrapping error has the precise reason, for
+// the log.
 var ErrUnauthenticated = errors.New("authentication failed")
 
-// MaxName is how long a user's name may be, as [destination.EncodedLen] counts: it
+// MaxName is the maximum length of a user's name, as counted by destination.EncodedLen. The name
 // becomes a word of destinations.
 const MaxName = 1024
 
-// ErrNameTooLong is what the refusal of a name over [MaxName] wraps beside
-// ErrUnauthenticated. Its text is for the client: the credentials were right.
+// ErrNameTooLong is wrapped, together with [ErrUnauthenticated], if a name is longer than
+// [MaxName]. Its text is for the client, because the credentials were valid.
 var ErrNameTooLong = fmt.Errorf("the user's name takes more than %d bytes when it is encoded in a destination", MaxName)
 
 func checkName(name string) error {

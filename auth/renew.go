@@ -9,12 +9,11 @@ import (
 	"sync/atomic"
 )
 
-// Renew returns a principal of another Authenticator as a has it: with the permissions
-// that its token or its login has here. It returns an error that wraps
-// [ErrUnauthenticated] where a has no such login, where the login has another
-// passcode, or where the key or the key set that the token was checked with is not among
-// its own. Of a token nothing else is checked again, and it ends when it did. A principal that no
-// Authenticator made is returned as it is.
+// Renew returns the principal of another Authenticator with the permissions that its token or
+// login has in a. The error wraps [ErrUnauthenticated] if a has no such login, if the login has
+// another passcode, or if a does not have the key or key set that verified the token. Nothing
+// else about a token is checked again, and it keeps its expiry. A principal that no Authenticator
+// made is returned unchanged.
 func (a *Authenticator) Renew(p *Principal) (*Principal, error) {
 	switch {
 	case p.shown == nil:
@@ -53,8 +52,8 @@ func (v *Verifier) renew(p *Principal) (*Principal, error) {
 	return &renewed, nil
 }
 
-// Replaceable is an [Authenticator] that can be replaced by another one while clients
-// come and go. It is safe for concurrent use.
+// Replaceable is an Authenticator that can be replaced while clients connect. It is safe for
+// concurrent use.
 type Replaceable struct{ current atomic.Pointer[Authenticator] }
 
 // NewReplaceable begins with a.
@@ -64,11 +63,11 @@ func NewReplaceable(a *Authenticator) *Replaceable {
 	return r
 }
 
-// Replace has a check all credentials from now on. For those of sessions that are open,
-// give [Authenticator.Renew] of a to the broker.
+// Replace makes a check all credentials from now on. For open sessions, pass
+// [Authenticator.Renew] of a to the broker.
 func (r *Replaceable) Replace(a *Authenticator) { r.current.Store(a) }
 
-// Current returns the Authenticator of now.
+// Current returns the current Authenticator.
 func (r *Replaceable) Current() *Authenticator { return r.current.Load() }
 
 // Authenticate is [Authenticator.Authenticate].

@@ -5,8 +5,8 @@ import "strings"
 // Roles are grants by the names of roles.
 type Roles map[string]Grants
 
-// Find returns the grants of a role. A name that differs in its capitals alone is taken
-// for the role's, where no other role is called so.
+// Find returns the grants of a role. A name that differs only in case also matches, if it is
+// unambiguous.
 func (r Roles) Find(name string) (Grants, bool) {
 	return r.index().find(name)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Claims are what a token made by [Sign] says.
+// Claims are the contents of a token for Sign.
 type Claims struct {
 	Subject  string
 	TTL      time.Duration
@@ -19,8 +19,8 @@ type Claims struct {
 	Audience []string
 	// PrincipalClaim and PermissionsClaim are as in [VerifierOptions].
 	PrincipalClaim, PermissionsClaim string
-	// Extra claims are added as they are. Without a jti among them the token gets one, by
-	// which it can be banned.
+	// Extra claims are added unchanged. If they have no jti, Sign adds one, by which the token
+	// can be banned.
 	Extra map[string]any
 }
 

@@ -22,33 +22,33 @@ var algorithms = []string{
 // longestToken bounds the bytes that are parsed before a signature was checked.
 const longestToken = 16 << 10
 
-// VerifierOptions say which tokens are accepted, and how to read them.
+// VerifierOptions configure which tokens are accepted, and how to read them.
 type VerifierOptions struct {
 	// Keys verify signatures.
 	Keys Keys
-	// Issuer is the only iss that is accepted; empty accepts any.
+	// Issuer is the only accepted iss. Empty accepts any.
 	Issuer string
-	// Audience lists values of which aud must have one; empty accepts any.
+	// Audience lists accepted values of aud. Empty accepts any.
 	Audience []string
 	// Leeway is how far clocks may differ, for exp, nbf and iat. Sessions end
 	// at exp plus Leeway too.
 	Leeway time.Duration
-	// PrincipalClaim names who the token is for. Default [DefaultPrincipalClaim].
+	// PrincipalClaim is the name of the claim with the user's name. Default
+	// [DefaultPrincipalClaim].
 	PrincipalClaim string
 	// PermissionsClaim holds Grants. Default [DefaultPermissionsClaim].
 	PermissionsClaim string
-	// RolesClaim holds a role's name, or a list of names, of Roles.
+	// RolesClaim is the name of the claim with a role or a list of roles.
 	RolesClaim string
 	// Roles are grants by name, which are found as [Roles.Find] says.
 	Roles Roles
-	// RequiredClaims are claims that have to be there, and not null.
+	// RequiredClaims are claims that must be present and not null.
 	RequiredClaims []string
-	// DefaultGrants are for tokens that have neither permissions nor a known role.
+	// DefaultGrants are for tokens with neither permissions nor a known role.
 	DefaultGrants Grants
 }
 
-// Verifier checks tokens and makes principals of them. It is safe for
-// concurrent use.
+// Verifier checks tokens and returns their principals. It is safe for concurrent use.
 type Verifier struct {
 	o       VerifierOptions
 	roles   roleIndex
@@ -56,13 +56,13 @@ type Verifier struct {
 	parser  *jwt.Parser
 }
 
-// The claims of a token that says who it is and what it may do, where options name no others.
+// The default names of the claims for the user and the permissions.
 const (
 	DefaultPrincipalClaim   = "sub"
 	DefaultPermissionsClaim = "stompbox"
 )
 
-// NewVerifier checks the options; errors name what is wrong.
+// NewVerifier checks the options. Errors name the invalid one.
 func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	o.PrincipalClaim = cmp.Or(o.PrincipalClaim, DefaultPrincipalClaim)
 	o.PermissionsClaim = cmp.Or(o.PermissionsClaim, DefaultPermissionsClaim)
@@ -93,8 +93,8 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	return &Verifier{o: o, roles: o.Roles.index(), sources: from, parser: jwt.NewParser(options...)}, nil
 }
 
-// Verify returns the principal of a token. Errors wrap [ErrUnauthenticated] and
-// say precisely what is wrong, without the token.
+// Verify returns the principal of a token. Errors wrap [ErrUnauthenticated] and have the precise
+// reason, without the token.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
 	if len(token) > longestToken {
 		return nil, refuse(fmt.Errorf("the token has %d bytes; at most %d are read", len(token), longestToken))

@@ -13,11 +13,11 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// Request is a message to /app as a [Handler] gets it. What it says of its sender is
-// the broker's word.
+// Request is a message to /app for a Handler. The broker sets User and Session, so a client
+// cannot forge them.
 type Request struct {
-	// ID is the request's alone, and Timestamp when the broker took it, in
-	// milliseconds since 1970.
+	// ID is unique to the request. Timestamp is when the broker accepted it, in milliseconds
+	// since 1970.
 	ID            string
 	Timestamp     int64
 	Destination   string
@@ -26,17 +26,16 @@ type Request struct {
 	Body          []byte
 }
 
-// Reply is the answer to a request. Its correlation-id is the request's.
+// Reply is the answer to a request. It gets the correlation-id of the request.
 type Reply struct {
 	Headers frames.Headers
 	Body    []byte
 }
 
-// Handler answers requests in the broker's own process. It is called concurrently.
-// A nil Reply is no answer. An [*Error] fails the request under its own code, and its
-// Message is what the client reads; of any other error the text is, so wrap nothing in
-// it that is not for them. A panic fails the one request. When the broker is shut down
-// it waits for handlers, and then ends their context.
+// Handler answers requests in the broker's own process. It is called concurrently. A nil Reply
+// means no answer. An error fails the request: the client gets the code and Message of an *Error,
+// or the text of any other error. Do not wrap internal details in it. A panic fails only its
+// request. Shutdown waits for handlers, and then cancels their context.
 type Handler func(ctx context.Context, r Request) (*Reply, error)
 
 // maxHandlers is how many requests handlers answer at a time.

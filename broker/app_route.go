@@ -18,13 +18,13 @@ const (
 	errorsDestination = "/user/queue/errors"
 	// HeaderError is the code of a failure, on a MESSAGE in place of an answer.
 	HeaderError = driver.HeaderError
-	// HeaderFailed is the destination of the request that failed.
+	// HeaderFailed is the destination of the failed request.
 	HeaderFailed = "failed-destination"
-	// HeaderCorrelationID is given back with an answer.
+	// HeaderCorrelationID is repeated on the answer.
 	HeaderCorrelationID = "correlation-id"
 )
 
-// The codes of requests that fail. Their session goes on.
+// The codes of failed requests. They do not end the session.
 const (
 	CodeNoAppServer Code = "no-app-server"
 	CodeAppTimeout  Code = "app-timeout"

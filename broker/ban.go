@@ -16,7 +16,7 @@ import (
 	"github.com/stompbox/stompbox/broker/admin"
 )
 
-// CodeBanned is of users and tokens that an operator keeps out.
+// CodeBanned is the code for users and tokens that an operator banned.
 const CodeBanned Code = "banned"
 
 const (
@@ -28,7 +28,7 @@ const (
 	maxBans = 10_000
 )
 
-// BannedError says that the credentials were right, and an operator keeps their owner out.
+// BannedError means that the credentials are valid, but an operator banned their owner.
 type BannedError struct{ Ban admin.Ban }
 
 func (e *BannedError) Error() string {
@@ -39,7 +39,7 @@ func (e *BannedError) Error() string {
 	return text
 }
 
-// ErrTooManyBans says that there are as many bans as there can be.
+// ErrTooManyBans is returned when the maximum number of bans exists.
 var ErrTooManyBans = fmt.Errorf("there are %d bans already; lift some, or wait until they end", maxBans)
 
 // bans are who is kept out. It is safe for concurrent use.

@@ -18,8 +18,8 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// Broker routes messages between the sessions of this node and, through its
-// relay, of others. All its methods are safe for concurrent use.
+// Broker routes messages between the sessions of this node and, through its driver, of other
+// nodes. All its methods are safe for concurrent use.
 type Broker struct {
 	auth          Authenticator
 	driver        driver.Driver
@@ -129,16 +129,16 @@ func New(o Options) (*Broker, error) {
 	return b, nil
 }
 
-// Authenticator returns what says who a client is, for those who serve clients.
+// Authenticator returns the Authenticator of the Options, for gateways.
 func (b *Broker) Authenticator() Authenticator { return b.auth }
 
-// Driver returns the backend, for those who manage queues or keep records.
+// Driver returns the backend, for programs that manage queues or keep records.
 func (b *Broker) Driver() driver.Driver { return b.driver }
 
-// Limits returns the limits in force, defaults filled in.
+// Limits returns the limits in force, with defaults filled in.
 func (b *Broker) Limits() Limits { return b.settings().limits }
 
-// Node returns the name that this broker gave itself. It begins its message ids.
+// Node returns the random id of this broker, with which its message ids begin.
 func (b *Broker) Node() string { return b.node }
 
 // Draining reports whether Shutdown has begun.
@@ -152,9 +152,9 @@ func (b *Broker) nextID() string {
 	return string(strconv.AppendUint(id, b.ids.Add(1), 36))
 }
 
-// Open begins a session on a connection. The caller then reads the connection
-// and calls Receive with what arrives, and Detach when it has ended. It returns
-// an [*Error] when the broker takes no more sessions.
+// Open begins a session on a connection. The caller then reads the connection and calls Receive
+// with what arrives, and Detach when it has ended. It returns an *Error if the broker accepts no
+// more sessions.
 func (b *Broker) Open(t Transport) (*Session, error) {
 	if b.draining.Load() {
 		return nil, shuttingDown("the server is shutting down; connect again")
@@ -198,11 +198,10 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	return s, nil
 }
 
-// OpenStream begins a session that only receives, on a connection whose Framing is
-// an [EventFraming]. What is wrong with a destination, or not permitted, is an
-// [*Error]; then the transport is closed. The caller calls Detach when the
-// connection has ended. When it returns, the interest in all destinations is known
-// to all nodes.
+// OpenStream begins a session that only receives, on a connection whose Framing is an
+// [EventFraming]. If a destination is invalid or not permitted, it returns an *Error and closes
+// the transport. The caller must call Detach when the connection has ended. When OpenStream
+// returns, all nodes know of the interest in all destinations.
 func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*Session, error) {
 	s, err := b.Open(t)
 	if err != nil {
@@ -259,9 +258,9 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	return s, nil
 }
 
-// Handle has h answer the requests to a pattern of /app destinations, on this node
-// and for others, until the broker is shut down. Handlers come before app servers;
-// of several that match, the first counts. It is safe for concurrent use.
+// Handle registers h for requests to a pattern of /app destinations, from clients of this node
+// and of others, until the broker is shut down. Handlers take precedence over app servers. If
+// several match, the first one is used. It is safe for concurrent use.
 func (b *Broker) Handle(pattern string, h Handler) error {
 	p, err := destination.ParsePattern(pattern)
 	if err != nil {
@@ -288,18 +287,18 @@ func (b *Broker) Handle(pattern string, h Handler) error {
 	return nil
 }
 
-// Send sends messages for a principal that has no session, as a transaction would:
-// all are checked, by the interceptors and the limits of transactions too, then those
-// that are stored are stored together, and then all others are sent in their order.
-// It returns when they are stored and app servers have taken requests.
+// Send sends messages for a principal without a session, as one transaction. First it checks all
+// messages, with interceptors and the limits of transactions. Then it stores the messages for
+// queues and histories together, and sends all others in their order. It returns when the
+// messages are stored and app servers have accepted the requests.
 //
-// A [*SendError] or an [*Error] says that nothing was sent, but for an Error with
-// [CodeUnavailable] or [CodeNotStored], after which that is not known; a dedup-id makes
-// trying again safe for what is stored. The slice has the [*Error] of each request to
-// /app that no app server took, by index, and is nil where there is none.
+// A *SendError or an *Error means that nothing was sent. The exception is an Error with
+// CodeUnavailable or CodeNotStored, after which the outcome is unknown; with a dedup-id it is
+// safe to store the messages again. The slice has an *Error at the index of each request to /app
+// that no app server accepted. It is nil if there is none.
 //
-// The principal is taken at its word: an embedding program makes one with what it may
-// do. It is safe for concurrent use.
+// Send trusts the principal: the embedding program creates it with the permissions that it needs.
+// It is safe for concurrent use.
 func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication) ([]error, error) {
 	ops, err := b.publisher.newOperations(origin{principal: p}, all)
 	if err != nil {
@@ -333,8 +332,7 @@ func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication
 	return b.publisher.awaitAll(ctx, outcomes), nil
 }
 
-// CheckDestination returns an error where a name is no destination that the broker
-// takes, or is too long.
+// CheckDestination returns an error if a name is not a valid destination, or is too long.
 func (b *Broker) CheckDestination(name string) error {
 	if _, err := b.admission.classify(name); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
-// Stats returns the counts as they are now. It is safe for concurrent use.
+// Stats returns the current counts. It is safe for concurrent use.
 func (b *Broker) Stats() Stats {
 	c := &b.counters
 	c.mu.Lock()
@@ -31,10 +31,10 @@ func (b *Broker) Stats() Stats {
 	}
 }
 
-// Alive reports a broker that hangs: an error when the locks that every connect and
-// every publish takes are not free before ctx is done, or when no sweep has ended for
-// two minutes. It does not ask the relay, as a restart mends no link. After [Broker.Shutdown]
-// it returns nil. It allocates little and may be called every second.
+// Alive returns an error if the broker hangs: if the locks that every connect and every publish
+// takes are not free before ctx is done, or if no sweep has ended for two minutes. It does not
+// check the driver, because a restart repairs no network link. After [Broker.Shutdown] it returns
+// nil. It allocates little and may be called every second.
 //
 // A supervisor that gets the error should restart the process.
 func (b *Broker) Alive(ctx context.Context) error {
@@ -46,11 +46,11 @@ func (b *Broker) Alive(ctx context.Context) error {
 	return b.upkeep.sweepError()
 }
 
-// Reconfigure puts other limits, quotas, heart-beats, outboxes, queues, an AppTimeout
-// and a DrainWindow in force; all else of o is ignored, the required fields too. What a
-// session has open stays, also where it is more than a new limit; heart-beats and
-// the outbox are those of new sessions. The limits of a queue's size, and which queues are
-// transient, have to be those that the broker was made with. It is safe for concurrent use.
+// Reconfigure applies new limits, quotas, heart-beats, outboxes, queues, AppTimeout and
+// DrainWindow. It ignores all other fields of o, even required ones. Sessions keep what they have
+// open, even above a new limit. New heart-beats and outboxes apply to new sessions. The size
+// limits of queues, and which queues are transient, must not change. It is safe for concurrent
+// use.
 func (b *Broker) Reconfigure(o Options) error {
 	o = o.WithDefaults()
 	o.Authenticator, o.Driver = b.auth, b.driver
@@ -73,12 +73,11 @@ func (b *Broker) Reconfigure(o Options) error {
 // settings are those in force. What belongs together is read from one call.
 func (b *Broker) settings() *settings { return b.current.Load() }
 
-// Reauthorize has permissions that were taken away, or given, hold for the sessions that
-// are open. For each one renew returns its principal as it is now; where it returns an
-// error, the session ends with an ERROR. A subscription that the principal may not have
-// any more ends, and the session gets a MESSAGE about it on its /user/queue/errors; a
-// stream of events ends. A session in the middle of a frame is asked about after it. It is
-// to be called after the Authenticator has changed, and is safe for concurrent use.
+// Reauthorize applies changed permissions to open sessions. For each session, renew returns its
+// current principal. If renew returns an error, the session ends with an ERROR. A subscription
+// that is no longer permitted ends, and the session gets a MESSAGE on /user/queue/errors; a
+// stream of events ends as a whole. A session that is handling a frame is checked after that
+// frame. Call Reauthorize after the Authenticator has changed. It is safe for concurrent use.
 func (b *Broker) Reauthorize(renew func(*auth.Principal) (*auth.Principal, error)) Renewal {
 	f := renewFunc(renew)
 	b.renewal.Store(&f) // for streams that are being opened
@@ -127,15 +126,15 @@ func (b *Broker) Reauthorize(renew func(*auth.Principal) (*auth.Principal, error
 	}
 }
 
-// QueueOptions returns what the configuration says of a queue.
+// QueueOptions returns the options of a queue, from the policies.
 func (b *Broker) QueueOptions(queue string) driver.QueueOptions {
 	return b.settings().queues.policy(queue).options()
 }
 
-// PeekQueue looks at messages of a queue without delivering them, oldest first: what is
-// stored, and of a transient queue what waits in the memory of any node. It returns an
-// error that wraps [driver.ErrNoQueue] where there is neither a message nor a consumer.
-// It needs a backend that manages queues. It is safe for concurrent use.
+// PeekQueue returns messages of a queue without delivering them, oldest first. For a transient
+// queue it returns those that wait in the memory of any node. The error wraps driver.ErrNoQueue
+// if the queue has neither messages nor consumers. It needs a driver with QueueAdmin. It is safe
+// for concurrent use.
 func (b *Broker) PeekQueue(ctx context.Context, queue string, p driver.Peek) (driver.Peeked, error) {
 	seen, err := b.driver.QueueAdmin.PeekQueue(ctx, queue, p)
 	if err != nil || p.After != "" || len(seen.Messages) > 0 {
@@ -156,10 +155,10 @@ func (b *Broker) PeekQueue(ctx context.Context, queue string, p driver.Peek) (dr
 	return seen, err
 }
 
-// Shutdown ends all sessions, spread over [Options.DrainWindow]: each after what is
-// queued for it was written, and what it held of queues goes to others. It returns
-// when all connections are closed or ctx is done, then with its error. No session
-// can be opened any more.
+// Shutdown ends all sessions, spread over [Options.DrainWindow]. Each session ends after its
+// queued messages are written, and the queue messages that it holds go to other consumers.
+// Shutdown returns nil when all connections are closed, or the error of ctx. No session can be
+// opened afterwards.
 func (b *Broker) Shutdown(ctx context.Context) error {
 	b.draining.Store(true)
 	err := b.drain(ctx)

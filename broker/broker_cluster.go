@@ -12,22 +12,22 @@ import (
 	"github.com/stompbox/stompbox/broker/admin"
 )
 
-// Users returns who is connected to any node, by name: at most limit of those
-// after the name after.
+// Users returns the users that are connected to any node, by name: at most limit names after the
+// name after.
 func (b *Broker) Users(ctx context.Context, after string, limit int) admin.Page[admin.UserInfo] {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "users", After: after, Limit: limit + 1})
 	return page(mergeUsers(all), limit, missing, func(u admin.UserInfo) string { return u.Name })
 }
 
-// Present returns who is subscribed to just this destination, on any node: users
-// with their sessions there, by name.
+// Present returns the users that are subscribed to exactly this destination on any node, sorted
+// by name, with their sessions there.
 func (b *Broker) Present(ctx context.Context, destination string) admin.Page[admin.UserInfo] {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "presence", Name: destination})
 	users := mergeUsers(all)
 	return page(users, len(users), missing, func(u admin.UserInfo) string { return u.Name })
 }
 
-// User returns the sessions of one user on all nodes, and which nodes did not answer.
+// User returns the sessions of one user on all nodes, and the nodes that did not answer.
 func (b *Broker) User(ctx context.Context, name string) (sessions []admin.SessionInfo, missing []string) {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "user", Name: name})
 	for _, a := range all {
@@ -36,8 +36,8 @@ func (b *Broker) User(ctx context.Context, name string) (sessions []admin.Sessio
 	return sessions, missing
 }
 
-// Destinations returns what is subscribed to on any node, by name: at most limit
-// of those after the name after.
+// Destinations returns the destinations that have subscribers on any node, by name: at most limit
+// names after the name after.
 func (b *Broker) Destinations(ctx context.Context, after string, limit int) admin.Page[admin.DestinationInfo] {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "destinations", After: after, Limit: limit + 1})
 	byName := make(map[string]*admin.DestinationInfo)
@@ -54,10 +54,10 @@ func (b *Broker) Destinations(ctx context.Context, after string, limit int) admi
 	return page(byName, limit, missing, func(d admin.DestinationInfo) string { return d.Destination })
 }
 
-// Disconnect ends the sessions of a user on all nodes, or where session is not "" that
-// one of them: each gets an ERROR with the reason. It returns how many they were, and
-// the nodes that did not answer. It does not keep the user from coming back: that
-// is for the maker of tokens. It is safe for concurrent use.
+// Disconnect ends all sessions of a user on all nodes, or only the given session if it is not "".
+// Each gets an ERROR with the reason. Disconnect returns the number of ended sessions and the
+// nodes that did not answer. The user can connect again; use Ban to prevent that. It is safe for
+// concurrent use.
 func (b *Broker) Disconnect(ctx context.Context, user, session, reason string) (n int, missing []string) {
 	d := disconnection{user, session, reason}
 	n = b.directory.disconnect(d)
@@ -103,8 +103,8 @@ func (b *Broker) joinCluster() error {
 	return b.presence.join()
 }
 
-// FirstUsers returns the users of all nodes that come first in an order, at most limit of
-// those that keep admits. A node names its first 10,000.
+// FirstUsers returns the first users of all nodes in the given order, at most limit of those for
+// which keep returns true. A node names its first 10,000.
 func (b *Broker) FirstUsers(ctx context.Context, order admin.Order, limit int, keep func(user string) bool) ([]admin.UserInfo, []string) {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "users", Order: order, Limit: maxSessionsListed})
 	byName := mergeUsers(all)
@@ -112,8 +112,8 @@ func (b *Broker) FirstUsers(ctx context.Context, order admin.Order, limit int, k
 	return firstUsers(byName, order, limit), missing
 }
 
-// Sessions returns the sessions of all nodes that come first in an order, at most limit of
-// those whose user keep admits, without their subscriptions.
+// Sessions returns the first sessions of all nodes in the given order, at most limit of those for
+// whose user keep returns true, without their subscriptions.
 func (b *Broker) Sessions(ctx context.Context, order admin.Order, limit int, keep func(user string) bool) ([]admin.SessionInfo, []string) {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "sessions", Order: order})
 	var sessions []admin.SessionInfo
@@ -128,7 +128,7 @@ func (b *Broker) Sessions(ctx context.Context, order admin.Order, limit int, kee
 	return sessions[:cutAt(len(sessions), limit)], missing
 }
 
-// Nodes returns all nodes by name, and those that did not answer.
+// Nodes returns all nodes, sorted by name, and the names of those that did not answer.
 func (b *Broker) Nodes(ctx context.Context) (nodes []admin.NodeInfo, missing []string) {
 	all, missing := b.directory.gather(ctx, registryQuery{What: "nodes"})
 	for _, a := range all {
@@ -138,10 +138,11 @@ func (b *Broker) Nodes(ctx context.Context) (nodes []admin.NodeInfo, missing []s
 	return nodes, missing
 }
 
-// Unsubscribe ends subscriptions on all nodes, as UNSUBSCRIBE would, and leaves the sessions
-// open. What consumers hold they can still acknowledge. STOMP has no frame for it: each
-// session gets a MESSAGE on its /user/queue/errors, where it is subscribed to that. It
-// returns how many they were, and the nodes that did not answer. It is safe for concurrent use.
+// Unsubscribe ends subscriptions on all nodes, like UNSUBSCRIBE, and leaves their sessions open.
+// Consumers can still acknowledge the messages that they hold. STOMP has no frame for this, so
+// each session gets a MESSAGE on /user/queue/errors if it is subscribed to that. Unsubscribe
+// returns the number of ended subscriptions and the nodes that did not answer. It is safe for
+// concurrent use.
 func (b *Broker) Unsubscribe(ctx context.Context, u admin.Unsubscription) (n int, missing []string) {
 	n = b.directory.endSubscriptions(u)
 	query, err := json.Marshal(u)
@@ -155,13 +156,13 @@ func (b *Broker) Unsubscribe(ctx context.Context, u admin.Unsubscription) (n int
 	return n, missing
 }
 
-// Bans returns who is kept out, in the order of the ends. It is safe for concurrent use.
+// Bans returns the current bans, ordered by when they end. It is safe for concurrent use.
 func (b *Broker) Bans() []admin.Ban {
 	return slices.DeleteFunc(b.bans.all(time.Now()), func(ban admin.Ban) bool { return ban.Lifted })
 }
 
-// Ban keeps a user or a token out on all nodes until a time, and ends their sessions. The
-// store keeps it, where the driver has one for bans. It is safe for concurrent use.
+// Ban bans a user or a token on all nodes until a given time, and ends their sessions. The ban
+// survives restarts if the driver has a BanStore. It is safe for concurrent use.
 func (b *Broker) Ban(ctx context.Context, ban admin.Ban) (admin.BanResult, error) {
 	ban.Made = time.Now().UTC()
 	if !b.bans.put(ban, ban.Made) {
@@ -170,7 +171,7 @@ func (b *Broker) Ban(ctx context.Context, ban admin.Ban) (admin.BanResult, error
 	return b.directory.spreadBan(ctx, ban), nil
 }
 
-// Unban lets a user or a token in again, on all nodes. It reports whether there was a ban.
+// Unban lifts the ban of a user or a token on all nodes. It reports whether there was one.
 func (b *Broker) Unban(ctx context.Context, ban admin.Ban) (found bool, result admin.BanResult) {
 	b.bans.mu.RLock()
 	old, found := b.bans.byKey[ban.Key()]

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// CodeDisconnected ends sessions by an operator's request.
+// CodeDisconnected is the code of a session that an operator ended.
 const CodeDisconnected Code = "disconnected"
 
 // disconnectSubject is on which nodes ask each other to end sessions.

@@ -17,7 +17,7 @@ const (
 	// /topic/$presence/chat.room1 has those of /topic/chat.room1.
 	presencePrefix = destination.ReservedPrefix + "presence/"
 
-	// HeaderEvent names what kind of event a message is.
+	// HeaderEvent is the type of event that a message becomes.
 	HeaderEvent = "event"
 
 	presenceSubject = "presence"
@@ -64,10 +64,10 @@ type PresenceEvent struct {
 	Type        string `json:"type"`
 	Destination string `json:"destination"`
 	User        string `json:"user,omitempty"`
-	// Users are who is there, at most 1000 of them. A present event has them, also if there
-	// are none; the others do not.
+	// Users are the present users, at most 1000. Only a present event has this field, even if the
+	// list is empty.
 	Users []string `json:"users,omitzero"`
-	// Count is how many users are there.
+	// Count is the number of present users.
 	Count int `json:"count"`
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/stompbox/stompbox/broker/admin"
 )
 
-// CodeUnsubscribed says that an operator ended a subscription.
+// CodeUnsubscribed is the code of a subscription that an operator ended.
 const CodeUnsubscribed Code = "unsubscribed"
 
 // unsubscribeSubject is on which nodes ask each other to end subscriptions.

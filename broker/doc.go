@@ -9,13 +9,13 @@
 //
 // # Where a SEND goes
 //
-// session.go reads it, session_send.go checks it, and intercept.go asks the interceptors
-// and the permissions. To a topic or user it then goes through topic_publish.go,
-// topic_router.go, topic_fanout.go, message_encode.go and outbox.go. To a queue, or a
-// topic with a history, it goes to the store by queue_store.go, and session_receipts.go
-// confirms it in its turn; from a queue it comes back by queue.go, queue_dispatch.go and
-// session_deliver.go, and from a history by topic_publish.go or session_replay.go. To an
-// app server it goes by app_route.go, app_handler.go or app_queue.go.
+// session.go reads it, session_send.go checks it, and intercept.go asks the interceptors and the
+// permissions. To a topic or user it then goes through topic_publish.go, topic_router.go,
+// topic_fanout.go, message_encode.go and outbox.go. To a queue, or a topic with a history, it
+// goes to the store by queue_store.go, and session_receipts.go confirms it in its turn; from a
+// queue it comes back through queue.go, queue_dispatch.go and session_deliver.go, and from a
+// history by topic_publish.go or session_replay.go. To an app server it goes by app_route.go,
+// app_handler.go or app_queue.go.
 //
 // # Lock order
 //

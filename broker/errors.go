@@ -16,7 +16,7 @@ import (
 // [frames.Error] join them.
 type Code = frames.Code
 
-// The kinds of error that a session can end in, beside those of the codec.
+// The codes of errors that end a session, in addition to those of the codec.
 const (
 	CodeNotConnected     Code = "not-connected"
 	CodeConnectedTwice   Code = "connected-twice"
@@ -49,8 +49,8 @@ const (
 	CodeShutdown         Code = "shutting-down"
 )
 
-// Error ends a session, or refuses to begin one. Its Message is what the client
-// reads in the ERROR frame; Cause is for the log alone.
+// Error ends a session, or refuses a new one. The client gets Message in the ERROR frame; Cause
+// is for the log only.
 type Error struct {
 	Code    Code
 	Message string
@@ -108,8 +108,8 @@ func shuttingDown(message string) *Error {
 	return &Error{Code: CodeShutdown, Message: message, retryAfter: 1}
 }
 
-// Frame returns the ERROR frame of e, for a connection that no session was opened on.
-// It is in STOMP 1.0's encoding, which all versions read.
+// Frame returns the ERROR frame of e, for a connection without a session. It uses the encoding of
+// STOMP 1.0, which all versions can read.
 func (e *Error) Frame() *frames.Frame {
 	return e.frame(e.Message)
 }
@@ -131,10 +131,10 @@ func (e *Error) frame(message string) *frames.Frame {
 	return f
 }
 
-// RetryAfter returns after how long trying again may help, or 0 where nothing is known.
+// RetryAfter returns when the client should try again, or 0 if that is not known.
 func (e *Error) RetryAfter() time.Duration { return time.Duration(e.retryAfter) * time.Second }
 
-// CloseCode returns what a WebSocket is closed with after the ERROR frame of e.
+// CloseCode returns the code with which a WebSocket is closed after the ERROR frame of e.
 func (e *Error) CloseCode() CloseCode {
 	if e.retryAfter > 0 {
 		return CloseRetry
@@ -145,8 +145,8 @@ func (e *Error) CloseCode() CloseCode {
 	return ClosePolicy
 }
 
-// CloseReason returns the reason that goes with the close code: it begins with the code,
-// for clients that see nothing but the close event.
+// CloseReason returns the reason for the close frame. It begins with the error's code, for
+// clients that only see the close event.
 func (e *Error) CloseReason() string { return string(e.Code) + ": " + e.Message }
 
 // seeLog ends messages whose cause is in the log alone.
@@ -173,6 +173,6 @@ func protocolError(err error) *Error {
 	return &Error{Code: CodeUnavailable, Message: "the broker could not do that; its log says why", Cause: err, retryAfter: retryAfter}
 }
 
-// ErrClosed is returned by [Session.Receive] once the session has ended: what
-// still arrives is to be read and thrown away until the connection ends.
+// ErrClosed is returned by [Session.Receive] once the session has ended: read and discard what
+// still arrives until the connection ends.
 var ErrClosed = errors.New("broker: the session has ended")

@@ -13,14 +13,13 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// Interceptor looks at what clients ask for before the broker does it, in the way of
-// HTTP middleware: each of its functions gets what comes next and returns what stands
-// in its place. Either may be nil. The functions that they return are called
-// concurrently, by the goroutines that read connections: what takes long holds up one
-// client. A panic in one ends the client's session and nothing else.
+// Interceptor sees SENDs and SUBSCRIBEs before the broker executes them, like HTTP middleware:
+// each function gets the next ActionFunc and returns one that wraps it. Either function may be
+// nil. The returned functions are called concurrently, by the goroutines that read connections,
+// so a slow one delays its client. A panic ends only the client's session.
 //
-// Next carries on with the next interceptor, the last of which is the broker's own:
-// it refuses what the principal has no permission for.
+// Next calls the next interceptor. The last one is the broker's own, which checks the permissions
+// of the principal.
 //
 //   - To refuse, return an error in place of calling next. An [*Error] is shown as it
 //     is; the text of any other is what the client reads, under the code forbidden.
@@ -31,43 +30,43 @@ import (
 //   - A SEND whose interceptor returns nil and has not called next is dropped, and its
 //     client learns nothing of that. A SUBSCRIBE is refused then.
 //
-// SENDs to /session/token, which hold a secret, are not shown.
+// Interceptors do not see SENDs to /session/token, which contain a secret.
 type Interceptor struct {
 	Send      func(next ActionFunc) ActionFunc
 	Subscribe func(next ActionFunc) ActionFunc
 }
 
-// ActionFunc lets an action through, or says why not.
+// ActionFunc lets an action through, or returns why not.
 type ActionFunc func(ctx context.Context, a *Action) error
 
-// Action is a SEND or SUBSCRIBE that was asked for: over STOMP, as a stream of events,
-// or over HTTP. It is valid until the function returns that it was given to.
+// Action is a SEND or SUBSCRIBE that a client requests over STOMP, as a stream of events, or over
+// HTTP. It is valid until the function that received it returns.
 type Action struct {
-	// Principal is who asks.
+	// Principal is the sender or subscriber.
 	Principal *auth.Principal
-	// Session is the session's id; "" where there is none.
+	// Session is the session's id, or "" if there is none.
 	Session string
 	// Destination is that of the frame, or a pattern in a SUBSCRIBE.
 	Destination string
-	// Headers are all headers of the frame, the destination as the client wrote it
-	// among them. Those that the broker stamps are not taken from here.
+	// Headers are all headers of the frame, including the destination as the client wrote it. The
+	// broker ignores changes to headers that it sets itself.
 	Headers frames.Headers
-	// Body is a SEND's. Another one may take its place, but its bytes must stay as they are.
+	// Body is the body of a SEND. An interceptor may replace it, but must not modify its bytes.
 	Body []byte
-	// Permitted lets the action through without a permission of the principal's.
+	// Permitted lets the action through even if the principal has no permission for it.
 	Permitted bool
-	// Renewed says that a session showed a fresh token, and that one of its
-	// subscriptions is looked at again, without headers, or, at its COMMIT, a SEND in a
-	// transaction. What is changed then has no effect; where it is refused, dropped, or
-	// comes to another destination than at first, the session ends.
+	// Renewed is set after a session got a fresh token, when one of its subscriptions is checked
+	// again, without headers, or a SEND in a transaction at its COMMIT. Changes have no effect
+	// then. If the action is refused, dropped or sent to another destination than before, the
+	// session ends.
 	Renewed bool
 
 	broker *Broker
 	passed bool
 }
 
-// Reject is the error of a SEND that does not end its sender's session: it gets a MESSAGE
-// with this text on its /user/queue/errors.
+// Reject returns an error that refuses a SEND without ending the sender's session. The sender
+// gets a MESSAGE with this text on /user/queue/errors.
 func Reject(why string) error { return &rejection{why} }
 
 type rejection struct{ why string }

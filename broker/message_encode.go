@@ -21,9 +21,9 @@ const (
 	HeaderAutoDelete = "auto-delete"
 	HeaderDedupID    = "dedup-id"
 	HeaderRetryAfter = "retry-after"
-	// HeaderCode is the code of an ERROR, and of a MESSAGE that says that something failed.
+	// HeaderCode is the code of an ERROR, or of a MESSAGE that reports a failure.
 	HeaderCode = driver.HeaderCode
-	// What a SUBSCRIBE wants of a history, and what a MESSAGE says of it.
+	// What a SUBSCRIBE requests from a history, and what a MESSAGE reports about it.
 	HeaderLastEventID = "last-event-id"
 	HeaderReplayLast  = "replay-last"
 

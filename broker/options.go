@@ -14,9 +14,8 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// Authenticator says who a client is. [auth.Authenticator] is one. It must be
-// safe for concurrent use. An error that wraps [auth.ErrUnauthenticated] is
-// shown to the client as just that.
+// Authenticator says who a client is. [auth.Authenticator] is one. It must be safe for concurrent
+// use. If an error wraps auth.ErrUnauthenticated, the client gets only that text.
 type Authenticator interface {
 	Authenticate(ctx context.Context, c auth.Credentials) (*auth.Principal, error)
 	// Refresh returns the principal of a fresh token of the same subject.
@@ -27,39 +26,39 @@ type Authenticator interface {
 // default; a negative value means no limit where that is possible.
 type Limits struct {
 	Frame frames.Limits
-	// MaxDestination is the longest destination in bytes. Default 512.
+	// MaxDestination is the maximum length of a destination in bytes. Default 512.
 	MaxDestination int
-	// MaxSubscriptions is the most subscriptions of a connection. Default 1000.
+	// MaxSubscriptions is the maximum number of subscriptions of a connection. Default 1000.
 	MaxSubscriptions int
-	// MaxPatternWords and MaxWildcards bound a pattern that a client subscribes to, its
-	// kind being a word too. Defaults 32 and 8.
+	// MaxPatternWords and MaxWildcards bound a pattern that a client subscribes to. Its kind
+	// counts as a word. Defaults 32 and 8.
 	MaxPatternWords, MaxWildcards int
-	// MaxTransactions is the most open transactions of a connection. Default 16.
+	// MaxTransactions is the maximum number of open transactions of a connection. Default 16.
 	MaxTransactions int
 	// MaxTransactionFrames and MaxTransactionBytes bound one transaction.
 	// Defaults 1000 and 8 MiB.
 	MaxTransactionFrames, MaxTransactionBytes int
-	// MaxDedupID is the longest dedup-id in bytes. Default 512.
+	// MaxDedupID is the maximum length of a dedup-id in bytes. Default 512.
 	MaxDedupID int
 	// MaxUnacked is how many unacknowledged topic messages of a subscription are
 	// remembered. Default 10000.
 	MaxUnacked int
-	// MessageRate is the most SEND frames a second, with a burst of as many.
+	// MessageRate is the maximum number of SEND frames a second, with a burst of the same size.
 	// Default none.
 	MessageRate int
 	// MaxConnections bounds the sessions of this node. Default none.
 	MaxConnections int
 	// ConnectTimeout is how long a client may take to send CONNECT. Default 10 s.
 	ConnectTimeout time.Duration
-	// IdleTimeout ends connections without heart-beats from which nothing came
-	// for that long, not even an answer to a ping. Default 2 minutes.
+	// IdleTimeout ends a connection without heart-beats if nothing arrives for this long, not
+	// even an answer to a ping. Default 2 minutes.
 	IdleTimeout time.Duration
-	// WriteTimeout is how long a peer may take no byte of what is written to it.
-	// However slow it reads, it stays while it takes some. Default 20 s.
+	// WriteTimeout ends a connection if the peer accepts no byte for this long while data is
+	// being written. A slow reader that accepts some bytes stays connected. Default 20 s.
 	WriteTimeout time.Duration
 }
 
-// HeartBeat says which heart-beats the broker offers.
+// HeartBeat configures the heart-beats that the broker offers.
 type HeartBeat struct {
 	// Send and Receive are the broker's side of the negotiation. Default 10 s.
 	// Negative means none.
@@ -74,7 +73,8 @@ type Policy string
 
 // The slow-consumer policies.
 const (
-	// PolicyDisconnect drops what is queued, tries to send an ERROR and closes.
+	// PolicyDisconnect drops the queued messages, tries to send an ERROR and closes the
+	// connection.
 	PolicyDisconnect Policy = "disconnect"
 	// PolicyDropOldest drops the oldest queued messages.
 	PolicyDropOldest Policy = "drop-oldest"
@@ -82,7 +82,7 @@ const (
 	PolicyConflate Policy = "conflate"
 )
 
-// Check says what is wrong with a policy.
+// Check returns an error if the policy is unknown.
 func (p Policy) Check() error {
 	switch p {
 	case PolicyDisconnect, PolicyDropOldest, PolicyConflate:
@@ -96,39 +96,38 @@ type OutboxOptions struct {
 	// MaxBytes and MaxFrames bound what is queued and being written. Defaults
 	// 8 MiB and 16384. The bytes are shared between subscribers.
 	MaxBytes, MaxFrames int
-	// Policy is what happens beyond. Default PolicyDisconnect.
+	// Policy says what happens above these limits. Default PolicyDisconnect.
 	Policy Policy
 }
 
-// Options make a [Broker].
+// Options configure a Broker.
 type Options struct {
 	// Authenticator is required.
 	Authenticator Authenticator
-	// Driver is the backend: [driver.Driver.Bus] is required, the rest is what it can do.
+	// Driver is the backend. [driver.Driver.Bus] is required, all other fields are optional.
 	Driver driver.Driver
 	// Limits, Quotas, HeartBeat and Outbox have defaults.
 	Limits    Limits
 	Quotas    Quotas
 	HeartBeat HeartBeat
 	Outbox    OutboxOptions
-	// Queues has defaults. It matters where the Driver has Queues.
+	// Queues has defaults. It is used if the Driver has Queues.
 	Queues QueueDefaults
-	// Presence are the topics whose joins and leaves are published. Default none.
+	// Presence lists the topics that publish join and leave events. Default none.
 	Presence []destination.Pattern
 	// AppTimeout is how long a request to /app may take before it fails. Default 30 s.
 	AppTimeout time.Duration
-	// Interceptors look at each SEND and SUBSCRIBE before it is carried out; the first
-	// one is asked first, and the permissions last.
+	// Interceptors see each SEND and SUBSCRIBE before it is executed. They run in this order,
+	// followed by the permissions.
 	Interceptors []Interceptor
-	// DrainWindow is over how long Shutdown spreads the end of the sessions, so that
-	// their clients do not all come to other nodes at once. Few sessions take less.
-	// Default at once.
+	// DrainWindow is the time over which Shutdown spreads the end of the sessions, so that their
+	// clients do not all reconnect to other nodes at once. Few sessions take less. Default 0.
 	DrainWindow time.Duration
-	// Tracer makes spans of what becomes of messages. Default none, which costs nothing.
+	// Tracer records spans for messages. Default none, which costs nothing.
 	Tracer trace.Tracer
-	// Logger gets one line per session that ends badly. Default slog.Default.
+	// Logger is for the broker's log. Default slog.Default.
 	Logger *slog.Logger
-	// Name is what people call this node. Default [Broker.Node].
+	// Name is the name of this node for people. Default [Broker.Node].
 	Name string
 	// Server is the server header of CONNECTED. Default "stompbox".
 	Server string

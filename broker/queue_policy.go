@@ -11,41 +11,40 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// QueueDefaults are what queues are like, and which ones differ.
+// QueueDefaults are the options of queues, and the policies for some of them.
 type QueueDefaults struct {
-	// Prefetch is how many unacknowledged messages a subscription holds that does
-	// not say so itself; MaxPrefetch the most that it may ask for. Defaults 1000
-	// and 10000.
+	// Prefetch is how many unacknowledged messages a subscription holds by default, and
+	// MaxPrefetch the maximum that it may request. Defaults 1000 and 10000.
 	Prefetch, MaxPrefetch int
-	// MaxUnconfirmed is how many SENDs of a session may wait for the store before
-	// no more are read from it. Default 1024.
+	// MaxUnconfirmed is how many SENDs of a session may wait for the store before the broker
+	// stops reading from it. Default 1024.
 	MaxUnconfirmed int
-	// QueuePolicy is for the queues that no entry of Policies matches.
+	// QueuePolicy applies to queues that no entry of Policies matches.
 	QueuePolicy
-	// Policies are tried in order; the first whose Match matches counts.
+	// Policies are tried in order; the first match is used.
 	Policies []QueuePolicy
-	// Transient are the queues that live in memory while they have subscriptions.
-	// Nil means [SpringQueues].
+	// Transient matches the queues that live in memory while they have subscriptions. Nil means
+	// [SpringQueues].
 	Transient []*regexp.Regexp
 }
 
-// QueuePolicy is what the queues that it matches are like. The zero value of a
-// field means what QueueDefaults says, or its default.
+// QueuePolicy has the options of the queues that it matches. A zero field takes its value from
+// QueueDefaults, or its default.
 type QueuePolicy struct {
 	// Match is a pattern of destinations.
 	Match destination.Pattern
-	// MaxMessages and MaxBytes bound a queue; a SEND beyond them is refused.
-	// Default none.
+	// MaxMessages and MaxBytes bound a queue; a SEND above them is refused. Default none.
 	MaxMessages, MaxBytes int64
-	// MaxAge is after how long messages are thrown away. Default never.
+	// MaxAge is the age at which messages are discarded. Default never.
 	MaxAge time.Duration
-	// MaxDeliveries is after how many deliveries without an acknowledgement a
-	// message moves to the dead letters. Default 5. Negative: never.
+	// MaxDeliveries is the number of deliveries without an acknowledgement after which a message
+	// moves to the dead-letter queue. Default 5. Negative: never.
 	MaxDeliveries int
 }
 
-// SpringQueues are expressions for the queues that Spring makes for one session
-// of a user: the id is a UUID. Those whose id is SockJS's, eight letters as in
+// SpringQueues match the queues that Spring makes for one session of a user, whose id is a UUID.
+// With SockJS the id has eight letters, as in -useraccounts. Such a queue is recognized by a
+// header that Spring adds; see [QueueDefaults.transient].
 // -useraccounts, are known by what Spring says of them; see [QueueDefaults.transient].
 var SpringQueues = []string{
 	`-user[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`,

@@ -9,37 +9,37 @@ import (
 	"time"
 )
 
-// Quotas bound what all sessions of one address, or of one user, may use together on
-// this node. Addresses of IPv6 count by their /64, which is what one customer has. A
-// zero is the default; a negative value means no limit.
+// Quotas bound what all sessions of one address, or of one user, may use together on this node.
+// IPv6 addresses count by their /64, which is what one customer usually has. A zero is the
+// default; a negative value means no limit.
 type Quotas struct {
-	// AddressConnections is the most open sessions of one address. Default 10000.
+	// AddressConnections is the maximum number of open sessions of one address. Default 10000.
 	AddressConnections int
 	// AddressConnectRate is how many sessions a second one address may open, with a burst
 	// of ten times as many. Default 1000.
 	AddressConnectRate int
-	// UserConnections is the most open sessions of one user. Default 10000.
+	// UserConnections is the maximum number of open sessions of one user. Default 10000.
 	UserConnections int
-	// UserSubscriptions is the most subscriptions of one user. Default 100000.
+	// UserSubscriptions is the maximum number of subscriptions of one user. Default 100000.
 	UserSubscriptions int
-	// UserMessageRate and UserByteRate are how many SEND frames, and bytes of their
-	// bodies, a user may send a second, with a burst of as many. Default none.
+	// UserMessageRate and UserByteRate are how many SEND frames, and bytes of their bodies, a
+	// user may send a second, with a burst of the same size. Default none.
 	UserMessageRate, UserByteRate int
 
 	// Waiting is for messages that wait in memory: requests to app servers until they are
-	// answered, and what transient queues have. They are those of their sender. Defaults
-	// 64 MiB and 512 MiB.
+	// answered, and messages in transient queues. They count for their sender. Defaults 64 MiB
+	// and 512 MiB.
 	Waiting ByteLimits
 	// Transactions is for the frames of open transactions. Defaults 32 MiB and 512 MiB.
 	Transactions ByteLimits
-	// Subscriptions is for what subscriptions take: their ids, destinations and patterns,
-	// and a part for each word. Defaults 8 MiB, 64 MiB and 2047 MiB.
+	// Subscriptions is for the memory of subscriptions: their ids, destinations and patterns, and
+	// an amount for each word. Defaults 8 MiB, 64 MiB and 2047 MiB.
 	Subscriptions ByteLimits
-	// Unacked is for what clients have and did not acknowledge: messages of queues, and the
-	// ids of those of topics. Defaults 32 MiB, 128 MiB and 1 GiB.
+	// Unacked is for unacknowledged messages: those of queues, and the ids of those of topics.
+	// Defaults 32 MiB, 128 MiB and 1 GiB.
 	Unacked ByteLimits
-	// Incoming is for frames and requests that have not arrived as a whole, or wait to be
-	// stored, beyond the first 64 KiB of a connection. Defaults 64 MiB and 1 GiB.
+	// Incoming is for frames and requests that have not arrived completely, or wait to be stored,
+	// above the first 64 KiB of a connection. Defaults 64 MiB and 1 GiB.
 	Incoming ByteLimits
 	// Dedup is for the dedup ids of the last dedup window. Defaults 128 MiB and 512 MiB.
 	Dedup ByteLimits
@@ -48,9 +48,9 @@ type Quotas struct {
 // ByteLimits bound one kind of memory, in bytes. A zero is the default; a negative value
 // means no limit.
 type ByteLimits struct {
-	// Connection is for one connection, where Quotas has a default of it.
+	// Connection is the limit of one connection, for the kinds that have such a limit.
 	Connection int
-	// User is for all connections of a user, and Node for all users.
+	// User is the limit for all connections of a user, and Node for all users.
 	User, Node int
 }
 

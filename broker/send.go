@@ -18,7 +18,7 @@ type Publication struct {
 	Body        []byte
 }
 
-// SendError says which message of several has a fault, for which none was sent.
+// SendError says which of several messages is invalid. None was sent.
 type SendError struct {
 	Index int // in the order in which they were given, from 0
 	Err   *Error

@@ -105,8 +105,8 @@ func (b admission) logConnectionLimit(limit int) {
 // ID returns the session header of CONNECTED.
 func (s *Session) ID() string { return s.id }
 
-// Connected reports whether the client was authenticated, also after the session's end.
-// It is safe for concurrent use.
+// Connected reports whether the client was authenticated, even after the session has ended. It is
+// safe for concurrent use.
 func (s *Session) Connected() bool { return s.version() != 0 }
 
 // version is what was negotiated, or 0 before CONNECT.
@@ -119,16 +119,16 @@ func (s *Session) setVersion(v frames.Version) {
 	s.traffic.sessions[0].Add(-1)
 }
 
-// Touch notes that the peer is alive, for bytes that are not STOMP's, such as
-// answers to a ping. It is safe for concurrent use.
+// Touch records that the peer is alive, for bytes that are not STOMP, such as answers to a ping.
+// It is safe for concurrent use.
 func (s *Session) Touch() { s.lastRead.Store(s.broker.clock.now()) }
 
-// Push queues bytes in wire form that are not STOMP's, such as the answer to a
-// ping, in order with all else. It is safe for concurrent use.
+// Push queues bytes in wire form that are not STOMP, such as the answer to a ping, in order with
+// everything else. It is safe for concurrent use.
 func (s *Session) Push(wire []byte) { s.outbox.push(wire) }
 
-// Leave ends the session because the peer said farewell: last is written after the
-// answers to all frames before, and nothing after it.
+// Leave ends the session because the peer sent a close frame. Last is written after the answers
+// to all earlier frames, and nothing after it.
 func (s *Session) Leave(last []byte) {
 	s.ended.set(&endedByClient)
 	s.receipts.afterPending(func() { s.finish(false, last) })
@@ -142,9 +142,8 @@ type readScratch struct {
 
 var readScratches = sync.Pool{New: func() any { return new(readScratch) }}
 
-// Receive handles the next bytes of the connection. It does not keep p. It
-// returns [ErrClosed] once the session has ended; until the connection ends
-// too, what arrives is to be thrown away.
+// Receive handles the next bytes of the connection. It does not keep p. It returns ErrClosed once
+// the session has ended; discard what still arrives until the connection ends.
 func (s *Session) Receive(p []byte) error {
 	s.lastRead.Store(s.broker.clock.now())
 	received := s.received.Add(int64(len(p)))
@@ -370,9 +369,9 @@ func (s *Session) writeRest() {
 	}
 }
 
-// Detach ends the session because its connection has ended, for the given
-// reason, which may be nil. [io.EOF] is that of a peer that ended what it sends: it gets
-// what is still to be written, within a bound. It is called once, by the goroutine that reads.
+// Detach ends the session because its connection has ended, for the given reason, which may be
+// nil. io.EOF means that the peer has closed its sending side: it still gets queued data, within
+// a bound. Detach is called once, by the goroutine that reads.
 func (s *Session) Detach(reason error) {
 	if s.detached.Swap(true) {
 		return

@@ -39,17 +39,16 @@ func (s *Session) holdIncoming(bytes int) error {
 	return nil
 }
 
-// Incoming counts what a request over HTTP holds in memory while it is read and carried
-// out, against [Quotas.Incoming]. It is for one goroutine at a time.
+// Incoming counts the memory of an HTTP request while it is read and handled, against
+// Quotas.Incoming. Only one goroutine may use it at a time.
 type Incoming struct{ account account }
 
-// NewIncoming returns the count of one request of a user. The caller calls Close.
+// NewIncoming returns an account for one HTTP request of a user. The caller must call Close.
 func (b *Broker) NewIncoming(user string) *Incoming {
 	return &Incoming{account{budget: b.memory.incoming, user: user, free: freeBytes}}
 }
 
-// Add counts n more bytes. Where they are too many it returns an [*Error], and does not
-// wait.
+// Add counts n more bytes. Above a limit it returns an *Error; it never waits.
 func (i *Incoming) Add(n int) error {
 	if err := i.account.add(n); err != nil {
 		return err
@@ -57,7 +56,7 @@ func (i *Incoming) Add(n int) error {
 	return nil
 }
 
-// Reader counts what is read of from. Where that is too much, its error is an [*Error].
+// Reader counts what is read its argument. Above a limit its error is an [*Error].
 func (i *Incoming) Reader(from io.Reader) io.Reader { return &incomingReader{from, i} }
 
 type incomingReader struct {
@@ -73,5 +72,5 @@ func (r *incomingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close gives back what was counted.
+// Close releases all counted bytes.
 func (i *Incoming) Close() { i.account.sub(i.account.used) }

@@ -9,13 +9,13 @@ import (
 // renewFunc returns a principal as it is by what counts now, or why there is none any more.
 type renewFunc func(*auth.Principal) (*auth.Principal, error)
 
-// Renewal says what [Broker.Reauthorize] has done.
+// Renewal is the result of [Broker.Reauthorize].
 type Renewal struct {
-	// Sessions were asked about. Of them, so many were Ended.
+	// Sessions is the number of checked sessions, and Ended the number that ended.
 	Sessions, Ended int
-	// Revoked are subscriptions that their principals may not have any more.
+	// Revoked is the number of subscriptions that are no longer permitted.
 	Revoked int
-	// Busy are sessions that could not be asked about yet, as they wait for a store.
+	// Busy is the number of sessions that could not be checked yet because they wait for a store.
 	Busy int
 }
 

@@ -14,46 +14,46 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// EventFraming is the Framing of a connection that only carries events to the
-// client, such as server-sent events, in place of STOMP frames.
+// EventFraming is the Framing of a connection that carries only events to the client, such as
+// server-sent events, instead of STOMP frames.
 type EventFraming interface {
 	Framing
-	// Event appends a message with a message-id, but for its end, which is a mark.
+	// Event appends a message with a message-id, without its end, which EventID appends.
 	Event(dst []byte, m *driver.Message, id string) []byte
-	// EventID appends the end of an event, which has the client remember id. Alone it
-	// is an event that no program sees.
+	// EventID appends the end of an event, which makes the client remember id. Without an Event
+	// before it, programs do not see it.
 	EventID(dst []byte, id string) []byte
-	// HeartBeatEvent appends a heart-beat that programs see: after how many milliseconds
-	// the next one comes, and the mark that EventID would have, or "".
+	// HeartBeatEvent appends a heart-beat that programs see. It contains the milliseconds until
+	// the next one, and the id that EventID would have, or "".
 	HeartBeatEvent(dst []byte, interval int64, id string) []byte
-	// Notice appends a whole event of the broker's own.
+	// Notice appends a complete event that the broker itself sends.
 	Notice(dst []byte, event string, data []byte) []byte
 }
 
-// Events of the broker's own in streams.
+// Events that the broker itself adds to streams.
 const (
-	// EventReplayIncomplete comes before a message before which others are missing;
-	// its data is the destination.
+	// EventReplayIncomplete is sent before a message if earlier ones are missing. Its data is the
+	// destination.
 	EventReplayIncomplete = "replay-incomplete"
-	// EventProblem is the last one of a stream that ends by an error; its data is an
-	// object with code and message.
+	// EventProblem is the last event of a stream that ends with an error. Its data is an object
+	// with code and message.
 	EventProblem = "problem"
 )
 
-// StreamOptions are what a stream of events carries.
+// StreamOptions configure a stream of events.
 type StreamOptions struct {
-	// Destinations are topics, patterns of topics, and one's own /user/<rest>.
+	// Destinations are topics, patterns of topics, and the principal's own /user/<rest>.
 	Destinations []string
-	// LastEventID is the last mark that the client got of the same destinations, in
-	// the same order, or "".
+	// LastEventID is the last id that the client got for the same destinations in the same order,
+	// or "".
 	LastEventID string
-	// HeartBeat is after how long of silence the framing's heart-beat is sent.
+	// HeartBeat is the time without data after which a heart-beat is sent.
 	HeartBeat time.Duration
-	// HeartBeatEvents has heart-beats be events that programs see. They are sent at that
-	// interval, whatever else is sent.
+	// HeartBeatEvents makes heart-beats events that programs see. They are sent at this interval
+	// even between messages.
 	HeartBeatEvents bool
-	// MaxLifetime is after how long the stream ends, so that the client comes back:
-	// up to a tenth sooner, for those that came together. 0: never.
+	// MaxLifetime is the time after which the stream ends and the client reconnects. It is up to
+	// a tenth shorter at random, so that clients do not return together. 0 means never.
 	MaxLifetime time.Duration
 }
 

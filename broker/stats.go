@@ -9,7 +9,7 @@ import (
 	"github.com/stompbox/stompbox/internal/histogram"
 )
 
-// Stats are counts since the broker began, and a few current ones.
+// Stats are counts since the start of the broker, and some current values.
 type Stats struct {
 	Sessions      int64 // open now
 	Subscriptions int64 // open now

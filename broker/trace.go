@@ -6,8 +6,8 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// HeaderTraceparent is the header of W3C Trace Context, by which a SEND names the span of
-// its sender, and a MESSAGE that of the SEND.
+// HeaderTraceparent is the header of W3C Trace Context. On a SEND it names the sender's span, and
+// on a MESSAGE the span of the SEND.
 const HeaderTraceparent = "traceparent"
 
 // step is a span, or nothing where there is no tracer: then its methods do nothing.
@@ -46,8 +46,8 @@ func (s step) end(err error) {
 	}
 }
 
-// StartSpan begins a span for who carries requests on, such as a webhook, below the one
-// that the headers name. It returns nil where nothing is traced.
+// StartSpan begins a span for a program that forwards requests, such as a webhook, as a child of
+// the span that the headers name. It returns nil if tracing is off.
 func (b *Broker) StartSpan(name string, kind trace.Kind, headers frames.Headers, destination string) trace.Span {
 	if b.tracer == nil {
 		return nil

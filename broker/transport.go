@@ -19,10 +19,10 @@ const (
 	CloseRetry    CloseCode = 1013
 )
 
-// Transport is one connection as a session writes to it. Write is called by one
-// goroutine at a time; Finish and Close may be called at any time.
+// Transport is the writing side of a connection. Write is called by one goroutine at a time;
+// Finish and Close may be called at any time.
 type Transport interface {
-	// Framing says what a frame looks like on this connection.
+	// Framing returns the encoding of frames on this connection.
 	Framing() Framing
 	// Write writes all of the buffers, in order. It may block. It must not
 	// change or keep the bytes, which are shared between connections.
@@ -35,49 +35,47 @@ type Transport interface {
 	Close() error
 	// RemoteAddr is the peer's address, for logs.
 	RemoteAddr() string
-	// Name is the kind of connection, such as "websocket", for logs and metrics. A
-	// program has a few of them.
+	// Name is the kind of connection, such as "websocket", for logs and metrics. A program has
+	// only a few kinds.
 	Name() string
 }
 
-// ProgressTransport is a [Transport] that knows while a Write is under way whether its
-// peer takes any of it. Without it a Write as a whole has [Limits.WriteTimeout].
+// ProgressTransport is a Transport that knows during a Write whether its peer accepts bytes. For
+// other Transports, Limits.WriteTimeout applies to a Write as a whole.
 type ProgressTransport interface {
 	Transport
-	// Progress returns a number that is another one whenever the peer has taken more
-	// bytes since the last call. It must not block, and may be called at any time.
+	// Progress returns a number that changes whenever the peer has accepted more bytes since the
+	// last call. It must not block, and may be called at any time.
 	Progress() uint64
 }
 
-// ImmediateTransport is a [Transport] to which a goroutine can write that must not wait.
+// ImmediateTransport is a Transport that can be written to without blocking.
 type ImmediateTransport interface {
 	Transport
-	// WriteNow is Write for as much as the connection takes without blocking, of no
-	// buffer to all, and returns how many bytes that was. An error shows at the next
-	// Write.
+	// WriteNow writes as much as the connection accepts without blocking, from nothing to all
+	// buffers, and returns the number of bytes. The next Write reports an error.
 	WriteNow(buffers [][]byte) int
-	// WritesNow reports whether WriteNow is of any use on this connection.
+	// WritesNow reports whether WriteNow can write on this connection.
 	WritesNow() bool
 }
 
-// Certified is a [Transport] whose peer may have shown a certificate in TLS. Once bytes
-// of the peer have come, Certificate returns it, or nil.
+// Certified is a Transport whose peer may have presented a TLS client certificate. After the
+// first bytes from the peer, Certificate returns it, or nil.
 type Certified interface {
 	Certificate() *auth.Certificate
 }
 
-// Framing turns STOMP frames into what one kind of connection carries. Values
-// must be comparable: sessions with equal framings share encodings. It must be
-// safe for concurrent use.
+// Framing encodes STOMP frames for one kind of connection. Values must be comparable: sessions
+// with equal framings share encodings. It must be safe for concurrent use.
 type Framing interface {
-	// Frame appends a whole STOMP frame. Text says that it is valid UTF-8
-	// without NULs in its body.
+	// Frame appends a complete STOMP frame. If text is set, the frame is valid UTF-8 without NULs
+	// in its body.
 	Frame(dst, stomp []byte, text bool) []byte
-	// HeartBeat returns an end of line as it travels. It must not be changed.
+	// HeartBeat returns the bytes of a heart-beat. The caller must not change them.
 	HeartBeat() []byte
-	// Ping returns a question that the peer answers by itself, or nil where
-	// there is none. It must not be changed.
+	// Ping returns the bytes of a ping that the peer answers automatically, or nil if there is
+	// none. The caller must not change them.
 	Ping() []byte
-	// Close returns the farewell, or nil where there is none.
+	// Close returns the bytes of a close frame, or nil if there is none.
 	Close(code CloseCode, reason string) []byte
 }

@@ -49,8 +49,9 @@ func vanishedAfter(b *broker.Broker, d time.Duration) time.Duration {
 	return 0
 }
 
-// HTTP2Config returns settings for [http.Server.HTTP2], by which a connection ends whose
-// client has vanished or takes nothing. A session's end cannot end it: others share it.
+// HTTP2Config returns settings for http.Server.HTTP2 that close the connection of a client that
+// has vanished or accepts no data. The end of a session cannot close it, because others may share
+// it.
 func HTTP2Config(b *broker.Broker) *http.HTTP2Config {
 	return &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter, WriteByteTimeout: 2 * max(min(b.Limits().WriteTimeout, maxWriteTimeout), 0)}
 }

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// NewListener returns l for a server of HTTP, whose connections these handlers do not see
-// where they answer requests: streams over HTTP/2 and the transports of SockJS over HTTP.
-// On Linux a connection ends whose peer's system has not answered for so long; 0 leaves
-// that to the operating system. Elsewhere it does nothing.
+// NewListener returns a listener for an HTTP server. On Linux it closes a connection if the
+// peer's system does not answer for the time vanished; 0 leaves that to the operating system.
+// Handlers cannot do this for streams over HTTP/2 and for SockJS over HTTP, because they do not
+// see the connections. On other systems it does nothing.
 func NewListener(l net.Listener, vanished time.Duration) net.Listener {
 	return &tuningListener{l, vanished}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// LoopbackOrigins in a list of allowed origins stands for every port of this machine.
+	// LoopbackOrigins in a list of allowed origins allows every port of this machine.
 	LoopbackOrigins = "loopback"
 	// anyOrigin in a list of allowed origins stands for all of them.
 	anyOrigin = "*"
@@ -32,8 +32,8 @@ func (a *allowedOrigins) set(list []string) { a.current.Store(&list) }
 
 func (a *allowedOrigins) list() []string { return *a.current.Load() }
 
-// CheckOrigins returns what is wrong with a list of allowed origins: an entry that no
-// browser would ever send.
+// CheckOrigins returns an error if a list of allowed origins has an entry that no browser would
+// send.
 func CheckOrigins(allowed []string) error {
 	for _, entry := range allowed {
 		switch entry {
@@ -123,7 +123,7 @@ func originNamed(r *http.Request, allowed []string) bool {
 	}))
 }
 
-// IsLoopback reports whether a host name or address is this machine's own.
+// IsLoopback reports whether a host name or address refers to this machine.
 func IsLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

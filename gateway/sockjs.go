@@ -16,7 +16,7 @@ import (
 	"github.com/stompbox/stompbox/broker"
 )
 
-// The transports of SockJS, as sockjs-client names them.
+// The transports of SockJS, by the names of sockjs-client.
 const (
 	SockJSWebSocket    = "websocket"
 	SockJSXHRStreaming = "xhr-streaming"
@@ -29,44 +29,45 @@ const (
 // SockJSTransports are all of them.
 var SockJSTransports = []string{SockJSWebSocket, SockJSXHRStreaming, SockJSXHRPolling, SockJSEventSource, SockJSHTMLFile, SockJSJSONPPolling}
 
-// SockJSOptions make a [SockJS]. The zero value is fit for use.
+// SockJSOptions configure a SockJS. The zero value is ready for use.
 type SockJSOptions struct {
 	// Prefix is the path of the handler. Default /sockjs.
 	Prefix string
 	// AllowedOrigins are as for WebSockets.
 	AllowedOrigins []string
-	// Transports are those that are served. Default [SockJSTransports].
+	// Transports are the enabled transports. Default [SockJSTransports].
 	Transports []string
-	// HeartBeat is after how long of silence SockJS sends one of its own. Default 25 s.
+	// HeartBeat is the time without data after which SockJS sends its own heart-beat. Default 25
+	// s.
 	HeartBeat time.Duration
-	// DisconnectDelay is after how long without a request that waits for messages a
-	// session ends. Default 5 s.
+	// DisconnectDelay is how long a session may be without a polling or streaming request before
+	// it ends. Default 5 s.
 	DisconnectDelay time.Duration
-	// ClientURL is where pages in iframes find sockjs-client, which only old browsers
-	// need. Default the copy that the handler serves itself.
+	// ClientURL is the URL of sockjs-client for pages in iframes, which only old browsers need.
+	// Default the copy that the handler serves.
 	ClientURL string
-	// MaxMessage is the largest WebSocket message or request body in bytes, from
-	// CONNECTED on. Default as for WebSockets.
+	// MaxMessage is the largest WebSocket message or request body in bytes, after CONNECTED. The
+	// default is that of WebSockets.
 	MaxMessage int64
-	// Compression is as for WebSockets, on the path of raw WebSockets.
+	// Compression applies to raw WebSockets.
 	Compression bool
 	// BodyTimeout is how long a request's body may take. Default 30 s.
 	BodyTimeout time.Duration
-	// ResponseLimit is after how many bytes a streaming answer ends, so that browsers
-	// can forget it. Default 128 KiB.
+	// ResponseLimit is the size in bytes after which a streaming answer ends, so that browsers
+	// can free it. Default 128 KiB.
 	ResponseLimit int
 	// MaxPending bounds the sessions over HTTP that have not connected. Default 4096.
 	MaxPending int
-	// MaxBodies bounds the bytes of large messages that are being read, of all sessions
-	// together: what each has beyond 64 KiB. Default 64 MiB; never less
-	// than MaxMessage.
+	// MaxBodies bounds the bytes of large messages that are being read, for all sessions
+	// together. The first 64 KiB of each do not count. Default 64 MiB; never less than
+	// MaxMessage.
 	MaxBodies int64
-	// AnyAddress has a session's requests come from any address. By default those of
-	// another address than the first one's are not the session's.
+	// AnyAddress lets the requests of a session come from any address. By default they must come
+	// from the address of the first one.
 	AnyAddress bool
 	// Logger reports pages that were refused. Default slog.Default.
 	Logger *slog.Logger
-	// Cookie has answers set the cookie JSESSIONID, for load balancers that stick to it.
+	// Cookie sets the cookie JSESSIONID in answers, for the sticky sessions of load balancers.
 	Cookie bool
 }
 
@@ -87,9 +88,9 @@ func (o SockJSOptions) WithDefaults() SockJSOptions {
 	return o
 }
 
-// SockJS serves STOMP to clients of SockJS (sockjs-protocol 0.3.3 and later). Their
-// sessions are as any others; a body that is not valid UTF-8 arrives with replacement
-// characters, as SockJS carries text.
+// SockJS serves STOMP to clients of SockJS (sockjs-protocol 0.3.3 and later). Their sessions are
+// like all others. SockJS carries text, so a body that is not valid UTF-8 arrives with
+// replacement characters.
 type SockJS struct {
 	pages    sockJSPages
 	reader   sockJSBodyReader
@@ -119,18 +120,18 @@ type sockJSKey struct{ address, id string }
 // sockJSRefusals count requests that were refused.
 type sockJSRefusals struct{ address, pending, bodies, size, timeout atomic.Int64 }
 
-// SockJSStats are counts of a [SockJS], of its sessions over HTTP.
+// SockJSStats count the HTTP sessions of a SockJS.
 type SockJSStats struct {
-	// Sessions are open, or have ended and tell so. Pending have not connected.
+	// Sessions are open, or have ended and still report that. Pending have not connected.
 	Sessions, Pending int64
-	// BodyBytes are those of large messages that are being read.
+	// BodyBytes are the bytes of large messages that are being read.
 	BodyBytes int64
-	// Refused are the requests that were refused, by the reason.
+	// Refused counts refused requests by reason.
 	Refused map[string]int64
 }
 
-// NewSockJS returns a handler for the path of o.Prefix and all below it. An
-// http.ServeMux cleans paths, which SockJS has to answer with 404: use Mount.
+// NewSockJS returns a handler for o.Prefix and all paths below it. Use Mount: an http.ServeMux
+// cleans paths that SockJS has to answer with 404.
 func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
 	o = o.WithDefaults()
 	o.MaxMessage = cmp.Or(o.MaxMessage, defaultMaxMessage(b))
@@ -225,8 +226,8 @@ func sockJSWord(word string) bool {
 	return word != "" && len(word) <= maxSockJSWord && !strings.Contains(word, ".")
 }
 
-// Mount returns a handler that serves the prefix and all below it, and has next serve
-// the rest.
+// Mount returns a handler that serves the prefix and all paths below it, and passes all other
+// requests to next.
 func (h *SockJS) Mount(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rest, ok := strings.CutPrefix(r.URL.Path, h.options.Prefix); ok && (rest == "" || rest[0] == '/') {
@@ -237,7 +238,7 @@ func (h *SockJS) Mount(next http.Handler) http.Handler {
 	})
 }
 
-// ServeHTTP serves one request of a session, or what a client asks before one.
+// ServeHTTP serves one request of a session, or one that a client sends before a session.
 func (h *SockJS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		// Whatever the answer is, net/http reads a body that the handler has not read.
@@ -265,7 +266,7 @@ func (h *SockJS) Wait() {
 	h.raw.Wait()
 }
 
-// Stats returns counts of this moment.
+// Stats returns the current counts.
 func (h *SockJS) Stats() SockJSStats {
 	h.mu.Lock()
 	defer h.mu.Unlock()

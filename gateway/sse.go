@@ -17,23 +17,23 @@ import (
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
-// EventsOptions make an [Events].
+// EventsOptions configure an Events.
 type EventsOptions struct {
-	// AllowedOrigins are as for WebSockets. Pages of those that are named, which "*"
-	// does not, may use the cookie.
+	// AllowedOrigins are the same as for WebSockets. Pages from origins listed by name may use
+	// the cookie; "*" is not enough.
 	AllowedOrigins []string
-	// Cookie names a cookie that holds a token. Empty: none is taken.
+	// Cookie is the name of a cookie with a token. Empty: no cookie is accepted.
 	Cookie string
-	// HeartBeat is after how long of silence a comment is sent. Default 15 s.
+	// HeartBeat is the time without data after which a comment is sent. Default 15 s.
 	HeartBeat time.Duration
-	// HeartBeatEvents has every stream have events heartbeat, and not only those whose
-	// clients ask for them.
+	// HeartBeatEvents sends heartbeat events in every stream, not only if the client asks for
+	// them.
 	HeartBeatEvents bool
-	// MaxLifetime is after how long a stream ends, so that the browser comes back,
-	// with a fresh token where it has one: up to a tenth sooner. Default 5 minutes;
-	// negative means never.
+	// MaxLifetime is the time after which a stream ends and the browser reconnects, with a fresh
+	// token if it has one. It is up to a tenth shorter at random. Default 5 minutes; negative
+	// means never.
 	MaxLifetime time.Duration
-	// Retry is after how long a browser is to come back. Default 2 s.
+	// Retry is the time after which a browser should reconnect. Default 2 s.
 	Retry time.Duration
 }
 
@@ -52,9 +52,9 @@ const maxDestinations = 32
 //
 //	GET /events?destination=/topic/prices&destination=/user/queue/notifications
 //
-// It takes a token from the Authorization header, a cookie, or the parameter
-// access_token. Parameters: format (text, json or base64), last-event-id in place of
-// the header, heartbeat (event or comment). Errors before the stream begins are problem documents.
+// It accepts a token in the Authorization header, a cookie, or the parameter access_token.
+// Parameters: format (text, json or base64), last-event-id in place of the header, heartbeat
+// (event or comment). Errors before the stream begins are problem documents.
 type Events struct {
 	EventsOptions
 	allowed allowedOrigins
@@ -63,8 +63,8 @@ type Events struct {
 	refused atomic.Int64 // pages, for their origin
 }
 
-// NewEvents returns a handler for a mux of the embedding program. After the broker was shut
-// down, Wait returns when all its connections are closed.
+// NewEvents returns a handler for the mux of the embedding program. After the broker is shut
+// down, use Wait to wait for its connections.
 func NewEvents(b *broker.Broker, o EventsOptions) *Events {
 	e := &Events{EventsOptions: o.WithDefaults(), broker: b}
 	e.SetAllowedOrigins(o.AllowedOrigins)
@@ -78,7 +78,7 @@ func (e *Events) SetAllowedOrigins(origins []string) { e.allowed.set(origins) }
 // Wait returns when all streams have ended.
 func (e *Events) Wait() { e.streams.Wait() }
 
-// ServeHTTP serves one stream, or the preflight request of another origin's page.
+// ServeHTTP serves one stream, or the preflight request of a page from another origin.
 func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.allowOrigin(w, r)
 	if r.Method == http.MethodHead { // which a GET route takes too
@@ -129,8 +129,8 @@ func (e *Events) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// RefusedOrigins is how many requests came of pages whose origin is not allowed: their
-// browser keeps the answer from them.
+// RefusedOrigins is the number of requests from pages whose origin is not allowed. Their browsers
+// hide the answer from them.
 func (e *Events) RefusedOrigins() int64 { return e.refused.Load() }
 
 // options reads the request's parameters.

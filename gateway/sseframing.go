@@ -54,8 +54,8 @@ func (eventStream) Notice(dst []byte, event string, data []byte) []byte {
 	return append(dst, '\n')
 }
 
-// EventBinary is the event in place of a message whose body is no text, where the
-// stream has format=text.
+// EventBinary is the event that replaces a message with a binary body, if the stream has
+// format=text.
 const EventBinary = "binary-refused"
 
 func (f eventStream) Event(dst []byte, m *driver.Message, id string) []byte {

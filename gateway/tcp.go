@@ -34,12 +34,12 @@ type TCP struct {
 	certificateName auth.CertificateName
 }
 
-// TCPOptions make a [TCP].
+// TCPOptions configure a TCP.
 type TCPOptions struct {
 	// Logger reports connections that could not be accepted. Default slog.Default.
 	Logger *slog.Logger
-	// CertificateName is which name of the certificate of a client, which the listener has
-	// verified, is its login. Default: certificates are no credentials.
+	// CertificateName says which name in a client certificate is its login. The listener must
+	// have verified the certificate. By default certificates are not used as credentials.
 	CertificateName auth.CertificateName
 }
 
@@ -55,9 +55,9 @@ const (
 	acceptLogInterval = 10 * time.Second
 )
 
-// Serve accepts connections until ctx is done, and then closes the listener; or
-// until the listener fails, with its error. Sessions go on until the broker
-// shuts down; Wait waits for them.
+// Serve accepts connections until ctx is done, and then closes the listener. If the listener
+// fails, it returns the error. Sessions stay open until the broker shuts down; Wait waits for
+// them.
 func (t *TCP) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()

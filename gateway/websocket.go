@@ -19,10 +19,10 @@ import (
 // subprotocols are offered in the order of preference.
 var subprotocols = []string{"v12.stomp", "v11.stomp", "v10.stomp"}
 
-// WebSocketOptions say which WebSockets are taken. The zero value is fit for use.
+// WebSocketOptions configure a WebSocket. The zero value is ready for use.
 type WebSocketOptions struct {
-	// AllowedOrigins are the origins of pages that may connect, beside those of
-	// the same host: "https://app.example", "null", "file://", [LoopbackOrigins] or "*".
+	// AllowedOrigins are the origins of pages that may connect, in addition to those of the same
+	// host: "https://app.example", "null", "file://", [LoopbackOrigins] or "*".
 	AllowedOrigins []string
 	// MaxMessage is the largest WebSocket message in bytes; it may hold many
 	// STOMP frames. Default four times the largest body, and at least 1 MiB.
@@ -51,9 +51,9 @@ type noWriteBuffers struct{}
 func (noWriteBuffers) Get() any { return nil }
 func (noWriteBuffers) Put(any)  {}
 
-// NewWebSocket returns a handler of STOMP over WebSocket for a mux of the embedding program.
-// Serve it on a path such as /ws. After the broker was shut down, Wait returns
-// when all its connections are closed.
+// NewWebSocket returns a handler of STOMP over WebSocket for the mux of the embedding program.
+// Serve it on a path such as /ws. After the broker is shut down, use Wait to wait for its
+// connections.
 func NewWebSocket(b *broker.Broker, options WebSocketOptions) *WebSocket {
 	options.MaxMessage = cmp.Or(options.MaxMessage, defaultMaxMessage(b))
 	w := &WebSocket{broker: b, options: options, origins: newOriginLog(options.Logger)}
@@ -93,8 +93,8 @@ func handshakeError(w http.ResponseWriter, r *http.Request, status int, reason e
 	problem.Write(w, p)
 }
 
-// ServeHTTP upgrades the request and serves the session in a goroutine of its
-// own: net/http's has a larger stack, which idle connections would keep.
+// ServeHTTP upgrades the request and serves the session in a new goroutine. The goroutine of
+// net/http has a larger stack, which idle connections would keep.
 func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if w.broker.Draining() {
 		p := problem.Coded(broker.CodeShutdown, "the server is shutting down; connect again")

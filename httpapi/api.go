@@ -14,14 +14,14 @@ import (
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
-// Options are what New needs beside the broker.
+// Options configure the API.
 type Options struct {
-	// Logger reports what clients read less about. Default slog.Default.
+	// Logger reports the causes of errors that clients do not see. Default slog.Default.
 	Logger *slog.Logger
-	// Authenticator says who asks. Default that of the broker.
+	// Authenticator authenticates requests. Default that of the broker.
 	Authenticator broker.Authenticator
-	// Reload reads the configuration again, and returns what to answer. Nil: the
-	// program that embeds the broker has none that it reads.
+	// Reload reads the configuration again, and returns the answer. Nil: the embedding program
+	// cannot reload.
 	Reload func(ctx context.Context) (any, error)
 }
 
@@ -30,19 +30,19 @@ type Options struct {
 //	POST /api/send                                    send one message, or several
 //	POST /api/users/{name}/disconnect                 end the sessions of one user
 //	POST /api/users/{name}/unsubscribe                end subscriptions of one user
-//	GET  /api/users                                   who is connected, on any node
+//	GET  /api/users                                   the connected users
 //	GET  /api/users/{name}                            the sessions of one user
 //	GET  /api/sessions                                the sessions of all nodes
 //	GET  /api/nodes                                   the nodes
-//	GET, POST, DELETE /api/bans                       who is kept out
-//	GET  /api/histories                               which histories there are
-//	GET  /api/history?destination=/topic/a            what is kept of it
-//	POST /api/history/clear?destination=/topic/a      remove that
-//	GET  /api/destinations                            what is subscribed to
-//	GET  /api/presence?destination=/topic/a           who is subscribed to it
+//	GET, POST, DELETE /api/bans                       bans
+//	GET  /api/histories                               the histories
+//	GET  /api/history?destination=/topic/a            the kept messages of a destination
+//	POST /api/history/clear?destination=/topic/a      remove these
+//	GET  /api/destinations                            the destinations that have subscribers
+//	GET  /api/presence?destination=/topic/a           the users that are subscribed to it
 //	GET  /api/queues                                  all queues
 //	GET  /api/queues?destination=/queue/a             one queue
-//	GET  /api/queues/peek?destination=/queue/a        its messages, which stay as they are
+//	GET  /api/queues/peek?destination=/queue/a        its messages, without removing them
 //	     &limit=100&after=<next>
 //	GET  /api/queues/message?destination=/queue/a     one of its messages
 //	POST /api/queues/requeue?destination=/queue/DLQ.a move one of them back
@@ -50,18 +50,17 @@ type Options struct {
 //	POST /api/reload                                  read the configuration again
 //	POST /api/queues/move?destination=/queue/DLQ.a    move dead letters back to where they came from,
 //	     &to=/queue/b&limit=500                       or to another queue
-//	GET  /api/backup                                  what is kept, by stream
+//	GET  /api/backup                                  the streams, for a backup
 //	GET  /api/backup/stream?stream=stompbox_queues    the messages of one
-//	POST /api/restore/check                           whether all that can be put in here
-//	POST /api/restore/stream                          put the messages of one in
+//	POST /api/restore/check                           whether they can be restored here
+//	POST /api/restore/stream                          restore the messages of one
 //
-// Requests carry a token, or a login and passcode as basic authentication. One
-// sees the users that one may send to and the destinations that one may subscribe
-// to, reads and purges the queues that one may subscribe to, and moves messages to those that
-// one may send to. To end sessions of a user takes send permission for
-// /session/disconnect/<user>, and to reload that for /session/reload; to back up, subscribe
-// permission for /**, and to restore, send permission for that too. Errors are problem
-// documents (RFC 9457).
+// Requests carry a token, or a login and passcode as basic authentication. A caller sees the
+// users that it may send to and the destinations that it may subscribe to. It may read and purge
+// queues that it may subscribe to, and move messages to queues that it may send to. Ending the
+// sessions of a user needs send permission for /session/disconnect/<user>, and a reload needs it
+// for /session/reload. A backup needs subscribe permission for /**, and a restore needs send
+// permission for it as well. Errors are problem documents (RFC 9457).
 func New(b *broker.Broker, o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()

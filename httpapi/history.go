@@ -25,7 +25,7 @@ func (a historyAPI) withHistories(handle apiHandler) apiHandler {
 	}
 }
 
-// HistoryPolicy is a history, as an operator sees it.
+// HistoryPolicy describes a history for operators.
 type HistoryPolicy struct {
 	Name        string `json:"name"`
 	Match       string `json:"match"`

@@ -19,8 +19,7 @@ const (
 // Purged is the answer to a request that removes messages.
 type Purged struct {
 	Purged uint64 `json:"purged"`
-	// Next is the parameter after of the request that goes on, where there are more
-	// messages to look at.
+	// Next is the parameter after of the next request, if there are more messages to check.
 	Next string `json:"next,omitempty"`
 }
 

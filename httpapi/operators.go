@@ -29,7 +29,7 @@ const (
 type Ended struct {
 	Disconnected int      `json:"disconnected"`
 	Missing      []string `json:"missing,omitempty"` // nodes that did not answer
-	// Kept says of a ban that it holds over restarts of all nodes; KeepError why not.
+	// Kept means that a ban survives a restart of all nodes. KeepError says why not.
 	Kept      *bool  `json:"kept,omitempty"`
 	KeepError string `json:"keep_error,omitempty"`
 }

@@ -17,17 +17,17 @@ const (
 	maxPeekedBytes = 1 << 20
 )
 
-// Peeked is the answer to a request that looks at messages of a queue.
+// Peeked is the answer to a request for messages of a queue.
 type Peeked struct {
 	Messages []PeekedMessage `json:"messages"`
-	// Next is the parameter after of the request that goes on, where there are more.
+	// Next is the parameter after of the next request, if there are more messages.
 	Next string `json:"next,omitempty"`
 }
 
 // PeekedMessage is a message as a consumer would get it.
 type PeekedMessage struct {
 	Headers map[string]string `json:"headers"`
-	// Body is text. Base64 is in place of it for bytes that are no text.
+	// Body is a text body, and Base64 a binary one. Only one of them is set.
 	Body   *string `json:"body,omitempty"`
 	Base64 string  `json:"body_base64,omitempty"`
 }

@@ -1,5 +1,5 @@
 // Package metrics shows the counts of a process to Prometheus: every collector of the
-// project is here, and docs/operations.md explains each metric.
+// project is here, and docs/metrics.md explains each metric.
 package metrics
 
 import (

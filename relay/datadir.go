@@ -62,8 +62,8 @@ func openDataDir(path string) (*dataDir, error) {
 	return d, nil
 }
 
-// DataDirHolder returns which process has the data directory of an embedded server, or
-// "" when none has. It leaves the directory as it is.
+// DataDirHolder returns which process uses the data directory of an embedded server, or "" if
+// none does. It does not change the directory.
 func DataDirHolder(path string) (string, error) {
 	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {

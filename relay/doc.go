@@ -15,7 +15,7 @@
 //   - readers: consumers of JetStream that this node reads
 //   - historyStreams: the streams of histories; historyCursor and historyReplay read them
 //   - queueStore: a driver.QueueStore, and queueAdmin over it
-//   - historyStore: a driver.HistoryStore; it alone knows both the streams and the bus
+//   - historyStore: a driver.HistoryStore; only it knows both the streams and the bus
 //
 // # Lock order
 //

@@ -16,27 +16,26 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// EmbeddedOptions make an embedded NATS server.
+// EmbeddedOptions configure an embedded NATS server.
 type EmbeddedOptions struct {
-	// DataDir is where JetStream keeps its files, in a folder nats of it.
+	// DataDir is the folder for JetStream's files, which are in its subfolder nats.
 	DataDir string
 	// MaxPayload is the largest message in bytes, headers included.
 	MaxPayload int32
-	// Listen has the server take NATS clients on host:port, so that other
-	// programs and nodes can use it. Empty: this process only.
+	// Host and Port are the address for NATS clients, so that other programs and nodes can use
+	// the server. Port 0 does not listen, and -1 listens on any free port.
 	Host string
 	Port int // 0 does not listen; -1 takes any free port
-	// User and Password are what such clients have to show.
+	// User and Password authenticate these clients.
 	User, Password string
-	// SyncAlways has each write reach the disk before it is confirmed. Otherwise
-	// a machine, not a process, that dies can lose what was written since the
-	// last sync; SyncInterval is how often there is one. Default [DefaultSyncInterval].
+	// SyncAlways syncs each write to the disk before it is confirmed. Otherwise a crash of the
+	// machine, but not of the process, can lose what was written since the last sync.
+	// SyncInterval is the time between syncs. Default [DefaultSyncInterval].
 	SyncAlways   bool
 	SyncInterval time.Duration
-	// MaxBytes bounds what JetStream may keep on disk. Default three quarters of
-	// what is free.
+	// MaxBytes bounds JetStream's data on disk. Default three quarters of the free space.
 	MaxBytes int64
-	// Cluster joins the servers of several nodes, where not nil.
+	// Cluster, if not nil, joins the servers of several nodes.
 	Cluster *ClusterOptions
 
 	free func(path string) (free, size uint64, err error) // for tests
@@ -45,22 +44,21 @@ type EmbeddedOptions struct {
 // DefaultSyncInterval is how often an embedded server syncs what it keeps.
 const DefaultSyncInterval = 2 * time.Minute
 
-// ClusterOptions join embedded servers by routes. JetStream then needs a
-// majority of the nodes; three are the fewest of which one can be lost.
+// ClusterOptions join embedded servers by routes. JetStream then needs a majority of the nodes.
+// To survive the loss of one, run at least three.
 type ClusterOptions struct {
 	// Name is the same on all nodes, Node different on each, and the same after a restart.
 	Name, Node string
-	// Host and Port take the routes of other nodes.
+	// Host and Port are the address for the routes of other nodes.
 	Host string
 	Port int
 	// Peers are the host:port of other nodes' routes, all or some of them. A host
 	// name may stand for several addresses.
 	Peers []string
-	// User and Password are what nodes show each other.
+	// User and Password authenticate the nodes to each other.
 	User, Password string
-	// TLS, where not nil, is what routes are encrypted with. Both sides of a route
-	// show a certificate, so it needs Certificates and, with ClientAuth, ClientCAs
-	// beside RootCAs.
+	// TLS, if not nil, encrypts routes. Both sides of a route present a certificate, so it needs
+	// Certificates, RootCAs and, with ClientAuth, ClientCAs.
 	TLS *tls.Config
 }
 
@@ -173,8 +171,8 @@ func (e EmbeddedOptions) serverOptions() (*server.Options, error) {
 	return options, nil
 }
 
-// Check says what Embed would find wrong with options, but for the data directory and
-// the ports. It starts nothing.
+// Check returns the error that Embed would return, without checking the data directory and the
+// ports. It starts nothing.
 func (e EmbeddedOptions) Check(o Options) error {
 	options, err := e.serverOptions()
 	if err == nil {
@@ -207,7 +205,7 @@ func (s *Server) restartJetStream() error {
 // running is the server as it runs now.
 func (s *Server) running() *server.Server { return s.nats.Load() }
 
-// InProcessConn connects to the server as it runs now.
+// InProcessConn connects to the running server.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.running().InProcessConn() }
 
 // start makes and starts the server.

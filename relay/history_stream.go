@@ -15,14 +15,14 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
-// HistorySettings are how JetStream keeps what histories have.
+// HistorySettings say how JetStream keeps histories.
 type HistorySettings struct {
 	// Policies are the broker's.
 	Policies []driver.HistoryPolicy
 	// Replicas is on how many servers of a cluster each message is. Default 1.
 	Replicas int
-	// DurableIdle is after how long a durable subscription that no session uses is
-	// forgotten. Default a week.
+	// DurableIdle is the time after which an unused durable subscription is forgotten. Default a
+	// week.
 	DurableIdle time.Duration
 }
 

@@ -16,12 +16,11 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
-// QueueSettings are how JetStream keeps queues.
+// QueueSettings say how JetStream keeps queues.
 type QueueSettings struct {
 	// Replicas is on how many servers of a cluster each message is. Default 1.
 	Replicas int
-	// AckWait is after how long the messages of a node that died go to others.
-	// Default 30 s.
+	// AckWait is the time after which the messages of a dead node go to others. Default 30 s.
 	AckWait time.Duration
 	// DedupWindow is how long dedup ids are remembered. Default 2 minutes.
 	DedupWindow time.Duration

@@ -17,13 +17,13 @@ import (
 type Options struct {
 	// URL is one or more server URLs, separated by commas.
 	URL string
-	// CredentialsFile, Token, User and Password authenticate; use what the server wants.
+	// CredentialsFile, Token, User and Password authenticate; set what the server requires.
 	CredentialsFile, Token, User, Password string
-	// TLS is used when not nil, or when the URL says tls.
+	// TLS is used if it is not nil or the URL begins with tls.
 	TLS *tls.Config
 	// Prefix begins all subjects. Default [DefaultPrefix].
 	Prefix string
-	// Name is what people call this node. Default a random one.
+	// Name is the name of this node for people. Default a random one.
 	Name string
 	// Queues say how JetStream keeps queues.
 	Queues QueueSettings
@@ -54,8 +54,8 @@ type Relay struct {
 	health      *health
 }
 
-// Dial connects to an external server. The first connection has to succeed;
-// from then on lost connections are made again, with jitter, for ever.
+// Dial connects to an external server. The first connection must succeed. After that, lost
+// connections are restored forever, with jitter.
 func Dial(o Options) (*Relay, error) {
 	if o.URL == "" {
 		return nil, errors.New("relay: no NATS URL")
@@ -63,7 +63,7 @@ func Dial(o Options) (*Relay, error) {
 	return connect(o, o.URL, nil)
 }
 
-// Check says what is wrong with options whatever server they are for.
+// Check returns an error if the options are invalid for any server.
 func (o Options) Check() error { return checkPrefix(cmp.Or(o.Prefix, DefaultPrefix)) }
 
 func connect(o Options, url string, server *Server) (*Relay, error) {
@@ -166,11 +166,11 @@ func (r *Relay) Driver() driver.Driver {
 	}
 }
 
-// MaxPayload is the largest message that the server takes, in bytes, headers included.
+// MaxPayload is the largest message that the server accepts, in bytes, including headers.
 func (r *Relay) MaxPayload() int64 { return r.link.conn.MaxPayload() }
 
-// Ready reports whether the server can be reached now, what it has to keep can be kept,
-// and it has what the others of its cluster have.
+// Ready reports whether the server can be reached, can store messages, and is up to date with
+// the others of its cluster.
 func (r *Relay) Ready() bool {
 	return r.link.state() == connected && r.link.checkWrite() == nil && !r.health.joining.behind.Load()
 }
@@ -184,13 +184,13 @@ type Stats struct {
 	Ready  bool
 }
 
-// Stats returns the counts as they are now. It is safe for concurrent use.
+// Stats returns the current counts. It is safe for concurrent use.
 func (r *Relay) Stats() Stats {
 	return Stats{Lost: r.link.lost.Load(), Newer: r.link.newer.Load(), Filled: r.histories.filled.Load(), Nodes: r.members.count(), Ready: r.Ready()}
 }
 
-// ClientURL is where other programs reach the embedded server, or "" when it is
-// external or does not listen.
+// ClientURL is the URL of the embedded server for other programs, or "" if the server is external
+// or does not listen.
 func (r *Relay) ClientURL() string {
 	if r.link.server == nil {
 		return ""
@@ -198,10 +198,9 @@ func (r *Relay) ClientURL() string {
 	return r.link.server.running().ClientURL()
 }
 
-// Lost is closed when NATS has ended the connection in a way after which the client
-// library does not connect again, such as a line that it takes for an error of the
-// protocol. LostError says why. A node without NATS is half alive, so its process has to
-// end; package relay does not make the interests of a connection again on another one.
+// Lost is closed if NATS ends the connection and its client library does not reconnect, for
+// example after a protocol error. LostError says why. The process should then exit, because the
+// relay does not restore its interests on a new connection.
 func (r *Relay) Lost() <-chan struct{} { return r.link.ended }
 
 // LostError says why NATS ended the connection, once Lost is closed.
@@ -214,7 +213,7 @@ func (r *Relay) LostError() error {
 	}
 }
 
-// Close ends the connection and, where it is embedded, the server.
+// Close ends the connection and an embedded server.
 func (r *Relay) Close() {
 	r.link.stop()
 	r.inventories.stop()

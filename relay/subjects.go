@@ -25,9 +25,9 @@ func Subject(prefix, dest string) string {
 	return string(b)
 }
 
-// PatternSubjects returns the subjects to subscribe to for a pattern: two where
-// a trailing "**" may also stand for no words. They can match more than the
-// pattern does, since to NATS the separators look alike; the router decides.
+// PatternSubjects returns the subjects to subscribe to for a pattern: two if a trailing "**" can
+// also stand for no words. They can match more than the pattern, because NATS does not
+// distinguish the separators; the router decides.
 func PatternSubjects(prefix, pattern string) []string {
 	b := append(make([]byte, 0, len(prefix)+len(pattern)+8), prefix...)
 	i, words := 0, destination.WordsOf(pattern)

@@ -34,8 +34,8 @@ func sign(h http.Header, secrets [][]byte, id string, now time.Time, body []byte
 	h.Set(headerSignature, strings.Join(signatures, " "))
 }
 
-// ParseSecret reads a secret as the specification spells it, whsec_ and base64,
-// or takes its bytes as they are.
+// ParseSecret reads a secret in the form of the specification, whsec_ and base64, or uses its
+// bytes unchanged.
 func ParseSecret(text string) ([]byte, error) {
 	encoded, ok := strings.CutPrefix(text, "whsec_")
 	if !ok {

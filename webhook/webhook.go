@@ -1,5 +1,5 @@
-// Package webhook has HTTP servers answer requests to /app: each request is posted to a
-// URL as signed JSON, and what is answered is carried out.
+// Package webhook lets HTTP servers answer requests to /app. Each request is posted to a URL as
+// signed JSON. The answer can carry a reply and messages to send.
 package webhook
 
 import (
@@ -21,27 +21,24 @@ import (
 	"github.com/stompbox/stompbox/internal/jsonmessage"
 )
 
-// Options make a [Webhook].
+// Options configure a Webhook.
 type Options struct {
 	// Name is for logs and metrics.
 	Name string
-	// URL is where requests are posted to: http or https, which beyond one's own
-	// network it should be.
+	// URL is where requests are posted, with http or https. Use https outside your own network.
 	URL string
 	// Secret signs them; at least 24 bytes.
 	Secret []byte
-	// PreviousSecret signs them too, while receivers change from it to Secret. Empty:
-	// there is none.
+	// PreviousSecret also signs them, while receivers change from it to Secret. Optional.
 	PreviousSecret []byte
-	// Grants say where the messages that an answer carries may go.
+	// Grants say where the messages of an answer may go.
 	Grants auth.Grants
 	// Timeout is for one try. Default 5 s.
 	Timeout time.Duration
 	// Deadline is for all tries of a request; the broker's AppTimeout ends them too.
 	// Default 20 s.
 	Deadline time.Duration
-	// MaxInFlight is how many requests are under way at a time; more are refused.
-	// Default 100.
+	// MaxInFlight is the maximum number of concurrent requests; more are refused. Default 100.
 	MaxInFlight int
 	Logger      *slog.Logger
 }
@@ -55,7 +52,7 @@ func (o Options) WithDefaults() Options {
 	return o
 }
 
-// Stats count what became of requests. All but Open only grow.
+// Stats count requests by outcome. All fields except Open only grow.
 type Stats struct {
 	Answered, Failed int64
 	Refused          int64 // at once, as too many are under way or the circuit is open
@@ -82,11 +79,11 @@ func (o *Options) secrets() [][]byte {
 // minSecret is what the specification of the signature asks for, in bytes.
 const minSecret = 24
 
-// Webhook has an HTTP server answer requests to /app: each is posted to a URL as JSON,
-// signed as Standard Webhooks 1.0 has it. What fails by a 5xx, a 429 or on the way is
-// tried again, with growing random pauses, until the deadline; so a request can be
-// posted twice, and its webhook-id says so. While the server answers nothing, requests
-// fail at once. Its Handle is a [broker.Handler], and safe for concurrent use.
+// Webhook lets an HTTP server answer requests to /app. Each request is posted to a URL as JSON,
+// signed according to Standard Webhooks 1.0. After a 5xx, a 429 or a network error it is tried
+// again, with growing random pauses, until the deadline. A request can therefore be posted twice,
+// with the same webhook-id. While the server does not answer, requests fail at once. Its Handle
+// is a [broker.Handler], and safe for concurrent use.
 type Webhook struct {
 	Options
 	broker    *broker.Broker
@@ -100,8 +97,7 @@ type Webhook struct {
 	answered, failed, refused, tries atomic.Int64
 }
 
-// New returns a webhook whose answers b carries out, or an error that says which option
-// is wrong.
+// New returns a webhook for b, or an error that names the invalid option.
 func New(b *broker.Broker, o Options) (*Webhook, error) {
 	o = o.WithDefaults()
 	at, err := url.Parse(o.URL)
@@ -128,7 +124,7 @@ func New(b *broker.Broker, o Options) (*Webhook, error) {
 	return w, nil
 }
 
-// Close ends connections that are idle.
+// Close closes idle connections.
 func (w *Webhook) Close() { w.client.CloseIdleConnections() }
 
 // requestBody is what is posted.
@@ -150,7 +146,7 @@ type answerBody struct {
 	Messages jsonmessage.List     `json:"messages"`
 }
 
-// Handle posts one request, and does what is answered.
+// Handle posts one request, and sends the messages of the answer.
 func (w *Webhook) Handle(ctx context.Context, r broker.Request) (*broker.Reply, error) {
 	select {
 	case w.slots <- struct{}{}:

@@ -1,5 +1,5 @@
-// Package admin has what operators see of a broker, and what they ask it for: users,
-// sessions, nodes, destinations and bans. The texts of JSON are those of the HTTP API.
+// Package admin has the types for operators of a broker: users, sessions, nodes, destinations and
+// bans. Their JSON is that of the HTTP API.
 package admin
 
 import (
@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// Ban keeps a user, or one token, out until a time, on all nodes.
+// Ban bans a user or one token on all nodes, until a given time.
 type Ban struct {
-	// User or Token is who is kept out: a user's name, or the jti claim of a token.
+	// User or Token is what is banned: a user's name, or the jti claim of a token.
 	User  string `json:"user,omitempty"`
 	Token string `json:"token,omitempty"`
 	// Until is when the ban ends.
 	Until time.Time `json:"until"`
-	// Reason is what the client reads.
+	// Reason is shown to the client.
 	Reason string `json:"reason,omitempty"`
 	// By is who made it.
 	By string `json:"by,omitempty"`
-	// Made is when it was made. The latest of several for one user counts.
+	// Made is when it was made. Of several bans for one user, the latest is in force.
 	Made time.Time `json:"made"`
-	// Lifted says that it is none any more.
+	// Lifted means that the ban is no longer in force.
 	Lifted bool `json:"lifted,omitempty"`
 }
 
-// Key is what a ban is found by.
+// Key identifies a ban.
 func (b *Ban) Key() string {
 	if b.Token != "" {
 		return "token " + b.Token
@@ -32,19 +32,18 @@ func (b *Ban) Key() string {
 	return "user " + b.User
 }
 
-// BanResult says how far a ban went.
+// BanResult is the result of a ban.
 type BanResult struct {
 	// Disconnected is how many sessions were ended.
 	Disconnected int
-	// Missing are nodes that did not answer: they have the ban once they hear of it again,
-	// where it is kept.
+	// Missing are nodes that did not answer. They learn of the ban later, if it is kept.
 	Missing []string
-	// Kept says that the store has it, so that it holds over restarts. The error is why not.
+	// Kept means that the ban is stored and survives restarts. KeepErr says why not.
 	Kept    bool
 	KeepErr error
 }
 
-// UserInfo is a user who is connected.
+// UserInfo is a connected user.
 type UserInfo struct {
 	Name     string   `json:"name"`
 	Sessions int      `json:"sessions"`
@@ -85,31 +84,30 @@ type DestinationInfo struct {
 	Nodes         []string `json:"nodes"`
 }
 
-// Page is a part of a list, in order.
+// Page is one page of an ordered list.
 type Page[T any] struct {
 	Items []T
-	// Next is where to go on after, or "" at the end.
+	// Next is where the next page begins, or "" at the end.
 	Next string
 	// Missing are nodes that did not answer.
 	Missing []string
 }
 
-// Order is how a list of users or sessions is ordered, the first ones being those that are
-// looked for.
+// Order is the order of a list of users or sessions.
 type Order string
 
 // The orders of lists.
 const (
-	// BySlowness has those first whose clients do not read what waits for them.
+	// BySlowness lists the slowest readers first.
 	BySlowness Order = "slowest"
-	// ByBytes has those first that caused the most traffic.
+	// ByBytes lists those with the most traffic first.
 	ByBytes Order = "bytes"
 )
 
 // maxAddresses bounds the addresses of a user that are listed.
 const maxAddresses = 10
 
-// Traffic is what all sessions of a user cause together.
+// Traffic is the total of all sessions of a user.
 type Traffic struct {
 	Subscriptions int      `json:"subscriptions"`
 	Addresses     []string `json:"addresses"` // at most 10
@@ -120,7 +118,7 @@ type Traffic struct {
 	Writing       float64  `json:"writing_seconds"` // how long the longest write under way takes already
 }
 
-// Add adds the traffic on another node, or of another session.
+// Add adds the traffic of another node or session.
 func (t *Traffic) Add(other *Traffic) {
 	if t == nil || other == nil {
 		return
@@ -138,7 +136,7 @@ func (t *Traffic) Add(other *Traffic) {
 	}
 }
 
-// NodeInfo is what a node does.
+// NodeInfo is the state of a node.
 type NodeInfo struct {
 	Name          string    `json:"name"`
 	ID            string    `json:"id"`
@@ -154,8 +152,8 @@ type NodeInfo struct {
 	SentBytes     int64     `json:"sent_bytes"`
 }
 
-// Unsubscription says which subscriptions of a user are to end: those of a session or an
-// id, or to a destination, where they are not "".
+// Unsubscription says which subscriptions of a user to end. Fields that are not "" select by
+// session, id or destination.
 type Unsubscription struct {
 	User         string `json:"user"`
 	Session      string `json:"session,omitempty"`

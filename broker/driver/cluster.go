@@ -6,19 +6,19 @@ import (
 
 // Cluster lets the nodes ask and notify each other. It is safe for concurrent use.
 type Cluster interface {
-	// Broadcast hands bytes to the OnBroadcast handlers of the other nodes for the
-	// same subject. They may be lost; those of one node and subject keep their order.
+	// Broadcast sends bytes to the OnBroadcast handlers of the other nodes for the same subject.
+	// They may be lost. Broadcasts of one node and subject keep their order.
 	Broadcast(subject string, body []byte) error
-	// OnBroadcast has handle called with what other nodes broadcast, one at a time.
+	// OnBroadcast registers handle for the broadcasts of other nodes. It is called for one at a
+	// time.
 	OnBroadcast(subject string, handle func(node string, body []byte)) error
-	// Request returns the replies of the other nodes, and the names of those that are
-	// known and did not reply within ctx or a bound of the backend's own.
+	// Request returns the replies of the other nodes, and the names of known nodes that did not
+	// reply before ctx is done or the backend's own timeout.
 	Request(ctx context.Context, subject string, query []byte) (replies []NodeReply, missing []string)
-	// HandleRequest has handle reply to requests of other nodes. It may be called
+	// HandleRequest registers handle to reply to requests of other nodes. Handle may be called
 	// concurrently.
 	HandleRequest(subject string, handle func(query []byte) []byte) error
-	// WatchNodes has watch called when another node appears, and when it is gone. It
-	// is called once.
+	// WatchNodes calls watch when another node appears, and when it is gone. It is called once.
 	WatchNodes(watch func(node string, here bool))
 }
 

@@ -4,22 +4,20 @@ import (
 	"errors"
 )
 
-// Driver is what a backend can do: one interface for each ability, nil for those that
-// it does not have. The broker calls nothing else of a backend, so a wrapper around one
-// field leaves the others as they are.
+// Driver is a backend: one interface for each ability, nil for those that it does not have. The
+// broker calls nothing else, so a wrapper can replace one field and keep the others.
 type Driver struct {
 	// Bus carries messages between nodes. It is required.
 	Bus Bus
-	// Queues keeps messages until they are consumed. Without it /queue destinations
-	// are refused.
+	// Queues keeps messages until they are consumed. Without it, /queue destinations are refused.
 	Queues QueueStore
-	// Histories keeps messages for replay. It needs Queues, which takes what is kept.
+	// Histories keeps messages for replay. It needs Queues, whose Store writes to histories too.
 	Histories HistoryStore
-	// Requests reaches app servers elsewhere. Without it requests are for the app
-	// servers of this node alone.
+	// Requests reaches app servers elsewhere. Without it, requests only reach the app servers of
+	// this node.
 	Requests RequestRouter
-	// Cluster lets the nodes ask and notify each other. Without it this node answers
-	// for itself alone.
+	// Cluster lets the nodes ask and notify each other. Without it, this node answers for itself
+	// only.
 	Cluster Cluster
 	// Idempotency keeps the records of HTTP requests with an Idempotency-Key.
 	Idempotency IdempotencyStore
@@ -29,11 +27,11 @@ type Driver struct {
 	QueueAdmin QueueAdmin
 	// HistoryAdmin lets operators read histories and clear them.
 	HistoryAdmin HistoryAdmin
-	// Bans keeps who is banned. Without it bans end with the last node that has them.
+	// Bans stores bans. Without it, a ban ends with the last node that knows it.
 	Bans BanStore
 }
 
-// Check returns what is wrong with a Driver, or nil.
+// Check returns an error if a required field is missing.
 func (d *Driver) Check() error {
 	switch {
 	case d.Bus == nil:

@@ -9,61 +9,59 @@ import (
 	"github.com/stompbox/stompbox/destination"
 )
 
-// HistoryPolicy has the messages of topics and user destinations kept, so that
-// subscribers get what they missed.
+// HistoryPolicy keeps the messages of topics and user destinations, so that subscribers get what
+// they missed.
 type HistoryPolicy struct {
-	// Name names the policy's store. It must stay the same, or what was kept is
-	// out of reach. Letters, digits and hyphens.
+	// Name names the policy's store. If it changes, the kept messages cannot be reached any more.
+	// It has letters, digits and hyphens.
 	Name string
 	// Match is a pattern of topics, such as /topic/chat.**, or of routing keys of
 	// users, such as /user/*/queue/notifications.
 	Match destination.Pattern
-	// MaxMessages bounds each destination; MaxAge and MaxBytes bound all of them
-	// together. Beyond, the oldest are dropped. Zero: no such limit.
+	// MaxMessages bounds each destination; MaxAge and MaxBytes bound all of them together. Above
+	// a limit the oldest messages are dropped. Zero means no limit.
 	MaxMessages int64
 	MaxAge      time.Duration
 	MaxBytes    int64
 }
 
-// HistoryStore keeps messages for replay. [QueueStore.Store] with
-// [StoreOptions.History] adds to a history. What was added comes back through
-// [Bus.Subscribe] on every node, this one included, in the order of its position
-// and each message once. It is safe for concurrent use.
+// HistoryStore keeps messages for replay. [QueueStore.Store] with [StoreOptions.History] adds to
+// a history. An added message comes back through Bus.Subscribe on every node, including this one,
+// once, and in the order of positions. It is safe for concurrent use.
 type HistoryStore interface {
-	// Policies are what is kept. The first one that matches a routing key counts.
-	// They do not change.
+	// Policies returns the policies. The first one that matches a routing key is used. They do
+	// not change.
 	Policies() []HistoryPolicy
-	// Replay calls deliver with the messages of a history that match the pattern,
-	// in order, up to the last one that the history has now, and returns how far
-	// that was. It ends early with deliver's error. Gap is set on a message before
-	// which others are missing.
+	// Replay calls deliver with the messages of a history that match the pattern, in order, up to
+	// the current last one, and returns how far it got. It ends early with deliver's error. Gap
+	// is set on a message if earlier ones are missing.
 	Replay(ctx context.Context, r ReplayRequest, deliver func(*Message) error) (ReplayResult, error)
-	// OpenDurable consumes what a history gets for a pattern from the first call
-	// for its name on, also while there is no consumer.
+	// OpenDurable consumes the messages that a history gets for a pattern. The subscription
+	// begins with the first call for its name, and continues while there is no consumer.
 	OpenDurable(ctx context.Context, d DurableSubscription, deliver func(Delivery)) (QueueReader, error)
 	// RemoveDurable forgets a durable subscription.
 	RemoveDurable(ctx context.Context, d DurableSubscription) error
 }
 
-// ReplayRequest says what of a history is wanted.
+// ReplayRequest says what to replay.
 type ReplayRequest struct {
 	History string // the policy's name
 	Pattern destination.Pattern
-	// After is the last position that is known; what came later is replayed.
+	// After is the last known position; later messages are replayed.
 	After StreamPosition
-	// Unnamed says that After is of an id which does not name what it is of. It is known
-	// where a message of the pattern still has that position, and else nothing is.
+	// Unnamed means that After comes from an id without the name of its subscription. It is valid
+	// if a message of the pattern still has that position.
 	Unnamed bool
-	// Last is how many of the newest messages are replayed where After is zero. With
-	// 0 there are none, and only UpTo is asked for.
+	// Last is how many of the newest messages are replayed if After is zero. With 0 none are, and
+	// the caller only wants UpTo.
 	Last int
 }
 
-// ReplayResult says how far a replay went.
+// ReplayResult says how far a replay got.
 type ReplayResult struct {
-	// UpTo is a position up to which all was delivered that is kept.
+	// UpTo is a position up to which all kept messages were delivered.
 	UpTo StreamPosition
-	// Incomplete says that something is missing which would have come last.
+	// Incomplete means that messages are missing at the end.
 	Incomplete bool
 }
 
@@ -72,13 +70,13 @@ type DurableSubscription struct {
 	History string
 	// Name is unique among all users and destinations.
 	Name string
-	// FormerName is what it was called before destinations were part of the name. One
-	// of that name goes on where it is for the same pattern.
+	// FormerName is the name from versions in which the name did not include the destination. A
+	// subscription of that name is continued if it is for the same pattern.
 	FormerName string
 	Pattern    destination.Pattern
 }
 
-// CheckHistoryPolicies returns what is wrong with policies, or nil.
+// CheckHistoryPolicies returns an error if the policies are invalid.
 func CheckHistoryPolicies(h []HistoryPolicy) error {
 	names := make(map[string]bool)
 	for _, p := range h {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// HistoryPage says what of a history an operator reads.
+// HistoryPage says which part of a history an operator reads.
 type HistoryPage struct {
 	History string // the policy's name
 	Key     string // the routing key of one destination
@@ -16,11 +16,10 @@ type HistoryPage struct {
 
 // HistoryAdmin lets operators read histories and clear them. It is safe for concurrent use.
 type HistoryAdmin interface {
-	// ReadHistory calls deliver with the messages of one destination, in order, until it
+	// ReadHistory calls deliver with the messages of one destination, in order, until deliver
 	// returns false or there are no more.
 	ReadHistory(ctx context.Context, p HistoryPage, deliver func(*Message) (more bool)) error
-	// ClearHistory removes what a history keeps of a destination, and returns how many
-	// messages that were. Subscribers that come back with an older position read that
-	// something is missing.
+	// ClearHistory removes the kept messages of a destination, and returns how many there were.
+	// Subscribers that return with an older position learn that messages are missing.
 	ClearHistory(ctx context.Context, history, key string) (uint64, error)
 }

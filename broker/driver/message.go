@@ -12,31 +12,31 @@ const (
 	HeaderDeliveryCount = "delivery-count"
 	// HeaderReplay says incomplete on a message before which others are missing.
 	HeaderReplay = "replay"
-	// What a message in a dead-letter queue says of how it came there.
+	// Set on messages in a dead-letter queue.
 	HeaderDeadOrigin = "dead-letter-origin"
 	HeaderDeadReason = "dead-letter-reason"
 	HeaderDeadCount  = "dead-letter-count"
-	// HeaderReplyTo is where the answer to a request goes, and HeaderError is the code
-	// of a failure, on a message in place of an answer.
+	// HeaderReplyTo is where the answer to a request goes. HeaderError is the code of a failure,
+	// on a message that replaces an answer.
 	HeaderReplyTo = "reply-to"
 	HeaderError   = "error"
-	// HeaderCode has the same value, under the name that ERROR frames have it.
+	// HeaderCode has the same value, under the name that ERROR frames use.
 	HeaderCode = "code"
 )
 
-// CodeAppBusy is the code of requests that the app servers have no room for.
+// CodeAppBusy is the code of requests for which the app servers have no capacity.
 const CodeAppBusy = "app-busy"
 
-// Message is one message on its way to subscribers. It is immutable once it was
-// published, and may be shared by any number of goroutines.
+// Message is one message on its way to subscribers. It is immutable once it is published, and any
+// number of goroutines may share it.
 type Message struct {
 	// ID is the message-id.
 	ID string
-	// Destination is what subscribers read: the destination of the SEND, or
-	// /user/<rest> of a user message.
+	// Destination is what subscribers see: the destination of the SEND, or /user/<rest> for a
+	// user message.
 	Destination string
-	// Key is the destination that the message is routed by. It differs from
-	// Destination for user messages, where it has the user in it.
+	// Key is the destination by which the message is routed. For user messages it differs from
+	// Destination, because it includes the user.
 	Key string
 	// User and Session are the sender's.
 	User, Session string
@@ -44,17 +44,16 @@ type Message struct {
 	ToSession string
 	// NoEcho keeps the message from the sender's own session.
 	NoEcho bool
-	// Timestamp is when the broker took it, in milliseconds since 1970.
+	// Timestamp is when the broker accepted it, in milliseconds since 1970.
 	Timestamp int64
 	// Headers are the sender's headers that pass through.
 	Headers frames.Headers
 	Body    []byte
-	// Position is where a history keeps the message; zero where none does.
+	// Position is where a history keeps the message, or zero if none does.
 	Position StreamPosition
-	// Gap says that messages before this one are missing that a history should
-	// have had.
+	// Gap means that earlier messages are missing, which a history should have had.
 	Gap bool
-	// Dead says how a message came into a dead-letter queue, and is nil elsewhere.
+	// Dead says why a message is in a dead-letter queue. It is nil elsewhere.
 	Dead *DeadLetter
 }
 
@@ -65,8 +64,8 @@ type DeadLetter struct {
 	Count  int // how often it was delivered
 }
 
-// IsStamped reports whether only the broker may set the header on a MESSAGE; what a
-// client sends under such a name does not pass through.
+// IsStamped reports whether only the broker may set the header on a MESSAGE. The broker drops
+// such headers from a client's SEND.
 func IsStamped(name string) bool {
 	switch name {
 	case frames.Destination, frames.MessageID, frames.Subscription, frames.ContentLength, frames.Ack,
@@ -77,8 +76,8 @@ func IsStamped(name string) bool {
 	return false
 }
 
-// AfterGap returns the message with a note that others before it are missing. The
-// message itself, which may be shared, stays as it is.
+// AfterGap returns a copy of the message with Gap set. The message itself, which may be shared,
+// does not change.
 func (m *Message) AfterGap() *Message {
 	if m.Gap {
 		return m

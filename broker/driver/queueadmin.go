@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// QueueInfo is what an operator sees of a queue.
+// QueueInfo describes a queue for operators.
 type QueueInfo struct {
 	Name string `json:"name"`
-	// Messages are stored, those that consumers hold included.
+	// Messages is the number of stored messages, including those that consumers hold.
 	Messages uint64 `json:"messages"`
 	// InMemory is how many of them are in memory only.
 	InMemory uint64 `json:"in_memory"`
-	// Held are delivered and not acknowledged yet.
+	// Held is the number of delivered but unacknowledged messages.
 	Held int `json:"held"`
-	// Redelivered are those of them that were delivered before.
+	// Redelivered is how many of these were delivered before.
 	Redelivered int `json:"redelivered"`
-	// Bytes is the size of queues with limits of their own.
+	// Bytes is the size, for queues with their own limits.
 	Bytes uint64 `json:"bytes,omitempty"`
 	// MaxMessages and MaxBytes are the queue's own limits, or 0.
 	MaxMessages int64 `json:"max_messages,omitempty"`
@@ -25,17 +25,17 @@ type QueueInfo struct {
 
 // Peek says which messages of a queue to look at.
 type Peek struct {
-	// Limit is how many messages at most, and MaxBytes how large their bodies may be
-	// together, beside the first.
+	// Limit is the maximum number of messages. MaxBytes bounds the total size of the bodies after
+	// the first.
 	Limit, MaxBytes int
-	// After is the Next of the peek before, or "" for the beginning.
+	// After is the Next of the previous peek, or "" for the beginning.
 	After string
 }
 
-// Peeked is what there is of a queue.
+// Peeked is the result of a [Peek].
 type Peeked struct {
-	// Messages are as they are stored, oldest first, those that consumers hold included.
-	// Messages that are in memory only come after the others.
+	// Messages are the stored messages, oldest first, including those that consumers hold.
+	// Messages in memory come after the others.
 	Messages []*Message
 	// Next is the After of the next peek, or "" where there are no more messages.
 	Next string
@@ -50,20 +50,19 @@ type QueueAdmin interface {
 	// Oldest is when the oldest message of a queue was stored, or the zero time where it
 	// has none.
 	Oldest(ctx context.Context, queue string) (time.Time, error)
-	// PeekQueue looks at messages of a queue without delivering them: consumers get them
-	// as if it had not been. It returns an error that wraps [ErrBadCursor] for an After
-	// that is no Next of the queue.
+	// PeekQueue returns messages of a queue without delivering them, and without any effect on
+	// consumers. The error wraps [ErrBadCursor] if After is not a Next of this queue.
 	PeekQueue(ctx context.Context, queue string, p Peek) (Peeked, error)
 	// PurgeQueue removes all messages of a queue, and returns how many there were.
 	PurgeQueue(ctx context.Context, queue string) (uint64, error)
-	// RemoveMessages looks at up to limit messages of a queue, as a peek from after on, and
-	// removes those that match, also where consumers hold them. It returns how many, and
-	// where to go on, or "" at the end.
+	// RemoveMessages checks up to limit messages of a queue, from after on, and removes those
+	// that match, even if consumers hold them. It returns how many it removed, and the after of
+	// the next call, or "" at the end.
 	RemoveMessages(ctx context.Context, queue, after string, limit int, match func(*Message) bool) (removed int, next string, err error)
-	// MoveMessage moves the message with an id to where target says, and reports whether it
-	// did. A consumer that holds the message may have it too.
+	// MoveMessage moves the message with an id to the queue that target returns, and reports
+	// whether it did. A consumer may still hold the message too.
 	MoveMessage(ctx context.Context, queue, id string, target func(*Message) (string, QueueOptions)) (bool, error)
-	// MoveQueue moves up to limit messages that no consumer holds to where target says,
-	// and returns how many. A target of "" leaves the message where it is.
+	// MoveQueue moves up to limit messages that no consumer holds to the queue that target
+	// returns, and returns how many it moved. A target of "" leaves the message where it is.
 	MoveQueue(ctx context.Context, queue string, limit int, target func(*Message) (string, QueueOptions)) (int, error)
 }
