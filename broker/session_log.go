@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"errors"
+	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -87,7 +89,7 @@ func (s *Session) logEnd(reason error) {
 		level = slog.LevelDebug // such as a check of a load balancer
 	}
 	attributes := append(s.attributes("cause", s.ended.get()), s.totals()...)
-	if reason != nil {
+	if reason != nil && !errors.Is(reason, io.EOF) { // which says nothing beside the cause
 		attributes = append(attributes, "error", reason)
 	}
 	s.broker.log.Log(s.broker.ctx, level, "session ended", attributes...)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -35,6 +36,8 @@ type EventsOptions struct {
 	MaxLifetime time.Duration
 	// Retry is the time after which a browser should reconnect. Default 2 s.
 	Retry time.Duration
+	// Logger reports requests that were not authenticated. Default slog.Default.
+	Logger *slog.Logger
 }
 
 // WithDefaults returns o with the defaults in place of zeros.
@@ -57,16 +60,17 @@ const maxDestinations = 32
 // (event or comment). Errors before the stream begins are problem documents.
 type Events struct {
 	EventsOptions
-	allowed allowedOrigins
-	broker  *broker.Broker
-	streams connTracker
-	refused atomic.Int64 // pages, for their origin
+	allowed  allowedOrigins
+	broker   *broker.Broker
+	streams  connTracker
+	refused  atomic.Int64 // pages, for their origin
+	refusals *credentials.Refusals
 }
 
 // NewEvents returns a handler for the mux of the embedding program. After the broker is shut
 // down, use Wait to wait for its connections.
 func NewEvents(b *broker.Broker, o EventsOptions) *Events {
-	e := &Events{EventsOptions: o.WithDefaults(), broker: b}
+	e := &Events{EventsOptions: o.WithDefaults(), broker: b, refusals: credentials.NewRefusals(o.Logger)}
 	e.SetAllowedOrigins(o.AllowedOrigins)
 	return e
 }
@@ -183,6 +187,9 @@ func (e *Events) authenticate(r *http.Request) (*auth.Principal, error) {
 	}
 	c.Remote = r.RemoteAddr
 	p, err := e.broker.Authenticator().Authenticate(r.Context(), c)
+	if err != nil {
+		e.refusals.Report(r, err)
+	}
 	return p, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, in the cookie, or as access_token")
 }
 

@@ -69,7 +69,7 @@ func New(b *broker.Broker, o Options) http.Handler {
 		o.Authenticator = b.Authenticator()
 	}
 	d := b.Driver()
-	a := &api{broker: b, authenticator: o.Authenticator, queues: d.QueueAdmin, records: d.Idempotency, archive: d.Archive, log: o.Logger}
+	a := &api{broker: b, authenticator: o.Authenticator, queues: d.QueueAdmin, records: d.Idempotency, archive: d.Archive, log: o.Logger, refusals: credentials.NewRefusals(o.Logger)}
 	a.archives, a.kept, a.idempotent = archiveAPI{a}, historyAPI{a}, idempotentSend{a}
 	a.queueAPI, a.operators, a.registry = queueAPI{a}, operatorAPI{a}, registryAPI{a}
 	mux := http.NewServeMux()
@@ -116,6 +116,7 @@ type api struct {
 	records       driver.IdempotencyStore // nil: an Idempotency-Key is refused
 	archive       driver.Archive          // nil: there are no backups
 	log           *slog.Logger
+	refusals      *credentials.Refusals
 	rates         sendRates
 
 	archives   archiveAPI
@@ -155,6 +156,7 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, hand
 	shown.Remote = r.RemoteAddr
 	p, err := a.authenticator.Authenticate(r.Context(), shown)
 	if err != nil {
+		a.refusals.Report(r, err)
 		return nil, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
 	answer, err := handle(r.Context(), request{r, p, a.broker, w})

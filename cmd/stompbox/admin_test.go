@@ -124,3 +124,36 @@ func TestListenersForOperatorsAreClosedByDefault(t *testing.T) {
 	require.ErrorContains(t, err, "metrics.token")
 	require.False(t, config.Token{}.Matches(""), "no token is not the empty one")
 }
+
+// TestRequestsThatAreNotAuthenticatedHaveALine with the cause, which their clients do not
+// learn; but not as many lines as they are.
+func TestRequestsThatAreNotAuthenticatedHaveALine(t *testing.T) {
+	t.Parallel()
+	admin := test.Address(t)
+	p := serve(t, []string{"STOMPBOX_ADMIN_TOKEN_FILE=" + tokenFile(t, adminToken)}, "--dev", "--admin", admin)
+	require.Eventually(t, func() bool {
+		answer, err := http.Get("http://" + admin + "/readyz")
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		return err == nil
+	}, test.Patience, 20*time.Millisecond)
+	for i, url := range []string{"http://" + admin + "/api/nodes", "http://" + p.http + "/api/users", "http://" + p.http + "/events?destination=/topic/a"} {
+		before := strings.Count(p.stderr.String(), "a request was not authenticated")
+		for range 100 {
+			request, err := http.NewRequest(http.MethodGet, url, nil)
+			require.NoError(t, err)
+			request.Header.Set("Authorization", "Bearer not.a.token")
+			answer, err := http.DefaultClient.Do(request)
+			require.NoError(t, err)
+			require.NoError(t, answer.Body.Close())
+			require.Equal(t, http.StatusUnauthorized, answer.StatusCode)
+		}
+		said := p.stderr.String()
+		require.GreaterOrEqual(t, strings.Count(said, "a request was not authenticated")-before, 20, "%d: %s", i, said)
+		require.Less(t, strings.Count(said, "a request was not authenticated")-before, 100)
+	}
+	require.Regexp(t, `level=INFO msg="a request was not authenticated" method=GET path=/events remote=127\.0\.0\.1:\d+ error="authentication failed.*`, p.stderr.String())
+	require.NotContains(t, p.stderr.String(), "not.a.token")
+	p.stop(t)
+}

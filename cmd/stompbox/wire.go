@@ -202,7 +202,7 @@ func (s *server) openTransports() {
 	})
 	s.events = gateway.NewEvents(s.broker, gateway.EventsOptions{
 		AllowedOrigins: origins, Cookie: c.Events.Cookie,
-		HeartBeat: c.Events.HeartBeat, HeartBeatEvents: c.Events.HeartBeatEvents, MaxLifetime: config.Off(c.Events.MaxLifetime), Retry: c.Events.Retry,
+		HeartBeat: c.Events.HeartBeat, HeartBeatEvents: c.Events.HeartBeatEvents, MaxLifetime: config.Off(c.Events.MaxLifetime), Retry: c.Events.Retry, Logger: s.log,
 	})
 	js := c.SockJS
 	s.sockjs = gateway.NewSockJS(s.broker, gateway.SockJSOptions{
