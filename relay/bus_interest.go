@@ -139,6 +139,18 @@ func (i *interest) startFillingLocked(p *progress, m *driver.Message) {
 	p.held, p.heldBytes = nil, 0
 }
 
+// fillToLocked has all up to a message fetched, and that itself. It is not held, since it is
+// not known what came before it on its destination, and so whether some of that is gone.
+func (i *interest) fillToLocked(p *progress, m *driver.Message) {
+	p.target = max(p.target, m.Position.Seq)
+	if p.filling {
+		return
+	}
+	if p.filling = i.past.backfill(i, m); !p.filling {
+		i.deliverLocked(p, m.AfterGap()) // there is no such history any more
+	}
+}
+
 func (i *interest) progressLocked(epoch string) *progress {
 	p := i.epochs[epoch]
 	if p == nil {
@@ -169,14 +181,10 @@ func (i *interest) missed(m *driver.Message, trimmed func(last uint64) bool) boo
 		return false
 	case p.delivered == 0 && !replayed && m.Timestamp < i.since:
 		return false // from before all of its subscribers
-	case p.filling || i.wild && p.delivered > 0:
-		return i.acceptLocked(m, 0)
-	case p.delivered == 0 && replayed:
-		p.hold(m, 0)
-		i.startFillingLocked(p, m)
+	case p.filling || (i.wild && p.delivered > 0 || p.delivered == 0 && replayed) && m.Position.Seq != p.reached()+1:
+		i.fillToLocked(p, m)
 		return true
-	}
-	if trimmed(p.delivered) {
+	case m.Position.Seq != p.reached()+1 && trimmed(p.delivered):
 		m = m.AfterGap()
 	}
 	p.beginAt(m.Position.Seq, m.Position.Seq-1)

@@ -108,39 +108,57 @@ func TestAReplayMeetsWhatComesMeanwhile(t *testing.T) {
 
 // TestWhatAReplayEndedBeforeIsDelivered: a server that was cut off answered a replay, so it
 // ended early. What comes after it is for its subscriber, though it is older than the
-// subscription, and though this node had noted that all up to later had arrived.
+// subscription, and though this node had noted that all up to later had arrived. What of it
+// is gone is told.
 func TestWhatAReplayEndedBeforeIsDelivered(t *testing.T) {
 	t.Parallel()
 	for _, pattern := range []string{"/topic/b", "/topic/*"} {
-		t.Run(pattern, func(t *testing.T) {
-			t.Parallel()
-			d := newDeaf(t, 0)
-			for n := range 5 {
-				d.storeAt("/topic/b", n+1)
+		for name, begin := range map[string]func(p *progress){
+			"replayed":  func(p *progress) { p.baseline = 2 },
+			"delivered": func(p *progress) { p.delivered = 2 },
+			"both":      func(p *progress) { p.delivered, p.baseline = 1, 2 },
+		} {
+			for _, limit := range []int64{0, 2} {
+				t.Run(pattern+" "+name+" "+strconv.FormatInt(limit, 10), func(t *testing.T) {
+					t.Parallel()
+					d := newDeaf(t, limit)
+					for n := range 5 {
+						d.storeAt("/topic/b", n+1)
+					}
+					h := d.histories.streams.all["all"]
+					stream, err := d.histories.streams.nameOf(t.Context(), h)
+					require.NoError(t, err)
+					_, epoch := d.histories.streams.epochOf(stream)
+					parsed, err := destination.ParsePattern(pattern)
+					require.NoError(t, err)
+					got := make(chan *driver.Message, 10)
+					i := newInterest(d.histories, parsed, time.Now().Add(time.Hour).UnixMilli(), func(m *driver.Message) { got <- m })
+					d.bus.mu.Lock()
+					d.bus.interests[pattern] = i
+					d.bus.mu.Unlock()
+					i.mu.Lock()
+					begin(i.progressLocked(epoch))
+					i.mu.Unlock()
+					first, from := 3, uint64(5)
+					if limit > 0 {
+						first = 4
+					}
+					if name != "replayed" && pattern == "/topic/b" {
+						from = 3 // all that may be missing
+					}
+					repair := func() {
+						require.True(t, d.histories.repairGaps(t.Context(), h, &historyCursor{link: d.link, stream: stream, subject: h.prefix + ".>", next: from, upTo: 5}, 1))
+					}
+					repair()
+					for n := first; n <= 5; n++ {
+						m := receive(t, got)
+						require.Equal(t, "/topic/b "+strconv.Itoa(n), string(m.Body))
+						require.Equal(t, limit > 0 && n == first, m.Gap, n)
+					}
+					repair()
+					require.Empty(t, got)
+				})
 			}
-			h := d.histories.streams.all["all"]
-			stream, err := d.histories.streams.nameOf(t.Context(), h)
-			require.NoError(t, err)
-			_, epoch := d.histories.streams.epochOf(stream)
-			parsed, err := destination.ParsePattern(pattern)
-			require.NoError(t, err)
-			got := make(chan *driver.Message, 10)
-			i := newInterest(d.histories, parsed, time.Now().Add(time.Hour).UnixMilli(), func(m *driver.Message) { got <- m })
-			d.bus.mu.Lock()
-			d.bus.interests[pattern] = i
-			d.bus.mu.Unlock()
-			require.True(t, i.join(epoch, 2))
-			repair := func() {
-				require.True(t, d.histories.repairGaps(t.Context(), h, &historyCursor{link: d.link, stream: stream, subject: h.prefix + ".>", next: 5, upTo: 5}, 1))
-			}
-			repair()
-			for n := 3; n <= 5; n++ {
-				m := receive(t, got)
-				require.Equal(t, "/topic/b "+strconv.Itoa(n), string(m.Body))
-				require.False(t, m.Gap)
-			}
-			repair()
-			require.Empty(t, got)
-		})
+		}
 	}
 }
