@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -148,6 +149,27 @@ func (c *confirmedPlaces) read(policy string) (stream string, seq uint64, err er
 	return string(data[8:]), binary.LittleEndian.Uint64(data), nil
 }
 
+// all returns up to where each stream was confirmed since a time, as the last process left it.
+func (c *confirmedPlaces) all(since time.Time) map[string]uint64 {
+	if c == nil {
+		return nil
+	}
+	files, err := os.ReadDir(c.dir)
+	if err != nil {
+		return nil // there is none before the first stream
+	}
+	places := make(map[string]uint64, len(files))
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.ModTime().Before(since) {
+			continue
+		}
+		if stream, seq, err := c.read(f.Name()); err == nil && stream != "" && !strings.HasSuffix(f.Name(), ".new") {
+			places[stream] = seq
+		}
+	}
+	return places
+}
+
 // begin has what a stream confirms noted, from a sequence on.
 func (c *confirmedPlaces) begin(policy, stream string, seq uint64) error {
 	if c == nil {
@@ -177,6 +199,22 @@ func (c *confirmedPlaces) begin(policy, stream string, seq uint64) error {
 	return nil
 }
 
+// beginAgain is begin for a stream that may be another one than before under its name. Where
+// nothing can be written, as on a full disk, nothing is noted.
+func (c *confirmedPlaces) beginAgain(file, stream string, seq uint64) {
+	if c == nil || c.begin(file, stream, seq) != nil {
+		return
+	}
+	c.mu.RLock()
+	place := c.files[stream]
+	c.mu.RUnlock()
+	place.mu.Lock()
+	defer place.mu.Unlock()
+	if seq < place.seq {
+		place.writeLocked(seq)
+	}
+}
+
 // note is called with each answer of JetStream, before its sender hears of it.
 func (c *confirmedPlaces) note(answer []byte) {
 	stream, seq := placeConfirmed(answer)
@@ -192,11 +230,15 @@ func (p *confirmedPlace) note(seq uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if seq > p.seq {
-		p.seq = seq
-		var data [8]byte
-		binary.LittleEndian.PutUint64(data[:], seq)
-		_, _ = p.file.WriteAt(data[:], 0) // of bytes that the file has already
+		p.writeLocked(seq)
 	}
+}
+
+func (p *confirmedPlace) writeLocked(seq uint64) {
+	p.seq = seq
+	var data [8]byte
+	binary.LittleEndian.PutUint64(data[:], seq)
+	_, _ = p.file.WriteAt(data[:], 0) // of bytes that the file has already
 }
 
 func (c *confirmedPlaces) close() {

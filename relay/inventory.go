@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 const (
@@ -56,7 +58,35 @@ func newInventories(l *link, a *archive) *inventories {
 			i.before = before
 		}
 	}
+	i.addConfirmed(a.histories.confirmed)
 	return i
+}
+
+// addConfirmed adds up to where each stream was confirmed since it was last written down what
+// there is.
+func (i *inventories) addConfirmed(confirmed *confirmedPlaces) {
+	since := time.Time{}
+	if i.before != nil {
+		since = i.before.At
+	}
+	for stream, seq := range confirmed.all(since) {
+		if i.before == nil {
+			i.before = &inventory{At: i.link.server.data.started}
+		}
+		if i.before.Streams == nil {
+			i.before.Streams = make(map[string]inventoryItem)
+		}
+		was, ok := i.before.Streams[stream]
+		if was.Last >= seq {
+			continue
+		}
+		if !ok {
+			was.Kind = i.archive.kindOf(stream, jetstream.FileStorage)
+		}
+		was.Last = seq
+		i.before.Clean = false
+		i.before.Streams[stream] = was
+	}
 }
 
 func (i *inventories) path() string { return i.link.server.data.file(inventoryFile) }
@@ -97,6 +127,8 @@ func (i *inventories) check(now time.Time) {
 			return
 		}
 		i.told = true
+		queues := queuePlace(i.link.prefix, "/queue/any", driver.QueueOptions{}).stream
+		i.archive.histories.confirmed.beginAgain(confirmedQueues, queues, there.Streams[queues].Last)
 	}
 	i.due = now.Add(inventoryEvery)
 	i.write(there)
@@ -166,12 +198,12 @@ func (i *inventories) losses(ctx context.Context, there *inventory) (all [][]any
 			if gone, err := i.isGone(ctx, name); err != nil {
 				return nil, err
 			} else if gone {
-				add(name, "it is gone", was.Messages, 0)
+				add(name, "it is gone", max(was.Messages, was.Last), 0)
 			}
 			continue
 		}
 		switch {
-		case !is.Created.Equal(was.Created) && is.Last < was.Last:
+		case !was.Created.IsZero() && !is.Created.Equal(was.Created) && is.Last < was.Last:
 			add(name, "it was made again", was.Messages, is.Messages)
 		case is.Last < was.Last:
 			add(name, "it ends before what it had", was.Last, is.Last)

@@ -91,6 +91,54 @@ func TestAStartSaysWhatIsThereAndWhatThereWas(t *testing.T) {
 	}
 }
 
+// TestAStartAfterAKillKnowsWhatWasConfirmed, though it was not written down since.
+func TestAStartAfterAKillKnowsWhatWasConfirmed(t *testing.T) {
+	t.Parallel()
+	running := t.TempDir()
+	killed := func(t *testing.T, d *deaf) string {
+		dir := t.TempDir()
+		require.NoError(t, os.CopyFS(dir, os.DirFS(running)))
+		return dir
+	}
+	const streams = "nats/jetstream/$G/streams/"
+	openAgain(t, running, func(d *deaf) {
+		for n := range 3 {
+			d.storeAt("/topic/a", n)
+			d.storeInQueue("/queue/a", "x", "")
+		}
+		for name, damage := range map[string]struct {
+			path string
+			do   func(path string) error
+			less []string
+		}{
+			"nothing":                   {"none", nil, nil},
+			"the end of the queues":     {streams + "stompbox_queues/msgs/1.blk", func(path string) error { return os.Truncate(path, 200) }, []string{"stompbox_queues"}},
+			"all messages of queues":    {streams + "stompbox_queues/msgs/1.blk", os.Remove, []string{"stompbox_queues"}},
+			"the stream of queues":      {streams + "stompbox_queues", os.RemoveAll, []string{"stompbox_queues"}},
+			"all messages of a history": {streams + "stompbox_history_all_*/msgs/1.blk", os.Remove, []string{"stompbox_history_all"}},
+			"a history":                 {streams + "stompbox_history_all_*", os.RemoveAll, []string{"stompbox_history_all"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				dir := killed(t, d)
+				found, err := filepath.Glob(filepath.Join(dir, damage.path))
+				require.NoError(t, err)
+				for _, path := range found {
+					require.NoError(t, damage.do(path))
+				}
+				_, less := openAgain(t, dir, nil)
+				require.Len(t, less, len(damage.less), "%s", less)
+				for i, stream := range damage.less {
+					require.Contains(t, less[i], stream)
+					require.Contains(t, less[i], "level=WARN")
+					require.Contains(t, less[i], "had=3")
+				}
+				_, less = openAgain(t, dir, nil)
+				require.Empty(t, less, "it is said once")
+			})
+		}
+	})
+}
+
 // TestWhatTheServerSaysOfEachStreamIsLogged: one line of each kind would hide the others.
 func TestWhatTheServerSaysOfEachStreamIsLogged(t *testing.T) {
 	t.Parallel()

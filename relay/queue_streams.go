@@ -82,6 +82,8 @@ type queueStreams struct {
 	link     *link
 	memory   *memoryQueues
 	settings QueueSettings
+	// confirmed notes up to where messages were confirmed, for the next start.
+	confirmed *confirmedPlaces
 
 	mu    sync.Mutex // guards the following
 	known map[string]*knownStream
@@ -93,6 +95,10 @@ type knownStream struct {
 	options  driver.QueueOptions
 	restored int64 // when it was restored, in nanoseconds since 1970, or 0
 }
+
+// confirmedQueues is the file that has up to where queues were confirmed. No policy of a
+// history is called so.
+const confirmedQueues = "queues@"
 
 // forget has all streams looked for again, after the server was away.
 func (s *queueStreams) forget() {
@@ -147,8 +153,12 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 		config.Metadata = keepRestored(nil, there.CachedInfo().Config.Metadata)
 	}
 	config.Metadata = withFormat(config.Metadata)
-	if _, err := s.link.js.CreateOrUpdateStream(ctx, config); err != nil {
+	made, err := s.link.js.CreateOrUpdateStream(ctx, config)
+	if err != nil {
 		return storeError("cannot make the stream "+p.stream, err)
+	}
+	if config.MaxMsgs < 0 && config.MaxBytes < 0 && !o.Memory { // a file for each queue with limits would be many
+		s.confirmed.beginAgain(confirmedQueues, p.stream, made.CachedInfo().State.LastSeq)
 	}
 	stream.ready, stream.options, stream.restored = true, o, restoredAt(config.Metadata)
 	if o.Memory {
