@@ -12,6 +12,7 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/test"
+	"github.com/stompbox/stompbox/internal/test/local"
 	"github.com/stompbox/stompbox/relay"
 )
 
@@ -63,7 +64,7 @@ func openQueue(t *testing.T, r *relay.Relay, queue string) (driver.QueueReader, 
 func copyTree(t *testing.T, to, from string) {
 	t.Helper()
 	require.NoError(t, os.RemoveAll(to))
-	require.NoError(t, os.CopyFS(to, os.DirFS(from)))
+	require.NoError(t, local.CopyFiles(to, from))
 }
 
 func TestADataDirectoryIsOfOneProcess(t *testing.T) {

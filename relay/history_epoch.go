@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -72,6 +73,12 @@ func (s *historyStreams) ofKey(key string) *history {
 // it ends before what this node has confirmed. The caller holds the history's lock.
 func (s *historyStreams) verify(ctx context.Context, h *history, name string) error {
 	stream, err := s.link.js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) { // another node has just made it
+		if err := s.awaitLeader(ctx, name); err != nil {
+			return err
+		}
+		stream, err = s.link.js.Stream(ctx, name)
+	}
 	if err != nil {
 		return storeError("cannot look at "+name, err)
 	}

@@ -73,7 +73,7 @@ func TestNoPlaceIsGivenTwiceAfterLostWrites(t *testing.T) {
 	k := openKeeper(t, dir)
 	k.store("1", "2")
 	k.Close()
-	require.NoError(t, os.CopyFS(old, os.DirFS(stored)))
+	require.NoError(t, local.CopyFiles(old, stored))
 	k = openKeeper(t, dir)
 	k.store("3", "4")
 	_, before := k.replay(driver.StreamPosition{})
@@ -86,7 +86,7 @@ func TestNoPlaceIsGivenTwiceAfterLostWrites(t *testing.T) {
 	k.Close()
 
 	require.NoError(t, os.RemoveAll(stored))
-	require.NoError(t, os.CopyFS(stored, os.DirFS(old)))
+	require.NoError(t, local.CopyFiles(stored, old))
 	k = openKeeper(t, dir)
 	k.store("5", "6", "7")
 	bodies, after := k.replay(before.UpTo)

@@ -159,6 +159,8 @@ func (s *historyStreams) nameOf(ctx context.Context, h *history) (string, error)
 
 // awaitLeader returns when a stream that another node has just made can be used.
 func (s *historyStreams) awaitLeader(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
 	for {
 		_, err := s.link.js.Stream(ctx, name)
 		if err == nil {
@@ -166,7 +168,7 @@ func (s *historyStreams) awaitLeader(ctx context.Context, name string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return storeError("cannot use the new stream "+name, err)
+			return fmt.Errorf("relay: the new stream %s cannot be used yet: %w (%w)", name, driver.ErrUnavailable, err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -97,7 +97,7 @@ func TestAStartAfterAKillKnowsWhatWasConfirmed(t *testing.T) {
 	running := t.TempDir()
 	killed := func(t *testing.T, d *deaf) string {
 		dir := t.TempDir()
-		require.NoError(t, os.CopyFS(dir, os.DirFS(running)))
+		require.NoError(t, local.CopyFiles(dir, running))
 		return dir
 	}
 	const streams = "nats/jetstream/$G/streams/"
