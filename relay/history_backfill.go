@@ -95,22 +95,21 @@ func (f *backfill) fill() (done bool, err error) {
 			f.settle(target, true) // the stream is gone, and what it had
 			return true, nil
 		}
-		found, err := f.fetch(from, target)
+		// Whoever leads is asked first how far the stream goes: one that was cut off answers until
+		// it hears of the next one, and what it does not have would be taken for gone.
+		_, info, err := f.store.streams.info(f.store.link.ctx, f.history)
 		if err != nil {
 			return false, err
 		}
-		if !found {
-			_, info, err := f.store.streams.info(f.store.link.ctx, f.history)
-			if err != nil {
-				return false, err
+		if info.State.LastSeq < target && info.Config.Name == f.stream {
+			if f.ahead++; f.ahead < maxAhead {
+				return false, nil
 			}
-			if info.State.LastSeq < target && info.Config.Name == f.stream {
-				if f.ahead++; f.ahead < maxAhead {
-					return false, nil
-				}
-				f.reject(info.State.LastSeq)
-				return true, nil
-			}
+			f.reject(info.State.LastSeq)
+			return true, nil
+		}
+		if err := f.fetch(from, target); err != nil {
+			return false, err
 		}
 		if f.settle(target, false) {
 			return true, nil
@@ -125,15 +124,14 @@ func (f *backfill) span() (from, target uint64) {
 	return p.reached() + 1, p.target
 }
 
-// fetch delivers what the stream has up to target, and reports whether that was among it.
-func (f *backfill) fetch(from, target uint64) (found bool, err error) {
+// fetch delivers what the stream has up to target.
+func (f *backfill) fetch(from, target uint64) error {
 	ctx := f.store.link.ctx
 	var cursors []*historyCursor
 	for _, subject := range PatternSubjects(f.history.prefix, f.interest.pattern.String()) {
 		cursors = append(cursors, &historyCursor{link: f.store.link, stream: f.stream, subject: subject, next: from, upTo: target})
 	}
-	err = merge(ctx, cursors, func(stored *storedMessage) error {
-		found = found || stored.seq == target
+	return merge(ctx, cursors, func(stored *storedMessage) error {
 		m, _, ok := f.store.streams.decodeStored(stored.msg)
 		if isNewer(stored.msg.Header) {
 			f.unread = true
@@ -160,7 +158,6 @@ func (f *backfill) fetch(from, target uint64) (found bool, err error) {
 		f.passLocked(p, m, gap)
 		return nil
 	})
-	return found, err
 }
 
 // trimmedBefore reports whether messages are gone before one that was not held, the first

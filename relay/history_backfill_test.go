@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,4 +188,37 @@ func TestAReplayWaitsForAServerThatWasPaused(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, result.Incomplete)
 	require.Less(t, result.UpTo.Seq, at.Seq)
+}
+
+// TestABackfillAsksFirstHowFarTheStreamGoes: where another leader answers that than the one
+// that did not have the messages, those would be taken for gone.
+func TestABackfillAsksFirstHowFarTheStreamGoes(t *testing.T) {
+	t.Parallel()
+	d := newDeaf(t, 0)
+	d.store(0)
+	at := d.gets(0, false).Position
+	d.republish(false)
+	d.store(1)
+	d.store(2)
+	server, err := nats.Connect(d.ClientURL())
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	asked, err := server.SubscribeSync("$JS.API.>")
+	require.NoError(t, err)
+	require.NoError(t, server.Flush())
+	d.i.arrived(d.live(at.Seq+2, at.Seq+1, "2"))
+	d.gets(1, false)
+	d.gets(2, false)
+	info := false
+	for {
+		msg, err := asked.NextMsg(patience)
+		require.NoError(t, err)
+		if strings.HasPrefix(msg.Subject, "$JS.API.STREAM.INFO.stompbox_history_all") {
+			info = true
+		}
+		if strings.HasPrefix(msg.Subject, "$JS.API.DIRECT.GET.stompbox_history_all") {
+			require.True(t, info)
+			return
+		}
+	}
 }
