@@ -95,8 +95,12 @@ func (f *backfill) fill() (done bool, err error) {
 			f.settle(target, true) // the stream is gone, and what it had
 			return true, nil
 		}
-		// Whoever leads is asked first how far the stream goes: one that was cut off answers until
-		// it hears of the next one, and what it does not have would be taken for gone.
+		if err := f.fetch(from, target); err != nil {
+			return false, err
+		}
+		// Who was cut off leads until it hears of the next one, and what it does not have must
+		// not be taken for gone. So what is left is read after the leader has said how far the
+		// stream goes.
 		_, info, err := f.store.streams.info(f.store.link.ctx, f.history)
 		if err != nil {
 			return false, err
@@ -108,8 +112,10 @@ func (f *backfill) fill() (done bool, err error) {
 			f.reject(info.State.LastSeq)
 			return true, nil
 		}
-		if err := f.fetch(from, target); err != nil {
-			return false, err
+		if from, _ = f.span(); from <= target {
+			if err := f.fetch(from, target); err != nil {
+				return false, err
+			}
 		}
 		if f.settle(target, false) {
 			return true, nil

@@ -190,9 +190,9 @@ func TestAReplayWaitsForAServerThatWasPaused(t *testing.T) {
 	require.Less(t, result.UpTo.Seq, at.Seq)
 }
 
-// TestABackfillAsksFirstHowFarTheStreamGoes: where another leader answers that than the one
-// that did not have the messages, those would be taken for gone.
-func TestABackfillAsksFirstHowFarTheStreamGoes(t *testing.T) {
+// TestABackfillReadsAfterItIsKnownHowFarTheStreamGoes: where another leader answers that than
+// the one that did not have the messages, those would be taken for gone.
+func TestABackfillReadsAfterItIsKnownHowFarTheStreamGoes(t *testing.T) {
 	t.Parallel()
 	d := newDeaf(t, 0)
 	d.store(0)
@@ -206,19 +206,24 @@ func TestABackfillAsksFirstHowFarTheStreamGoes(t *testing.T) {
 	asked, err := server.SubscribeSync("$JS.API.>")
 	require.NoError(t, err)
 	require.NoError(t, server.Flush())
-	d.i.arrived(d.live(at.Seq+2, at.Seq+1, "2"))
-	d.gets(1, false)
-	d.gets(2, false)
-	info := false
-	for {
-		msg, err := asked.NextMsg(patience)
-		require.NoError(t, err)
-		if strings.HasPrefix(msg.Subject, "$JS.API.STREAM.INFO.stompbox_history_all") {
-			info = true
+	d.i.arrived(d.live(at.Seq+3, at.Seq+2, "3")) // which is stored once that is asked
+	d.i.arrived(d.live(at.Seq+5, at.Seq+4, "5"))
+	step := func(prefix string) {
+		for {
+			msg, err := asked.NextMsg(patience)
+			require.NoError(t, err)
+			if strings.HasPrefix(msg.Subject, "$JS.API."+prefix+".stompbox_history_all") {
+				return
+			}
 		}
-		if strings.HasPrefix(msg.Subject, "$JS.API.DIRECT.GET.stompbox_history_all") {
-			require.True(t, info)
-			return
-		}
+	}
+	step("DIRECT.GET")
+	for body := 3; body <= 5; body++ {
+		d.store(body)
+	}
+	step("STREAM.INFO")
+	step("DIRECT.GET")
+	for body := 1; body <= 5; body++ {
+		d.gets(body, false)
 	}
 }
