@@ -223,6 +223,6 @@ func TestNodesKnowEachOthersVersion(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "what", answer)
 	require.EqualValues(t, 2, d.Stats().Newer)
-	require.Equal(t, 1, d.logged("another node is of a newer version"))
+	require.Eventually(t, func() bool { return d.logged("another node is of a newer version") == 1 }, patience, 10*time.Millisecond)
 	require.True(t, strings.Contains(d.said.String(), "peer=second"))
 }
