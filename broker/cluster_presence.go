@@ -104,7 +104,7 @@ func (p *presence) parseTopic(topic string) (destination.Pattern, error) {
 			return watched, nil
 		}
 	}
-	return destination.Pattern{}, badDestination(topic, "nobody watches the presence there; see presence.destinations")
+	return destination.Pattern{}, badDestination(topic, "presence is not enabled for this topic; see presence.destinations")
 }
 
 // watched returns the destination of a subscription whose presence is watched.

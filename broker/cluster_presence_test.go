@@ -73,7 +73,7 @@ func TestPresenceTellsJoinsAndLeavesOnAllNodes(t *testing.T) {
 	// A permission to read the room is one to see who is in it; there is no other way.
 	for dest, says := range map[string]string{
 		"/topic/$presence/chat.secret": "no subscribe permission",
-		"/topic/$presence/news":        "nobody watches the presence",
+		"/topic/$presence/news":        "presence is not enabled for this topic",
 		"/topic/$sys":                  "no such topic",
 	} {
 		c := as(a, "eve", auth.Grants{Subscribe: []string{"/topic/chat.lobby", "/topic/$presence/**"}})

@@ -49,7 +49,7 @@ func (b stores) transientError(m *driver.Message, err error) error {
 		return nil
 	case errors.Is(err, driver.ErrNoConsumer):
 		b.counters.refused.Add(1)
-		return &Error{Code: CodeNoConsumer, Message: "destination \"" + m.Key + "\": nobody consumes this transient queue, and it keeps nothing", Cause: err, retryAfter: retryAfter}
+		return &Error{Code: CodeNoConsumer, Message: "destination \"" + m.Key + "\": this transient queue has no consumer, and keeps nothing", Cause: err, retryAfter: retryAfter}
 	}
 	return b.stored(m, err, nil)
 }

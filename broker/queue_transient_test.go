@@ -39,7 +39,7 @@ func TestMemoryMessagesAndTransientQueues(t *testing.T) {
 		asks.Send(frames.BEGIN, "transaction", "t")
 		asks.Send(frames.SEND, append(pairs, "destination", spring, "nobody hears")...)
 		asks.Send(frames.COMMIT, "transaction", "t")
-		asks.Error("nobody consumes this transient queue")
+		asks.Error("this transient queue has no consumer")
 	}
 	a, b := test.Dial(t, n).Connect(), test.Dial(t, n).Connect()
 	far := test.Dial(t, test.Start(t, test.Options{NATSURL: n.Relay.ClientURL()})).Connect()
@@ -114,7 +114,7 @@ func TestOnlySpringsQueuesAreTakenForThem(t *testing.T) {
 	require.Equal(t, map[string]bool{"RECEIPT": true, "MESSAGEto the session": true}, bodies)
 	c.Send(frames.UNSUBSCRIBE, "id", "s")
 	c.Send(frames.SEND, append(spring, "receipt", "gone", "to nobody")...)
-	require.Equal(t, "gone", c.Error("nobody consumes").Get("receipt-id"))
+	require.Equal(t, "gone", c.Error("has no consumer").Get("receipt-id"))
 }
 
 func TestReplyToATempQueue(t *testing.T) {

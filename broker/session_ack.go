@@ -23,7 +23,7 @@ func (s *Session) trackUnacked(sub *subscription, messageID string) (number uint
 // before this one has ended.
 func (s *Session) acknowledge(f *frames.Frame) (outcome, error) {
 	if f.Command == frames.NACK && s.version() == frames.V10 {
-		return 0, errorf(CodeUnexpected, "NACK exists since STOMP 1.1")
+		return 0, errorf(CodeUnexpected, "NACK requires STOMP 1.1 or later")
 	}
 	sub, number, err := s.parseAckHeaders(f)
 	if err != nil {

@@ -56,7 +56,7 @@ func TestAcknowledgementsOnTopics(t *testing.T) {
 	c10.Send(frames.ACK, "message-id", ids10[2], "receipt", "a")
 	c10.Receipt("a")
 	c10.Send(frames.NACK, "message-id", ids10[2])
-	c10.Error("NACK exists since STOMP 1.1")
+	c10.Error("NACK requires STOMP 1.1 or later")
 }
 
 func TestQueueAckIsCumulativeInClientMode(t *testing.T) {

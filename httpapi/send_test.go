@@ -136,7 +136,7 @@ func TestWhatCannotBeSentOverHTTP(t *testing.T) {
 		status int
 		says   string
 	}{
-		{`{"destination":"/topic/a"`, 400, "the body is not as it has to be"},
+		{`{"destination":"/topic/a"`, 400, "invalid request body"},
 		{`{"destination":"/topic/a","boddy":"x"}`, 400, `unknown field "boddy"`},
 		{`{"destination":7}`, 400, "destination cannot be a JSON number"},
 		{`{"destination":"/topic/a","headers":{"a":1}}`, 400, "headers"},

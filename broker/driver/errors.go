@@ -24,4 +24,4 @@ var (
 )
 
 // ErrNoConsumer says that a transient queue has no consumer.
-var ErrNoConsumer = errors.New("nobody consumes the queue")
+var ErrNoConsumer = errors.New("the queue has no consumer")

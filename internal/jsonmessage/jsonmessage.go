@@ -92,7 +92,7 @@ func (l *List) Decode(limit int) ([]Message, error) {
 	d := json.NewDecoder(bytes.NewReader(l.text))
 	d.DisallowUnknownFields()
 	if first, err := d.Token(); err != nil || first != json.Delim('[') {
-		return nil, errors.New("the body is not as it has to be: messages has to be a list")
+		return nil, errors.New("invalid request body: messages has to be a list")
 	}
 	all := []Message{}
 	for d.More() {
@@ -166,9 +166,9 @@ func DecodeStrictly(text []byte, into any) error {
 func explain(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return fmt.Errorf("the body is not as it has to be: %s cannot be a JSON %s", truncate(wrong.Field), truncate(wrong.Value))
+		return fmt.Errorf("invalid request body: %s cannot be a JSON %s", truncate(wrong.Field), truncate(wrong.Value))
 	}
-	return fmt.Errorf("the body is not as it has to be: %s", truncate(strings.TrimPrefix(err.Error(), "json: ")))
+	return fmt.Errorf("invalid request body: %s", truncate(strings.TrimPrefix(err.Error(), "json: ")))
 }
 
 // maxRepeated is how many bytes of a body an error repeats.
