@@ -75,7 +75,7 @@ func (a *appQueue) open(q *queue) ([]func(), error) {
 func (a *appQueue) requeue(q *queue, all []*delivery) {
 	b := q.broker
 	all = slices.DeleteFunc(all, func(d *delivery) bool {
-		if d.Count >= maxAppAttempts {
+		if d.Count >= maxAppAttempts && !d.untouched {
 			d.settle()
 			b.app.failOrLog(d.Message, CodeAppFailed, "app servers ended while they had the request")
 			return true

@@ -91,6 +91,9 @@ func (b *Broker) joinCluster() error {
 	if err := b.cluster.HandleRequest(peekSubject, b.peeks.answerPeek); err != nil {
 		return err
 	}
+	if err := b.cluster.OnBroadcast(uncountedSubject, b.queues.onUntouched); err != nil {
+		return err
+	}
 	if err := b.cluster.HandleRequest(disconnectSubject, b.directory.answerDisconnect); err != nil {
 		return err
 	}

@@ -329,6 +329,7 @@ func (o *outbox) dropDeliveries() {
 	kept := o.queue[:0]
 	for _, it := range o.queue {
 		if it.delivery != nil {
+			it.delivery.untouched = true
 			o.frames--
 			o.bytes -= len(it.data)
 			continue

@@ -17,10 +17,20 @@ func (q *queue) exhausted(d *delivery) bool {
 }
 
 // overDelivered reports whether the message was delivered more often than that, as
-// happens when nodes die that hold it.
+// happens when nodes die that hold it. This node may not know which of the deliveries
+// count, as after a start of its own. So it believes that the first one that it sees
+// is the last that the message may have.
 func (q *queue) overDelivered(d *delivery) bool {
 	limit := q.source.maxDeliveries()
-	return limit > 0 && d.Count > limit && d.Count-q.uncounted.of(d.Message.ID) > limit
+	if limit == 0 || d.Count <= limit {
+		return false
+	}
+	known := q.uncounted.of(d.Message.ID)
+	if known == 0 {
+		q.uncounted.add(d.Message.ID, d.Count-limit)
+		return false
+	}
+	return d.Count-known > limit
 }
 
 // deadLetter moves a message to the dead letters of its queue: it is stored there
@@ -43,6 +53,7 @@ func (q *queue) deadLetter(d *delivery) {
 			return
 		}
 		d.reader.Ack(d.Delivery, nil)
+		q.uncounted.forget(m.ID)
 		b.counters.dead.Add(1)
 		b.log.Warn("a message moved to the dead letters", "destination", q.name, "to", m.Key, "message", m.ID, "deliveries", d.Count, "reason", deadMaxDeliveries)
 	})

@@ -18,6 +18,7 @@ type delivery struct {
 	number     uint64 // of the delivery in its session; see unacked
 	again      int    // how often it was delivered again that the store does not know of
 	extendedAt int64  // clock time of the delivery, or of the last Extend
+	untouched  bool   // its client ended before it came to work on it
 
 	budget *budget // that has its bytes, until it is settled
 	owner  string  // the user whose bytes they are
@@ -63,6 +64,7 @@ func newDelivery(m *driver.Message, count int) *delivery {
 type queues struct {
 	mu      sync.Mutex // guards the following, and the refs of queues
 	open    map[string]*queue
+	idle    idleUncounted
 	serving []servingQueue // never changed, but replaced
 	turn    int            // where to begin among them
 }
@@ -84,6 +86,7 @@ func (q *queues) acquire(b *Broker, name string, source queueSource) *queue {
 	found := q.open[key]
 	if found == nil {
 		found = &queue{broker: b, name: name, source: source}
+		found.uncounted.replace(q.idle.take(key))
 		q.open[key] = found
 	}
 	found.refs++
@@ -101,6 +104,7 @@ func (q *queues) release(released *queue) {
 	q.mu.Unlock()
 	if last {
 		released.close(nil)
+		q.keepUncounted(released)
 	}
 }
 
@@ -109,6 +113,20 @@ func (q *queues) find(key string) *queue {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.open[key]
+}
+
+// keepUncounted keeps what is known of a queue's deliveries for its next consumer.
+func (q *queues) keepUncounted(released *queue) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	counts := released.uncounted.replace(nil)
+	if again := q.open[released.source.key()]; again != nil {
+		for id, n := range counts {
+			again.uncounted.add(id, n)
+		}
+		return
+	}
+	q.idle.put(released.source.key(), counts)
 }
 
 // findTransient returns an open transient queue, or nil.

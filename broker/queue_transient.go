@@ -79,13 +79,18 @@ func (t transientQueue) requeue(q *queue, all []*delivery) {
 	}
 }
 
-// again makes the next deliveries of messages that no store holds.
+// again makes the next deliveries of messages that no store holds. One that its client did
+// not come to work on does not count.
 func again(all []*delivery) []*delivery {
 	next := make([]*delivery, len(all))
 	for i, d := range all {
 		next[i] = newDelivery(d.Message, d.Count+1)
 		next[i].budget, next[i].owner, next[i].bytes = d.budget, d.owner, d.bytes
 		d.budget, d.bytes = nil, 0
+		if d.untouched {
+			next[i].Count = d.Count
+			next[i].Redelivered = true
+		}
 	}
 	return next
 }

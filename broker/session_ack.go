@@ -154,6 +154,7 @@ func (s *Session) takeUnacked(sub *subscription, number uint64) []*delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.wakeHeldLocked()
+	sub.unacked.reached = max(sub.unacked.reached, number)
 	if sub.ack == ackClient {
 		return sub.unacked.takeUpTo(number)
 	}
@@ -171,6 +172,7 @@ func (s *Session) ack(sub *subscription, number uint64, done func(error)) {
 	for _, d := range taken {
 		d.settle()
 		if d.reader != nil {
+			sub.consumer.queue.uncounted.forget(d.Message.ID)
 			d.reader.Ack(d.Delivery, done)
 		} else if done != nil {
 			done(nil)

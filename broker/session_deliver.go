@@ -20,7 +20,7 @@ const (
 // pushDelivery queues a queue's message for the session. It is the session's
 // from then on, until it is acknowledged or the session ends.
 func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
-	d.sub, d.extendedAt = sub, s.broker.clock.now()
+	d.sub, d.untouched, d.extendedAt = sub, false, s.broker.clock.now()
 	if d.reader != nil {
 		d.chargeTo(s.broker.memory.unacked, s.user)
 	}
@@ -153,6 +153,7 @@ func (s *Session) detach(sub *subscription) {
 	held := sub.unacked.takeAll()
 	s.wakeHeldLocked()
 	s.mu.Unlock()
+	sub.consumer.queue.noteUntouched(held)
 	sub.consumer.queue.remove([]*subscription{sub}, held)
 }
 
@@ -181,6 +182,7 @@ func (s *Session) detachAll(all []*subscription) {
 		for _, sub := range subs {
 			s.subscriptionBytes.sub(subscriptionBytes(sub))
 		}
+		q.noteUntouched(held)
 		q.remove(subs, held)
 	}
 }

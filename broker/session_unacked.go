@@ -10,6 +10,8 @@ type unacked struct {
 	order  []uint64
 	open   map[uint64]openDelivery
 	latest map[string]uint64 // by message id: the last delivery of it that is open
+	// reached is the highest number that the client has acknowledged, or refused.
+	reached uint64
 }
 
 type openDelivery struct {
@@ -154,12 +156,20 @@ func (u *unacked) takeUpTo(number uint64) (taken []*delivery) {
 	return taken
 }
 
-// takeAll removes all deliveries, and returns those of queues.
+// takeAll removes all deliveries, and returns those of queues. It marks those that the
+// client did not come to work on: what it was sent after the last one that it has dealt
+// with, but for one, which it may have failed with.
 func (u *unacked) takeAll() (taken []*delivery) {
+	failed := false
 	for _, number := range u.order {
-		if d, _ := u.take(number); d != nil {
-			taken = append(taken, d)
+		d, _ := u.take(number)
+		if d == nil {
+			continue
 		}
+		if number > u.reached && !d.untouched { // some were not written
+			d.untouched, failed = failed, true
+		}
+		taken = append(taken, d)
 	}
 	u.order = nil
 	return taken
