@@ -1,6 +1,6 @@
 # make shows the targets.
 .DEFAULT_GOAL := help
-.PHONY: docs site screenshot help setup build man run cluster-demo test test-fast lint package package-test dist deploy-test fuzz bench chaos soak abuse bench-guard bench-peers bench-peers-setup interop interop-acme interop-setup vulncheck interop-spring
+.PHONY: docs site screenshot help setup build man run cluster-demo test test-fast lint package package-test dist deploy-test fuzz bench chaos soak abuse bench-guard bench-peers bench-peers-setup interop interop-acme interop-hidden hidden-tab interop-setup vulncheck interop-spring
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -135,6 +135,11 @@ interop: build interop-setup ## real STOMP clients in Node and Python, and the c
 
 interop-acme: ## certificates from Pebble, the test server of Let's Encrypt
 	cd interop/acme && go test -count=1 ./...
+
+interop-hidden: build interop-setup hidden-tab ## a tab of Chromium that is hidden for six minutes stays connected
+
+hidden-tab:
+	cd interop/js && HIDDEN_SECONDS=360 node --test hidden.test.js
 
 interop-spring: build ## examples/spring, a Spring Boot app on the relay, and Spring's client; needs Maven and a JDK
 	cd interop/spring && mvn -B -ntp -q test && cat target/surefire-reports/*.txt
