@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -237,28 +238,33 @@ func (l *ledger) addFault(f fault) {
 	l.edit(func() { l.faults = append(l.faults, f) })
 }
 
-// missing returns how many confirmed messages some reader has to get yet.
-func (l *ledger) missing() int {
+// missing returns how many confirmed messages some reader has to get yet, and says of the
+// first of them who that is.
+func (l *ledger) missing() (n int, first []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := 0
+	add := func(m *message, who string) {
+		if n++; n <= maxStories {
+			first = append(first, fmt.Sprintf("%s: %q", who, m.body))
+		}
+	}
 	for _, m := range l.order {
 		if m.confirmed == 0 {
 			continue
 		}
 		if isQueue(m.destination) {
 			if len(m.deliveries) == 0 {
-				n++
+				add(m, "consumers of "+m.destination)
 			}
 			continue
 		}
 		for _, r := range l.readers {
 			if r.owed(m) && !r.trimmed && r.first(m) == nil {
-				n++
+				add(m, r.name)
 			}
 		}
 	}
-	return n
+	return n, first
 }
 
 func isQueue(dest string) bool { return strings.HasPrefix(dest, "/queue/") }

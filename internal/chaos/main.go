@@ -66,17 +66,24 @@ func chaos(ctx context.Context, o *options) error {
 		if err := r.soak(ctx, o.duration); err != nil {
 			return fmt.Errorf("%w; the data is in %s", err, o.dir)
 		}
-		fmt.Println("all is flat")
-	} else if err := r.load(ctx, o.duration); err != nil {
+		r.say("all is flat")
+		return tidy(o, remove)
+	}
+	if err := r.load(ctx, o.duration); err != nil {
 		return fmt.Errorf("%w; the data is in %s", err, o.dir)
 	}
 	if found := r.report(); found > 0 {
 		return fmt.Errorf("%d promises were broken; `-seed %d` repeats the schedule; logs and data are in %s", found, o.seed, o.dir)
 	}
-	if remove {
-		return os.RemoveAll(o.dir)
+	return tidy(o, remove)
+}
+
+// tidy removes what a run that found nothing has left.
+func tidy(o *options, remove bool) error {
+	if !remove {
+		return nil
 	}
-	return nil
+	return os.RemoveAll(o.dir)
 }
 
 const (
@@ -156,14 +163,16 @@ func (r *run) awaitPlaces(ctx context.Context) {
 
 // settle waits until everything that was confirmed has arrived, or nothing comes any more.
 func (r *run) settle(ctx context.Context) {
-	missing, since := r.ledger.missing(), time.Now()
+	missing, first := r.ledger.missing()
+	since := time.Now()
 	for missing > 0 && time.Since(since) < stillWait && sleep(ctx, time.Second) {
-		if now := r.ledger.missing(); now != missing {
+		var now int
+		if now, first = r.ledger.missing(); now != missing {
 			missing, since = now, time.Now()
 		}
 	}
 	if missing > 0 {
-		r.say("%d deliveries do not come", missing)
+		r.say("%d deliveries do not come, such as to %s", missing, strings.Join(first, "; "))
 	}
 	sleep(ctx, quietTime)
 	r.ledger.edit(func() { r.ledger.settled = true })
