@@ -12,8 +12,8 @@ const (
 	// sweepEvery is how often consumers are looked for that a queue left behind, and
 	// sweepAge is how old those are at least: a node that has just made one has not
 	// pulled from it yet.
-	sweepEvery = time.Minute
-	sweepAge   = time.Minute
+	sweepEvery = 20 * time.Second
+	sweepAge   = 30 * time.Second
 )
 
 // sweepConsumers removes the consumers that no node reads and that remember nothing. A
