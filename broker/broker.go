@@ -63,6 +63,7 @@ type Broker struct {
 	bans      bans
 	memory    memory
 	dedup     *dedupWindow
+	durables  *durables
 	replaying *replaySlots
 	// incomingPatience is how long a connection is not read for what others hold.
 	incomingPatience time.Duration
@@ -117,6 +118,10 @@ func New(o Options) (*Broker, error) {
 	b.incomingPatience = incomingPatience
 	b.replaying = newReplaySlots()
 	b.dedup = newDedupWindow(b.memory.dedup, b.clock, b.store)
+	b.durables = newDurables(b.clock, b.history)
+	if b.store != nil {
+		b.store = &memoryQueueStore{QueueStore: b.store, budget: b.memory.memoryQueues, clock: b.clock}
+	}
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err := errors.Join(b.joinCluster(), b.directory.joinBans()); err != nil {
@@ -137,6 +142,12 @@ func (b *Broker) Driver() driver.Driver { return b.driver }
 
 // Limits returns the limits in force, with defaults filled in.
 func (b *Broker) Limits() Limits { return b.settings().limits }
+
+// Quotas returns the quotas in force, defaults filled in.
+func (b *Broker) Quotas() Quotas { return *b.usage.quotas.Load() }
+
+// CountLimit counts that a limit of [Stats.Limited] was reached beside a session.
+func (b *Broker) CountLimit(name string) { b.usage.count(name) }
 
 // Node returns the random id of this broker, with which its message ids begin.
 func (b *Broker) Node() string { return b.node }

@@ -135,10 +135,11 @@ func (b *budget) give(user string, n int) {
 	if b == nil || n == 0 {
 		return
 	}
-	b.node.Add(-int64(n))
 	s := b.shard(user)
 	s.mu.Lock()
-	used := s.users[user] - int64(n)
+	gone := min(int64(n), s.users[user]) // all was scaled meanwhile where there is less
+	b.node.Add(-gone)
+	used := s.users[user] - gone
 	if used > 0 {
 		s.users[user] = used
 	} else {
@@ -152,6 +153,23 @@ func (b *budget) give(user string, n int) {
 	s.mu.Unlock()
 	if len(waiters) > 0 {
 		go wake(waiters) // the caller may hold what they need
+	}
+}
+
+// scale has all users have a part of what they have, as it was found out that they have
+// less.
+func (b *budget) scale(part float64) {
+	for i := range b.shards {
+		s := &b.shards[i]
+		s.mu.Lock()
+		for user, used := range s.users {
+			now := int64(float64(used) * part)
+			b.node.Add(now - used)
+			if s.users[user] = now; now <= 0 {
+				delete(s.users, user)
+			}
+		}
+		s.mu.Unlock()
 	}
 }
 
@@ -192,7 +210,9 @@ func (b *budget) wakeAll() {
 const accountStep = 64 << 10
 
 // memory has the budgets of a broker.
-type memory struct{ waiting, transactions, subscriptions, unacked, incoming, dedup *budget }
+type memory struct {
+	waiting, transactions, subscriptions, unacked, incoming, dedup, memoryQueues *budget
+}
 
 func newMemory(q *Quotas) memory {
 	return memory{
@@ -202,6 +222,7 @@ func newMemory(q *Quotas) memory {
 		unacked:       newBudget("unacked_bytes", "messages that are not acknowledged", CodeMemoryLimit, q.Unacked),
 		incoming:      newBudget("incoming_bytes", "frames and requests that have not arrived as a whole, or wait to be stored,", CodeMemoryLimit, q.Incoming),
 		dedup:         newBudget("dedup_bytes", "dedup ids of the last dedup window", CodeMemoryLimit, q.Dedup),
+		memoryQueues:  newBudget("memory_queue_bytes", "messages in queues that are kept in memory", CodeQueueFull, q.MemoryQueues),
 	}
 }
 
@@ -213,10 +234,11 @@ func (m *memory) setLimits(q *Quotas) {
 	m.unacked.setLimits(q.Unacked)
 	m.incoming.setLimits(q.Incoming)
 	m.dedup.setLimits(q.Dedup)
+	m.memoryQueues.setLimits(q.MemoryQueues)
 }
 
 func (m *memory) all() []*budget {
-	return []*budget{m.waiting, m.transactions, m.subscriptions, m.unacked, m.incoming, m.dedup}
+	return []*budget{m.waiting, m.transactions, m.subscriptions, m.unacked, m.incoming, m.dedup, m.memoryQueues}
 }
 
 // addCounts adds how often the limits were reached, by name.

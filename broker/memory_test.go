@@ -278,3 +278,87 @@ func TestDedupIDsAreBounded(t *testing.T) {
 	send(other, "/queue/a", "1")
 	other.Receipt("r")
 }
+
+// TestQueuesInMemoryAreBoundedInBytes holds that what is not on disk is counted of its sender,
+// and given back however it ends: acknowledged here, consumed on another node, or expired.
+func TestQueuesInMemoryAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	o := broker.Options{Quotas: broker.Quotas{MemoryQueues: broker.ByteLimits{User: 100_000, Node: 160_000}}}
+	n := test.Start(t, test.Options{NATSPort: -1, Broker: o})
+	other := test.Start(t, test.Options{NATSURL: n.Relay.ClientURL(), Broker: o})
+	as := func(n *test.Node, user string) *test.Client {
+		return test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, user, time.Hour, auth.AllGrants()))
+	}
+	send := func(c *test.Client, header, queue string, more ...string) {
+		c.Send(frames.SEND, append([]string{"destination", "/queue/" + queue, header, map[string]string{"persistent": "false", "auto-delete": "true"}[header], "receipt", "r"}, append(more, strings.Repeat("x", 24_000))...)...)
+	}
+	ann := as(n, "ann")
+	for i, header := range []string{"persistent", "auto-delete", "persistent", "auto-delete"} {
+		send(ann, header, strconv.Itoa(i%2))
+		ann.Receipt("r")
+	}
+	send(ann, "persistent", "0")
+	refused := ann.Error("your messages in queues that are kept in memory may take 100000 bytes on this node; try again later, or raise limits.user_memory_queue_bytes")
+	require.Equal(t, "queue-full", refused.Get("code"))
+	require.Equal(t, "5", refused.Get("retry-after"))
+	ann = as(n, "ann")
+	ann.Send(frames.BEGIN, "transaction", "t")
+	send(ann, "persistent", "0", "transaction", "t")
+	ann.Receipt("r")
+	ann.Send(frames.COMMIT, "transaction", "t")
+	ann.Error("limits.user_memory_queue_bytes")
+	ann = as(n, "ann")
+	ann.Send(frames.SEND, "destination", "/queue/disk", "receipt", "r", strings.Repeat("x", 24_000))
+	ann.Receipt("r") // what is on disk is no part of it
+	bob := as(n, "bob")
+	send(bob, "persistent", "0")
+	bob.Receipt("r")
+	send(bob, "persistent", "0")
+	bob.Receipt("r")
+	send(bob, "persistent", "0")
+	bob.Error("limits.node_memory_queue_bytes")
+
+	consumer := as(n, "consumer")
+	consumer.Subscribe("q", "/queue/1")
+	for range 2 {
+		consumer.Expect(frames.MESSAGE)
+	}
+	send(ann, "persistent", "2")
+	ann.Receipt("r")
+	elsewhere := as(other, "consumer")
+	elsewhere.Subscribe("q", "/queue/0")
+	for range 4 {
+		elsewhere.Expect(frames.MESSAGE)
+	}
+	send(ann, "persistent", "2")
+	ann.Receipt("r")
+	// This node has to ask what was consumed there, which it does once a second at most.
+	require.Eventually(t, func() bool {
+		c := as(n, "ann")
+		defer c.Close()
+		send(c, "persistent", "2")
+		f, err := c.Next()
+		return err == nil && f.Command == frames.RECEIPT
+	}, test.Patience, 10*time.Millisecond)
+}
+
+func TestDurableSubscriptionsOfAUserAreBounded(t *testing.T) {
+	t.Parallel()
+	n, as := bounded(t, broker.Quotas{UserDurables: 2})
+	ann := as("ann")
+	for _, id := range []string{"1", "2"} {
+		ann.Subscribe(id, "/topic/chat.a", "durable", "true")
+		ann.Send(frames.UNSUBSCRIBE, "id", id, "receipt", "u")
+		ann.Receipt("u")
+	}
+	ann.Subscribe("1", "/topic/chat.a", "durable", "true") // as before
+	ann.Send(frames.SUBSCRIBE, "id", "3", "destination", "/topic/chat.a", "durable", "true")
+	require.Equal(t, "too-many-subscriptions", ann.Error("you have the limit of 2 durable subscriptions").Get("code"))
+	bob := as("bob")
+	bob.Subscribe("3", "/topic/chat.a", "durable", "true")
+	again := as("ann")
+	again.Send(frames.UNSUBSCRIBE, "id", "2", "durable", "true", "destination", "/topic/chat.a", "receipt", "u")
+	again.Receipt("u")
+	again.Subscribe("3", "/topic/chat.a", "durable", "true")
+	require.EqualValues(t, 1, n.Broker.Stats().Limited["user_durables"])
+}

@@ -33,7 +33,11 @@ func (s *Session) consumeDurable(sub *subscription, f *frames.Frame) error {
 	if history == nil || s.broker.history == nil {
 		return badDestination(sub.destination, "a durable subscription needs a history that keeps all of it; see history.policies")
 	}
-	return s.consumeFrom(&durableQueue{s.durable(sub.id, history.Name, sub.pattern)}, sub, f)
+	durable := s.durable(sub.id, history.Name, sub.pattern)
+	if limit := s.broker.usage.quotas.Load().UserDurables; !s.broker.durables.use(s.user, durable.Name, limit) {
+		return s.broker.usage.refuse(limitUserDurables, CodeTooManySubs, "you have the limit of %d durable subscriptions; end some with UNSUBSCRIBE and durable:true, or raise limits.user_durables", limit)
+	}
+	return s.consumeFrom(&durableQueue{durable}, sub, f)
 }
 
 // durable names a durable subscription of the session's user.
@@ -67,7 +71,7 @@ func (s *Session) removeUnattached(f *frames.Frame, id string) error {
 	if history == nil || s.broker.history == nil {
 		return badDestination(dest, "no history keeps it, so there is no durable subscription to it")
 	}
-	return s.broker.stores.removeDurable(s.durable(id, history.Name, pattern))
+	return s.broker.stores.removeDurable(s.user, s.durable(id, history.Name, pattern))
 }
 
 // durableQueue draws from a history what a durable subscription has not seen. It has no
@@ -102,11 +106,12 @@ func (d *durableQueue) requeue(q *queue, all []*delivery) {
 
 func (d *durableQueue) maxDeliveries() int { return 0 }
 
-func (b stores) removeDurable(d driver.DurableSubscription) error {
+func (b stores) removeDurable(user string, d driver.DurableSubscription) error {
 	ctx, cancel := context.WithTimeout(b.ctx, openTimeout)
 	defer cancel()
 	if err := b.history.RemoveDurable(ctx, d); err != nil {
 		return &Error{Code: CodeUnavailable, Message: "the durable subscription could not be removed at the moment", Cause: err, retryAfter: retryAfter}
 	}
+	b.durables.remove(user, d.Name)
 	return nil
 }

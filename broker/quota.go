@@ -25,6 +25,14 @@ type Quotas struct {
 	// UserMessageRate and UserByteRate are how many SEND frames, and bytes of their bodies, a
 	// user may send a second, with a burst of the same size. Default none.
 	UserMessageRate, UserByteRate int
+	// UserSubscribeRate is how many subscriptions a user may make a second, with a burst of
+	// ten times as many; beyond, they wait for a time. Default 5000.
+	UserSubscribeRate int
+	// UserRequestRate is how many requests to the HTTP API, but those that send, a user may
+	// make a second, with a burst of as many. Default 200.
+	UserRequestRate int
+	// UserDurables is the most durable subscriptions of one user. Default 1000.
+	UserDurables int
 
 	// Waiting is for messages that wait in memory: requests to app servers until they are
 	// answered, and messages in transient queues. They count for their sender. Defaults 64 MiB
@@ -43,6 +51,9 @@ type Quotas struct {
 	Incoming ByteLimits
 	// Dedup is for the dedup ids of the last dedup window. Defaults 128 MiB and 512 MiB.
 	Dedup ByteLimits
+	// MemoryQueues is for the messages of stored queues that are kept in memory alone. They
+	// are those of their sender. Defaults 64 MiB and 256 MiB.
+	MemoryQueues ByteLimits
 }
 
 // ByteLimits bound one kind of memory, in bytes. A zero is the default; a negative value
@@ -66,18 +77,26 @@ func (q Quotas) WithDefaults() Quotas {
 	setDefault(&q.AddressConnectRate, 1000)
 	setDefault(&q.UserConnections, 10_000)
 	setDefault(&q.UserSubscriptions, 100_000)
+	setDefault(&q.UserSubscribeRate, 5000)
+	setDefault(&q.UserRequestRate, 200)
+	setDefault(&q.UserDurables, 1000)
 	q.Waiting.setDefaults(0, 64<<20, 512<<20)
 	q.Transactions.setDefaults(0, 32<<20, 512<<20)
 	q.Subscriptions.setDefaults(8<<20, 64<<20, 2047<<20)
 	q.Unacked.setDefaults(32<<20, 128<<20, 1<<30)
 	q.Incoming.setDefaults(0, 64<<20, 1<<30)
 	q.Dedup.setDefaults(0, 128<<20, 512<<20)
+	q.MemoryQueues.setDefaults(0, 64<<20, 256<<20)
 	return q
 }
 
 // connectBurst is how many seconds of connections an address may open at once: all
 // clients behind it come back together after a restart.
 const connectBurst = 10
+
+// subscribeBurst is how many seconds of subscriptions a user may make at once: all clients
+// of a login come back together after a restart.
+const subscribeBurst = 10
 
 // Names of the limits, as the metric of limits that were reached has them.
 const (
@@ -87,6 +106,8 @@ const (
 	limitUserSubscriptions  = "user_subscriptions"
 	limitUserMessageRate    = "user_message_rate"
 	limitUserByteRate       = "user_byte_rate"
+	limitUserSubscribeRate  = "user_subscribe_rate"
+	limitUserDurables       = "user_durables"
 )
 
 // usage counts what addresses and users have open. Those that have nothing open, and
@@ -112,8 +133,8 @@ type addressUsage struct {
 type userUsage struct {
 	sessions, subscriptions int
 
-	mu              sync.Mutex // guards the following
-	messages, bytes bucket
+	mu                         sync.Mutex // guards the following
+	messages, bytes, subscribe bucket
 }
 
 func newUsage(q Quotas, c *clock) *usage {
@@ -216,6 +237,28 @@ func (u *usage) leave(name string, user *userUsage) {
 	}
 }
 
+// waitToSubscribe returns how long a user has to wait before the next subscription, or an
+// error where that is longer than patience.
+func (u *usage) waitToSubscribe(user *userUsage, patience time.Duration) (time.Duration, *Error) {
+	limit := u.quotas.Load().UserSubscribeRate
+	if limit <= 0 {
+		return 0, nil
+	}
+	user.mu.Lock()
+	b := &user.subscribe
+	b.fill(u.clock.now(), limit, min(limit, math.MaxInt/subscribeBurst)*subscribeBurst)
+	b.tokens--
+	wait := time.Duration(-b.tokens / float64(limit) * float64(time.Second))
+	if wait > patience {
+		b.tokens++
+	}
+	user.mu.Unlock()
+	if wait > patience {
+		return 0, u.refuse(limitUserSubscribeRate, CodeMessageRate, "you make more than %d subscriptions a second over all your connections; see limits.user_subscribe_rate", limit)
+	}
+	return max(wait, 0), nil
+}
+
 // subscribe counts a subscription of a user, or says which limit refuses it.
 func (u *usage) subscribe(user *userUsage) *Error {
 	u.mu.Lock()
@@ -300,6 +343,12 @@ func (b *bucket) take(now int64, n, perSecond, burst int) bool {
 	}
 	b.tokens -= float64(n)
 	return true
+}
+
+func (u *usage) count(limit string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.reached[limit]++
 }
 
 // counts returns how often each limit was reached, by name.

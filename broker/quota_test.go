@@ -67,3 +67,34 @@ func TestUsageIsBoundedAndForgotten(t *testing.T) {
 	u.mu.Unlock()
 	require.Empty(t, u.addresses)
 }
+
+// TestSubscriptionsHaveARate: a user who is too fast waits, and is refused where that would be
+// long. All connections of the user count together.
+func TestSubscriptionsHaveARate(t *testing.T) {
+	t.Parallel()
+	u := newUsage(Quotas{UserSubscribeRate: 2}, newClock())
+	user := new(userUsage)
+	for range 2 * subscribeBurst {
+		wait, err := u.waitToSubscribe(user, 5*time.Second)
+		require.Nil(t, err)
+		require.Zero(t, wait)
+	}
+	waited := 0
+	var refused *Error
+	for refused == nil {
+		var wait time.Duration
+		if wait, refused = u.waitToSubscribe(user, time.Hour); refused == nil {
+			waited++
+			require.Greater(t, wait, time.Duration(0))
+			require.LessOrEqual(t, wait, time.Hour)
+		}
+	}
+	require.InDelta(t, 2*3600, waited, 200)
+	require.Equal(t, CodeMessageRate, refused.Code)
+	require.Contains(t, refused.Message, "limits.user_subscribe_rate")
+	require.Equal(t, retryAfter, refused.retryAfter)
+	require.EqualValues(t, 1, u.counts()[limitUserSubscribeRate])
+	wait, err := u.waitToSubscribe(new(userUsage), 0)
+	require.Nil(t, err, "another user does not wait")
+	require.Zero(t, wait)
+}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"strings"
+	"time"
 	"unique"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -103,6 +104,9 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	if limit := s.broker.settings().limits.MaxSubscriptions; limit > 0 && len(s.subs)+len(s.retired) >= limit {
 		return nil, errorf(CodeTooManySubs, "a connection may have %d subscriptions", limit)
 	}
+	if err := s.awaitSubscribeRate(); err != nil {
+		return nil, err
+	}
 	bytes := subscriptionBytes(sub)
 	if err := s.subscriptionBytes.add(bytes); err != nil {
 		return nil, err
@@ -129,6 +133,24 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 	s.broker.presence.joined(sub)
 	s.broker.counters.subscriptions.Add(1)
 	return joined, nil
+}
+
+// awaitSubscribeRate waits where the session's user subscribes too fast, which keeps the
+// session from being read. Where that would be long it returns an error.
+func (s *Session) awaitSubscribeRate() error {
+	wait, err := s.broker.usage.waitToSubscribe(s.usage, s.broker.incomingPatience)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.broker.ctx.Done():
+		}
+	}
+	return nil
 }
 
 const (
@@ -310,7 +332,7 @@ func (s *Session) unsubscribe(f *frames.Frame) (outcome, error) {
 		return outcomeReceipt, nil
 	}
 	if durable, ok := sub.consumer.source.(*durableQueue); ok && isTrue(f, HeaderDurable) {
-		return outcomeReceipt, s.broker.stores.removeDurable(durable.subscription)
+		return outcomeReceipt, s.broker.stores.removeDurable(s.user, durable.subscription)
 	}
 	return outcomeReceipt, nil
 }

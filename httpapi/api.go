@@ -74,7 +74,7 @@ func New(b *broker.Broker, o Options) http.Handler {
 	a.queueAPI, a.operators, a.registry = queueAPI{a}, operatorAPI{a}, registryAPI{a}
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]apiHandler{
-		"POST /api/send":                     a.send,
+		sendPattern:                          a.send,
 		"POST /api/users/{name}/disconnect":  a.registry.disconnect,
 		"GET /api/users":                     a.registry.users,
 		"GET /api/users/{name}":              a.registry.user,
@@ -109,6 +109,9 @@ func New(b *broker.Broker, o Options) http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
+// sendPattern is of the requests that send messages, whose rate is that of messages.
+const sendPattern = "POST /api/send"
+
 type api struct {
 	broker        *broker.Broker
 	authenticator broker.Authenticator
@@ -117,7 +120,8 @@ type api struct {
 	archive       driver.Archive          // nil: there are no backups
 	log           *slog.Logger
 	refusals      *credentials.Refusals
-	rates         sendRates
+	rates         userRates // of messages
+	requests      userRates // of all other requests
 
 	archives   archiveAPI
 	kept       historyAPI
@@ -159,6 +163,11 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, hand
 		a.refusals.Report(r, err)
 		return nil, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
+	if pattern != sendPattern {
+		if err := a.limitRequests(p.Name); err != nil {
+			return nil, err
+		}
+	}
 	answer, err := handle(r.Context(), request{r, p, a.broker, w})
 	a.audit(pattern, r, p, err)
 	return answer, err
@@ -167,7 +176,7 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, hand
 // unaudited are the requests that have no line in the log: those that app servers make all
 // the time, and those that show no message and change nothing.
 var unaudited = map[string]bool{
-	"POST /api/send": true, "GET /api/users": true, "GET /api/users/{name}": true, "GET /api/sessions": true, "GET /api/nodes": true,
+	sendPattern: true, "GET /api/users": true, "GET /api/users/{name}": true, "GET /api/sessions": true, "GET /api/nodes": true,
 	"GET /api/destinations": true, "GET /api/presence": true, "GET /api/queues": true, "GET /api/histories": true,
 }
 

@@ -1,19 +1,23 @@
 package httpapi
 
 import (
+	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 // maxRates is how many users' rates are remembered before those are forgotten that
 // have sent nothing for a second.
 const maxRates = 10_000
 
-// sendRates hold each user to the messages a second that a connection may send, as
-// who sends over HTTP has none. It is safe for concurrent use.
-type sendRates struct {
+// userRates hold each user to so many messages or requests a second. It is safe for concurrent use.
+type userRates struct {
 	mu     sync.Mutex
 	byUser map[string]*rate.Limiter
 }
@@ -21,7 +25,7 @@ type sendRates struct {
 // wait returns after how long a user may send n messages, and takes them from the rate
 // where that is at once. A batch that is larger than a second's messages may go when a
 // whole second's are free, and the user then waits for the rest. A limit of 0 allows all.
-func (s *sendRates) wait(user string, n, perSecond int) time.Duration {
+func (s *userRates) wait(user string, n, perSecond int) time.Duration {
 	if perSecond <= 0 {
 		return 0
 	}
@@ -48,7 +52,7 @@ func (s *sendRates) wait(user string, n, perSecond int) time.Duration {
 	return 0
 }
 
-func (s *sendRates) forgetIdle(now time.Time) {
+func (s *userRates) forgetIdle(now time.Time) {
 	if len(s.byUser) < maxRates {
 		return
 	}
@@ -57,4 +61,17 @@ func (s *sendRates) forgetIdle(now time.Time) {
 			delete(s.byUser, user)
 		}
 	}
+}
+
+// limitRequests refuses the request of a user who makes too many.
+func (a *api) limitRequests(user string) error {
+	limit := a.broker.Quotas().UserRequestRate
+	wait := a.requests.wait(user, 1, limit)
+	if wait == 0 {
+		return nil
+	}
+	a.broker.CountLimit("user_request_rate")
+	p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("more than %d requests a second; see limits.user_request_rate", limit))
+	p.Code, p.RetryAfter = broker.CodeMessageRate, wait
+	return p
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
@@ -212,4 +213,30 @@ func TestAUserIsOneWord(t *testing.T) {
 		own.Error("")
 		later.Error("")
 	}
+}
+
+// TestRequestsHaveARate: who asks too often is refused, whatever is asked; others are not, and
+// what sends has the rate of messages.
+func TestRequestsHaveARate(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Quotas: broker.Quotas{UserRequestRate: 3}}})
+	p := newPoster(t, n, "eve", auth.AllGrants())
+	get := func(path, token string) *http.Response {
+		r, err := http.NewRequest(http.MethodGet, p.url+path, nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+token)
+		got, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, got.Body.Close())
+		return got
+	}
+	paths := []string{"/api/users", "/api/destinations", "/api/queues", "/api/presence?destination=/topic/a", "/api/nodes", "/api/users/bob"}
+	require.Eventually(t, func() bool {
+		got := get(paths[0], p.token)
+		paths = append(paths[1:], paths[0])
+		return got.StatusCode == http.StatusTooManyRequests && got.Header.Get("Retry-After") == "1"
+	}, test.Patience, time.Millisecond)
+	require.NotZero(t, n.Broker.Stats().Limited["user_request_rate"])
+	require.Equal(t, 200, get("/api/users", test.Token(t, "bob", time.Hour, auth.AllGrants())).StatusCode)
+	require.Equal(t, 200, p.send(`{"destination":"/topic/a"}`).Status)
 }

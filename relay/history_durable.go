@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -184,3 +185,6 @@ func (s *historyStore) RemoveDurable(ctx context.Context, d driver.DurableSubscr
 	}
 	return storeError("cannot remove the durable subscription "+d.Name, err)
 }
+
+// DurableIdle is after how long without use a durable subscription is forgotten.
+func (s *historyStore) DurableIdle() time.Duration { return s.streams.settings.DurableIdle }

@@ -49,3 +49,22 @@ func (m *memoryQueues) announce() {
 		_ = m.link.conn.Publish(m.subject(), nil)
 	}
 }
+
+// messageOverhead is what a message in memory takes beside its bytes, about.
+const messageOverhead = 512
+
+// MemoryBytes returns how many bytes the messages in memory take, of all nodes, about.
+func (s *queueStore) MemoryBytes(ctx context.Context) (int64, error) {
+	if err := s.link.checkAsk(); err != nil {
+		return 0, err
+	}
+	stream, err := s.link.js.Stream(ctx, queuePlace(s.link.prefix, "/queue/any", driver.QueueOptions{Memory: true}).stream)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return 0, nil
+	case err != nil:
+		return 0, storeError("cannot look at the queues in memory", err)
+	}
+	state := stream.CachedInfo().State
+	return int64(state.Bytes + state.Msgs*messageOverhead), nil
+}
