@@ -78,7 +78,7 @@ func (q *reader) giveBack(drained <-chan struct{}) {
 	q.mu.Unlock()
 	slices.SortStableFunc(all, func(a, b driver.Delivery) int { return cmp.Compare(a.Seq, b.Seq) })
 	for i, d := range all {
-		if i == len(all)-1 {
+		if i == len(all)-1 && ctx.Err() == nil { // else the relay is closing, which flushes
 			// The server takes them one after the other, apart from what others pull.
 			_, _ = q.readers.link.conn.RequestWithContext(ctx, subjectOf(d), nakBody)
 			return
