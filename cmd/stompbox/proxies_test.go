@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -215,7 +217,7 @@ func (b *behind) works(t *testing.T, at string) {
 	require.Equal(t, http.StatusForbidden, status, "a page on another port")
 	_, status = b.webSocket(t, at, "http://"+site(at))
 	require.Equal(t, http.StatusForbidden, status, "a page without TLS")
-	require.Contains(t, b.logs(), "remote="+from+":", "the client's address")
+	b.logged(t, "session connected.* remote="+from+":", b.nodes[0], b.nodes[1]) // the client's address
 
 	b.streams(t, at)
 	b.sockJS(t, at)
@@ -224,6 +226,15 @@ func (b *behind) works(t *testing.T, at string) {
 
 func (b *behind) logs() string {
 	return b.nodes[0].stderr.String() + b.nodes[1].stderr.String()
+}
+
+// logged waits for a line of one of the nodes, which are processes of their own.
+func (b *behind) logged(t *testing.T, pattern string, nodes ...*process) {
+	t.Helper()
+	line := regexp.MustCompile(pattern)
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc(nodes, func(p *process) bool { return line.MatchString(p.stderr.String()) })
+	}, test.Patience, 20*time.Millisecond, "%s: %s", pattern, b.logs())
 }
 
 // streams wants an event while the stream is open. It may come from either node.
@@ -266,8 +277,8 @@ func (b *behind) sockJS(t *testing.T, at string) {
 		_, connected := post("/xhr", "")
 		require.Contains(t, connected, "CONNECTED")
 	}
-	for _, node := range b.nodes {
-		require.Contains(t, node.stderr.String(), "transport=sockjs", "sessions are spread")
+	for _, node := range b.nodes { // sessions are spread
+		b.logged(t, "transport=sockjs", node)
 	}
 }
 
@@ -297,7 +308,7 @@ func TestBehindNginx(t *testing.T) {
 	run(wrong, adapt(t, text, at, wrong, "Host $http_host", "Host $host"))
 	_, status := b.webSocket(t, wrong, "https://"+site(wrong))
 	require.Equal(t, http.StatusForbidden, status)
-	require.Contains(t, b.logs(), "a page was refused")
+	b.logged(t, "a page was refused", b.nodes[0], b.nodes[1])
 }
 
 func TestBehindHAProxy(t *testing.T) {
@@ -376,7 +387,7 @@ func TestBehindHAProxyWithThePROXYProtocol(t *testing.T) {
 	answer, err := bufio.NewReader(conn).ReadString('\x00')
 	require.NoError(t, err)
 	require.Contains(t, answer, "CONNECTED")
-	require.Regexp(t, `session connected.* remote=`+from+`:\d+ transport=tcp`, b.logs())
+	b.logged(t, `session connected.* remote=`+from+`:\d+ transport=tcp`, b.nodes[0], b.nodes[1])
 }
 
 // TestTheTemplateForAWSIsOne, as its linter says.
