@@ -21,6 +21,7 @@ import (
 	"github.com/stompbox/stompbox/internal/clientaddr"
 	"github.com/stompbox/stompbox/internal/config"
 	"github.com/stompbox/stompbox/internal/tracing"
+	"github.com/stompbox/stompbox/internal/trim"
 	"github.com/stompbox/stompbox/relay"
 	"github.com/stompbox/stompbox/webhook"
 )
@@ -216,6 +217,8 @@ func (s *server) run(ctx context.Context, hangups <-chan os.Signal) error {
 	for _, l := range s.listeners {
 		go func() { failed <- l.serve(serving, l.l) }()
 	}
+	trimmed := make(chan struct{})
+	go func() { defer close(trimmed); trim.Run(serving) }()
 	s.systemd.ready(s.broker.Alive)
 	var failure error
 	select {
@@ -241,6 +244,7 @@ func (s *server) run(ctx context.Context, hangups <-chan os.Signal) error {
 			failure = err
 		}
 	}
+	<-trimmed
 	s.websocket.Wait()
 	s.events.Wait()
 	s.sockjs.Wait()
