@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stompbox/stompbox/destination"
@@ -52,15 +53,39 @@ func NewPermissions(grants Grants, user string) (Permissions, error) {
 		{"subscribe", grants.Subscribe, &p.subscribe, destination.ParseOwnPattern},
 		{"serve", grants.Serve, &p.serve, destination.ParsePattern},
 	} {
-		for _, text := range kind.from {
-			pattern, err := kind.parse(strings.ReplaceAll(text, "{user}", destination.EscapeSegment(user)))
-			if err != nil {
-				return Permissions{}, fmt.Errorf("%s pattern %q: %w", kind.name, text, err)
-			}
-			*kind.to = append(*kind.to, pattern)
+		if len(kind.from) == 0 {
+			continue
 		}
+		key := ""
+		if !slices.ContainsFunc(kind.from, namesUser) {
+			key = sharedKey(kind.name, kind.from)
+		}
+		patterns, err := sharedPatterns.find(key, func() ([]destination.Pattern, error) {
+			return compile(kind.name, kind.from, user, kind.parse)
+		})
+		if err != nil {
+			return Permissions{}, err
+		}
+		*kind.to = patterns
 	}
 	return p, nil
+}
+
+// userVariable stands for the principal's own name in a pattern.
+const userVariable = "{user}"
+
+func namesUser(pattern string) bool { return strings.Contains(pattern, userVariable) }
+
+func compile(kind string, texts []string, user string, parse func(string) (destination.Pattern, error)) ([]destination.Pattern, error) {
+	patterns := make([]destination.Pattern, 0, len(texts))
+	for _, text := range texts {
+		pattern, err := parse(strings.ReplaceAll(text, userVariable, destination.EscapeSegment(user)))
+		if err != nil {
+			return nil, fmt.Errorf("%s pattern %q: %w", kind, text, err)
+		}
+		patterns = append(patterns, pattern)
+	}
+	return patterns, nil
 }
 
 // MaySend reports whether a SEND to a destination is granted, whatever the encoding of the user

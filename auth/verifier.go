@@ -182,7 +182,7 @@ func (v *Verifier) principal(claims *claims) (*Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	said := &shown{own: own, roles: roleNames(claims.MapClaims[v.o.RolesClaim])}
+	said := &shown{own: own, roles: shareTexts(roleNames(claims.MapClaims[v.o.RolesClaim]))}
 	permissions, err := NewPermissions(v.grants(said), name)
 	if err != nil {
 		return nil, fmt.Errorf("the token's permissions: %w", err)
@@ -205,7 +205,7 @@ func (v *Verifier) ownGrants(claims jwt.MapClaims) (*Grants, error) {
 	if err != nil {
 		return nil, fmt.Errorf(`the token's claim %q is not {"send": [...], "subscribe": [...], "serve": [...]}`, v.o.PermissionsClaim)
 	}
-	return grants, nil
+	return &Grants{Send: shareTexts(grants.Send), Subscribe: shareTexts(grants.Subscribe), Serve: shareTexts(grants.Serve)}, nil
 }
 
 // grants adds up the token's own permissions and those of its roles; a token
