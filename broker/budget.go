@@ -266,8 +266,8 @@ func (m *memory) bytes() map[string]int64 {
 type account struct {
 	budget      *budget
 	user        string
-	free        int  // of what is used
-	bounded     bool // by the budget's limit of a connection
+	free        int32 // of what is used
+	bounded     bool  // by the budget's limit of a connection
 	used, taken int
 }
 
@@ -278,7 +278,7 @@ func (a *account) add(n int) *Error {
 			return a.budget.refuse(&a.budget.connectionHits, "connection", "the %s of a connection may take %d bytes; raise limits.%s", limit)
 		}
 	}
-	if over := a.used + n - a.free - a.taken; over > 0 {
+	if over := a.used + n - int(a.free) - a.taken; over > 0 {
 		over = (over + accountStep - 1) / accountStep * accountStep
 		if err := a.budget.take(a.user, over); err != nil {
 			return err
@@ -291,7 +291,7 @@ func (a *account) add(n int) *Error {
 
 // force counts n bytes that are there already, whatever the limits say.
 func (a *account) force(n int) {
-	if over := a.used + n - a.free - a.taken; over > 0 {
+	if over := a.used + n - int(a.free) - a.taken; over > 0 {
 		a.budget.force(a.user, over)
 		a.taken += over
 	}
@@ -310,7 +310,7 @@ func (a *account) set(n int) *Error {
 // sub takes n bytes back.
 func (a *account) sub(n int) {
 	a.used -= n
-	if spare := a.taken - max(a.used-a.free, 0); spare >= 2*accountStep || a.used == 0 && spare > 0 {
+	if spare := a.taken - max(a.used-int(a.free), 0); spare >= 2*accountStep || a.used == 0 && spare > 0 {
 		if a.used > 0 {
 			spare = (spare - accountStep) / accountStep * accountStep
 		}

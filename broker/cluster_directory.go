@@ -169,7 +169,7 @@ func (s *Session) info() admin.SessionInfo {
 	i := s.summary()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, sub := range s.subs {
+	for _, sub := range s.subs.all() {
 		i.Subscriptions = append(i.Subscriptions, admin.SubscriptionInfo{ID: sub.id, Destination: sub.destination, Ack: sub.ack.String()})
 	}
 	slices.SortFunc(i.Subscriptions, func(a, b admin.SubscriptionInfo) int { return cmp.Compare(a.ID, b.ID) })

@@ -39,7 +39,7 @@ func (s *Session) trafficInfo() *admin.Traffic {
 		QueuedFrames: i.QueuedFrames, QueuedBytes: i.QueuedBytes, Writing: i.Writing,
 	}
 	s.mu.Lock()
-	t.Subscriptions = len(s.subs)
+	t.Subscriptions = s.subs.len()
 	s.mu.Unlock()
 	return t
 }

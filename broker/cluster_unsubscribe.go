@@ -40,7 +40,7 @@ func (b directory) endSubscriptions(u admin.Unsubscription) (n int) {
 func (s *Session) endSubscriptions(u admin.Unsubscription) (ended []*subscription) {
 	s.handling.Lock()
 	defer s.handling.Unlock()
-	for name, sub := range s.subs {
+	for name, sub := range s.subs.all() {
 		if sub.isReply || sub.requestedDestination == errorsDestination && u.Destination == "" && u.Subscription == "" ||
 			u.Subscription != "" && sub.id != u.Subscription ||
 			u.Destination != "" && sub.destination != u.Destination && sub.requestedDestination != u.Destination {

@@ -16,7 +16,6 @@ type outbox struct {
 	transport  Transport
 	options    *OutboxOptions
 	clock      *clock
-	immediate  bool   // the transport is an ImmediateTransport
 	startFlush func() // o.flush, kept so that starting it does not allocate
 	onFull     func() // called once, without the lock, when a consumer is too slow
 	onError    func(error)
@@ -27,12 +26,15 @@ type outbox struct {
 	bytes    int
 	inFlight struct{ frames, bytes int } // of these, being written
 	buffered struct{ frames, bytes int } // held by subscriptions whose past is being delivered
-	running  bool
 	state    outboxState
-	linger   time.Duration
-	newest   map[conflateKey]int // places in queue, plus taken, while conflating
-	taken    int                 // items that left the queue since newest was made
+	running  bool
 	overfull bool
+
+	immediate bool // the transport is an ImmediateTransport; not under mu
+
+	linger time.Duration
+	newest map[conflateKey]int // places in queue, plus taken, while conflating
+	taken  int                 // items that left the queue since newest was made
 
 	sampledAt int64 // clock time at which a message in the queue was published, or 0; under mu
 

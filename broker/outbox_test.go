@@ -182,7 +182,7 @@ func subscribers(t testing.TB, b *Broker, n int) {
 		sub := testSubscription(t, "/topic/a")
 		sub.session, sub.id, sub.named = s, "sub-0", true
 		sub.form = unique.Make(sub.encoding())
-		s.subs = map[string]*subscription{"#sub-0": sub}
+		s.subs.set("#sub-0", sub)
 		b.counters.subscriptions.Add(1)
 		_, err = b.router.add(sub)
 		require.NoError(t, err)

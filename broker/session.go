@@ -40,8 +40,11 @@ type Session struct {
 	number     uint64
 	index      int           // in its registry shard, under the shard's lock
 	negotiated atomic.Uint32 // the negotiated frames.Version
-	detached   atomic.Bool
 	state      atomic.Int32
+	detached   atomic.Bool
+	reported   atomic.Bool // the log has the error that ended it
+	stream     bool        // its framing carries events
+	failed     bool        // under handling: an ERROR is to come; what arrives is ignored
 
 	openedAt    int64 // clock time
 	lastRead    atomic.Int64
@@ -49,7 +52,6 @@ type Session struct {
 	beatReceive atomic.Int64
 	expiresAt   atomic.Int64 // milliseconds since 1970; 0 is never
 	endsAt      atomic.Int64 // clock time at which a stream ends; 0 is never
-	stream      bool         // its framing carries events
 	// Of the sweeper alone: when it last asked a silent peer, how far its peer had come,
 	// and when that was another number than before.
 	pinged, progressAt int64
@@ -58,21 +60,19 @@ type Session struct {
 	traffic  *transportStats // of all sessions over this kind of connection
 	received atomic.Int64    // bytes
 
-	tokenID  atomic.Pointer[string] // of the principal
-	ended    endCause
-	reported atomic.Bool // the log has the error that ended it
+	tokenID atomic.Pointer[string] // of the principal
+	ended   endCause
 
 	address      netip.Prefix    // as quotas count it
 	usage        *userUsage      // its user's; nil before CONNECT
 	user         string          // the principal's name, set before the version
 	principal    *auth.Principal // set by CONNECT and token refreshes, by the reader alone
-	subs         map[string]*subscription
+	subs         subscriptions
 	transactions map[string]*transaction
 	rate         bucket // of SEND frames
 
 	retired  map[string]*subscription // unsubscribed, with messages to acknowledge
 	receipts receiptQueue
-	failed   bool       // an ERROR is to come; what arrives is ignored
 	flushes  *flushList // of the read under way, under handling; nil otherwise
 
 	lanes   map[laneKey]*lane // what is stored in order; the reader's
@@ -339,16 +339,21 @@ func (s *Session) release() {
 	s.handling.Lock()
 	defer s.handling.Unlock()
 	s.mu.Lock()
-	subs, retired := s.subs, s.retired
-	s.subs, s.retired, s.transactions = nil, nil, nil
+	var subs []*subscription
+	for _, sub := range s.subs.all() {
+		subs = append(subs, sub)
+	}
+	retired := s.retired
+	s.subs, s.retired, s.transactions = subscriptions{}, nil, nil
 	s.mu.Unlock()
 	s.transactionBytes.clear()
 	s.incomingBytes.clear()
 	s.outbox.dropDeliveries()
-	s.detachAll(slices.AppendSeq(slices.Collect(maps.Values(subs)), maps.Values(retired)))
-	s.broker.counters.subscriptions.Add(-int64(len(subs)))
+	n := len(subs)
+	s.detachAll(slices.AppendSeq(subs, maps.Values(retired)))
+	s.broker.counters.subscriptions.Add(-int64(n))
 	if s.usage != nil {
-		s.broker.usage.unsubscribe(s.usage, len(subs))
+		s.broker.usage.unsubscribe(s.usage, n)
 	}
 }
 

@@ -103,11 +103,9 @@ func (s *Session) findByAck(ack string) (*subscription, uint64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, subs := range []map[string]*subscription{s.subs, s.retired} {
-		for _, sub := range subs {
-			if _, ok := sub.unacked.open[number]; ok && sub.ack != ackAuto {
-				return sub, number
-			}
+	for sub := range s.holders() {
+		if _, ok := sub.unacked.open[number]; ok && sub.ack != ackAuto {
+			return sub, number
 		}
 	}
 	return nil, 0
@@ -118,16 +116,14 @@ func (s *Session) findByAck(ack string) (*subscription, uint64) {
 func (s *Session) findOnlyHolder(messageID string) (holder *subscription, number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, subs := range []map[string]*subscription{s.subs, s.retired} {
-		for _, sub := range subs {
-			last, ok := sub.unacked.latest[messageID]
-			switch {
-			case !ok || sub.ack == ackAuto:
-			case holder != nil:
-				return nil, 0
-			default:
-				holder, number = sub, last
-			}
+	for sub := range s.holders() {
+		last, ok := sub.unacked.latest[messageID]
+		switch {
+		case !ok || sub.ack == ackAuto:
+		case holder != nil:
+			return nil, 0
+		default:
+			holder, number = sub, last
 		}
 	}
 	return holder, number
@@ -138,11 +134,9 @@ func (s *Session) findOnlyHolder(messageID string) (holder *subscription, number
 func (s *Session) findLatest(messageID string, meant func(*subscription) bool) (holder *subscription, number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, subs := range []map[string]*subscription{s.subs, s.retired} {
-		for _, sub := range subs {
-			if last, ok := sub.unacked.latest[messageID]; ok && last > number && sub.ack != ackAuto && meant(sub) {
-				holder, number = sub, last
-			}
+	for sub := range s.holders() {
+		if last, ok := sub.unacked.latest[messageID]; ok && last > number && sub.ack != ackAuto && meant(sub) {
+			holder, number = sub, last
 		}
 	}
 	return holder, number

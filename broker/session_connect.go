@@ -153,7 +153,7 @@ func (s *Session) refresh(token []byte) error {
 	if !fresh.Expires.IsZero() && !time.Now().Before(fresh.Expires) {
 		return &Error{Code: CodeUnauthenticated, Message: auth.ErrUnauthenticated.Error(), Cause: errors.New("the fresh token has expired")}
 	}
-	for _, sub := range s.subs {
+	for _, sub := range s.subs.all() {
 		if sub.isReply {
 			continue // whose reply it is was decided by a SEND
 		}

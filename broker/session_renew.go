@@ -42,7 +42,7 @@ func (s *Session) renewAndUnlock(renew renewFunc) (r Renewal) {
 		return r
 	}
 	s.setPrincipal(fresh)
-	for name, sub := range s.subs {
+	for name, sub := range s.subs.all() {
 		if sub.isReply {
 			continue // whose reply it is was decided by a SEND
 		}

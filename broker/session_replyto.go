@@ -21,7 +21,7 @@ func (s *Session) replyTo(f *frames.Frame) error {
 		return badDestination(value, "reply-to needs a name after "+destination.TempQueuePrefix)
 	}
 	name := subscriptionName(value, true, "")
-	sub := s.subs[name]
+	sub := s.subs.get(name)
 	if sub == nil {
 		value = strings.Clone(value)
 		pattern, err := newReply()

@@ -98,10 +98,10 @@ func (s *Session) subscribe(f *frames.Frame) (outcome, error) {
 // attach makes a subscription one of the session's, and known to the router or
 // to its queue. The group is the router's.
 func (s *Session) attach(name string, sub *subscription) (*group, error) {
-	if _, twice := s.subs[name]; twice {
+	if s.subs.get(name) != nil {
 		return nil, errorf(CodeSubscription, "there is a subscription with id %q already", sub.id)
 	}
-	if limit := s.broker.settings().limits.MaxSubscriptions; limit > 0 && len(s.subs)+len(s.retired) >= limit {
+	if limit := s.broker.settings().limits.MaxSubscriptions; limit > 0 && s.subs.len()+len(s.retired) >= limit {
 		return nil, errorf(CodeTooManySubs, "a connection may have %d subscriptions", limit)
 	}
 	if err := s.awaitSubscribeRate(); err != nil {
@@ -125,10 +125,7 @@ func (s *Session) attach(name string, sub *subscription) (*group, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	if s.subs == nil {
-		s.subs = make(map[string]*subscription)
-	}
-	s.subs[name] = sub
+	s.subs.set(name, sub)
 	s.mu.Unlock()
 	s.broker.presence.joined(sub)
 	s.broker.counters.subscriptions.Add(1)
@@ -318,7 +315,7 @@ func (s *Session) unsubscribe(f *frames.Frame) (outcome, error) {
 	}
 	destination := f.Get(frames.Destination)
 	name := subscriptionName(id, named, destination)
-	sub := s.subs[name]
+	sub := s.subs.get(name)
 	if sub == nil {
 		if named && isTrue(f, HeaderDurable) {
 			return outcomeReceipt, s.removeUnattached(f, id)
@@ -341,7 +338,7 @@ func (s *Session) unsubscribe(f *frames.Frame) (outcome, error) {
 // queue it can still acknowledge.
 func (s *Session) endSubscription(name string, sub *subscription) {
 	s.mu.Lock()
-	delete(s.subs, name)
+	s.subs.remove(name)
 	s.mu.Unlock()
 	s.outbox.closeSubscription(sub)
 	s.broker.counters.subscriptions.Add(-1)

@@ -22,14 +22,14 @@ type interest struct {
 	since   int64         // milliseconds since 1970; older messages are for none of its subscribers
 	ended   chan struct{} // closed with the interest
 
-	mu     sync.Mutex // held while messages of histories are delivered; guards the following
-	epochs map[string]*progress
+	mu     sync.Mutex           // held while messages of histories are delivered; guards the following
+	epochs map[string]*progress // nil until a message of a history comes
 }
 
 func newInterest(p past, pattern destination.Pattern, since int64, deliver func(*driver.Message)) *interest {
 	return &interest{
 		past: p, pattern: pattern, wild: destination.HasWildcard(pattern.String()), deliver: deliver, since: since,
-		ended: make(chan struct{}), epochs: make(map[string]*progress),
+		ended: make(chan struct{}),
 	}
 }
 
@@ -155,6 +155,9 @@ func (i *interest) progressLocked(epoch string) *progress {
 	p := i.epochs[epoch]
 	if p == nil {
 		p = new(progress)
+		if i.epochs == nil {
+			i.epochs = make(map[string]*progress)
+		}
 		i.epochs[epoch] = p
 	}
 	return p
