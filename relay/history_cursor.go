@@ -2,7 +2,10 @@ package relay
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // historyCursor reads the messages of a stream on one subject, which may have
@@ -46,7 +49,7 @@ func (c *historyCursor) read(ctx context.Context) error {
 	}
 	if c.since != nil && len(page) == 0 {
 		c.ended = true
-		return nil
+		return c.checkNothingSince(ctx)
 	}
 	c.since = nil
 	c.pages++
@@ -67,6 +70,19 @@ func (c *historyCursor) read(ctx context.Context) error {
 	}
 	c.page = page
 	return nil
+}
+
+// checkNothingSince returns an error where a replica that lags had nothing since a time, and
+// the leader has.
+func (c *historyCursor) checkNothingSince(ctx context.Context) error {
+	newest, err := readFromLeader(ctx, c.link, c.stream, pageRequest{Seq: max(c.upTo, 1), Subject: c.subject})
+	if err != nil || newest == nil {
+		return err
+	}
+	if newest.stored.Before(*c.since) {
+		return nil
+	}
+	return fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, c.stream)
 }
 
 // merge calls visit with the messages of all cursors in the order of the stream.
