@@ -75,6 +75,13 @@ fuzz: ## each fuzz target for 20 seconds
 	go test ./relay -run '^$$' -fuzz '^FuzzSubject$$' -fuzztime 20s
 	go test ./relay -run '^$$' -fuzz '^FuzzHeaders$$' -fuzztime 20s
 	go test ./gateway -run '^$$' -fuzz '^FuzzSockJSMessages$$' -fuzztime 20s
+	go test ./gateway -run '^$$' -fuzz '^FuzzUTF8Parts$$' -fuzztime 20s
+	go test ./gateway -run '^$$' -fuzz '^FuzzEventsParameters$$' -fuzztime 20s
+	go test ./httpapi -run '^$$' -fuzz '^FuzzSend$$' -fuzztime 20s
+	go test ./internal/config -run '^$$' -fuzz '^FuzzLoad$$' -fuzztime 20s
+	go test ./internal/clientaddr -run '^$$' -fuzz '^FuzzForwarded$$' -fuzztime 20s
+	go test ./internal/clientaddr -run '^$$' -fuzz '^FuzzPROXYProtocol$$' -fuzztime 20s
+	go test -race ./broker -run '^$$' -fuzz '^FuzzSession$$' -fuzztime 20s
 	go test ./gateway -run '^$$' -fuzz '^FuzzWebSocketReader$$' -fuzztime 20s
 
 # DURATION=3m is shorter; SEED=n repeats the schedule of a run that printed it.
