@@ -21,28 +21,30 @@ type load struct {
 	name string
 	// needs reports whether a peer can do it; nil: all can.
 	needs func(peer) bool
+	// alone has it run with a server of its own.
+	alone bool
 	run   func(b *bench, ctx context.Context) (figures, error)
 }
 
 var loads = []load{
-	{"fanout", nil, func(b *bench, ctx context.Context) (figures, error) { return b.fanout(ctx, "fanout", 1000, 3000, 64) }},
-	{"fanout-1", nil, func(b *bench, ctx context.Context) (figures, error) {
+	{"fanout", nil, false, func(b *bench, ctx context.Context) (figures, error) { return b.fanout(ctx, "fanout", 1000, 3000, 64) }},
+	{"fanout-1", nil, false, func(b *bench, ctx context.Context) (figures, error) {
 		return b.fanout(ctx, "fanout-1", 1000, 200, 1)
 	}},
-	{"rooms", nil, (*bench).rooms},
-	{"pingpong", nil, (*bench).pingpong},
-	{"connects", nil, (*bench).connects},
-	{"idle", nil, (*bench).idle},
-	{"queue", func(p peer) bool { return p.queues }, (*bench).queue},
-	{"sse", func(p peer) bool { return p.events != nil }, (*bench).sse},
+	{"rooms", nil, false, (*bench).rooms},
+	{"pingpong", nil, false, (*bench).pingpong},
+	{"connects", nil, false, (*bench).connects},
+	{"queue", func(p peer) bool { return p.queues }, false, (*bench).queue},
+	{"idle", nil, true, (*bench).idle},
+	{"sse", func(p peer) bool { return p.events != nil }, true, (*bench).sse},
 }
 
 // bench is one peer that runs, and the clients' tokens.
 type bench struct {
 	peer
 	process *process
+	dir     string
 	token   string
-	started time.Time
 }
 
 func (b *bench) dial(p protocol) (client, error) { return p.dial(b.process.address, b.token) }

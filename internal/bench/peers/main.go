@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -114,22 +115,15 @@ func chosen(list, name string) bool {
 func measure(ctx context.Context, o options, r *results) error {
 	fresh := map[string]bool{}
 	for round := range o.rounds {
-		for _, l := range loads {
-			if !chosen(o.only, l.name) {
+		for _, p := range peers {
+			if !chosen(o.peers, p.name) {
 				continue
 			}
-			for _, p := range peers {
-				if !chosen(o.peers, p.name) || (l.needs != nil && !l.needs(p)) {
-					continue
-				}
-				got, err := runLoad(ctx, o.folders, p, l)
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
+			err := p.runAll(ctx, o, func(l load, got figures, err error) error {
 				if err != nil {
 					fmt.Printf("round %d, %s, %s: %v\n", round+1, p.name, l.name, err)
 					r.Failed[p.name+" "+l.name] = err.Error()
-					continue
+					return r.save()
 				}
 				r.Versions[p.name] = p.version(o.folders)
 				if r.Rounds[p.name] == nil {
@@ -145,51 +139,92 @@ func measure(ctx context.Context, o options, r *results) error {
 					fmt.Printf("round %d, %s: %s %.3f\n", round+1, p.name, name, figure)
 				}
 				r.Measured, r.Machine = time.Now().Format("2 January 2006"), machine()
-				if err := r.save(); err != nil {
-					return err
-				}
+				return r.save()
+			})
+			if err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// runLoad runs one load against a server of its own, so that none inherits memory.
-func runLoad(ctx context.Context, f folders, p peer, l load) (figures, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	defer cancel()
+// runAll runs the loads that a peer can do. Those that measure memory have a server of
+// their own, so that none inherits any; the others share one until a load fails.
+func (p peer) runAll(ctx context.Context, o options, done func(load, figures, error) error) error {
+	var shared *bench
+	defer func() {
+		if shared != nil {
+			shared.stop()
+		}
+	}()
+	for _, l := range loads {
+		if !chosen(o.only, l.name) || (l.needs != nil && !l.needs(p)) {
+			continue
+		}
+		b := shared
+		var err error
+		if b == nil || l.alone {
+			if b, err = startBench(ctx, o.folders, p); err == nil && !l.alone {
+				shared = b
+				err = b.warm(ctx)
+			}
+		}
+		var got figures
+		if err == nil {
+			limited, cancel := context.WithTimeout(ctx, 3*time.Minute)
+			got, err = l.run(b, limited)
+			cancel()
+		}
+		if b != nil && (l.alone || err != nil) {
+			b.stop()
+			if !l.alone {
+				shared = nil
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := done(l, got, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startBench starts a server of a peer.
+func startBench(ctx context.Context, f folders, p peer) (*bench, error) {
 	dir, err := os.MkdirTemp("", "bench-peers")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	process, err := p.start(ctx, f, port, dir)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	defer process.stop()
-	t, err := token()
-	if err != nil {
-		return nil, err
+	b := &bench{peer: p, process: process, dir: dir}
+	if p.tokens {
+		b.token, err = token()
 	}
-	if _, ok := p.protocol.(stomp); ok && p.name != "stompbox" && p.name != "Spring" {
-		t = ""
-	}
-	b := &bench{peer: p, process: process, token: t, started: time.Now()}
-	if l.name != "idle" && l.name != "sse" && p.slow > 1 {
-		if err := b.warm(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return l.run(b, ctx)
+	return b, err
+}
+
+func (b *bench) stop() {
+	b.process.stop()
+	_ = os.RemoveAll(b.dir)
 }
 
 // warm lets compilers of running programs see some work before it counts.
 func (b *bench) warm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if b.slow == 1 {
+		return nil
+	}
 	_, err := b.fanoutTo(ctx, b.protocol, "warm", 100, 300, 16)
 	return err
 }

@@ -24,6 +24,7 @@ type peer struct {
 	setup    string // what the tables say of it
 	protocol protocol
 	events   *events
+	tokens   bool // of its clients are verified
 	queues   bool
 	// slow is by how much fewer messages are sent to one that takes long for each. Figures
 	// are of one delivery.
@@ -58,7 +59,7 @@ func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Ito
 var peers = []peer{
 	{
 		name: "stompbox", setup: "defaults; HS256 tokens, permissions, limits and metrics on; STOMP 1.2 over WebSocket",
-		protocol: stomp{path: "/ws", prefix: "/topic/"}, events: &stompboxEvents, queues: true, slow: 1, recovery: "stompbox",
+		protocol: stomp{path: "/ws", prefix: "/topic/"}, tokens: true, events: &stompboxEvents, queues: true, slow: 1, recovery: "stompbox",
 		start: startStompbox, version: func(folders) string { return "this commit" },
 	},
 	{
@@ -67,17 +68,17 @@ var peers = []peer{
 	},
 	{
 		name: "Centrifugo", setup: "protobuf over WebSocket, HS256 tokens, memory engine",
-		protocol: centrifugo{}, events: &centrifugoEvents, slow: 1, recovery: "centrifugo",
+		protocol: centrifugo{}, tokens: true, events: &centrifugoEvents, slow: 1, recovery: "centrifugo",
 		start: startCentrifugo, version: moduleVersion("github.com/centrifugal/centrifugo/v6"),
 	},
 	{
 		name: "Socket.IO", setup: "Node, ws, WebSocket alone, HS256 tokens in a middleware; one process, so one core",
-		protocol: socketIO{}, slow: 5, recovery: "socketio",
+		protocol: socketIO{}, tokens: true, slow: 5, recovery: "socketio",
 		start: startSocketIO, version: packageVersion("socket.io"),
 	},
 	{
 		name: "Spring", setup: "Spring Boot's simple broker in Tomcat, HS256 tokens in an interceptor, publish order preserved",
-		protocol: stomp{path: "/ws", prefix: "/topic/", login: noReceipts}, slow: 20, recovery: "spring",
+		protocol: stomp{path: "/ws", prefix: "/topic/", login: noReceipts}, tokens: true, slow: 20, recovery: "spring",
 		start: startSpring, version: pomVersion("spring", "Spring Boot "),
 	},
 	{

@@ -296,12 +296,12 @@ func publishConfirmed(ctx context.Context, p peer, address string) (confirmed []
 }
 
 func dialPublisher(p peer, address string) (client, error) {
-	t, err := token()
-	if err != nil {
-		return nil, err
-	}
-	if s, ok := p.protocol.(stomp); ok && s.login != "" && s.login != noReceipts {
-		t = ""
+	t := ""
+	if p.tokens {
+		var err error
+		if t, err = token(); err != nil {
+			return nil, err
+		}
 	}
 	c, err := p.protocol.dial(address, t)
 	if err != nil {

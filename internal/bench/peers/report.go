@@ -42,7 +42,6 @@ func writeReport(dir string, r *results) error {
 	text = strings.ReplaceAll(text, "{{peers}}\n", r.peerTable())
 	text = strings.ReplaceAll(text, "{{measured}}", r.Measured)
 	text = strings.ReplaceAll(text, "{{machine}}", r.Machine)
-	text = strings.ReplaceAll(text, "{{rounds}}", fmt.Sprint(len(r.Rounds["stompbox"]["fanout CPU s/M"])))
 	errs := []error{os.WriteFile(filepath.Join(dir, "benchmarks.md"), []byte(text), 0o644)} //nolint:gosec // everybody may read a document
 	for name, drawing := range r.charts() {
 		errs = append(errs, os.WriteFile(filepath.Join(dir, name), []byte(drawing), 0o644)) //nolint:gosec // and a chart
@@ -50,17 +49,38 @@ func writeReport(dir string, r *results) error {
 	return errors.Join(errs...)
 }
 
-// median of a figure, or NaN.
-func (r *results) median(peer, figure string) float64 {
+// figure returns what counts of a figure, or NaN.
+func (r *results) figure(peer, figure string) float64 {
 	all := r.Rounds[peer][figure]
 	if len(all) == 0 {
 		return math.NaN()
 	}
-	return charts.Median(all)
+	return representative(figure, all)
 }
 
-// table has a row for each peer that was measured, and in each cell a median and, where
-// there is more than one round, the range.
+// timed reports whether a figure is by the clock. What else the machine does only adds to
+// such a one, so that the quietest round says most; CPU and memory have medians.
+func timed(figure string) (isTimed, moreIsBetter bool) {
+	if strings.HasSuffix(figure, "/s") && !strings.HasSuffix(figure, "us/s") || strings.HasSuffix(figure, " per s") {
+		return true, true
+	}
+	return strings.HasSuffix(figure, " ms") && !strings.Contains(figure, "CPU") || strings.HasSuffix(figure, " ms per message"), false
+}
+
+// representative is the figure of all rounds that counts.
+func representative(figure string, all []float64) float64 {
+	isTimed, more := timed(figure)
+	switch {
+	case !isTimed:
+		return charts.Median(all)
+	case more:
+		return slices.Max(all)
+	}
+	return slices.Min(all)
+}
+
+// table has a row for each peer that was measured, and in each cell what counts and, where
+// there is more than one round, the range of CPU and memory.
 func (r *results) table(columns []column) string {
 	var b strings.Builder
 	b.WriteString("| |")
@@ -77,8 +97,9 @@ func (r *results) table(columns []column) string {
 				continue
 			}
 			any = true
-			row += " " + short(charts.Median(all))
-			if low, high := slices.Min(all), slices.Max(all); short(low) != short(high) {
+			row += " " + short(representative(c.figure, all))
+			isTimed, _ := timed(c.figure)
+			if low, high := slices.Min(all), slices.Max(all); !isTimed && short(low) != short(high) {
 				row += fmt.Sprintf(" (%s to %s)", short(low), short(high))
 			}
 			row += " |"
@@ -176,7 +197,7 @@ func (r *results) charts() map[string]string {
 		var names []string
 		var values []float64
 		for _, p := range peers {
-			if v := r.median(p.name, c.figure); !math.IsNaN(v) {
+			if v := r.figure(p.name, c.figure); !math.IsNaN(v) {
 				names, values = append(names, p.name), append(values, v)
 			}
 		}

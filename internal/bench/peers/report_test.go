@@ -54,6 +54,17 @@ func TestReport(t *testing.T) {
 	assert.Equal(t, r, again)
 }
 
+// TestTimesAreOfTheQuietestRound, and CPU and memory are medians.
+func TestTimesAreOfTheQuietestRound(t *testing.T) {
+	t.Parallel()
+	for figure, want := range map[string]float64{
+		"fanout CPU s/M": 2, "connects CPU ms": 2, "idle KB": 2, "idle us/s": 2, "idle server MB": 2,
+		"fanout deliveries/s": 9, "connects per s": 9, "queue per s": 9, "rooms p99 ms": 1, "fanout-1 ms per message": 1,
+	} {
+		assert.InDelta(t, want, representative(figure, []float64{9, 1, 2}), 0, figure)
+	}
+}
+
 // TestThePageShowsEachChart: a chart that is made is shown.
 func TestThePageShowsEachChart(t *testing.T) {
 	t.Parallel()
