@@ -103,6 +103,9 @@ func (s *benchServer) subscribersOf(ctx context.Context, n int, destination func
 				return
 			}
 			all[i] = c
+			if s.opened != nil {
+				s.opened(c)
+			}
 		})
 	}
 	wait.Wait()

@@ -19,7 +19,8 @@ type benchServer struct {
 	dir     string
 	address string
 	token   string
-	beats   bool // clients have heart-beats
+	beats   bool               // clients have heart-beats
+	opened  func(*benchClient) // called for each subscriber, or nil
 }
 
 // benchSecret signs the tokens of a benchmark, so that JWT is part of it.

@@ -108,6 +108,7 @@ func newBenchSwarm() *cobra.Command {
 type swarmClients struct {
 	server  *benchServer
 	n       int
+	mu      sync.Mutex
 	clients []*benchClient
 	readers sync.WaitGroup
 	stop    chan struct{}
@@ -120,18 +121,8 @@ func (m *swarmClients) obey(ctx context.Context, text string) (err error) {
 	what, number, _ := strings.Cut(text, " ")
 	switch what {
 	case orderConnect:
-		m.server.beats = true
 		first, _ := strconv.Atoi(number)
-		if m.clients, err = m.server.subscribers(ctx, m.n); err != nil {
-			return err
-		}
-		m.arrived.Store(0)
-		m.failed, m.stop = make(chan error, m.n), make(chan struct{})
-		for _, c := range m.clients {
-			m.readers.Go(func() { m.read(c, first) })
-		}
-		m.readers.Go(m.beat)
-		return nil
+		return m.connect(ctx, first)
 	case orderCut:
 		m.cut()
 		return nil
@@ -139,6 +130,23 @@ func (m *swarmClients) obey(ctx context.Context, text string) (err error) {
 		return m.await(ctx)
 	}
 	return fmt.Errorf("there is no order %q", text)
+}
+
+// connect opens all connections. Those that are open have their heart-beats while others
+// are opened.
+func (m *swarmClients) connect(ctx context.Context, first int) error {
+	m.arrived.Store(0)
+	m.failed, m.stop = make(chan error, m.n), make(chan struct{})
+	m.readers.Go(m.beat)
+	m.server.beats = true
+	m.server.opened = func(c *benchClient) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.clients = append(m.clients, c)
+		m.readers.Go(func() { m.read(c, first) })
+	}
+	_, err := m.server.subscribers(ctx, m.n)
+	return err
 }
 
 // read counts messages, which have to come in order from the first on.
@@ -188,8 +196,11 @@ func (m *swarmClients) beat() {
 			return
 		case <-tick.C:
 		}
-		for i := part; i < len(m.clients); i += parts {
-			_ = m.clients[i].ws.WriteMessage(1, []byte("\n"))
+		m.mu.Lock()
+		all := m.clients
+		m.mu.Unlock()
+		for i := part; i < len(all); i += parts {
+			_ = all[i].ws.WriteMessage(1, []byte("\n"))
 		}
 	}
 }
