@@ -62,7 +62,7 @@ func startBenchServer(ctx context.Context, program string, args ...string) (*ben
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for range 100 {
+	for range 1200 { // a minute, on a busy machine
 		if c, err := net.Dial("tcp", address); err == nil {
 			return s, c.Close()
 		}

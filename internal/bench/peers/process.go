@@ -36,7 +36,7 @@ func startProcess(ctx context.Context, dir, address string, env []string, progra
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(4 * time.Minute); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
 		if c, err := net.Dial("tcp", address); err == nil {
 			return p, c.Close()
 		}
