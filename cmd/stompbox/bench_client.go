@@ -157,8 +157,8 @@ func (c *benchClient) readOne(i int) error {
 	if c.r == nil {
 		c.r = bufio.NewReaderSize(c.ws.NetConn(), 32<<10)
 	}
-	_ = c.ws.NetConn().SetReadDeadline(time.Now().Add(30 * time.Second))
 	for {
+		_ = c.ws.NetConn().SetReadDeadline(time.Now().Add(30 * time.Second))
 		payload, err := readPayload(c.r)
 		if err != nil {
 			return fmt.Errorf("message %d: %w", i, err)

@@ -286,7 +286,10 @@ func publishConfirmed(ctx context.Context, p peer, address string) (confirmed []
 				continue
 			}
 		}
-		if err = sendConfirmed(c, i); err != nil {
+		unstop := context.AfterFunc(ctx, closing(c)) // a confirmation may never come
+		err = sendConfirmed(c, i)
+		unstop()
+		if err != nil {
 			_ = c.Close()
 			c = nil
 			continue
@@ -294,6 +297,8 @@ func publishConfirmed(ctx context.Context, p peer, address string) (confirmed []
 		confirmed = append(confirmed, i)
 	}
 }
+
+func closing(c client) func() { return func() { _ = c.Close() } }
 
 func dialPublisher(p peer, address string) (client, error) {
 	t := ""
