@@ -271,6 +271,8 @@ func drain(c client) {
 const (
 	roomCount, roomSize = 50, 10
 	roomSeconds         = 5
+	// maxLate is how far behind the clock a message may be sent.
+	maxLate = 250 * time.Millisecond
 )
 
 // rooms is a chat: messages by the clock, each to the ten members of a room. Latency is
@@ -306,6 +308,9 @@ func (b *bench) rooms(ctx context.Context) (figures, error) {
 	var body []byte
 	for i := range n {
 		time.Sleep(time.Until(due(i)))
+		if late := time.Since(due(i)); late > maxLate {
+			return nil, fmt.Errorf("the load generator is %s late, so this is no load by the clock", late)
+		}
 		body = appendBody(body, i)
 		if err := publisher.publish("room"+strconv.Itoa(i%roomCount), body); err != nil {
 			return nil, err

@@ -141,7 +141,7 @@ func startCentrifugo(ctx context.Context, f folders, port int, dir string) (*pro
 	configuration, err := json.Marshal(map[string]any{
 		"engine":      engine,
 		"http_server": map[string]any{"address": "127.0.0.1", "port": strconv.Itoa(port)},
-		"client":      map[string]any{"token": map[string]any{"hmac_secret_key": secret}, "queue_max_size": 64 << 20, "allowed_origins": []string{"*"}},
+		"client":      map[string]any{"token": map[string]any{"hmac_secret_key": secret}, "queue_max_size": 64 << 20, "recovery_max_publication_limit": 10000, "allowed_origins": []string{"*"}},
 		"channel":     map[string]any{"without_namespace": allowed, "namespaces": []any{recovered}},
 		"uni_sse":     map[string]any{"enabled": true},
 		"prometheus":  map[string]any{"enabled": true},
