@@ -119,6 +119,13 @@ func (r *historyReplay) checkTrimmed(ctx context.Context, m *driver.Message) err
 	}
 	// A replica that catches up may still have what is gone, so the leader is asked.
 	subject := Subject(r.history.prefix, m.Key)
+	// One that was cut off leads until it hears of the next one, and has what is gone. Who has
+	// the message is no such one, and nor is who answers after it.
+	if has, err := readFromLeader(ctx, r.streams.link, r.stream, pageRequest{Seq: m.Position.Seq, Subject: subject}); err != nil {
+		return err
+	} else if has == nil {
+		return fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, r.stream)
+	}
 	first, err := readFromLeader(ctx, r.streams.link, r.stream, pageRequest{Seq: 1, Subject: subject})
 	if err != nil || first == nil || first.seq <= r.after.Seq {
 		return err
