@@ -95,7 +95,7 @@ func TestAStartSaysWhatIsThereAndWhatThereWas(t *testing.T) {
 func TestAStartAfterAKillKnowsWhatWasConfirmed(t *testing.T) {
 	t.Parallel()
 	running := t.TempDir()
-	killed := func(t *testing.T, d *deaf) string {
+	killed := func(t *testing.T) string {
 		dir := t.TempDir()
 		require.NoError(t, local.CopyFiles(dir, running))
 		return dir
@@ -119,7 +119,7 @@ func TestAStartAfterAKillKnowsWhatWasConfirmed(t *testing.T) {
 			"a history":                 {streams + "stompbox_history_all_*", os.RemoveAll, []string{"stompbox_history_all"}},
 		} {
 			t.Run(name, func(t *testing.T) {
-				dir := killed(t, d)
+				dir := killed(t)
 				found, err := filepath.Glob(filepath.Join(dir, damage.path))
 				require.NoError(t, err)
 				for _, path := range found {

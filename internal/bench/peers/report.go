@@ -89,14 +89,14 @@ func (r *results) table(columns []column) string {
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(columns)) + "\n")
 	for _, p := range peers {
-		row, any := "| "+p.name+" |", false
+		row, measured := "| "+p.name+" |", false
 		for _, c := range columns {
 			all := r.Rounds[p.name][c.figure]
 			if len(all) == 0 {
 				row += " - |"
 				continue
 			}
-			any = true
+			measured = true
 			row += " " + short(representative(c.figure, all))
 			isTimed, _ := timed(c.figure)
 			if low, high := slices.Min(all), slices.Max(all); !isTimed && short(low) != short(high) {
@@ -104,7 +104,7 @@ func (r *results) table(columns []column) string {
 			}
 			row += " |"
 		}
-		if any {
+		if measured {
 			b.WriteString(row + "\n")
 		}
 	}
