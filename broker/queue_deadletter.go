@@ -58,3 +58,12 @@ func (q *queue) deadLetter(d *delivery) {
 		b.log.Warn("a message moved to the dead letters", "destination", q.name, "to", m.Key, "message", m.ID, "deliveries", d.Count, "reason", deadMaxDeliveries)
 	})
 }
+
+// dropExpired removes an expired message.
+func (q *queue) dropExpired(d *delivery) {
+	q.broker.counters.expired.Add(1)
+	d.settle()
+	if d.reader != nil {
+		d.reader.Ack(d.Delivery, nil)
+	}
+}

@@ -196,12 +196,3 @@ func (d *delivery) expired() bool {
 	at, err := strconv.ParseInt(value, 10, 64)
 	return err == nil && at > 0 && at <= time.Now().UnixMilli()
 }
-
-// dropExpired removes an expired message.
-func (q *queue) dropExpired(d *delivery) {
-	q.broker.counters.expired.Add(1)
-	d.settle()
-	if d.reader != nil {
-		d.reader.Ack(d.Delivery, nil)
-	}
-}

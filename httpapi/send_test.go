@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/codes"
 	"github.com/stompbox/stompbox/internal/test"
 )
@@ -297,8 +299,11 @@ func TestABatchLargerThanTheRateIsSent(t *testing.T) {
 func TestBodiesOfRequestsCountAsIncoming(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{Broker: broker.Options{Quotas: broker.Quotas{Incoming: broker.ByteLimits{User: 1 << 20}}}})
-	p := newPoster(t, n, "shop", auth.AllGrants())
+	server := httptest.NewServer(httpapi.New(n.Broker, httpapi.Options{})) // the one of apiServer reads bodies first
+	t.Cleanup(server.Close)
+	p := &poster{t, server.URL, test.Token(t, "shop", time.Hour, auth.AllGrants())}
 	reading, writing := io.Pipe()
+	t.Cleanup(func() { _ = writing.Close() })
 	first := make(chan int, 1)
 	go func() {
 		r, err := http.NewRequest(http.MethodPost, p.url+"/api/send", reading)
