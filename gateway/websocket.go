@@ -166,19 +166,17 @@ func readWebSocket(ws *websocket.Conn, s session, framing broker.Framing, read f
 		if err == nil {
 			err = read(kind == websocket.TextMessage, r)
 		}
-		var wrong *messageError
-		var closed *websocket.CloseError
-		switch {
-		case err == nil:
+		if err == nil {
 			continue
-		case errors.As(err, &wrong):
+		}
+		if wrong, ok := errors.AsType[*messageError](err); ok {
 			s.Leave(framing.Close(wrong.code, wrong.reason))
 			discard(ws.NetConn())
 			return io.EOF
-		case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
-			return io.EOF // the peer has said farewell, and the answer is on its way
-		case errors.As(err, &closed), errors.Is(err, io.ErrUnexpectedEOF):
-			return io.EOF // it ended what it sends without a farewell
+		}
+		// A Close frame, whose answer is on its way, or the end of what the peer sends without one.
+		if _, closed := errors.AsType[*websocket.CloseError](err); closed || errors.Is(err, io.ErrUnexpectedEOF) {
+			return io.EOF
 		}
 		return err
 	}

@@ -66,15 +66,15 @@ func (r *wsReader) feed(p []byte) error {
 		case wsDiscard:
 			return nil
 		}
-		var wrong *messageError
-		if errors.As(err, &wrong) {
+		if err == nil {
+			continue
+		}
+		if wrong, ok := errors.AsType[*messageError](err); ok {
 			r.session.Leave(r.framing.Close(wrong.code, wrong.reason))
 			r.state = wsDiscard // so that the peer can read the last frames
 			return nil
 		}
-		if err != nil {
-			return err
-		}
+		return err
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -305,4 +306,26 @@ func FuzzWebSocketReader(f *testing.F) {
 			require.Equal(t, whole.code(), other.code())
 		}
 	})
+}
+
+// silentSession takes everything and keeps nothing.
+type silentSession struct{}
+
+func (silentSession) Receive([]byte) error { return nil }
+func (silentSession) Touch()               {}
+func (silentSession) Push([]byte)          {}
+func (silentSession) Leave([]byte)         {}
+func (silentSession) Detach(error)         {}
+
+// TestReadingAMessageAllocatesNothing: each SEND of each client comes this way.
+func TestReadingAMessageAllocatesNothing(t *testing.T) {
+	frame := masked(0x82, strings.Repeat("x", 100))
+	buffer := make([]byte, len(frame))
+	r := &wsReader{session: silentSession{}, max: 1 << 20}
+	var err error
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		copy(buffer, frame)
+		err = errors.Join(err, r.feed(buffer))
+	}))
+	require.NoError(t, err)
 }
