@@ -120,7 +120,7 @@ func New(o Options) (*Broker, error) {
 	b.dedup = newDedupWindow(b.memory.dedup, b.clock, b.store)
 	b.durables = newDurables(b.clock, b.history)
 	if b.store != nil {
-		b.store = &memoryQueueStore{QueueStore: b.store, budget: b.memory.memoryQueues, clock: b.clock}
+		b.store = &memoryQueueStore{QueueStore: b.store, memory: o.Driver.QueueMemory, budget: b.memory.memoryQueues, clock: b.clock}
 	}
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())

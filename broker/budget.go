@@ -322,11 +322,8 @@ func (a *account) sub(n int) {
 // clear takes all bytes back.
 func (a *account) clear() { a.sub(a.used) }
 
-// messageOverhead is what a message takes beside its text, about.
-const messageOverhead = 512
-
 // messageBytes is how many bytes a message takes, about.
 func messageBytes(m *driver.Message) int {
-	n := messageOverhead + len(m.Body) + len(m.Destination) + len(m.Key) + len(m.User)
+	n := driver.MessageOverhead + len(m.Body) + len(m.Destination) + len(m.Key) + len(m.User)
 	return n + headerBytes(m.Headers)
 }

@@ -73,5 +73,5 @@ func TestAccountTakesInSteps(t *testing.T) {
 func TestMessagesCountTheirHeaders(t *testing.T) {
 	t.Parallel()
 	m := &driver.Message{Body: make([]byte, 100), Headers: frames.Headers{{Name: "ab", Value: "cde"}}}
-	require.Equal(t, messageOverhead+105, messageBytes(m))
+	require.Equal(t, driver.MessageOverhead+105, messageBytes(m))
 }

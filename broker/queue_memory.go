@@ -13,16 +13,12 @@ import (
 // another way, such as on other nodes, is found out where a limit is reached.
 type memoryQueueStore struct {
 	driver.QueueStore
+	memory driver.QueueMemory // nil: what other nodes consumed is not found out
 	budget *budget
 	clock  *clock
 
 	mu     sync.Mutex // guards the following
 	looked int64      // clock time at which it was last asked what the store has
-}
-
-// memoryUser is a store that says how many bytes its queues in memory take.
-type memoryUser interface {
-	MemoryBytes(ctx context.Context) (int64, error)
 }
 
 const (
@@ -48,8 +44,7 @@ func (s *memoryQueueStore) give(m *driver.Message) { s.budget.give(m.User, messa
 // correct asks the store what it has, and where that is less than what was counted has all
 // users have as much less. It reports whether that is so.
 func (s *memoryQueueStore) correct() bool {
-	user, ok := s.QueueStore.(memoryUser)
-	if !ok {
+	if s.memory == nil {
 		return false
 	}
 	s.mu.Lock()
@@ -60,7 +55,7 @@ func (s *memoryQueueStore) correct() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
 	counted := s.budget.node.Load()
-	there, err := user.MemoryBytes(ctx)
+	there, err := s.memory.MemoryBytes(ctx)
 	s.looked = s.clock.now()
 	if err != nil || counted <= 0 || there >= counted {
 		return false

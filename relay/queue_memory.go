@@ -50,10 +50,7 @@ func (m *memoryQueues) announce() {
 	}
 }
 
-// messageOverhead is what a message in memory takes beside its bytes, about.
-const messageOverhead = 512
-
-// MemoryBytes returns how many bytes the messages in memory take, of all nodes, about.
+// MemoryBytes measures queues. See [driver.QueueMemory].
 func (s *queueStore) MemoryBytes(ctx context.Context) (int64, error) {
 	if err := s.link.checkAsk(); err != nil {
 		return 0, err
@@ -66,5 +63,5 @@ func (s *queueStore) MemoryBytes(ctx context.Context) (int64, error) {
 		return 0, storeError("cannot look at the queues in memory", err)
 	}
 	state := stream.CachedInfo().State
-	return int64(state.Bytes + state.Msgs*messageOverhead), nil
+	return int64(state.Bytes + state.Msgs*driver.MessageOverhead), nil
 }

@@ -11,6 +11,9 @@ type Driver struct {
 	Bus Bus
 	// Queues keeps messages until they are consumed. Without it, /queue destinations are refused.
 	Queues QueueStore
+	// QueueMemory measures queues that are kept in memory. Without it, what other nodes consumed
+	// of them counts against its senders until this node restarts.
+	QueueMemory QueueMemory
 	// Histories keeps messages for replay. It needs Queues, whose Store writes to histories too.
 	Histories HistoryStore
 	// Requests reaches app servers elsewhere. Without it, requests only reach the app servers of

@@ -33,6 +33,16 @@ type QueueStore interface {
 	AckWait() time.Duration
 }
 
+// QueueMemory measures the queues that a store keeps in memory.
+type QueueMemory interface {
+	// MemoryBytes returns how many bytes the messages in memory take, of all nodes, about. Each
+	// counts [MessageOverhead] beside its text.
+	MemoryBytes(ctx context.Context) (int64, error)
+}
+
+// MessageOverhead is about how many bytes a message in memory takes beside its text.
+const MessageOverhead = 512
+
 // StoreOptions say how to keep one message.
 type StoreOptions struct {
 	Queue QueueOptions
