@@ -92,7 +92,7 @@ func (a operatorAPI) unsubscribe(ctx context.Context, r request) (any, error) {
 
 // addBan keeps a user or a token out.
 func (a operatorAPI) addBan(ctx context.Context, r request) (any, error) {
-	ban, err := r.bannedWho()
+	ban, err := r.banTarget()
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func ended(r admin.BanResult) Ended {
 
 // liftBan lets a user or a token in again.
 func (a operatorAPI) liftBan(ctx context.Context, r request) (any, error) {
-	ban, err := r.bannedWho()
+	ban, err := r.banTarget()
 	if err != nil {
 		return nil, err
 	}

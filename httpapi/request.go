@@ -152,8 +152,8 @@ func (r request) may(permission string) error {
 	return nil
 }
 
-// bannedWho reads whom a request about bans is about, and checks the permission.
-func (r request) bannedWho() (admin.Ban, error) {
+// banTarget returns a ban of the user or token that the request names, and checks the permission.
+func (r request) banTarget() (admin.Ban, error) {
 	query := r.URL.Query()
 	ban := admin.Ban{User: query.Get("user"), Token: query.Get("token"), By: r.principal.Name}
 	switch {
