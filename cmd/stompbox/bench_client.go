@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
 
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/bench"
 )
 
 // benchClient is as light as can be, so that the broker gets the machine.
@@ -86,45 +86,19 @@ func (s *benchServer) subscribers(ctx context.Context, n int) ([]*benchClient, e
 
 // subscribersOf is subscribers with the destination of each.
 func (s *benchServer) subscribersOf(ctx context.Context, n int, destination func(i int) string) ([]*benchClient, error) {
-	all := make([]*benchClient, n)
-	errs := make(chan error, n)
-	slots := make(chan struct{}, 32)
-	var wait sync.WaitGroup
-	for i := range all {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			c, err := s.dial(ctx)
-			if err == nil {
-				err = c.subscribe(destination(i))
-			}
-			if err != nil {
-				errs <- err
-				return
-			}
-			all[i] = c
-			if s.opened != nil {
-				s.opened(c)
-			}
-		})
-	}
-	wait.Wait()
-	select {
-	case err := <-errs:
-		closeAll(all)
-		return nil, err
-	default:
-		return all, nil
-	}
+	return bench.OpenAll(n, func(i int) (*benchClient, error) {
+		c, err := s.dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err = c.subscribe(destination(i)); err == nil && s.opened != nil {
+			s.opened(c)
+		}
+		return c, err
+	}, (*benchClient).close)
 }
 
-func closeAll(all []*benchClient) {
-	for _, c := range all {
-		if c != nil {
-			c.close()
-		}
-	}
-}
+func closeAll(all []*benchClient) { bench.CloseAll(all, (*benchClient).close) }
 
 // publish sends message number i, whose body begins with the number.
 func (c *benchClient) publish(i, size int) error {

@@ -15,15 +15,12 @@ import (
 
 // connectionsOptions are what `bench connections` is asked.
 type connectionsOptions struct {
-	connections []int
-	nodes       int
-	rounds      int
-	idle        time.Duration
-	charts      string
+	sweep
+	nodes int
 }
 
 func newBenchConnections() *cobra.Command {
-	o := connectionsOptions{connections: []int{100, 300, 1000, 3000, 10_000, 17_000}, nodes: 1, rounds: 1, idle: benchBeat}
+	o := connectionsOptions{sweep: sweep{numbers: []int{100, 300, 1000, 3000, 10_000, 17_000}, rounds: 1, idle: benchBeat}, nodes: 1}
 	cmd := &cobra.Command{
 		Use:   "connections",
 		Short: "What a real WebSocket costs one node, or several in a cluster, that have many of them",
@@ -31,12 +28,8 @@ func newBenchConnections() *cobra.Command {
 			"and a subscription that all have. A node takes what its limit of open files leaves room for.",
 		Args: cobra.NoArgs,
 	}
-	f := cmd.Flags()
-	f.IntSliceVar(&o.connections, "connections", o.connections, "numbers of connections, over all nodes")
-	f.IntVar(&o.nodes, "nodes", o.nodes, "nodes, joined by routes where there are more than one")
-	f.IntVar(&o.rounds, "rounds", o.rounds, "rounds of each number, of which the medians are printed")
-	f.DurationVar(&o.idle, "idle", o.idle, "how long idle connections are measured")
-	f.StringVar(&o.charts, "charts", "", "folder for charts as SVG")
+	o.addFlags(cmd.Flags(), "connections", "over all nodes")
+	cmd.Flags().IntVar(&o.nodes, "nodes", o.nodes, "nodes, joined by routes where there are more than one")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runBenchConnections(cmd, o) }
 	return cmd
 }
@@ -46,27 +39,16 @@ func runBenchConnections(cmd *cobra.Command, o connectionsOptions) error {
 	fmt.Fprintf(out, "%d node(s)\n", o.nodes)
 	fmt.Fprintln(out, "connections  connect  connects  memory  kernel  delivery  publish   idle us/s  reconnect  all back")
 	fmt.Fprintln(out, "              us CPU      /s     KB RSS      KB   us CPU   to all         CPU     us CPU         s")
-	var all []bench.Connections
-	for _, n := range o.connections {
-		rounds := make([]bench.Connections, o.rounds)
-		for i := range rounds {
-			ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Minute)
-			var err error
-			rounds[i], err = measureConnections(ctx, n, o)
-			cancel()
-			if err != nil {
-				return fmt.Errorf("%d connections: %w", n, err)
-			}
-		}
-		r := bench.MedianConnections(rounds)
-		all = append(all, r)
+	measure := func(n int) (bench.Connections, error) {
+		ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Minute)
+		defer cancel()
+		return measureConnections(ctx, n, o)
+	}
+	printRow := func(r bench.Connections) {
 		fmt.Fprintf(out, "%11d %8.1f %9.0f %7.1f %7.1f %9.2f %6.1fms %11.2f %10.1f %9.1f\n",
-			n, r.ConnectCPU, r.ConnectsPS, r.RSS, r.Kernel, r.DeliveryCPU, r.PublishMS, r.IdleCPU, r.ReconnectCPU, r.ReconnectSecond)
+			r.Connections, r.ConnectCPU, r.ConnectsPS, r.RSS, r.Kernel, r.DeliveryCPU, r.PublishMS, r.IdleCPU, r.ReconnectCPU, r.ReconnectSecond)
 	}
-	if o.charts == "" {
-		return nil
-	}
-	return writeCharts(o.charts, bench.ConnectionsCharts(all))
+	return runSweep(o.sweep, "connections", measure, report[bench.Connections]{bench.MedianConnections, printRow, bench.ConnectionsCharts})
 }
 
 // nodes are the servers under measurement, with their clients.

@@ -2,14 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,15 +15,12 @@ import (
 
 // scaleOptions are what `bench scale` is asked.
 type scaleOptions struct {
-	sessions []int
-	rounds   int
-	idle     time.Duration
-	charts   string
-	asJSON   bool
+	sweep
+	asJSON bool
 }
 
 func newBenchScale() *cobra.Command {
-	o := scaleOptions{sessions: []int{1000, 3000, 10_000, 30_000, 100_000}, rounds: 1, idle: bench.IdleFor}
+	o := scaleOptions{sweep: sweep{numbers: []int{1000, 3000, 10_000, 30_000, 100_000}, rounds: 1, idle: bench.IdleFor}}
 	cmd := &cobra.Command{
 		Use:   "scale",
 		Short: "What a session costs one node that has up to a million of them, on transports in memory",
@@ -34,12 +28,8 @@ func newBenchScale() *cobra.Command {
 			"linearly. The work of the simulated clients, which check each frame, is in the figures.\nA million sessions need 8 GB of memory.",
 		Args: cobra.NoArgs,
 	}
-	f := cmd.Flags()
-	f.IntSliceVar(&o.sessions, "sessions", o.sessions, "numbers of sessions, up to a million")
-	f.IntVar(&o.rounds, "rounds", o.rounds, "rounds of each number, of which the medians are printed")
-	f.DurationVar(&o.idle, "idle", o.idle, "how long idle sessions are measured")
-	f.StringVar(&o.charts, "charts", "", "folder for charts as SVG")
-	f.BoolVar(&o.asJSON, "json", false, "measure in this process, and print JSON")
+	o.addFlags(cmd.Flags(), "sessions", "up to a million")
+	cmd.Flags().BoolVar(&o.asJSON, "json", false, "measure in this process, and print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if o.asJSON {
 			return measureScale(cmd, o)
@@ -52,7 +42,7 @@ func newBenchScale() *cobra.Command {
 const maxSimulated = 1_000_000
 
 func measureScale(cmd *cobra.Command, o scaleOptions) error {
-	for _, n := range o.sessions {
+	for _, n := range o.numbers {
 		if n < 1 || n > maxSimulated {
 			return fmt.Errorf("--sessions: %d is not 1 to %d", n, maxSimulated)
 		}
@@ -75,41 +65,20 @@ func runBenchScale(cmd *cobra.Command, o scaleOptions) error {
 	out := cmd.OutOrStdout()
 	fmt.Fprintln(out, "sessions   connect  session  delivery  publish  subscribe  unsubscribe  own dest.  idle us/s  reconnect  all back  RSS")
 	fmt.Fprintln(out, "             us CPU    bytes    us CPU   to all     us CPU       us CPU      bytes        CPU     us CPU         s  MB")
-	var all []bench.Scale
-	for _, n := range o.sessions {
-		rounds := make([]bench.Scale, o.rounds)
-		for i := range rounds {
-			// A process of its own for each, so that none inherits memory.
-			child := exec.CommandContext(cmd.Context(), self, "bench", "scale", "--json", "--sessions", strconv.Itoa(n), "--idle", o.idle.String())
-			child.Stderr = os.Stderr
-			text, err := child.Output()
-			if err != nil {
-				return fmt.Errorf("%d sessions: %w", n, err)
-			}
-			if err := json.Unmarshal(text, &rounds[i]); err != nil {
-				return err
-			}
+	measure := func(n int) (r bench.Scale, err error) {
+		// A process of its own for each, so that none inherits memory.
+		child := exec.CommandContext(cmd.Context(), self, "bench", "scale", "--json", "--sessions", strconv.Itoa(n), "--idle", o.idle.String())
+		child.Stderr = os.Stderr
+		text, err := child.Output()
+		if err != nil {
+			return r, err
 		}
-		r := bench.MedianScale(rounds)
-		all = append(all, r)
-		printScale(out, r)
+		return r, json.Unmarshal(text, &r)
 	}
-	if o.charts == "" {
-		return nil
-	}
-	return writeCharts(o.charts, bench.ScaleCharts(all))
+	return runSweep(o.sweep, "sessions", measure, report[bench.Scale]{bench.MedianScale, func(r bench.Scale) { printScale(out, r) }, bench.ScaleCharts})
 }
 
 func printScale(out io.Writer, r bench.Scale) {
 	fmt.Fprintf(out, "%8d %9.1f %8.0f %9.2f %6.0fms %10.1f %12.1f %10.0f %10.2f %10.1f %9.1f %4d\n",
 		r.Sessions, r.ConnectCPU, r.SessionBytes, r.DeliveryCPU, r.PublishMS, r.SubscribeCPU, r.UnsubscribeCPU, r.OwnBytes, r.IdleCPU, r.ReconnectCPU, r.ReconnectSecond, r.RSS>>20)
-}
-
-// writeCharts writes drawings by name into a folder.
-func writeCharts(dir string, charts map[string]string) error {
-	var errs []error
-	for name, drawing := range charts {
-		errs = append(errs, os.WriteFile(filepath.Join(dir, name), []byte(drawing), 0o644)) //nolint:gosec // everybody may read a chart
-	}
-	return errors.Join(errs...)
 }

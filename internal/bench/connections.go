@@ -30,15 +30,7 @@ func (c *Connections) figures() []*float64 {
 
 // MedianConnections takes the median of each figure of rounds with equally many connections.
 func MedianConnections(rounds []Connections) Connections {
-	result := rounds[0]
-	for i, figure := range result.figures() {
-		all := make([]float64, len(rounds))
-		for j := range rounds {
-			all[j] = *rounds[j].figures()[i]
-		}
-		*figure = Median(all)
-	}
-	return result
+	return medians(rounds, (*Connections).figures)
 }
 
 // ConnectionsCharts draws what a connection costs over how many there are, by file name.

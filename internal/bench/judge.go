@@ -84,6 +84,19 @@ func (j Judgement) String() string {
 	return fmt.Sprintf("base %.2f, head %.2f, ratio %.3f, noise %.3f: %s", j.Base, j.Head, j.Ratio, j.Bound, j.Verdict)
 }
 
+// medians takes the median of each figure of rounds, and the rest of the first one.
+func medians[R any](rounds []R, figures func(*R) []*float64) R {
+	result := rounds[0]
+	for i, figure := range figures(&result) {
+		all := make([]float64, len(rounds))
+		for j := range rounds {
+			all[j] = *figures(&rounds[j])[i]
+		}
+		*figure = Median(all)
+	}
+	return result
+}
+
 // Median returns the median of figures, which it leaves as they are.
 func Median(figures []float64) float64 {
 	sorted := slices.Sorted(slices.Values(figures))

@@ -10,14 +10,7 @@ func (s *Scale) figures() []*float64 {
 
 // MedianScale takes the median of each figure of rounds with equally many sessions.
 func MedianScale(rounds []Scale) Scale {
-	result := rounds[0]
-	for i, figure := range result.figures() {
-		all := make([]float64, len(rounds))
-		for j := range rounds {
-			all[j] = *rounds[j].figures()[i]
-		}
-		*figure = Median(all)
-	}
+	result := medians(rounds, (*Scale).figures)
 	for _, r := range rounds {
 		result.RSS = max(result.RSS, r.RSS)
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	tools "github.com/stompbox/stompbox/internal/bench"
 )
 
 // figures are what one round measured of one peer, by the name of the load and of what is
@@ -70,41 +72,27 @@ func (b *bench) open(n int, topic func(i int) string) ([]client, error) {
 }
 
 func (b *bench) openWith(p protocol, n int, topic func(i int) string) ([]client, error) {
-	all := make([]client, n)
-	errs := make(chan error, n)
-	slots := make(chan struct{}, 32)
-	var wait sync.WaitGroup
-	for i := range all {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			c, err := b.dial(p)
-			if err == nil {
-				all[i] = c
-				err = c.subscribe(topic(i))
-			}
-			if err != nil {
-				errs <- err
-			}
-		})
-	}
-	wait.Wait()
-	select {
-	case err := <-errs:
-		closeAll(all)
-		return nil, err
-	default:
-		return all, nil
-	}
+	return tools.OpenAll(n, func(i int) (client, error) {
+		c, err := b.dial(p)
+		if err != nil {
+			return nil, err
+		}
+		return c, c.subscribe(topic(i))
+	}, closeClient)
 }
 
-func closeAll(all []client) {
-	for _, c := range all {
-		if c != nil {
-			_ = c.Close()
-		}
+// openPublisher dials a client that sends, and reads what it is sent itself.
+func (b *bench) openPublisher() (client, error) {
+	c, err := b.dial(b.protocol)
+	if err == nil {
+		drain(c)
 	}
+	return c, err
 }
+
+func closeClient(c client) { _ = c.Close() }
+
+func closeAll(all []client) { tools.CloseAll(all, closeClient) }
 
 func toTopic(topic string) func(int) string { return func(int) string { return topic } }
 
@@ -212,12 +200,11 @@ func (b *bench) fanoutTo(ctx context.Context, p protocol, name string, subscribe
 		return nil, err
 	}
 	defer closeAll(all)
-	publisher, err := b.dial(b.protocol)
+	publisher, err := b.openPublisher()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = publisher.Close() }()
-	drain(publisher)
+	defer closeClient(publisher)
 	if e, ok := p.(events); ok && e.json {
 		publisher = quoted{publisher}
 	}
@@ -287,12 +274,11 @@ func (b *bench) rooms(ctx context.Context) (figures, error) {
 		return nil, err
 	}
 	defer closeAll(all)
-	publisher, err := b.dial(b.protocol)
+	publisher, err := b.openPublisher()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = publisher.Close() }()
-	drain(publisher)
+	defer closeClient(publisher)
 	n := rate * roomSeconds
 	start := time.Now()
 	warm := rate / 2 // half a second
@@ -366,12 +352,11 @@ func (b *bench) pingpong(ctx context.Context) (figures, error) {
 		return nil, err
 	}
 	defer closeAll(all)
-	publisher, err := b.dial(b.protocol)
+	publisher, err := b.openPublisher()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = publisher.Close() }()
-	drain(publisher)
+	defer closeClient(publisher)
 	n := b.messages(10_000)
 	n = max(n, 1000)
 	r := receive(all, n)

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	charts "github.com/stompbox/stompbox/internal/bench"
+	tools "github.com/stompbox/stompbox/internal/bench"
 )
 
 // page is what docs/benchmarks.md says around the figures.
@@ -72,7 +72,7 @@ func representative(figure string, all []float64) float64 {
 	isTimed, more := timed(figure)
 	switch {
 	case !isTimed:
-		return charts.Median(all)
+		return tools.Median(all)
 	case more:
 		return slices.Max(all)
 	}
@@ -114,7 +114,7 @@ func (r *results) table(columns []column) string {
 // short writes a figure with three digits, and thousands with a comma.
 func short(v float64) string {
 	if v < 1000 {
-		return charts.Short(v)
+		return tools.Short(v)
 	}
 	digits := fmt.Sprintf("%.0f", math.Round(v/100)*100)
 	if v < 10_000 {
@@ -202,7 +202,7 @@ func (r *results) charts() map[string]string {
 			}
 		}
 		if len(names) > 0 {
-			drawings[c.file] = charts.Bars(c.title, names, []charts.Series{{Name: c.figure, Values: values}}, false, c.format)
+			drawings[c.file] = tools.Bars(c.title, names, []tools.Series{{Name: c.figure, Values: values}}, false, c.format)
 		}
 	}
 	if drawing := r.recoveryChart(); drawing != "" {
@@ -213,7 +213,7 @@ func (r *results) charts() map[string]string {
 
 // recoveryChart shows the lowest share of all rounds.
 func (r *results) recoveryChart() string {
-	var series []charts.Series
+	var series []tools.Series
 	names := make([]string, len(failures))
 	for i, f := range failures {
 		names[i] = f.name
@@ -229,10 +229,10 @@ func (r *results) recoveryChart() string {
 				values[i] = slices.Min(all)
 			}
 		}
-		series = append(series, charts.Series{Name: p.name, Values: values})
+		series = append(series, tools.Series{Name: p.name, Values: values})
 	}
 	if len(series) == 0 {
 		return ""
 	}
-	return charts.Bars("Share of confirmed messages that arrive through a failure, the lowest of all rounds", names, series, false, share)
+	return tools.Bars("Share of confirmed messages that arrive through a failure, the lowest of all rounds", names, series, false, share)
 }
