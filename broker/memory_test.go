@@ -292,10 +292,13 @@ func TestQueuesInMemoryAreBoundedInBytes(t *testing.T) {
 	send := func(c *test.Client, header, queue string, more ...string) {
 		c.Send(frames.SEND, append([]string{"destination", "/queue/" + queue, header, map[string]string{"persistent": "false", "auto-delete": "true"}[header], "receipt", "r"}, append(more, strings.Repeat("x", 24_000))...)...)
 	}
+	taken := func(c *test.Client, header, queue string) {
+		send(c, header, queue)
+		c.Receipt("r")
+	}
 	ann := as(n, "ann")
 	for i, header := range []string{"persistent", "auto-delete", "persistent", "auto-delete"} {
-		send(ann, header, strconv.Itoa(i%2))
-		ann.Receipt("r")
+		taken(ann, header, strconv.Itoa(i%2))
 	}
 	send(ann, "persistent", "0")
 	refused := ann.Error("your messages in queues that are kept in memory may take 100000 bytes on this node; try again later, or raise limits.user_memory_queue_bytes")
@@ -311,10 +314,8 @@ func TestQueuesInMemoryAreBoundedInBytes(t *testing.T) {
 	ann.Send(frames.SEND, "destination", "/queue/disk", "receipt", "r", strings.Repeat("x", 24_000))
 	ann.Receipt("r") // what is on disk is no part of it
 	bob := as(n, "bob")
-	send(bob, "persistent", "0")
-	bob.Receipt("r")
-	send(bob, "persistent", "0")
-	bob.Receipt("r")
+	taken(bob, "persistent", "0")
+	taken(bob, "persistent", "0")
 	send(bob, "persistent", "0")
 	bob.Error("limits.node_memory_queue_bytes")
 
@@ -323,15 +324,13 @@ func TestQueuesInMemoryAreBoundedInBytes(t *testing.T) {
 	for range 2 {
 		consumer.Expect(frames.MESSAGE)
 	}
-	send(ann, "persistent", "2")
-	ann.Receipt("r")
+	taken(ann, "persistent", "2")
 	elsewhere := as(other, "consumer")
 	elsewhere.Subscribe("q", "/queue/0")
 	for range 4 {
 		elsewhere.Expect(frames.MESSAGE)
 	}
-	send(ann, "persistent", "2")
-	ann.Receipt("r")
+	taken(ann, "persistent", "2")
 	// This node has to ask what was consumed there, which it does once a second at most.
 	require.Eventually(t, func() bool {
 		c := as(n, "ann")

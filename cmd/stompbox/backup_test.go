@@ -55,11 +55,7 @@ func TestABackupOfOneNodeGoesIntoACluster(t *testing.T) {
 	all.node(1).kill(t)
 
 	consumer := consumeAgain(t, all.node(2), "/queue/orders")
-	missing := make(map[string]bool)
-	for i := range count {
-		missing[strconv.Itoa(i)] = true
-	}
-	consume(consumer, missing)
+	consume(consumer, numbers(count))
 	durable := test.DialAddress(t, all.node(0).tcp).Connect()
 	durable.Subscribe("mine", "/topic/kept.a", durableHeaders...)
 	for i := range count {

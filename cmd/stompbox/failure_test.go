@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,23 +25,7 @@ func TestTenKilledNodesLoseAndRepeatNothing(t *testing.T) {
 	c := clusterOf(t, 3, nil, "-c", historyConfig(t, 3))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	followers := make([]*follower, 6)
-	for i := range followers {
-		followers[i] = &follower{nodes: c.node, topic: []string{"/topic/kept.load", "/topic/kept.**"}[i/3], webSocket: i%2 == 0}
-	}
-	topic, queue := &publisher{nodes: c.node, destination: "/topic/kept.load"}, &publisher{nodes: c.node, destination: "/queue/load", first: 1}
-	running := follow(ctx, t, followers, topic.publish)
-	loading, enough := context.WithCancel(ctx)
-	defer enough()
-	var publishing sync.WaitGroup
-	for _, p := range []*publisher{topic, queue} {
-		publishing.Go(func() {
-			for loading.Err() == nil {
-				p.publish(ctx)
-				time.Sleep(time.Millisecond)
-			}
-		})
-	}
+	l := startLoad(ctx, t, c, time.Millisecond)
 	for range kills {
 		time.Sleep(time.Duration(200+rand.IntN(800)) * time.Millisecond)
 		victim := rand.IntN(3)
@@ -53,26 +36,20 @@ func TestTenKilledNodesLoseAndRepeatNothing(t *testing.T) {
 			c.node(i).ready(t)
 		}
 	}
-	enough()
-	publishing.Wait()
-	t.Logf("%d messages to the topic (%d tried again), %d to the queue (%d tried again)", topic.next, topic.retries, queue.next, queue.retries)
+	l.stopSending(t)
 	connections := 0
-	for _, f := range followers {
-		f.sawAll(t, topic.next)
+	for _, f := range l.followers {
+		f.sawAll(t, l.topic.next)
 		connections += f.links
 	}
-	t.Logf("%d followers made %d connections", len(followers), connections)
-	require.Greater(t, connections, len(followers), "some of them were on nodes that were killed")
+	t.Logf("%d followers made %d connections", len(l.followers), connections)
+	require.Greater(t, connections, len(l.followers), "some of them were on nodes that were killed")
 	cancel()
-	running.Wait()
+	l.following.Wait()
 
-	l := consumeAgain(t, c.node(0), "/queue/load")
-	missing := make(map[string]bool, queue.next)
-	for i := range queue.next {
-		missing[strconv.Itoa(i)] = true
-	}
-	consume(l, missing)
-	l.Close()
+	rest := consumeAgain(t, c.node(0), "/queue/load")
+	consume(rest, numbers(l.queue.next))
+	rest.Close()
 	c.stop()
 }
 
@@ -89,15 +66,7 @@ func TestRollingRestartMissesNothing(t *testing.T) {
 	}
 	room := &publisher{nodes: c.node, destination: "/topic/kept.room"}
 	running := follow(ctx, t, followers, room.publish)
-	loading, enough := context.WithCancel(ctx)
-	defer enough()
-	var publishing sync.WaitGroup
-	publishing.Go(func() {
-		for loading.Err() == nil {
-			room.publish(ctx)
-			time.Sleep(50 * time.Millisecond)
-		}
-	})
+	stop := publishing(ctx, 50*time.Millisecond, room)
 	for i := range 3 {
 		c.node(i).stop(t) // SIGTERM, and exit code 0
 		c.start(i)
@@ -105,8 +74,7 @@ func TestRollingRestartMissesNothing(t *testing.T) {
 			c.node(k).ready(t)
 		}
 	}
-	enough()
-	publishing.Wait()
+	stop()
 	connections := 0
 	for _, f := range followers {
 		f.sawAll(t, room.next)

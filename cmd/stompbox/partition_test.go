@@ -203,11 +203,7 @@ auth: { logins: [ { login: guest, passcode_hash: "`+hash+`", permissions: { send
 	}, test.Patience, 200*time.Millisecond)
 	reading.Wait()
 	far.Message("after")
-	missing := make(map[string]bool)
-	for i := range queue.next {
-		missing[strconv.Itoa(i)] = true
-	}
-	consume(consumeAgain(t, nodes[cut], "/queue/q"), missing)
+	consume(consumeAgain(t, nodes[cut], "/queue/q"), numbers(queue.next))
 	kept.Quiet()
 }
 

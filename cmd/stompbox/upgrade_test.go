@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -71,26 +70,10 @@ func TestARollingUpgradeLosesNothing(t *testing.T) {
 	c := clusterWith(t, 3, older, []string{"STOMPBOX_DRAIN_WINDOW=500ms"}, "-c", historyConfig(t, 3))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	followers := make([]*follower, 6)
-	for i := range followers {
-		followers[i] = &follower{nodes: c.node, topic: []string{"/topic/kept.load", "/topic/kept.**"}[i/3], webSocket: i%2 == 0}
-	}
-	topic, queue := &publisher{nodes: c.node, destination: "/topic/kept.load"}, &publisher{nodes: c.node, destination: "/queue/load", first: 1}
 	away := durable(t, c.node(0))
 	away.Receipt("durable")
 	away.Close()
-	running := follow(ctx, t, followers, topic.publish)
-	loading, enough := context.WithCancel(ctx)
-	defer enough()
-	var publishing sync.WaitGroup
-	for _, p := range []*publisher{topic, queue} {
-		publishing.Go(func() {
-			for loading.Err() == nil {
-				p.publish(ctx)
-				time.Sleep(2 * time.Millisecond)
-			}
-		})
-	}
+	l := startLoad(ctx, t, c, 2*time.Millisecond)
 	for _, step := range []struct {
 		node    int
 		program string
@@ -103,19 +86,17 @@ func TestARollingUpgradeLosesNothing(t *testing.T) {
 		}
 		exchange(t, c)
 	}
-	enough()
-	publishing.Wait()
-	t.Logf("%d messages to the topic (%d tried again), %d to the queue (%d tried again)", topic.next, topic.retries, queue.next, queue.retries)
-	for _, f := range followers {
-		f.sawAll(t, topic.next)
+	l.stopSending(t)
+	for _, f := range l.followers {
+		f.sawAll(t, l.topic.next)
 	}
 	cancel()
-	running.Wait()
-	l := consumeAgain(t, c.node(0), "/queue/load")
-	consume(l, numbers(queue.next))
-	l.Close()
+	l.following.Wait()
+	rest := consumeAgain(t, c.node(0), "/queue/load")
+	consume(rest, numbers(l.queue.next))
+	rest.Close()
 	back := durable(t, c.node(2))
-	consume(back, numbers(topic.next))
+	consume(back, numbers(l.topic.next))
 	back.Close()
 	for i := range 3 {
 		require.NotContains(t, c.node(i).stderr.String(), "newer version")
@@ -129,14 +110,6 @@ func durable(t *testing.T, p *process) *test.Client {
 	c := test.DialAddress(t, p.tcp).Connect()
 	c.Send(frames.SUBSCRIBE, "id", "d", "destination", "/topic/kept.load", "durable", "true", "auto-delete", "false", "ack", "client-individual", "receipt", "durable")
 	return c
-}
-
-func numbers(n int) map[string]bool {
-	all := make(map[string]bool, n)
-	for i := range n {
-		all[strconv.Itoa(i)] = true
-	}
-	return all
 }
 
 // exchange has each node send topics, notifications of a user and requests to the others.

@@ -1,14 +1,13 @@
 package documents
 
 import (
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/internal/test/local"
 )
 
 var (
@@ -20,15 +19,7 @@ var (
 func TestNamedTestsExist(t *testing.T) {
 	t.Parallel()
 	there := make(map[string]bool)
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (entry.Name() == "node_modules" || strings.HasPrefix(entry.Name(), ".") && len(entry.Name()) > 2):
-			return filepath.SkipDir
-		case !strings.HasSuffix(path, "_test.go"):
-			return nil
-		}
+	err := local.WalkSources(root, "_test.go", func(path string) error {
 		source, err := os.ReadFile(path)
 		for _, found := range testFunction.FindAllStringSubmatch(string(source), -1) {
 			there[found[1]] = true

@@ -4,13 +4,14 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/internal/test/local"
 )
 
 const (
@@ -25,13 +26,8 @@ func TestTypesStaySmall(t *testing.T) {
 	root := filepath.Join("..", "..")
 	methods := make(map[string]int)
 	files := make(map[string]map[string]bool)
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (entry.Name() == "node_modules" || strings.HasPrefix(entry.Name(), ".") && len(entry.Name()) > 2):
-			return filepath.SkipDir
-		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+	err := local.WalkSources(root, ".go", func(path string) error {
+		if strings.HasSuffix(path, "_test.go") {
 			return nil
 		}
 		source, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
