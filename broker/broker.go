@@ -117,9 +117,11 @@ func New(o Options) (*Broker, error) {
 	b.pendingRequests.budget = b.memory.waiting
 	b.incomingPatience = incomingPatience
 	b.replaying = newReplaySlots()
-	b.dedup = newDedupWindow(b.memory.dedup, b.clock, b.store)
-	b.durables = newDurables(b.clock, b.history)
+	if b.history != nil {
+		b.durables = newDurables(b.clock, b.history.DurableIdle())
+	}
 	if b.store != nil {
+		b.dedup = newDedupWindow(b.memory.dedup, b.clock, b.store.DedupWindow())
 		b.store = &memoryQueueStore{QueueStore: b.store, memory: o.Driver.QueueMemory, budget: b.memory.memoryQueues, clock: b.clock}
 	}
 	b.presence = newPresence(b, o.Presence)

@@ -17,14 +17,7 @@ type durables struct {
 	byUser map[string]map[uint64]int64 // when each was last attached to, by a hash of its name
 }
 
-// defaultDurableIdle is where the store does not say.
-const defaultDurableIdle = 7 * 24 * time.Hour
-
-func newDurables(c *clock, history any) *durables {
-	idle := defaultDurableIdle
-	if h, ok := history.(interface{ DurableIdle() time.Duration }); ok {
-		idle = h.DurableIdle()
-	}
+func newDurables(c *clock, idle time.Duration) *durables {
 	return &durables{clock: c, idle: int64(idle), seed: maphash.MakeSeed(), byUser: make(map[string]map[uint64]int64)}
 }
 

@@ -13,8 +13,6 @@ const (
 	dedupOverhead = 192
 	// dedupSlots is in how many parts of the window ids are forgotten.
 	dedupSlots = 8
-	// defaultDedupWindow is that of a store that does not say.
-	defaultDedupWindow = 2 * time.Minute
 )
 
 // dedupWindow counts the dedup ids that the store remembers, by who sent them. It is safe
@@ -33,11 +31,7 @@ type dedupSlot struct {
 	bytes map[string]int
 }
 
-func newDedupWindow(b *budget, c *clock, store any) *dedupWindow {
-	window := defaultDedupWindow
-	if s, ok := store.(interface{ DedupWindow() time.Duration }); ok {
-		window = s.DedupWindow()
-	}
+func newDedupWindow(b *budget, c *clock, window time.Duration) *dedupWindow {
 	return &dedupWindow{budget: b, clock: c, slot: max(int64(window)/dedupSlots, 1)}
 }
 

@@ -3,7 +3,6 @@ package broker
 import (
 	"errors"
 	"io"
-	"maps"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -339,18 +338,13 @@ func (s *Session) release() {
 	s.handling.Lock()
 	defer s.handling.Unlock()
 	s.mu.Lock()
-	var subs []*subscription
-	for _, sub := range s.subs.all() {
-		subs = append(subs, sub)
-	}
-	retired := s.retired
+	n, all := s.subs.len(), slices.Collect(s.holders())
 	s.subs, s.retired, s.transactions = subscriptions{}, nil, nil
 	s.mu.Unlock()
 	s.transactionBytes.clear()
 	s.incomingBytes.clear()
 	s.outbox.dropDeliveries()
-	n := len(subs)
-	s.detachAll(slices.AppendSeq(subs, maps.Values(retired)))
+	s.detachAll(all)
 	s.broker.counters.subscriptions.Add(-int64(n))
 	if s.usage != nil {
 		s.broker.usage.unsubscribe(s.usage, n)

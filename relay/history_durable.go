@@ -186,5 +186,5 @@ func (s *historyStore) RemoveDurable(ctx context.Context, d driver.DurableSubscr
 	return storeError("cannot remove the durable subscription "+d.Name, err)
 }
 
-// DurableIdle is after how long without use a durable subscription is forgotten.
+// DurableIdle says how long. See [driver.HistoryStore].
 func (s *historyStore) DurableIdle() time.Duration { return s.streams.settings.DurableIdle }

@@ -148,7 +148,7 @@ func shortDedupID(id string) string {
 // window in memory.
 const maxPlainDedupID = 128
 
-// DedupWindow is how long dedup ids are remembered.
+// DedupWindow says how long. See [driver.QueueStore].
 func (s *queueStore) DedupWindow() time.Duration { return s.streams.settings.DedupWindow }
 
 // maxBatch is the most messages that JetStream writes as one.

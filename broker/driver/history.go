@@ -41,6 +41,9 @@ type HistoryStore interface {
 	OpenDurable(ctx context.Context, d DurableSubscription, deliver func(Delivery)) (QueueReader, error)
 	// RemoveDurable forgets a durable subscription.
 	RemoveDurable(ctx context.Context, d DurableSubscription) error
+	// DurableIdle is after how long without use a durable subscription is forgotten. It does not
+	// change.
+	DurableIdle() time.Duration
 }
 
 // ReplayRequest says what to replay.

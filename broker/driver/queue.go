@@ -31,6 +31,8 @@ type QueueStore interface {
 	// AckWait is how long the store waits for a node that holds messages and has died.
 	// A node extends what its sessions hold three times as often.
 	AckWait() time.Duration
+	// DedupWindow is how long the store remembers dedup ids. It does not change.
+	DedupWindow() time.Duration
 }
 
 // QueueMemory measures the queues that a store keeps in memory.
