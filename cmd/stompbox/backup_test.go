@@ -56,15 +56,13 @@ func TestABackupOfOneNodeGoesIntoACluster(t *testing.T) {
 
 	consumer := consumeAgain(t, all.node(2), "/queue/orders")
 	consume(consumer, numbers(count))
-	durable := test.DialAddress(t, all.node(0).tcp).Connect()
-	durable.Subscribe("mine", "/topic/kept.a", durableHeaders...)
+	durable := subscribeAgain(t, all.node(0), "mine", "/topic/kept.a", durableHeaders...)
 	for i := range count {
 		m := durable.Message(strconv.Itoa(i))
 		require.Equal(t, "true", m.Get("redelivered"), "it may have been delivered before the backup")
 		durable.Send(frames.ACK, "id", m.Get("ack"))
 	}
-	follower := test.DialAddress(t, all.node(2).tcp).Connect()
-	follower.Subscribe("s", "/topic/kept.**", "replay-last", "10000")
+	follower := subscribeAgain(t, all.node(2), "s", "/topic/kept.**", "replay-last", "10000")
 	for i := range count {
 		follower.Message(strconv.Itoa(i))
 	}

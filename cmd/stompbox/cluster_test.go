@@ -142,33 +142,38 @@ func sendAgain(t *testing.T, p *process, f *frames.Frame) (connected *test.Clien
 	return connected
 }
 
-// consumeAgain subscribes to a queue once that is possible: a subscriber gets an
+// subscribeAgain subscribes once that is possible, as clients do: a subscriber gets an
 // ERROR, too, while another leader is chosen.
+func subscribeAgain(t *testing.T, p *process, id, destination string, pairs ...string) (subscribed *test.Client) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		c := test.DialAddress(t, p.tcp).Connect("login", "guest", "passcode", cmp.Or(p.passcode, "guest"))
+		answer, err := c.TrySubscribe(id, destination, pairs...)
+		if err != nil || answer.Command != frames.RECEIPT {
+			c.Close() // what it was given goes back
+			return false
+		}
+		subscribed = c
+		return true
+	}, test.Patience, 100*time.Millisecond)
+	return subscribed
+}
+
+// consumeAgain subscribes to a queue once that is possible.
 func consumeAgain(t *testing.T, p *process, queue string) *test.Client {
 	t.Helper()
-	subscribe := func() *test.Client {
-		c := test.DialAddress(t, p.tcp).Connect("login", "guest", "passcode", cmp.Or(p.passcode, "guest"))
-		c.Send(frames.SUBSCRIBE, "id", "q", "destination", queue, "ack", "client-individual", "receipt", "r")
-		return c
-	}
-	require.Eventually(t, func() bool {
-		c := subscribe()
-		defer c.Close() // what it was given goes back
-		answer, err := c.Next()
-		return err == nil && answer.Command != frames.ERROR
-	}, test.Patience, 100*time.Millisecond)
-	return subscribe()
+	return subscribeAgain(t, p, "q", queue, "ack", "client-individual")
 }
 
 // consume acknowledges messages until all of some bodies came.
 func consume(c *test.Client, bodies map[string]bool) {
 	for len(bodies) > 0 {
 		f, err := c.Next()
-		if err != nil || f.Command == frames.RECEIPT {
-			if err != nil {
-				c.Fail("%d messages are missing: %v", len(bodies), err)
-			}
-			continue
+		if err != nil {
+			c.Fail("%d messages are missing: %v", len(bodies), err)
+		}
+		if f.Command != frames.MESSAGE {
+			c.Fail("%d messages are missing: %s %v", len(bodies), f.Command, f.Headers)
 		}
 		delete(bodies, string(f.Body))
 		c.Send(frames.ACK, "id", f.Get("ack"))

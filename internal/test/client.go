@@ -167,14 +167,25 @@ func (c *Client) Receipt(id string) {
 // of the past may come before it; they are the next frames.
 func (c *Client) Subscribe(id, destination string, pairs ...string) *frames.Frame {
 	c.t.Helper()
-	c.Send(frames.SUBSCRIBE, append([]string{"id", id, "destination", destination, "receipt", "subscribe-" + id}, pairs...)...)
+	f, err := c.TrySubscribe(id, destination, pairs...)
+	require.NoError(c.t, err)
+	require.Equal(c.t, frames.RECEIPT, f.Command, "%v %s", f.Headers, f.Body)
+	require.Equal(c.t, "subscribe-"+id, f.Get("receipt-id"))
+	return f
+}
+
+// TrySubscribe is Subscribe where the broker may refuse: it returns the first frame that is
+// no MESSAGE, which may be an ERROR.
+func (c *Client) TrySubscribe(id, destination string, pairs ...string) (*frames.Frame, error) {
+	c.t.Helper()
+	f := frames.New(frames.SUBSCRIBE, append([]string{"id", id, "destination", destination, "receipt", "subscribe-" + id}, pairs...)...)
+	if _, err := c.TryRaw(frames.Append(nil, f, c.version)); err != nil {
+		return nil, err
+	}
 	for {
 		f, err := c.read()
-		require.NoError(c.t, err)
-		if f.Command != frames.MESSAGE {
-			require.Equal(c.t, frames.RECEIPT, f.Command, "%v %s", f.Headers, f.Body)
-			require.Equal(c.t, "subscribe-"+id, f.Get("receipt-id"))
-			return f
+		if err != nil || f.Command != frames.MESSAGE {
+			return f, err
 		}
 		c.early = append(c.early, f)
 	}
