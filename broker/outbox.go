@@ -289,6 +289,18 @@ func (o *outbox) end(drop bool, linger time.Duration, last ...[]byte) {
 	}
 }
 
+// sentAfter returns how many bytes the connection gets in all if end is called now, with
+// last frames of so many bytes, and the peer reads them.
+func (o *outbox) sentAfter(drop bool, last int) int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	pending := o.bytes
+	if drop {
+		pending = o.inFlight.bytes
+	}
+	return o.written.Load() + int64(pending+last)
+}
+
 // abandon is end without last words: the connection is gone.
 func (o *outbox) abandon() {
 	o.mu.Lock()

@@ -124,13 +124,15 @@ func (o *outbox) write(w write) bool {
 func (o *outbox) finishWrite(w *write, ok bool) {
 	o.lastWrite.Store(o.clock.now())
 	if ok {
-		o.written.Add(int64(w.bytes))
 		o.traffic.sent.Add(int64(w.bytes))
 		if w.sampledAt != 0 {
 			o.latency.Observe(time.Duration(o.lastWrite.Load() - w.sampledAt))
 		}
 	}
 	o.mu.Lock()
+	if ok {
+		o.written.Add(int64(w.bytes))
+	}
 	o.frames -= len(w.queue)
 	o.bytes -= w.bytes
 	o.inFlight.frames, o.inFlight.bytes = 0, 0

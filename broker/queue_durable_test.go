@@ -254,7 +254,7 @@ func TestConnectionsThatAreThereShareADurableSubscription(t *testing.T) {
 	require.Equal(t, int64(4), a.Broker.Stats().Sessions+b.Broker.Stats().Sessions)
 }
 
-// TestADurableSubscriptionTellsWhatItsHistoryDropped while nobody was connected.
+// TestADurableSubscriptionTellsWhatItsHistoryDropped while its client was away.
 func TestADurableSubscriptionTellsWhatItsHistoryDropped(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{Histories: test.Histories(t)})

@@ -37,7 +37,7 @@ type takeoverQuery struct {
 
 // takeOver has a consumer of a durable subscription, which was paused before it joined, go
 // on once the sessions that it shares it with are known to be there. It waits where that
-// takes a moment only, so that what follows the RECEIPT comes as if nobody had been asked.
+// takes a moment only, so that what follows the RECEIPT comes as if no other node had been asked.
 func (t *takeovers) takeOver(q *queue, sub *subscription) {
 	former := q.doubt(sub.session)
 	if former == nil && t.cluster == nil {

@@ -303,10 +303,11 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 	if state(s.state.Swap(int32(stateEnding))) == stateEnding {
 		return
 	}
+	drop, closing := e != nil && e.Code == CodeSlowConsumer, s.framing.Close(code, reason)
 	if e != nil {
-		s.report(e) // before the peer can know
+		s.report(e, s.outbox.sentAfter(drop, len(frame)+len(closing)))
 	}
-	s.outbox.end(e != nil && e.Code == CodeSlowConsumer, lingerTimeout, frame, s.framing.Close(code, reason))
+	s.outbox.end(drop, lingerTimeout, frame, closing)
 	if e != nil {
 		go s.release()
 	}

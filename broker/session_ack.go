@@ -61,7 +61,7 @@ func (s *Session) countStale(f *frames.Frame) {
 		"message", header(frames.MessageID), "subscription", header(frames.Subscription), "session", s.id)
 }
 
-// parseAckHeaders returns the delivery that the frame names, in the way of its version.
+// parseAckHeaders returns the delivery that the frame names, in the header of its version.
 // The subscription is nil where the delivery is gone.
 func (s *Session) parseAckHeaders(f *frames.Frame) (*subscription, uint64, error) {
 	header := frames.ID

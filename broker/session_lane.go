@@ -10,7 +10,7 @@ import (
 	"github.com/stompbox/stompbox/broker/trace"
 )
 
-// A client that was not told what became of its SENDs repeats them with their dedup-ids. If
+// A client that does not know what became of its SENDs repeats them with their dedup-ids. If
 // some of those behind the one that failed were stored, their repetitions are dropped, and
 // the one that failed comes after them. So a SEND with a dedup-id waits until those before
 // it to the same destination are stored, and what follows one that failed is refused. What

@@ -29,7 +29,7 @@ func (l *leaderless) released() <-chan struct{} {
 	return l.release
 }
 
-// hold has what is lost not be told before what it returns is called.
+// hold delays the report of what is lost until what it returns is called.
 func (l *leaderless) hold() (tell func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +68,7 @@ func (l *leaderless) StoreAll(ctx context.Context, all []driver.StoreRequest) er
 	return l.QueueStore.StoreAll(ctx, all)
 }
 
-// TestRepeatedSENDsKeepTheirOrder: a client that was not told what became of its pipelined
+// TestRepeatedSENDsKeepTheirOrder: a client that does not know what became of its pipelined
 // SENDs repeats them with their dedup-ids.
 func TestRepeatedSENDsKeepTheirOrder(t *testing.T) {
 	t.Parallel()

@@ -12,24 +12,28 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// How sessions end that no error ends, as the log names it.
+// ending is how a session ends that no error ends. Its code is for the log only, but for that
+// of a shutdown, which clients read as well.
+type ending struct{ code, cause string }
+
 var (
-	endedByClient   = "disconnected by the client"
-	endedByShutdown = "the server is shutting down"
-	endedByLifetime = "the stream has reached its lifetime"
+	endedByClient   = ending{"client-left", "disconnected by the client"}
+	endedByShutdown = ending{string(CodeShutdown), "the server is shutting down"}
+	endedByLifetime = ending{"lifetime-over", "the stream has reached its lifetime"}
+	endedByLoss     = ending{"connection-lost", "the connection was lost"}
 )
 
 // endCause is why a session ends. The first cause counts.
-type endCause struct{ cause atomic.Pointer[string] }
+type endCause struct{ cause atomic.Pointer[ending] }
 
-func (c *endCause) set(cause *string) { c.cause.CompareAndSwap(nil, cause) }
+func (c *endCause) set(cause *ending) { c.cause.CompareAndSwap(nil, cause) }
 
 // get returns the cause, or what has become of a connection that ended without one.
-func (c *endCause) get() string {
+func (c *endCause) get() *ending {
 	if cause := c.cause.Load(); cause != nil {
-		return *cause
+		return cause
 	}
-	return "the connection was lost"
+	return &endedByLoss
 }
 
 // strangers bounds the log lines of connections that end before they are authenticated,
@@ -48,9 +52,9 @@ func (s *Session) attributes(more ...any) []any {
 }
 
 // totals are the attributes of the line about its end.
-func (s *Session) totals() []any {
+func (s *Session) totals(sent int64) []any {
 	open := time.Duration(s.broker.clock.now() - s.openedAt)
-	return []any{"open", open.Round(time.Millisecond), "received_bytes", s.received.Load(), "sent_bytes", s.outbox.written.Load()}
+	return []any{"open", open.Round(time.Millisecond), "received_bytes", s.received.Load(), "sent_bytes", sent}
 }
 
 func (s *Session) logConnected(version frames.Version) {
@@ -64,12 +68,13 @@ func (s *Session) logRefused(destination string, e *Error) {
 	}
 }
 
-// report counts and logs the error that ends a session.
-func (s *Session) report(e *Error) {
+// report counts and logs the error that ends a session, before the peer can know. Sent
+// has the bytes of the ERROR, which is still to be written.
+func (s *Session) report(e *Error, sent int64) {
 	s.broker.counters.countError(e)
 	s.reported.Store(true)
 	line := func() {
-		attributes := append(s.attributes("code", string(e.Code), "error", truncate(e.Error(), maxLogged)), s.totals()...)
+		attributes := append(s.attributes("code", string(e.Code), "error", truncate(e.Error(), maxLogged)), s.totals(sent)...)
 		s.broker.log.Info("session ended by an error", attributes...)
 	}
 	if s.Connected() {
@@ -88,7 +93,8 @@ func (s *Session) logEnd(reason error) {
 	if !s.Connected() {
 		level = slog.LevelDebug // such as a check of a load balancer
 	}
-	attributes := append(s.attributes("cause", s.ended.get()), s.totals()...)
+	end := s.ended.get()
+	attributes := append(s.attributes("code", end.code, "cause", end.cause), s.totals(s.outbox.written.Load())...)
 	if reason != nil && !errors.Is(reason, io.EOF) { // which says nothing beside the cause
 		attributes = append(attributes, "error", reason)
 	}

@@ -1,7 +1,10 @@
 package broker_test
 
 import (
+	"io"
+	"net"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +47,7 @@ func TestEachSessionHasALineForItsBeginningAndItsEnd(t *testing.T) {
 	c.Send(frames.DISCONNECT, "receipt", "bye")
 	c.Receipt("bye")
 	line = lines(t, n, "session ended", 1)[0]
-	for _, part := range []string{"level=INFO", "session=" + id, "user=alice", `cause="disconnected by the client"`} {
+	for _, part := range []string{"level=INFO", "session=" + id, "user=alice", "code=client-left", `cause="disconnected by the client"`} {
 		require.Contains(t, line, part)
 	}
 	require.Regexp(t, regexp.MustCompile(`open=\d+(\.\d+)?m?s received_bytes=[1-9]\d* sent_bytes=[1-9]\d*`), line)
@@ -64,7 +67,9 @@ func TestEachSessionHasALineForItsBeginningAndItsEnd(t *testing.T) {
 
 	c = test.DialTCP(t, n).Connect()
 	c.Close()
-	require.Contains(t, lines(t, n, "session ended", 2)[1], "user=guest")
+	line = lines(t, n, "session ended", 2)[1]
+	require.Contains(t, line, "user=guest")
+	require.Contains(t, line, `code=connection-lost cause="the connection was lost"`)
 	lines(t, n, "session ended by an error", 1) // which was not lost in what followed
 }
 
@@ -83,4 +88,42 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 	require.GreaterOrEqual(t, logged, 20)
 	require.LessOrEqual(t, logged, 21+int(time.Since(began)/time.Second))
 	require.NotContains(t, n.Log.String(), "level=WARN")
+}
+
+// TestTheLogHasAllBytesThatASessionWasSent also the ERROR that ended it.
+func TestTheLogHasAllBytesThatASessionWasSent(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ frame, message, code string }{
+		"an error":        {"SEND\ndestination:nowhere\n\nx\x00", "session ended by an error", "bad-destination"},
+		"a DISCONNECT":    {"DISCONNECT\nreceipt:bye\n\n\x00", "session ended", "client-left"},
+		"a command twice": {"CONNECT\naccept-version:1.2\nhost:x\n\n\x00", "session ended by an error", "connected-twice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := test.Start(t, test.Options{})
+			c, err := net.Dial("tcp", n.TCP)
+			require.NoError(t, err)
+			defer func() { _ = c.Close() }()
+			require.NoError(t, c.SetDeadline(time.Now().Add(test.Patience)))
+			_, err = io.WriteString(c, "CONNECT\naccept-version:1.2\nhost:x\n\n\x00"+
+				"SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\x00SEND\ndestination:/topic/a\n\nto be read\x00"+tt.frame)
+			require.NoError(t, err)
+			all, err := io.ReadAll(c)
+			require.NoError(t, err)
+			require.Contains(t, string(all), "to be read")
+			require.NoError(t, c.Close())
+			line := lines(t, n, tt.message, 1)[0]
+			require.Contains(t, line, "code="+tt.code)
+			require.Contains(t, line, "sent_bytes="+strconv.Itoa(len(all)))
+		})
+	}
+}
+
+func TestTheLogSaysWhichSessionsAShutdownEnded(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
+	require.NoError(t, n.Broker.Shutdown(t.Context()))
+	c.Closed()
+	require.Contains(t, lines(t, n, "session ended", 1)[0], `code=shutting-down cause="the server is shutting down"`)
 }

@@ -92,7 +92,7 @@ func TestAQuietRoomTellsALossAtOnce(t *testing.T) {
 		require.Equal(t, "incomplete", c.Message("one").Get("replay"), "it is said to those who look at messages alone too")
 		c.Close()
 	}
-	// All of the past is told, where the first message after the gap is part of it.
+	// All of the past is reported as missing, where the first message after the gap is part of it.
 	c := test.Dial(t, n).Connect()
 	c.Send(frames.SUBSCRIBE, "id", "s", "destination", "/topic/chat.quiet", "receipt", "r", "last-event-id", "lost-17")
 	require.Equal(t, "incomplete", c.Message("one").Get("replay"))

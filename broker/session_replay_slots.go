@@ -13,7 +13,7 @@ const (
 )
 
 // replaySlots bound how many replays read at a time. One that waits for its client has
-// none, so who reads slowly holds up nobody. It is safe for concurrent use.
+// none, so a client that reads slowly does not hold up others. It is safe for concurrent use.
 type replaySlots struct {
 	all chan struct{}
 

@@ -130,7 +130,7 @@ func TestSockJSWebSocketTakesMessagesAsTheyCome(t *testing.T) {
 	require.Contains(t, ws.next(), `\n\n3\u0000`)
 }
 
-// TestSockJSWebSocketEnds: with both words of farewell, or the reason of what was wrong.
+// TestSockJSWebSocketEnds: with both close frames, or the reason of what was wrong.
 func TestSockJSWebSocketEnds(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})

@@ -81,7 +81,7 @@ func TestHeartBeatsComeWhileMessagesDo(t *testing.T) {
 	}
 }
 
-// TestEventIDsAreOfTheirDestinations: the places of destinations in another order are told,
+// TestEventIDsAreOfTheirDestinations: the places of destinations in another order are reported,
 // and so is that of another destination, as are those that have no name.
 func TestEventIDsAreOfTheirDestinations(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,7 @@ const (
 // maxWSHead is the longest head of a frame: two bytes, a length and a mask.
 const maxWSHead = 2 + 8 + 4
 
-// errLeft is that of a peer that has said farewell: the answer is on its way.
+// errLeft is that of a peer that has sent a close frame: the answer is on its way.
 var errLeft = errors.New("gateway: the peer has sent a Close frame")
 
 // feed takes the next bytes, which it changes. After an error none may follow.

@@ -39,7 +39,7 @@ type archive struct {
 
 func (a *archive) subject() string { return a.link.prefix + ".node.restored" }
 
-// begin hears of what is restored on other nodes, and here.
+// begin subscribes to what is restored on other nodes, and here.
 func (a *archive) begin() error {
 	_, err := a.link.conn.Subscribe(a.subject(), func(*nats.Msg) { a.lookAgain() })
 	return err
@@ -158,7 +158,7 @@ func keepRestored(metadata, known map[string]string) map[string]string {
 	return metadata
 }
 
-// CheckImport returns what is in the way of entries.
+// CheckImport returns what is there already of entries.
 func (a *archive) CheckImport(ctx context.Context, entries []driver.ArchiveEntry) error {
 	if err := a.link.checkWrite(); err != nil {
 		return err
@@ -175,7 +175,7 @@ func (a *archive) CheckImport(ctx context.Context, entries []driver.ArchiveEntry
 	return nil
 }
 
-// configOf reads and checks the configuration of an entry, which somebody may have written.
+// configOf reads and checks the configuration of an entry, which an operator may have edited.
 func (a *archive) configOf(entry driver.ArchiveEntry) (*jetstream.StreamConfig, error) {
 	config := new(jetstream.StreamConfig)
 	if err := json.Unmarshal(entry.Config, config); err != nil {
@@ -217,7 +217,7 @@ func (a *archive) inTheWay(ctx context.Context, entry driver.ArchiveEntry, confi
 			}
 		}
 		if err := streams.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
-			return nil, storeError("cannot look what is in the way of "+entry.Name, err)
+			return nil, storeError("cannot look what is there already of "+entry.Name, err)
 		}
 	}
 	return names, nil

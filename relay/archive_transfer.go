@@ -17,7 +17,7 @@ import (
 const (
 	// chunkBytes is how much of a snapshot is in one message.
 	chunkBytes = 128 << 10
-	// chunkTimeout is how long one may take.
+	// chunkTimeout is how long a chunk may take.
 	chunkTimeout = 30 * time.Second
 	// restoreTimeout is how long the store may take to check all of it.
 	restoreTimeout = 10 * time.Minute

@@ -115,7 +115,7 @@ func TestWhatAConsumerTookForAcknowledgedComesAgain(t *testing.T) {
 	ack(t, q, d)
 	r.Close()
 
-	// A start later the other one may still have been seen.
+	// A start later the other server may still have been seen.
 	r = embed(t, dir)
 	q, got = openQueue(t, r, "/queue/a")
 	d = next(t, q, got, "second")

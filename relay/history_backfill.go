@@ -98,7 +98,7 @@ func (f *backfill) fill() (done bool, err error) {
 		if err := f.fetch(from, target); err != nil {
 			return false, err
 		}
-		// Who was cut off leads until it hears of the next one, and what it does not have must
+		// Who was cut off leads until it notices the next one, and what it does not have must
 		// not be taken for gone. So what is left is read after the leader has said how far the
 		// stream goes.
 		_, info, err := f.store.streams.info(f.store.link.ctx, f.history)

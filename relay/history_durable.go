@@ -93,7 +93,7 @@ func filtersOf(c jetstream.ConsumerConfig) []string {
 	return c.FilterSubjects
 }
 
-// lookForTrims has it told what the history drops before the subscription has had it.
+// lookForTrims has the subscription notified of what the history drops before it has had it.
 func (s *durableSource) lookForTrims(ctx context.Context, stream string, consumer *jetstream.ConsumerInfo) error {
 	_, info, err := s.store.streams.info(ctx, s.history)
 	if err != nil {

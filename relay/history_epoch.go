@@ -222,7 +222,7 @@ func (c *confirmedPlaces) beginAgain(file, stream string, seq uint64) {
 	}
 }
 
-// note is called with each answer of JetStream, before its sender hears of it.
+// note is called with each answer of JetStream, before its sender gets it.
 func (c *confirmedPlaces) note(answer []byte) {
 	stream, seq := placeConfirmed(answer)
 	c.mu.RLock()

@@ -70,7 +70,7 @@ func TestAReplayMeetsWhatIsLive(t *testing.T) {
 			require.Equal(t, []string{"1", "2", "3"}, got.bodies)
 			require.False(t, got.result.Incomplete)
 
-			// What is nowhere is told.
+			// What is nowhere is reported.
 			d.histories.staleWait = 0
 			d.knowsNothing()
 			at.Seq += 3
@@ -109,7 +109,7 @@ func TestAReplayMeetsWhatComesMeanwhile(t *testing.T) {
 // TestWhatAReplayEndedBeforeIsDelivered: a server that was cut off answered a replay, so it
 // ended early. What comes after it is for its subscriber, though it is older than the
 // subscription, and though this node had noted that all up to later had arrived. What of it
-// is gone is told.
+// is gone is reported.
 func TestWhatAReplayEndedBeforeIsDelivered(t *testing.T) {
 	t.Parallel()
 	for _, pattern := range []string{"/topic/b", "/topic/*"} {

@@ -119,7 +119,7 @@ func (r *historyReplay) checkTrimmed(ctx context.Context, m *driver.Message) err
 	}
 	// A replica that catches up may still have what is gone, so the leader is asked.
 	subject := Subject(r.history.prefix, m.Key)
-	// One that was cut off leads until it hears of the next one, and has what is gone. Who has
+	// One that was cut off leads until it notices the next one, and has what is gone. Who has
 	// the message is no such one, and nor is who answers after it.
 	if has, err := readFromLeader(ctx, r.streams.link, r.stream, pageRequest{Seq: m.Position.Seq, Subject: subject}); err != nil {
 		return err

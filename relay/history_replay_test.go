@@ -45,7 +45,7 @@ func TestReplayOfTheLastIsReadInPages(t *testing.T) {
 	slices.Reverse(want)
 	require.Equal(t, want, bodies)
 
-	// What is gone before the second page is read was in nobody's memory.
+	// What is gone before the second page is read was in no memory.
 	delivered := 0
 	err = last(kept, func(*driver.Message) error {
 		if delivered++; delivered > 1 {

@@ -108,7 +108,7 @@ func (s *historyStore) verifyUnnamed(ctx context.Context, h *history, stream str
 }
 
 // staleWait is how long a stream may end before what a client has of it. A server that
-// was paused or cut off takes itself for the leader until it hears of another one, and
+// was paused or cut off takes itself for the leader until it notices another one, and
 // for at most ten seconds.
 const staleWait = 12 * time.Second
 

@@ -38,7 +38,7 @@ const maxDurables = 100_000
 
 // history is one policy's stream. What is written to its subjects is stored, and
 // JetStream publishes it again on the live subjects with its place in the headers,
-// so that every node hears of the same messages in the same order.
+// so that every node gets the same messages in the same order.
 //
 // The stream's name ends in its epoch: when it is lost and made again, positions of
 // the old one are not taken for those of the new one, and each message says which

@@ -47,7 +47,7 @@ type inventories struct {
 	archive *archive
 	before  *inventory // at the start; nil where nothing is known
 	due     time.Time  // of the next one; the watch alone uses it
-	told    bool       // the start was reported
+	reported bool       // the start was
 }
 
 func newInventories(l *link, a *archive) *inventories {
@@ -122,11 +122,11 @@ func (i *inventories) check(now time.Time) {
 	if err != nil {
 		return // it is tried again
 	}
-	if !i.told {
+	if !i.reported {
 		if err := i.report(ctx, there); err != nil {
 			return
 		}
-		i.told = true
+		i.reported = true
 		queues := queuePlace(i.link.prefix, "/queue/any", driver.QueueOptions{}).stream
 		i.archive.histories.confirmed.beginAgain(confirmedQueues, queues, there.Streams[queues].Last)
 	}

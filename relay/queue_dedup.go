@@ -52,7 +52,7 @@ func (j *dedupJournal) stream() string { return streamBase(j.link.prefix) + "_de
 
 func (j *dedupJournal) subject() string { return j.link.prefix + ".dedup" }
 
-// begin hears of what other nodes write.
+// begin subscribes to what other nodes write.
 func (j *dedupJournal) begin() error {
 	_, err := j.link.conn.Subscribe(j.subject(), j.read)
 	return err

@@ -320,7 +320,7 @@ func (s *queueStore) OpenTransient(queue string, deliver func(*driver.Message) b
 	}
 	sub, err := s.link.conn.QueueSubscribe(Subject(s.link.prefix+".transient", queue), "stompbox", func(msg *nats.Msg) {
 		if s.link.tooNew(msg.Header, msg.Subject) {
-			return // its sender hears nothing, and says so
+			return // its sender gets no answer, and says so
 		}
 		if m, ok := decode(s.link.prefix+".transient", msg, s.link.nextID); ok {
 			answer := []byte{}
@@ -328,7 +328,7 @@ func (s *queueStore) OpenTransient(queue string, deliver func(*driver.Message) b
 				answer = noRoom
 			}
 			if msg.Reply != "" {
-				_ = msg.Respond(answer) // its sender hears nothing then, and says so
+				_ = msg.Respond(answer) // its sender gets no answer then, and says so
 			}
 		}
 	})

@@ -121,7 +121,7 @@ func (r *requests) answered(id uint64, msg *nats.Msg) {
 	case taken == "true":
 		q.done(nil, nil)
 	case taken != "" && q.tries < maxTries:
-		r.send(q) // another one may
+		r.send(q) // another app server may take it
 	case taken != "":
 		q.done(nil, driver.ErrNoAppServer)
 	default:

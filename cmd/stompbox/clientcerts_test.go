@@ -131,7 +131,7 @@ func (c *tlsClient) refused(says string) {
 }
 
 // TestCertificatesOfClientsAreLogins: the name in a certificate is the login, with its
-// role; one that is revoked lets nobody in, and ends the session that it began.
+// role; one that is revoked lets no client in, and ends the session that it began.
 func TestCertificatesOfClientsAreLogins(t *testing.T) {
 	t.Parallel()
 	ca, stranger := newAuthority(t, "ca"), newAuthority(t, "ca of others")
@@ -182,7 +182,7 @@ stomp:
 	kept.expect(frames.ERROR, "no send permission")
 	connect(dialTLS(t, r.tcp, ca, both)).expect(frames.CONNECTED, "both")
 
-	// A list that is too old says nothing, so that nobody is let in by a certificate.
+	// A list that is too old says nothing, so that no client is let in by a certificate.
 	ca.revoke(-time.Minute)
 	r.reload(text)
 	dialTLS(t, r.tcp, ca, both).refused("bad certificate")

@@ -20,7 +20,7 @@ import (
 // from other hosts by its browser, but can have its own name lead to this machine.
 type guard struct {
 	tokens []config.Token
-	hosts  []string // names that are allowed, beside those that nobody else can have
+	hosts  []string // names that are allowed, in addition to those that no other machine can have
 	log    *slog.Logger
 	some   rate.Sometimes
 }

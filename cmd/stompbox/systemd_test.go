@@ -15,7 +15,7 @@ import (
 	"github.com/stompbox/stompbox/internal/test"
 )
 
-// TestServeAsAServiceOfSystemd hears what a unit of Type=notify-reload with WatchdogSec hears.
+// TestServeAsAServiceOfSystemd receives what systemd does of a unit of Type=notify-reload with WatchdogSec.
 func TestServeAsAServiceOfSystemd(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "notify")

@@ -17,7 +17,7 @@ func main() {
 	if err != nil {
 		log.Fatalf("cannot connect to %s: %v; is the broker running, with nats.listen?", *url, err)
 	}
-	// In the queue group stompbox it takes turns with app servers over STOMP.
+	// In the queue group stompbox it shares requests, round-robin, with app servers over STOMP.
 	_, err = nc.QueueSubscribe("stompbox.app.nats.*", "stompbox", func(request *nats.Msg) {
 		user := request.Header.Get("user")
 		lobby := nats.NewMsg("stompbox.topic.chat.lobby")

@@ -13,7 +13,7 @@ type Series struct {
 	Values []float64 // NaN: not measured
 }
 
-// colors are told apart also by those who see few of them.
+// colors differ also for readers who see few of them.
 var colors = []string{"#4f46e5", "#d97706", "#059669", "#db2777", "#64748b", "#0891b2", "#7c3aed"}
 
 const (

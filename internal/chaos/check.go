@@ -18,16 +18,16 @@ const (
 	repeated        = "a follower read a message twice"
 	idsFell         = "the ids of a history did not rise"
 	idsDiffer       = "a message of a history has two ids"
-	silentGap       = "a gap of a history was not told"
+	silentGap       = "a gap of a history was not reported"
 	falseGap        = "replay:incomplete though the history drops nothing"
 	newEpoch        = "a history began another epoch though nothing was lost"
 	tornTransaction = "a transaction took effect in part"
 	droppedEffect   = "a dropped transaction took effect"
 	wronglyDead     = "a message is a dead letter though consumers failed less often"
-	leftBehind      = "messages were left in a queue that nobody was given"
+	leftBehind      = "messages were left in a queue that no consumer got"
 	unanswered      = "a request had neither answer nor error"
 	answeredTwice   = "a request had more than one outcome"
-	madeUp          = "a message came that nobody sent"
+	madeUp          = "a message came that was never sent"
 )
 
 // violation is a broken promise and its story.

@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 // follower checks what is promised to who follows a history with last-event-id: all that
-// was confirmed, once, in the order of the ids; a gap is told.
+// was confirmed, once, in the order of the ids; a gap is reported.
 func (c *checker) follower(r *reader) {
 	c.ids(r)
 	seen := make(map[*message]int, len(r.deliveries)) // to its index
@@ -37,7 +37,7 @@ func (c *checker) ids(r *reader) {
 			c.add(idsFell, "%s read the id %q", r.name, d.id)
 			continue
 		case e != epoch && i > 0:
-			c.add(newEpoch, "%s read %s after %s-%d; told: %t\n%s", r.name, d.id, epoch, highest, d.incomplete, c.story(d.message))
+			c.add(newEpoch, "%s read %s after %s-%d; reported: %t\n%s", r.name, d.id, epoch, highest, d.incomplete, c.story(d.message))
 			highest = 0
 		case seq <= highest && r.kind == follower:
 			was := r.deliveries[i-1]
@@ -50,11 +50,11 @@ func (c *checker) ids(r *reader) {
 // gaps checks for each message that is owed and did not come that the next one of its
 // sender says so.
 func (c *checker) gaps(r *reader, seen map[*message]int) {
-	told := make([]int, len(r.deliveries)+1) // how many of those before an index are incomplete
+	reported := make([]int, len(r.deliveries)+1) // how many of those before an index are incomplete
 	for i, d := range r.deliveries {
-		told[i+1] = told[i]
+		reported[i+1] = reported[i]
 		if d.incomplete {
-			told[i+1]++
+			reported[i+1]++
 		}
 	}
 	for _, group := range c.groups(r.owed) {
@@ -68,7 +68,7 @@ func (c *checker) gaps(r *reader, seen map[*message]int) {
 				}
 				continue
 			}
-			if missing != nil && (!r.trimmed || told[i+1] == told[before+1]) {
+			if missing != nil && (!r.trimmed || reported[i+1] == reported[before+1]) {
 				c.missed(r, missing, fmt.Sprintf("the next that it read is\n%s", c.story(m)))
 			}
 			before, missing = i, nil

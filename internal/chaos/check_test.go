@@ -73,7 +73,7 @@ func TestTheCheckerFindsEachKind(t *testing.T) {
 			c := s.reads("c", consumer, aQueue)
 			s.read(c, s.sent("p", aQueue, 1), "q-1")
 			s.sent("p", aQueue, 2)
-			s.send("p", aQueue, 3, nil).tries = []try{{at: s.tick()}} // nobody confirmed it
+			s.send("p", aQueue, 3, nil).tries = []try{{at: s.tick()}} // it was not confirmed
 		},
 		unmarked: func(s *scene) {
 			c := s.reads("c", consumer, aQueue)

@@ -21,7 +21,7 @@ type ledger struct {
 	readers      []*reader
 	requests     []*request
 	faults       []fault
-	unknown      []string // bodies that nobody sent
+	unknown      []string // bodies that were never sent
 	settled      bool     // all readers had the time to get everything
 	left         map[string]int
 }
@@ -213,7 +213,7 @@ func (l *ledger) disconnected(r *reader, why string) {
 }
 
 // deliver notes a MESSAGE on the reader's newest connection. It returns nil for one that
-// nobody sent.
+// was never sent.
 func (l *ledger) deliver(r *reader, body, id string, redelivered, incomplete bool) *delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -79,7 +79,7 @@ func (c *client) callOn(l *link, n int) int {
 		case <-time.After(c.upTo(4 * senderPause)):
 		}
 	}
-	select { // while a caller reads, it is told what becomes of the last ones
+	select { // while a caller reads, it gets what becomes of the last ones
 	case <-read:
 	case <-time.After(appTimeout + appSlack + time.Second):
 	}

@@ -20,7 +20,7 @@ import (
 func (c *client) follow(dest, pattern string, trimmed bool) {
 	r := c.ledger.newReader(c.name, follower, pattern)
 	r.trimmed = trimmed
-	last, told := "", false // told: a RECEIPT said that something before the next message is gone
+	last, reported := "", false // reported: a RECEIPT said that something before the next message is gone
 	for c.reading.Err() == nil {
 		l := c.elsewhere(c.reading)
 		if l == nil {
@@ -37,13 +37,13 @@ func (c *client) follow(dest, pattern string, trimmed bool) {
 				if place := f.Get("last-event-id"); place != "" {
 					last = place
 				}
-				told = told || incomplete
+				reported = reported || incomplete
 				c.ledger.subscribed(r)
 				return nil
 			}
 			last = f.Get("message-id")
-			c.ledger.deliver(r, string(f.Body), last, false, incomplete || told)
-			told = false
+			c.ledger.deliver(r, string(f.Body), last, false, incomplete || reported)
+			reported = false
 			return nil
 		})
 		c.ledger.disconnected(r, errorText(err))

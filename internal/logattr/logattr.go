@@ -34,7 +34,7 @@ func Cut(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// readable drops digits of a duration that tell nobody anything.
+// readable drops digits of a duration that tell a reader nothing.
 func readable(d time.Duration) time.Duration {
 	switch {
 	case d.Abs() >= time.Second:

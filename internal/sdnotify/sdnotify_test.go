@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// systemd listens as systemd does, and returns what it hears.
+// systemd listens as systemd does, and returns what it receives.
 func systemd(t *testing.T, name string) (heard func() string) {
 	t.Helper()
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})

@@ -7,7 +7,7 @@ import (
 )
 
 // Watch tells systemd that the service lives, twice in each WatchdogSec, as long as
-// alive returns nil, until ctx is done. When alive fails, systemd hears nothing, and
+// alive returns nil, until ctx is done. When alive fails, systemd gets no sign of life, and
 // kills the process at the end of the interval, with a core dump for the cause.
 func (n *Notifier) Watch(ctx context.Context, alive func(context.Context) error, log *slog.Logger) {
 	if n.watchdog <= 0 || !n.Enabled() {

@@ -45,7 +45,7 @@ test("@stomp/stompjs serves requests and answers them", async () => {
   }
   await client.deactivate();
   await server.deactivate();
-  // Nobody serves it any more, and the next one who asks is told.
+  // No app server is left, and the next request gets an error.
   const late = await connect({ Authorization: `Bearer ${await devToken(broker, "bob")}` });
   await sleep(200);
   const told = new Promise((resolve) => late.subscribe("/user/queue/errors", resolve));

@@ -138,7 +138,7 @@ class StompPy(unittest.TestCase):
             self.assertEqual(requests.next().body, str(i))
         other, inbox = self.connect()
         self.subscribe(other, inbox, "/app/py.kill", "app", ack="client-individual")
-        doomed.transport.disconnect_socket()  # without a farewell
+        doomed.transport.disconnect_socket()  # without a DISCONNECT
         seen = set()
         while len(seen) < 50:
             request = inbox.next()

@@ -124,7 +124,7 @@ func (c *stompClient) subscribe(topic string) error {
 
 func (c *stompClient) subscribeWith(headers string) error {
 	// Spring's simple broker sends no RECEIPTs, and handles the frames of a client in
-	// order only where it is told to: the fan-out begins with messages that do not count.
+	// order only where it is configured to: the fan-out begins with messages that do not count.
 	if err := c.write(opText, []byte("SUBSCRIBE\n"+headers+"receipt:r\n\n\x00")); err != nil || c.login == noReceipts {
 		return err
 	}

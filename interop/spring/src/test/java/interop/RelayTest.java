@@ -117,7 +117,7 @@ class RelayTest {
     SimpUserRegistry users = one.context.getBean(SimpUserRegistry.class);
     boolean unresolved = false;
     try (Client alice = one.connect("alice")) {
-      // Instances tell each other of their users every ten seconds. A user of whom the
+      // Instances tell each other of their users every ten seconds. A user that the
       // first one has not heard is looked for on the destination for unresolved ones.
       for (int i = 0; i < 3; i++) {
         String name = "newcomer" + i;

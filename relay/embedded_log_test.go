@@ -1,0 +1,29 @@
+package relay
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/internal/test/local"
+)
+
+// TestTheServerDoesNotWarnOfItsOwnPasswords: an operator could do nothing about it.
+func TestTheServerDoesNotWarnOfItsOwnPasswords(t *testing.T) {
+	t.Parallel()
+	for name, e := range map[string]EmbeddedOptions{
+		"one of its own, in a cluster": {Cluster: &ClusterOptions{Name: "c", Node: "n", Host: "127.0.0.1", Port: -1, User: "route", Password: "of the routes"}},
+		"one of the configuration":     {Host: "127.0.0.1", Port: -1, User: "nats", Password: "of the configuration"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var said local.Log
+			e.DataDir = t.TempDir()
+			r, err := Embed(e, Options{Logger: slog.New(slog.NewTextHandler(&said, nil))})
+			require.NoError(t, err)
+			r.Close()
+			require.NotContains(t, said.String(), "assword")
+		})
+	}
+}
