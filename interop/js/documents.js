@@ -1,5 +1,5 @@
 // The blocks of the documents, as they stand in them.
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -8,23 +8,29 @@ export const root = fileURLToPath(new URL("../../", import.meta.url));
 // documents are README.md, docs/ and the READMEs of the examples.
 export const documents = () => [
   "README.md", "examples/README.md", ...readdirSync(path.join(root, "docs")).filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`),
+  ...readdirSync(path.join(root, "examples")).map((name) => `examples/${name}/README.md`).filter((file) => existsSync(path.join(root, file))),
 ];
 
-// blocks returns the fenced blocks of a document: the comment above each, its language and text.
+// blocks returns the fenced blocks of a document: the comment above each, its language and text,
+// and the terminals in which Ctrl-C is pressed before.
 export function blocks(file) {
   const found = [];
-  let block, mark = "";
+  let block, mark = "", interrupts = [];
   for (const [i, line] of readFileSync(path.join(root, file), "utf8").split("\n").entries()) {
     const fence = /^\s*```(\w*)\s*$/.exec(line);
     const comment = /^\s*<!-- (.*) -->\s*$/.exec(line);
-    if (!block && fence) block = { file, line: i + 1, language: fence[1], mark, text: "" };
-    else if (block && fence) {
+    if (!block && fence) {
+      block = { file, line: i + 1, language: fence[1], mark, text: "", interrupts };
+      interrupts = [];
+    } else if (block && fence) {
       if (block.language === "text" && !block.mark && found.length) found.at(-1).output ??= block.text;
       found.push(block);
       block = undefined;
     } else if (block) block.text += line + "\n";
-    if (comment) mark = comment[1];
-    else if (line.trim() && !block) mark = "";
+    if (comment) {
+      mark = comment[1];
+      if (mark.startsWith("interrupt: ")) interrupts.push(mark.split(", ")[1]);
+    } else if (line.trim() && !block) mark = "";
   }
   return found;
 }
