@@ -5,8 +5,8 @@ import "slices"
 // maxChecks is how many passcodes wait.
 const maxChecks = 128
 
-// checkQueue holds the passcodes that wait to be checked. Peers take turns, so that who
-// shows many waits for them, and others do not. Its users lock it.
+// checkQueue holds the passcodes that wait to be checked. Peers are served round-robin, so that
+// one that shows many waits for its own, and others do not. Its users lock it.
 type checkQueue struct {
 	peers turns[*peerChecks]
 	size  int

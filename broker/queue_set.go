@@ -150,7 +150,7 @@ func (q *queues) withdraw(served *queue) {
 }
 
 // findApp returns a queue whose app servers take requests to a destination, or nil.
-// Several patterns that match take turns.
+// Several patterns that match are served round-robin.
 func (q *queues) findApp(key string) *queue {
 	q.mu.Lock()
 	all, begin := q.serving, q.turn

@@ -105,7 +105,7 @@ func TestTheLogHasAllBytesThatASessionWasSent(t *testing.T) {
 			require.NoError(t, err)
 			defer func() { _ = c.Close() }()
 			require.NoError(t, c.SetDeadline(time.Now().Add(test.Patience)))
-			_, err = io.WriteString(c, "CONNECT\naccept-version:1.2\nhost:x\n\n\x00"+
+			_, err = io.WriteString(c, "CONNECT\naccept-version:1.2\nhost:x\nlogin:guest\npasscode:guest\n\n\x00"+
 				"SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\x00SEND\ndestination:/topic/a\n\nto be read\x00"+tt.frame)
 			require.NoError(t, err)
 			all, err := io.ReadAll(c)

@@ -2,6 +2,8 @@ package relay
 
 import (
 	"log/slog"
+	"net"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,8 +14,14 @@ import (
 // TestTheServerDoesNotWarnOfItsOwnPasswords: an operator could do nothing about it.
 func TestTheServerDoesNotWarnOfItsOwnPasswords(t *testing.T) {
 	t.Parallel()
+	at, err := local.Address()
+	require.NoError(t, err)
+	host, text, err := net.SplitHostPort(at)
+	require.NoError(t, err)
+	port, err := strconv.Atoi(text)
+	require.NoError(t, err)
 	for name, e := range map[string]EmbeddedOptions{
-		"one of its own, in a cluster": {Cluster: &ClusterOptions{Name: "c", Node: "n", Host: "127.0.0.1", Port: -1, User: "route", Password: "of the routes"}},
+		"one of its own, in a cluster": {Cluster: &ClusterOptions{Name: "c", Node: "n", Host: host, Port: port, Peers: []string{at}, User: "route", Password: "of the routes"}},
 		"one of the configuration":     {Host: "127.0.0.1", Port: -1, User: "nats", Password: "of the configuration"},
 	} {
 		t.Run(name, func(t *testing.T) {

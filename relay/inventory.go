@@ -43,10 +43,10 @@ type inventoryItem struct {
 // inventories write down what the embedded server keeps, and say at a start what is there
 // and what there was. JetStream itself starts with what it can read.
 type inventories struct {
-	link    *link
-	archive *archive
-	before  *inventory // at the start; nil where nothing is known
-	due     time.Time  // of the next one; the watch alone uses it
+	link     *link
+	archive  *archive
+	before   *inventory // at the start; nil where nothing is known
+	due      time.Time  // of the next one; the watch alone uses it
 	reported bool       // the start was
 }
 

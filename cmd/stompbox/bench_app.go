@@ -111,7 +111,7 @@ func (c *benchClient) answerAll(n int) error {
 	return nil
 }
 
-// readAnswers notes how long each request of client first took; the clients take turns.
+// readAnswers notes how long each request of client first took; the clients send them round-robin.
 func (c *benchClient) readAnswers(first, turn int, due []time.Time, took []time.Duration) error {
 	r := bufio.NewReaderSize(c.ws.NetConn(), 32<<10)
 	for left := (len(due) - first + turn - 1) / turn; left > 0; {

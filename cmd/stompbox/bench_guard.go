@@ -37,7 +37,7 @@ func newBenchGuard() *cobra.Command {
 	o := guardOptions{rounds: 7}
 	cmd := &cobra.Command{
 		Use:   "guard",
-		Short: "Compare this build with another one, in rounds that take turns; fails where it is worse beyond noise",
+		Short: "Compare this build with another one, in alternating rounds; fails if it is worse beyond noise",
 		Args:  cobra.NoArgs,
 	}
 	f := cmd.Flags()

@@ -87,7 +87,7 @@ type STOMP struct {
 	ClientTLS ClientTLS `mapstructure:"client_tls"`
 }
 
-// ClientTLS says which certificates of clients are taken, and for whom.
+// ClientTLS says which certificates of clients are accepted, and for which logins.
 type ClientTLS struct {
 	CA       string `mapstructure:"ca"`
 	CRL      string `mapstructure:"crl"`
