@@ -13,12 +13,17 @@ import (
 )
 
 // lookIntoQueues reads what is left in queues once all consumers are gone, which they had
-// and did not acknowledge, and the dead letters.
+// and did not acknowledge, and the dead letters. To read may make dead letters.
 func (r *run) lookIntoQueues(ctx context.Context) error {
-	for range 2 { // to read may make dead letters
+	for round := 1; ; round++ {
+		// The server that counts hears of an acknowledgement a moment after it was confirmed.
+		sleep(ctx, countTime)
 		queues, err := r.queues(ctx)
 		if err != nil {
 			return err
+		}
+		if r.ledger.left = queues; len(queues) == 0 || round > maxRounds {
+			return nil
 		}
 		for name, n := range queues {
 			if err := r.readRest(ctx, name, n); err != nil {
@@ -26,10 +31,13 @@ func (r *run) lookIntoQueues(ctx context.Context) error {
 			}
 		}
 	}
-	left, err := r.queues(ctx)
-	r.ledger.left = left
-	return err
 }
+
+const (
+	// maxRounds is how often what is left is read, until nothing is.
+	maxRounds = 3
+	countTime = time.Second
+)
 
 // queues returns how many messages the queues have.
 func (r *run) queues(ctx context.Context) (map[string]int, error) {
