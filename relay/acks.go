@@ -17,26 +17,41 @@ const ackTimeout = 10 * time.Second
 
 // acks publish messages to JetStream and wait for its answers.
 type acks struct {
-	link    *link
-	pending pendingReplies[func(error)]
+	link      *link
+	pending   pendingReplies[pendingAck]
+	elections elections
 	// confirmed, where not nil, is called with each answer before who waits for it.
 	confirmed func(answer []byte)
 }
 
-func (a *acks) begin() error { return a.pending.begin(a.link.conn, a.answered) }
+// pendingAck waits for the answer of a stream, or of a consumer, whose leader gives it.
+type pendingAck struct {
+	from string // the stream, or the subject of the consumer's pull requests
+	done func(error)
+}
+
+func (a *acks) begin() error {
+	if err := a.pending.begin(a.link.conn, a.answered); err != nil {
+		return err
+	}
+	_, err := a.link.conn.Subscribe(streamLeaderElected+"*", func(msg *nats.Msg) {
+		a.elections.note(strings.TrimPrefix(msg.Subject, streamLeaderElected), time.Now())
+	})
+	return err
+}
 
 // publish writes a message to a stream; done has the stream's answer.
-func (a *acks) publish(msg *nats.Msg, done func(error)) {
+func (a *acks) publish(stream string, msg *nats.Msg, done func(error)) {
 	var id uint64
-	msg.Reply, id = a.pending.expect(done)
+	msg.Reply, id = a.pending.expect(pendingAck{stream, done})
 	if err := a.link.conn.PublishMsg(msg); err != nil {
 		a.settle(id, unreachable(err))
 	}
 }
 
-// request publishes bytes that JetStream answers; done has the answer.
-func (a *acks) request(subject string, body []byte, done func(error)) {
-	reply, id := a.pending.expect(done)
+// request publishes bytes that a consumer answers; done has the answer.
+func (a *acks) request(consumer, subject string, body []byte, done func(error)) {
+	reply, id := a.pending.expect(pendingAck{consumer, done})
 	if err := a.link.conn.PublishRequest(subject, reply, body); err != nil {
 		a.settle(id, unreachable(err))
 	}
@@ -53,8 +68,8 @@ func (a *acks) answered(id uint64, msg *nats.Msg) {
 
 // settle calls what waits for the answer, once.
 func (a *acks) settle(id uint64, err error) {
-	if done, ok := a.pending.take(id); ok {
-		done(err)
+	if waiting, ok := a.pending.take(id); ok {
+		waiting.done(err)
 	}
 }
 
@@ -62,8 +77,23 @@ func (a *acks) disconnected() { a.fail(time.Now(), errDisconnected) }
 
 // fail settles all that began before, with an error.
 func (a *acks) fail(before time.Time, err error) {
-	for _, done := range a.pending.takeOld(before) {
-		done(err)
+	for _, waiting := range a.pending.takeOld(before) {
+		waiting.done(err)
+	}
+}
+
+// failUnled settles what a leader was asked for that has a successor since.
+func (a *acks) failUnled(now time.Time) {
+	due := a.elections.due(now)
+	if len(due) == 0 {
+		return
+	}
+	lost := a.pending.takeIf(func(waiting pendingAck, since time.Time) bool {
+		at, elected := due[waiting.from]
+		return elected && since.Before(at)
+	})
+	for _, waiting := range lost {
+		waiting.done(errNewLeader)
 	}
 }
 

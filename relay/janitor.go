@@ -44,6 +44,7 @@ func (r *Relay) janitor() {
 	r.link.every(reopenWait, func(now time.Time) {
 		r.requests.fail(now.Add(-requestTimeout), fmt.Errorf("%w: no answer within %s", driver.ErrUnavailable, requestTimeout))
 		r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", driver.ErrUnavailable, ackTimeout))
+		r.acks.failUnled(now)
 		if r.link.conn.IsConnected() {
 			found = found || r.queues.memory.find()
 			r.members.dropSilent(now)

@@ -58,14 +58,19 @@ func (p *pendingReplies[T]) take(id uint64) (value T, ok bool) {
 }
 
 // takeOld returns all that has waited since before a time, once.
-func (p *pendingReplies[T]) takeOld(before time.Time) (old []T) {
+func (p *pendingReplies[T]) takeOld(before time.Time) []T {
+	return p.takeIf(func(_ T, since time.Time) bool { return since.Before(before) })
+}
+
+// takeIf returns what it is true of, once.
+func (p *pendingReplies[T]) takeIf(is func(value T, since time.Time) bool) (taken []T) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, r := range p.waiting {
-		if r.since.Before(before) {
-			old = append(old, r.value)
+		if is(r.value, r.since) {
+			taken = append(taken, r.value)
 			delete(p.waiting, id)
 		}
 	}
-	return old
+	return taken
 }

@@ -227,7 +227,7 @@ func (a queueAdmin) moveFrom(ctx context.Context, queue string, p place, limit i
 			return moved, err
 		}
 		under++
-		a.store.acks.publish(copied.msg, func(err error) {
+		a.store.acks.publish(to.stream, copied.msg, func(err error) {
 			if err != nil {
 				_ = msg.Nak()
 				done <- err

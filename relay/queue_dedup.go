@@ -163,7 +163,7 @@ func (j *dedupJournal) write(stream, id string, stored time.Time, done func(erro
 	key := dedupKeyOf(stream, id)
 	j.remember(key, until.UnixMilli())
 	record := binary.BigEndian.AppendUint64(key[:], uint64(until.UnixMilli()))
-	j.acks.publish(versioned(j.subject(), record), func(err error) {
+	j.acks.publish(j.stream(), versioned(j.subject(), record), func(err error) {
 		if errors.Is(err, errNoStream) {
 			j.link.background.Go(func() { done(j.whyNoStream(err)) })
 			return

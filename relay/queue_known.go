@@ -21,7 +21,6 @@ import (
 
 const (
 	deliveredSubject = "delivered"
-	leaderElected    = "$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED."
 	// maxKnown bounds the consumers that are remembered. Beyond, all are forgotten, and
 	// this node says for a time that it does not know.
 	maxKnown = 100_000
@@ -40,6 +39,8 @@ type knownConsumers struct {
 	link    *link
 	members *members
 	asking  chan struct{} // has room for those that may be asked about at a time
+	// elections are those of all that this node waits for.
+	elections *elections
 
 	mu        sync.Mutex // guards the following
 	all       map[string]*knownConsumer
@@ -60,13 +61,13 @@ type knownConsumer struct {
 	doubts  int    // counts up with each doubt
 }
 
-func newKnownConsumers(l *link, m *members) *knownConsumers {
-	return &knownConsumers{link: l, members: m, asking: make(chan struct{}, maxDoubts), all: make(map[string]*knownConsumer)}
+func newKnownConsumers(l *link, m *members, e *elections) *knownConsumers {
+	return &knownConsumers{link: l, members: m, elections: e, asking: make(chan struct{}, maxDoubts), all: make(map[string]*knownConsumer)}
 }
 
 // begin listens to elections, and to what other nodes ask.
 func (k *knownConsumers) begin() error {
-	if _, err := k.link.conn.Subscribe(leaderElected+"*.*", k.elected); err != nil {
+	if _, err := k.link.conn.Subscribe(consumerLeaderElected+"*.*", k.elected); err != nil {
 		return err
 	}
 	return k.members.HandleRequest(deliveredSubject, k.answer)
@@ -121,13 +122,14 @@ func (k *knownConsumers) again() {
 
 // elected is called with the advisory that a consumer has a leader.
 func (k *knownConsumers) elected(msg *nats.Msg) {
-	stream, consumer, _ := strings.Cut(strings.TrimPrefix(msg.Subject, leaderElected), ".")
+	stream, consumer, _ := strings.Cut(strings.TrimPrefix(msg.Subject, consumerLeaderElected), ".")
 	k.mu.Lock()
 	c := k.all[pullSubject(stream, consumer)]
 	k.mu.Unlock()
 	if c == nil {
 		return
 	}
+	k.elections.note(c.key, time.Now())
 	var advisory struct {
 		Leader string `json:"leader"`
 	}

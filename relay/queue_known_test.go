@@ -102,7 +102,7 @@ func TestWhatAnotherLeaderTakesForNewIsMarked(t *testing.T) {
 			require.False(t, second.arrive(3).Redelivered)
 			require.False(t, second.arrive(4).Redelivered, "nothing says yet that the first node had it")
 
-			advisory := leaderElected + first.reader.stream + "." + first.reader.consumer
+			advisory := consumerLeaderElected + first.reader.stream + "." + first.reader.consumer
 			require.NoError(t, server.Publish(advisory, []byte(`{"leader":"another"}`)))
 			second.settled()
 			require.True(t, second.arrive(5).Redelivered, "the first node had it")

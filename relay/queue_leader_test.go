@@ -34,7 +34,7 @@ func TestAnotherLeaderIsAskedAtOnce(t *testing.T) {
 	n, first := request()
 	require.Equal(t, 3, n)
 
-	require.NoError(t, server.Publish(leaderElected+q.stream+"."+q.consumer, []byte(`{"leader":"another"}`)))
+	require.NoError(t, server.Publish(consumerLeaderElected+q.stream+"."+q.consumer, []byte(`{"leader":"another"}`)))
 	n, second := request()
 	require.Equal(t, 3, n, "all that has not come")
 	require.NotEqual(t, first, second)

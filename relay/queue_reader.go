@@ -243,7 +243,10 @@ func (q *reader) remove(d driver.Delivery, done func(error)) {
 		q.notify(d, ackBody)
 		return
 	}
-	q.readers.acks.request(subjectOf(d), ackBody, done)
+	q.mu.Lock()
+	consumer := q.next
+	q.mu.Unlock()
+	q.readers.acks.request(consumer, subjectOf(d), ackBody, done)
 }
 
 // tokenSeparator ends the reply subject in the token of a delivery.

@@ -103,7 +103,7 @@ func (a queueAdmin) MoveMessage(ctx context.Context, queue, id string, target fu
 			return false, err
 		}
 		stored := make(chan error, 1)
-		a.store.acks.publish(copied.msg, func(err error) { stored <- err })
+		a.store.acks.publish(to.stream, copied.msg, func(err error) { stored <- err })
 		if err := <-stored; err != nil {
 			return false, err
 		}

@@ -61,7 +61,7 @@ func (s *queueStore) Store(m *driver.Message, o driver.StoreOptions, done func(e
 		done(err)
 		return
 	}
-	s.acks.publish(msg, done)
+	s.acks.publish(p.stream, msg, done)
 }
 
 // locate says where a message is to be stored, and makes what is missing there.
@@ -183,16 +183,16 @@ func (s *queueStore) StoreAll(ctx context.Context, all []driver.StoreRequest) er
 		}
 	}
 	for _, stream := range order {
-		if err := s.writeBatch(ctx, byStream[stream]); err != nil {
+		if err := s.writeBatch(ctx, stream, byStream[stream]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *queueStore) writeBatch(ctx context.Context, batch []*nats.Msg) error {
+func (s *queueStore) writeBatch(ctx context.Context, stream string, batch []*nats.Msg) error {
 	if len(batch) == 1 {
-		return s.writeEach(ctx, batch)
+		return s.writeEach(ctx, stream, batch)
 	}
 	id := nuid.Next()
 	for i, msg := range batch {
@@ -204,7 +204,7 @@ func (s *queueStore) writeBatch(ctx context.Context, batch []*nats.Msg) error {
 	answers := make(chan error, len(batch))
 	for i, msg := range batch {
 		if i == last {
-			s.acks.publish(msg, func(err error) { answers <- err })
+			s.acks.publish(stream, msg, func(err error) { answers <- err })
 			break
 		}
 		if err := s.link.conn.PublishMsg(msg); err != nil {
@@ -221,17 +221,17 @@ func (s *queueStore) writeBatch(ctx context.Context, batch []*nats.Msg) error {
 				delete(msg.Header, name)
 			}
 		}
-		return s.writeEach(ctx, batch)
+		return s.writeEach(ctx, stream, batch)
 	}
 	return err
 }
 
 // writeEach writes messages one by one, and none after one that failed: its sender repeats
 // it, and those after it would come before it.
-func (s *queueStore) writeEach(ctx context.Context, batch []*nats.Msg) error {
+func (s *queueStore) writeEach(ctx context.Context, stream string, batch []*nats.Msg) error {
 	answers := make(chan error, len(batch))
 	for _, msg := range batch {
-		s.acks.publish(msg, func(err error) { answers <- err })
+		s.acks.publish(stream, msg, func(err error) { answers <- err })
 		if err := wait(ctx, answers, 1); err != nil {
 			return err
 		}
@@ -296,7 +296,7 @@ func (s *queueStore) Offer(m *driver.Message, done func(error)) error {
 	msg := encode(s.link.prefix, m)
 	msg.Subject = Subject(s.link.prefix+".transient", m.Key)
 	if done != nil {
-		s.readers.acks.publish(msg, func(err error) {
+		s.readers.acks.publish("", msg, func(err error) {
 			if errors.Is(err, nats.ErrNoResponders) {
 				err = driver.ErrNoConsumer
 			}

@@ -90,7 +90,7 @@ func newRelay(o Options, server *Server) *Relay {
 	r := &Relay{link: l, acks: &acks{link: l}, members: newMembers(l), requests: newRequests(l)}
 	r.bus = newBus(l, r.members, r.requests.external)
 	dedup := newDedupJournal(l, r.acks, o.Queues)
-	r.readers = newReaders(l, r.acks, dedup, newKnownConsumers(l, r.members), o.Queues.AckWait)
+	r.readers = newReaders(l, r.acks, dedup, newKnownConsumers(l, r.members, &r.acks.elections), o.Queues.AckWait)
 	streams := newHistoryStreams(l, o.Histories, o.Queues.DedupWindow)
 	if streams.confirmed != nil {
 		r.acks.confirmed = streams.confirmed.note
