@@ -202,6 +202,10 @@ func (s *Server) restartJetStream() error {
 	return s.running().EnableJetStream(&again)
 }
 
+// startedWell reports whether no client has a message yet when a consumer is read first:
+// this process is the only client, and what the last one had was given back.
+func (s *Server) startedWell() bool { return s != nil && s.private && !s.data.unclean }
+
 // running is the server as it runs now.
 func (s *Server) running() *server.Server { return s.nats.Load() }
 

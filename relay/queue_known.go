@@ -73,8 +73,9 @@ func (k *knownConsumers) begin() error {
 	return k.members.HandleRequest(deliveredSubject, k.answer)
 }
 
-// look returns what is known of a consumer that this node is about to read from.
-func (k *knownConsumers) look(stream string, info *jetstream.ConsumerInfo) *knownConsumer {
+// look returns what is known of a consumer that this node is about to read from, and
+// whether it is the first time.
+func (k *knownConsumers) look(stream string, info *jetstream.ConsumerInfo) (known *knownConsumer, first bool) {
 	key := pullSubject(stream, info.Name)
 	k.mu.Lock()
 	c := k.all[key]
@@ -105,7 +106,7 @@ func (k *knownConsumers) look(stream string, info *jetstream.ConsumerInfo) *know
 	case isNew && recent, !isNew && changed:
 		k.doubt(c)
 	}
-	return c
+	return c, isNew
 }
 
 // again has everything be asked about when it is next read from: the server may be another

@@ -49,6 +49,8 @@ type reader struct {
 	// returns are given back once it is closed and the server knows; then returned.
 	returns  []driver.Delivery
 	returned bool
+	// came is closed at the first message, where new ones wait for it; else it is nil.
+	came chan struct{}
 }
 
 // readerSource is what a reader reads from: a queue, or a durable subscription.
@@ -173,6 +175,10 @@ func (q *reader) message(msg *nats.Msg) {
 	q.outstanding = max(q.outstanding-1, 0)
 	q.heard = time.Now()
 	closed := q.closed
+	if q.came != nil {
+		close(q.came)
+		q.came = nil
+	}
 	q.mu.Unlock()
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -211,9 +217,12 @@ func (q *reader) mayBeKnown(meta *nats.MsgMetadata) bool {
 
 // What a message's reply subject takes.
 var (
-	ackBody    = []byte("+ACK")
-	nakBody    = []byte("-NAK")
-	extendBody = []byte("+WPI")
+	ackBody = []byte("+ACK")
+	nakBody = []byte("-NAK")
+	// overdueBody has the server write down that a message is to come again. That it comes
+	// again at once is nothing that the server keeps when it ends or another one leads.
+	overdueBody = []byte("-NAK 1ns")
+	extendBody  = []byte("+WPI")
 )
 
 // Ack removes a delivered message from the queue.
@@ -282,11 +291,14 @@ func (q *reader) ensure(ctx context.Context) error {
 		return err
 	}
 	q.restored.Store(q.source.restored())
-	known := q.readers.known.look(stream, consumer)
+	known, first := q.readers.known.look(stream, consumer)
 	q.mu.Lock()
 	q.stream, q.consumer, q.known, q.leader = stream, consumer.Name, known, leaderOfConsumer(consumer)
 	q.next = known.key
 	q.mu.Unlock()
+	if first && consumer.NumAckPending > 0 && q.readers.link.server.startedWell() {
+		q.waitForOld(ctx, stream, consumer.Config)
+	}
 	return nil
 }
 

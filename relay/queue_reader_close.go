@@ -3,6 +3,7 @@ package relay
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -77,6 +78,9 @@ func (q *reader) giveBack(drained <-chan struct{}) {
 	q.returns, q.returned = nil, true
 	q.mu.Unlock()
 	slices.SortStableFunc(all, func(a, b driver.Delivery) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, d := range all {
+		q.notify(d, overdueBody)
+	}
 	for i, d := range all {
 		if i == len(all)-1 && ctx.Err() == nil { // else the relay is closing, which flushes
 			// The server takes them one after the other, apart from what others pull.
@@ -105,6 +109,21 @@ func (r *readers) hasReturned(key string, returned chan struct{}) {
 		delete(r.returning, key)
 	}
 	close(returned)
+}
+
+// awaitAllReturned waits until the readers that were closed have given back what they had.
+func (r *readers) awaitAllReturned() {
+	if r.link.state() == disconnected {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.link.ctx, returnTimeout)
+	defer cancel()
+	r.mu.Lock()
+	keys := slices.Collect(maps.Keys(r.returning))
+	r.mu.Unlock()
+	for _, key := range keys {
+		r.awaitReturned(ctx, key)
+	}
 }
 
 // awaitReturned waits until an earlier reader of this node has given back what it had.

@@ -216,6 +216,7 @@ func (r *Relay) LostError() error {
 
 // Close ends the connection and an embedded server.
 func (r *Relay) Close() {
+	r.readers.awaitAllReturned()
 	r.link.stop()
 	r.inventories.stop()
 	r.members.leave()
