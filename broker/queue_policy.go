@@ -45,7 +45,6 @@ type QueuePolicy struct {
 // SpringQueues match the queues that Spring makes for one session of a user, whose id is a UUID.
 // With SockJS the id has eight letters, as in -useraccounts. Such a queue is recognized by a
 // header that Spring adds; see [QueueDefaults.transient].
-// -useraccounts, are known by what Spring says of them; see [QueueDefaults.transient].
 var SpringQueues = []string{
 	`-user[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`,
 }
