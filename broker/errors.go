@@ -40,6 +40,7 @@ const (
 	CodeSlowConsumer     Code = "slow-consumer"
 	CodeHeartBeatMissing Code = "heart-beat-missing"
 	CodeIdle             Code = "connection-idle"
+	CodeFrameTimeout     Code = "frame-timeout"
 	CodeNotAvailable     Code = "not-available-yet"
 	CodeUnavailable      Code = "unavailable"
 	CodeMemoryLimit      Code = "memory-limit"

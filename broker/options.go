@@ -53,6 +53,9 @@ type Limits struct {
 	// IdleTimeout ends a connection without heart-beats if nothing arrives for this long, not
 	// even an answer to a ping. Default 2 minutes.
 	IdleTimeout time.Duration
+	// FrameTimeout ends a connection if a frame has begun and less than 1 KiB of it arrives for
+	// this long. Default 30 s.
+	FrameTimeout time.Duration
 	// WriteTimeout ends a connection if the peer accepts no byte for this long while data is
 	// being written. A slow reader that accepts some bytes stays connected. Default 20 s.
 	WriteTimeout time.Duration
@@ -165,6 +168,7 @@ func (o Options) WithDefaults() Options {
 	setDefault(&l.MaxUnacked, 10000)
 	setDefault(&l.ConnectTimeout, 10*time.Second)
 	setDefault(&l.IdleTimeout, 2*time.Minute)
+	setDefault(&l.FrameTimeout, 30*time.Second)
 	setDefault(&l.WriteTimeout, 20*time.Second)
 	setDefault(&o.HeartBeat.Send, 10*time.Second)
 	setDefault(&o.HeartBeat.Receive, 10*time.Second)
@@ -197,7 +201,7 @@ func (o *Options) check() error {
 	o.HeartBeat.Send = min(max(o.HeartBeat.Send, 0), maxBeat)
 	o.HeartBeat.Receive = min(max(o.HeartBeat.Receive, 0), maxBeat)
 	l := &o.Limits
-	for _, d := range []*time.Duration{&l.ConnectTimeout, &l.IdleTimeout, &l.WriteTimeout, &o.DrainWindow, &o.AppTimeout} {
+	for _, d := range []*time.Duration{&l.ConnectTimeout, &l.IdleTimeout, &l.FrameTimeout, &l.WriteTimeout, &o.DrainWindow, &o.AppTimeout} {
 		*d = min(*d, maxDuration)
 	}
 	return nil

@@ -55,7 +55,7 @@ func TestOptionsDoNotWrapAround(t *testing.T) {
 		HeartBeat: broker.HeartBeat{Send: most, Receive: most, Grace: 1000}, DrainWindow: 0, AppTimeout: most,
 		Limits: broker.Limits{
 			Frame:          frames.Limits{MaxHeaders: math.MaxInt, MaxHeaderLine: math.MaxInt, MaxBody: math.MaxInt},
-			ConnectTimeout: most, IdleTimeout: most, WriteTimeout: most,
+			ConnectTimeout: most, IdleTimeout: most, FrameTimeout: most, WriteTimeout: most,
 		},
 		Quotas: broker.Quotas{AddressConnections: math.MaxInt, AddressConnectRate: math.MaxInt, UserConnections: math.MaxInt, UserSubscriptions: math.MaxInt, UserMessageRate: math.MaxInt, UserByteRate: math.MaxInt, UserSubscribeRate: math.MaxInt, UserRequestRate: math.MaxInt, UserDurables: math.MaxInt},
 	}})

@@ -74,10 +74,11 @@ type Session struct {
 	receipts receiptQueue
 	flushes  *flushList // of the read under way, under handling; nil otherwise
 
-	lanes   map[laneKey]*lane // what is stored in order; the reader's
-	serials uint64            // subscriptions so far
-	early   int               // bytes that came before CONNECT
-	beaten  int64             // clock time of the last heart-beat that is an event; the sweep's
+	lanes    map[laneKey]*lane // what is stored in order; the reader's
+	serials  uint64            // subscriptions so far
+	arriving arriving
+	early    int   // bytes that came before CONNECT
+	beaten   int64 // clock time of the last heart-beat that is an event; the sweep's
 
 	// What the session has of budgets, under handling.
 	subscriptionBytes, transactionBytes, incomingBytes account
@@ -121,6 +122,19 @@ func (s *Session) setVersion(v frames.Version) {
 // Touch records that the peer is alive, for bytes that are not STOMP, such as answers to a ping.
 // It is safe for concurrent use.
 func (s *Session) Touch() { s.lastRead.Store(s.broker.clock.now()) }
+
+// Arriving records that the peer is alive and that a transport has n bytes of a message which is
+// not whole yet, or 0 once it is. It is for transports that decode whole messages, and for the
+// goroutine that calls Receive.
+func (s *Session) Arriving(n int) {
+	now := s.broker.clock.now()
+	s.lastRead.Store(now)
+	if n == 0 {
+		s.arriving.end()
+		return
+	}
+	s.arriving.note(now, s.received.Load()+int64(n))
+}
 
 // Push queues bytes in wire form that are not STOMP, such as the answer to a ping, in order with
 // everything else. It is safe for concurrent use.
@@ -182,9 +196,13 @@ func (s *Session) receive(p []byte, r *readScratch) error {
 				err = s.holdIncoming(s.decoder.Buffered())
 			}
 			if err == nil {
+				if s.decoder.Partial() {
+					s.arriving.note(s.lastRead.Load(), s.received.Load())
+				}
 				return nil
 			}
 		}
+		s.arriving.end()
 		if err == nil {
 			err = s.handle(f)
 		}

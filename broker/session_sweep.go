@@ -49,7 +49,7 @@ func (b upkeep) sweep() {
 func (b upkeep) sweepInterval() time.Duration {
 	interval := time.Second
 	current := b.settings()
-	for _, d := range []time.Duration{current.heartBeat.Send, current.heartBeat.Receive, current.limits.ConnectTimeout, current.limits.IdleTimeout, current.limits.WriteTimeout, b.ackWait / 2} {
+	for _, d := range []time.Duration{current.heartBeat.Send, current.heartBeat.Receive, current.limits.ConnectTimeout, current.limits.IdleTimeout, current.limits.FrameTimeout, current.limits.WriteTimeout, b.ackWait / 2} {
 		if d > 0 {
 			interval = min(interval, d/5)
 		}
@@ -87,6 +87,10 @@ func (s *Session) sweep(now int64, wall time.Time) {
 		if until := s.endsAt.Load(); until != 0 && now >= until {
 			s.ended.set(&endedByLifetime)
 			s.end(nil, CloseNormal, "")
+			return
+		}
+		if limit := int64(l.FrameTimeout); limit > 0 && s.arriving.stands(max(now-limit, resumed)) {
+			s.endWith(errorf(CodeFrameTimeout, "a frame began, and less than %d bytes of it came within %s", minFrameProgress, l.FrameTimeout))
 			return
 		}
 		s.sweepBeats(now)

@@ -59,7 +59,7 @@ type counters struct {
 // limitsOfCodes are the limits that errors are about which do not name one.
 var limitsOfCodes = map[Code]string{
 	CodeTooManySessions: "connections", CodeTooManySubs: "subscriptions", CodeTransactionSize: "transaction",
-	CodeMessageRate: "message_rate", CodeConnectTimeout: "connect_timeout", CodeIdle: "idle_timeout", CodeSlowConsumer: "outbox",
+	CodeMessageRate: "message_rate", CodeConnectTimeout: "connect_timeout", CodeIdle: "idle_timeout", CodeFrameTimeout: "frame_timeout", CodeSlowConsumer: "outbox",
 	frames.CodeBodySize: "body", frames.CodeHeaderCount: "headers", frames.CodeHeaderLine: "header_line",
 }
 

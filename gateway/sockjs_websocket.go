@@ -123,11 +123,26 @@ func (c *sockJSWebSocketConn) stopHeartBeat() {
 	c.beat.Stop()
 }
 
+// arrivingReader has the session know how much of a message has come.
+type arrivingReader struct {
+	io.Reader
+	session *broker.Session
+	n       int
+}
+
+func (r *arrivingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.n += n
+	r.session.Arriving(r.n)
+	return n, err
+}
+
 // readMessage handles one message: a JSON string, an array of them, or nothing.
 func (h *SockJS) readMessage(text bool, r io.Reader, s *broker.Session) error {
 	limit := h.reader.maxMessage(s)
-	body, err := h.reader.readAll(r, limit)
+	body, err := h.reader.readAll(&arrivingReader{Reader: r, session: s}, limit)
 	defer h.reader.forget(body)
+	s.Arriving(0)
 	switch {
 	case errors.Is(err, errBodyTooLarge):
 		return &messageError{websocket.CloseMessageTooBig, h.reader.tooLarge(limit)}

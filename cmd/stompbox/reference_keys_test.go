@@ -133,6 +133,7 @@ var keyTexts = map[string]string{
 	"limits.user_failed_logins":           "Wrong passcodes for one login in a minute, from all addresses.",
 	"limits.connect_timeout":              "How long a connection may take until CONNECT.",
 	"limits.idle_timeout":                 "How long a WebSocket without heart-beats may be silent. It is pinged before.",
+	"limits.frame_timeout":                "How long a frame that has begun may take for each KiB of it.",
 	"limits.write_timeout":                "How long a client may take nothing of what is written to it. One that reads slowly stays.",
 	"heartbeat.send":                      "How often the broker sends a heart-beat. 0s: never.",
 	"heartbeat.receive":                   "How often the broker wants one. 0s: never.",

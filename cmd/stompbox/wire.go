@@ -165,7 +165,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			MaxDedupID: config.Off(int(l.DedupID)), MaxPatternWords: config.Off(l.PatternWords), MaxWildcards: config.Off(l.PatternWildcards),
 			MaxTransactionFrames: l.TransactionFrames, MaxTransactionBytes: int(l.TransactionBytes),
 			MessageRate: l.MessageRate, MaxConnections: maxConnections(c),
-			ConnectTimeout: l.ConnectTimeout, IdleTimeout: l.IdleTimeout, WriteTimeout: l.WriteTimeout,
+			ConnectTimeout: l.ConnectTimeout, IdleTimeout: l.IdleTimeout, FrameTimeout: l.FrameTimeout, WriteTimeout: l.WriteTimeout,
 		},
 		Quotas: broker.Quotas{
 			AddressConnections: config.Off(l.AddressConnections), AddressConnectRate: config.Off(l.AddressConnectRate),

@@ -135,6 +135,9 @@ var Table = []Group{
 		{"connection-idle", policy, 0, Later,
 			"A connection without heart-beats was silent for `limits.idle_timeout`, even when it was pinged.",
 			"Agree on heart-beats: `heartbeatIncoming` and `heartbeatOutgoing` in STOMP.js."},
+		{"frame-timeout", policy, 0, Later,
+			"The client began a frame, and less than 1 KiB of it came within `limits.frame_timeout`.",
+			"A frame ends with a NUL, also one without a body, and has as many bytes as its `content-length` says."},
 	}},
 	{"Queues and stored messages", "", []Entry{
 		{"queue-full", retry, 503, Later,

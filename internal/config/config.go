@@ -307,6 +307,7 @@ type Limits struct {
 
 	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
 	IdleTimeout    time.Duration `mapstructure:"idle_timeout"`
+	FrameTimeout   time.Duration `mapstructure:"frame_timeout"`
 	WriteTimeout   time.Duration `mapstructure:"write_timeout"`
 }
 

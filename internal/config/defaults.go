@@ -105,6 +105,7 @@ func defaults() map[string]any {
 		"limits.user_durables":           b.Quotas.UserDurables,
 		"limits.connect_timeout":         l.ConnectTimeout,
 		"limits.idle_timeout":            l.IdleTimeout,
+		"limits.frame_timeout":           l.FrameTimeout,
 		"limits.write_timeout":           l.WriteTimeout,
 		"heartbeat.send":                 b.HeartBeat.Send,
 		"heartbeat.receive":              b.HeartBeat.Receive,
