@@ -15,6 +15,9 @@ import (
 type dataDir struct {
 	path string
 	lock *os.File
+	// folder locks what NATS keeps, where the system can lock a folder: the file may have been
+	// removed, or several data directories lead to one folder.
+	folder *os.File
 	// started is when this process took the folder.
 	started time.Time
 	unclean bool // the last process that had it did not end well
@@ -48,18 +51,34 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, fmt.Errorf("relay: the data directory: %w", err)
 	}
 	d := &dataDir{path: path, lock: lock, started: time.Now()}
-	if err := lockExclusively(lock); err != nil {
-		defer func() { _ = lock.Close() }()
+	if err := d.take(); err != nil {
+		defer d.release()
 		if errors.Is(err, errLocked) {
 			return nil, fmt.Errorf("relay: the data directory %s is in use by %s; two processes on one would destroy what is in it", path, holderOf(lock))
 		}
 		return nil, fmt.Errorf("relay: the data directory %s cannot be locked: %w", path, err)
 	}
 	if err := d.begin(); err != nil {
-		_ = lock.Close()
+		d.release()
 		return nil, fmt.Errorf("relay: the data directory: %w", err)
 	}
 	return d, nil
+}
+
+func (d *dataDir) take() (err error) {
+	if err = lockExclusively(d.lock); err != nil {
+		return err
+	}
+	d.folder, err = lockFolder(filepath.Join(d.path, "nats"))
+	return err
+}
+
+// release lets another process take the folder.
+func (d *dataDir) release() {
+	if d.folder != nil {
+		_ = d.folder.Close()
+	}
+	_ = d.lock.Close()
 }
 
 // DataDirHolder returns which process uses the data directory of an embedded server, or "" if
@@ -149,5 +168,5 @@ func (d *dataDir) close(good bool) {
 		_ = os.Remove(d.file(runningFile)) // then what it says is true
 	}
 	_ = d.lock.Truncate(0)
-	_ = d.lock.Close()
+	d.release()
 }

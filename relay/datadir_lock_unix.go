@@ -16,3 +16,21 @@ func lockExclusively(f *os.File) error {
 	}
 	return err
 }
+
+// lockFolder locks a folder itself, until what it returns is closed. Nobody removes that to
+// get rid of a lock, and it is the same one by whatever name. It returns nil where the
+// file system cannot lock folders, as over NFS.
+func lockFolder(path string) (*os.File, error) {
+	folder, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockExclusively(folder); err != nil {
+		_ = folder.Close()
+		if errors.Is(err, errLocked) {
+			return nil, errLocked
+		}
+		return nil, nil
+	}
+	return folder, nil
+}

@@ -3,6 +3,7 @@ package relay_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -79,6 +80,31 @@ func TestADataDirectoryIsOfOneProcess(t *testing.T) {
 	first.Close()
 	q, got := openQueue(t, embed(t, dir), "/queue/a")
 	next(t, q, got, "kept")
+}
+
+// TestADataDirectoryIsOfOneProcessByAnyName, and where its lock was removed.
+func TestADataDirectoryIsOfOneProcessByAnyName(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("there a file that is open cannot be removed, and links to folders are for administrators")
+	}
+	dir, link, other := t.TempDir(), filepath.Join(t.TempDir(), "link"), t.TempDir()
+	first := embed(t, dir)
+	require.NoError(t, os.Symlink(dir, link))
+	require.NoError(t, os.Symlink(filepath.Join(dir, "nats"), filepath.Join(other, "nats")))
+	refused := func(path string) {
+		t.Helper()
+		_, err := relay.Embed(relay.EmbeddedOptions{DataDir: path}, relay.Options{})
+		require.ErrorContains(t, err, "is in use by ")
+	}
+	refused(link)
+	refused(other)
+	require.NoError(t, os.Remove(filepath.Join(dir, "lock")))
+	refused(dir)
+	refused(link)
+	first.Close()
+	embed(t, other).Close()
+	embed(t, link)
 }
 
 // died makes a data directory look as if its process had been killed.
