@@ -202,9 +202,9 @@ func (s *Server) restartJetStream() error {
 	return s.running().EnableJetStream(&again)
 }
 
-// startedWell reports whether no client has a message yet when a consumer is read first:
-// this process is the only client, and what the last one had was given back.
-func (s *Server) startedWell() bool { return s != nil && s.private && !s.data.unclean }
+// isPrivate reports whether this process is the server's only client: no other has a
+// message when it first reads a consumer.
+func (s *Server) isPrivate() bool { return s != nil && s.private }
 
 // running is the server as it runs now.
 func (s *Server) running() *server.Server { return s.nats.Load() }

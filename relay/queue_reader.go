@@ -296,7 +296,7 @@ func (q *reader) ensure(ctx context.Context) error {
 	q.stream, q.consumer, q.known, q.leader = stream, consumer.Name, known, leaderOfConsumer(consumer)
 	q.next = known.key
 	q.mu.Unlock()
-	if first && consumer.NumAckPending > 0 && q.readers.link.server.startedWell() {
+	if first && consumer.NumAckPending > 0 && q.readers.link.server.isPrivate() {
 		q.waitForOld(ctx, stream, consumer.Config)
 	}
 	return nil

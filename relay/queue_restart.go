@@ -10,7 +10,8 @@ import (
 
 // When JetStream starts it looks after a second at which messages are overdue, and
 // delivers new ones meanwhile. So new ones wait when a consumer is first read after a
-// restart and has something that is to come again.
+// restart and has something that is to come again. After a kill nothing was given back, and
+// all that was held counts as overdue: no client is left that has it.
 
 const (
 	// oldFirstFor bounds how long new messages wait.
@@ -18,6 +19,9 @@ const (
 	// longerAckWait is by how much the ack wait is changed, which has the server look at
 	// what is overdue within 100 ms.
 	longerAckWait = time.Millisecond
+	// expireAckWait is the ack wait for the time expireFor, in which nothing is pulled, where
+	// all that was held is to be overdue.
+	expireAckWait, expireFor = time.Millisecond, 250 * time.Millisecond
 )
 
 // waitForOld has a consumer deliver nothing new until the first message came that comes
@@ -26,10 +30,15 @@ func (q *reader) waitForOld(ctx context.Context, stream string, config jetstream
 	l := q.readers.link
 	waiting := config
 	waiting.MaxAckPending = 1 // what comes again is delivered above it
-	waiting.AckWait += longerAckWait
+	if l.server.data.unclean {
+		waiting.AckWait = expireAckWait
+		if _, err := l.js.UpdateConsumer(ctx, stream, waiting); err == nil {
+			pause(ctx, expireFor)
+		}
+	}
+	waiting.AckWait = config.AckWait + longerAckWait
 	if _, err := l.js.UpdateConsumer(ctx, stream, waiting); err != nil {
 		l.log.Debug("new messages could not be kept back", "destination", q.source.name(), "error", err)
-		return
 	}
 	came := make(chan struct{})
 	q.mu.Lock()
@@ -44,6 +53,13 @@ func (q *reader) waitForOld(ctx context.Context, stream string, config jetstream
 		}
 		l.deliverAll(stream, config)
 	})
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 // deliverAll gives a consumer its configuration back.
