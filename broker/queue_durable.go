@@ -23,6 +23,9 @@ func (s *Session) consumeDurable(sub *subscription, f *frames.Frame) error {
 			return errorf(CodeBadHeader, "%s does not go with durable:true, which remembers by itself what was seen", header)
 		}
 	}
+	if isTrue(f, HeaderAutoDelete) {
+		return errorf(CodeBadHeader, "auto-delete:true does not go with durable:true, which keeps messages while the client is away")
+	}
 	if !sub.named || sub.id == "" {
 		return errorf(CodeMissingHeader, "a durable subscription needs an id header, by which it is known again")
 	}

@@ -55,6 +55,28 @@ func TestADurableSubscriptionIsOfItsDestination(t *testing.T) {
 	user.Quiet()
 }
 
+// TestADurableSubscriptionIsNoOther: what it cannot do besides is refused, and durable:true
+// alone asks for one.
+func TestADurableSubscriptionIsNoOther(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Histories: []driver.HistoryPolicy{test.History(t, "chat", "/topic/chat", 100)}})
+	for header, value := range map[string]string{"auto-delete": "true", "last-event-id": "x", "replay-last": "1"} {
+		c := test.Dial(t, n).Connect()
+		c.Send(frames.SUBSCRIBE, "id", "d", "destination", "/topic/chat", "durable", "true", header, value)
+		c.Error(header)
+	}
+	away := test.Dial(t, n).Connect()
+	away.Subscribe("d", "/topic/chat", "durable", "true")
+	away.Send(frames.DISCONNECT, "receipt", "bye")
+	away.Receipt("bye")
+	sender := test.Dial(t, n).Connect()
+	sender.Send(frames.SEND, "destination", "/topic/chat", "receipt", "r", "missed")
+	sender.Receipt("r")
+	back := test.Dial(t, n).Connect()
+	back.Subscribe("d", "/topic/chat", "durable", "true")
+	back.Message("missed")
+}
+
 // TestADurableSubscriptionEnds with UNSUBSCRIBE and durable:true, also when the session
 // is not subscribed to it.
 func TestADurableSubscriptionEnds(t *testing.T) {
