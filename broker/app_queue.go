@@ -100,3 +100,5 @@ func (a *appQueue) requeue(q *queue, all []*delivery) {
 }
 
 func (a *appQueue) maxDeliveries() int { return 0 }
+
+func (a *appQueue) kept() bool { return false }

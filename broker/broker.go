@@ -16,6 +16,7 @@ import (
 	"github.com/stompbox/stompbox/broker/trace"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/logattr"
 )
 
 // Broker routes messages between the sessions of this node and, through its driver, of other
@@ -60,10 +61,12 @@ type Broker struct {
 	counters  counters
 	liveness  liveness
 	strangers *strangers
+	lines     logattr.Peers // about sessions, by user
 	bans      bans
 	memory    memory
 	dedup     *dedupWindow
 	durables  *durables
+	names     *queueNames
 	replaying *replaySlots
 	// incomingPatience is how long a connection is not read for what others hold.
 	incomingPatience time.Duration
@@ -122,6 +125,8 @@ func New(o Options) (*Broker, error) {
 	}
 	if b.store != nil {
 		b.dedup = newDedupWindow(b.memory.dedup, b.clock, b.store.DedupWindow())
+		b.names = newQueueNames(o.Driver.QueueCounter, b.memory.queues, b.clock)
+		b.store = &namedQueueStore{b.store, b.names}
 		b.store = &memoryQueueStore{QueueStore: b.store, memory: o.Driver.QueueMemory, budget: b.memory.memoryQueues, clock: b.clock}
 	}
 	b.presence = newPresence(b, o.Presence)

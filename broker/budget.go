@@ -211,7 +211,7 @@ const accountStep = 64 << 10
 
 // memory has the budgets of a broker.
 type memory struct {
-	waiting, transactions, subscriptions, unacked, incoming, dedup, memoryQueues *budget
+	waiting, transactions, subscriptions, unacked, incoming, dedup, memoryQueues, queues *budget
 }
 
 func newMemory(q *Quotas) memory {
@@ -223,6 +223,7 @@ func newMemory(q *Quotas) memory {
 		incoming:      newBudget("incoming_bytes", "frames and requests that have not arrived as a whole, or wait to be stored,", CodeMemoryLimit, q.Incoming),
 		dedup:         newBudget("dedup_bytes", "dedup ids of the last dedup window", CodeMemoryLimit, q.Dedup),
 		memoryQueues:  newBudget("memory_queue_bytes", "messages in queues that are kept in memory", CodeQueueFull, q.MemoryQueues),
+		queues:        newBudget("queue_bytes", "queues on disk and those that you consume, without their messages,", CodeQueueFull, q.Queues),
 	}
 }
 
@@ -235,10 +236,11 @@ func (m *memory) setLimits(q *Quotas) {
 	m.incoming.setLimits(q.Incoming)
 	m.dedup.setLimits(q.Dedup)
 	m.memoryQueues.setLimits(q.MemoryQueues)
+	m.queues.setLimits(q.Queues)
 }
 
 func (m *memory) all() []*budget {
-	return []*budget{m.waiting, m.transactions, m.subscriptions, m.unacked, m.incoming, m.dedup, m.memoryQueues}
+	return []*budget{m.waiting, m.transactions, m.subscriptions, m.unacked, m.incoming, m.dedup, m.memoryQueues, m.queues}
 }
 
 // addCounts adds how often the limits were reached, by name.

@@ -324,6 +324,8 @@ func TestQueuesInMemoryAreBoundedInBytes(t *testing.T) {
 	for range 2 {
 		consumer.Expect(frames.MESSAGE)
 	}
+	// A client has a message before the broker has acknowledged it.
+	require.Eventually(t, func() bool { return n.Broker.Stats().Memory["memory_queue"] < 4*26_000 }, test.Patience, time.Millisecond)
 	taken(ann, "persistent", "2")
 	elsewhere := as(other, "consumer")
 	elsewhere.Subscribe("q", "/queue/0")
@@ -360,4 +362,79 @@ func TestDurableSubscriptionsOfAUserAreBounded(t *testing.T) {
 	again.Receipt("u")
 	again.Subscribe("3", "/topic/chat.a", "durable", "true")
 	require.EqualValues(t, 1, n.Broker.Stats().Limited["user_durables"])
+}
+
+// TestQueuesOfAUserAreBounded: those on disk with messages count for who has sent to them until
+// they are empty, and those that are consumed for who does so.
+func TestQueuesOfAUserAreBounded(t *testing.T) {
+	t.Parallel()
+	n, as := bounded(t, broker.Quotas{Queues: broker.ByteLimits{User: 1000, Node: 1 << 20}})
+	send := func(c *test.Client, queue string, more ...string) {
+		c.Send(frames.SEND, append([]string{"destination", "/queue/" + queue, "receipt", "r"}, append(more, "x")...)...)
+	}
+	ann := as("ann")
+	for _, queue := range []string{"a", "b", "a", "b"} {
+		send(ann, queue)
+		ann.Receipt("r")
+	}
+	send(ann, "c")
+	refused := ann.Error("may take 1000 bytes on this node; try again later, or raise limits.user_queue_bytes; nothing was stored")
+	require.Equal(t, "queue-full", refused.Get("code"))
+	require.Equal(t, "5", refused.Get("retry-after"))
+	ann = as("ann")
+	send(ann, "a")
+	ann.Receipt("r") // one that there is
+	send(ann, "c", "persistent", "false")
+	ann.Receipt("r") // is none on disk
+	ann.Send(frames.BEGIN, "transaction", "t")
+	send(ann, "c", "transaction", "t")
+	ann.Receipt("r")
+	ann.Send(frames.COMMIT, "transaction", "t")
+	ann.Error("limits.user_queue_bytes")
+	bob := as("bob")
+	send(bob, "c")
+	bob.Receipt("r")
+
+	bob.Send(frames.SUBSCRIBE, "id", "1", "destination", "/queue/d")
+	require.Equal(t, "too-many-subscriptions", bob.Error("limits.user_queue_bytes").Get("code"))
+	require.Equal(t, int64(3), n.Broker.Stats().Limited["user_queue_bytes"])
+
+	for _, queue := range []string{"/queue/a", "/queue/b"} {
+		_, err := n.Broker.Driver().QueueAdmin.PurgeQueue(t.Context(), queue)
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { // the store is asked once a second at most
+		c := as("ann")
+		defer c.Close()
+		send(c, "e")
+		f, err := c.Next()
+		return err == nil && f.Command == frames.RECEIPT
+	}, test.Patience, 10*time.Millisecond)
+}
+
+// TestQueuesThatAUserConsumesAreBounded: each counts once, for who consumes it first, until the
+// last consumer has gone.
+func TestQueuesThatAUserConsumesAreBounded(t *testing.T) {
+	t.Parallel()
+	n, as := bounded(t, broker.Quotas{Queues: broker.ByteLimits{User: 2 << 16, Node: 1 << 20}})
+	ann, again := as("ann"), as("ann")
+	ann.Subscribe("1", "/queue/a")
+	ann.Subscribe("2", "/queue/b")
+	again.Subscribe("1", "/queue/a")
+	again.Subscribe("2", "/queue/b")
+	again.Subscribe("3", "/topic/c")
+	again.Send(frames.SUBSCRIBE, "id", "4", "destination", "/queue/c")
+	require.Equal(t, "too-many-subscriptions", again.Error("limits.user_queue_bytes").Get("code"))
+	bob := as("bob")
+	bob.Subscribe("1", "/queue/c")
+	bob.Subscribe("2", "/queue/b")
+	ann.Send(frames.UNSUBSCRIBE, "id", "1", "receipt", "u")
+	ann.Receipt("u")
+	require.Eventually(t, func() bool { return n.Broker.Stats().Memory["queue"] == 2<<16 }, test.Patience, time.Millisecond)
+	ann.Subscribe("1", "/queue/e")
+	for _, c := range []*test.Client{ann, bob} {
+		c.Send(frames.DISCONNECT, "receipt", "bye")
+		c.Receipt("bye")
+	}
+	requireFree(t, n, "queue")
 }

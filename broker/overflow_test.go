@@ -57,7 +57,7 @@ func TestOptionsDoNotWrapAround(t *testing.T) {
 			Frame:          frames.Limits{MaxHeaders: math.MaxInt, MaxHeaderLine: math.MaxInt, MaxBody: math.MaxInt},
 			ConnectTimeout: most, IdleTimeout: most, FrameTimeout: most, WriteTimeout: most,
 		},
-		Quotas: broker.Quotas{AddressConnections: math.MaxInt, AddressConnectRate: math.MaxInt, UserConnections: math.MaxInt, UserSubscriptions: math.MaxInt, UserMessageRate: math.MaxInt, UserByteRate: math.MaxInt, UserSubscribeRate: math.MaxInt, UserRequestRate: math.MaxInt, UserDurables: math.MaxInt},
+		Quotas: broker.Quotas{AddressConnections: math.MaxInt, AddressConnectRate: math.MaxInt, UserConnections: math.MaxInt, UserSubscriptions: math.MaxInt, UserMessageRate: math.MaxInt, UserByteRate: math.MaxInt, UserSubscribeRate: math.MaxInt, UserRequestRate: math.MaxInt, AddressRequestRate: math.MaxInt, UserDurables: math.MaxInt},
 	}})
 	c := test.Dial(t, n).Connect("heart-beat", "2147483647,2147483647")
 	require.Equal(t, "86400000,86400000", c.Connected.Get("heart-beat"))

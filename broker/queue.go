@@ -18,7 +18,8 @@ type queue struct {
 	broker *Broker
 	name   string
 	source queueSource
-	refs   int // under the lock of queues
+	refs   int    // under the lock of queues
+	owner  string // the user whose it counts as
 
 	opening sync.Mutex // held while the source is opened or closed; guards closers
 	closers []func()   // nil: the source is not open

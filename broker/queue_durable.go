@@ -109,6 +109,8 @@ func (d *durableQueue) requeue(q *queue, all []*delivery) {
 
 func (d *durableQueue) maxDeliveries() int { return 0 }
 
+func (d *durableQueue) kept() bool { return true }
+
 func (b stores) removeDurable(user string, d driver.DurableSubscription) error {
 	ctx, cancel := context.WithTimeout(b.ctx, openTimeout)
 	defer cancel()

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -16,9 +15,7 @@ type memoryQueueStore struct {
 	memory driver.QueueMemory // nil: what other nodes consumed is not found out
 	budget *budget
 	clock  *clock
-
-	mu     sync.Mutex // guards the following
-	looked int64      // clock time at which it was last asked what the store has
+	looks  looks
 }
 
 const (
@@ -33,7 +30,7 @@ func (s *memoryQueueStore) take(m *driver.Message) error {
 	if err != nil && s.correct() {
 		err = s.budget.take(m.User, n)
 	}
-	if err != nil {
+	if err != nil { // a nil *Error is no nil error
 		return err
 	}
 	return nil
@@ -44,19 +41,14 @@ func (s *memoryQueueStore) give(m *driver.Message) { s.budget.give(m.User, messa
 // correct asks the store what it has, and where that is less than what was counted has all
 // users have as much less. It reports whether that is so.
 func (s *memoryQueueStore) correct() bool {
-	if s.memory == nil {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := s.clock.now(); s.looked != 0 && now-s.looked < int64(lookEvery) {
-		return false
-	}
+	return s.memory != nil && s.looks.do(s.clock, int64(lookEvery), s.look)
+}
+
+func (s *memoryQueueStore) look() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
 	counted := s.budget.node.Load()
 	there, err := s.memory.MemoryBytes(ctx)
-	s.looked = s.clock.now()
 	if err != nil || counted <= 0 || there >= counted {
 		return false
 	}

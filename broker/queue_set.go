@@ -75,8 +75,9 @@ type servingQueue struct {
 	queue   *queue
 }
 
-// acquire returns the queue of a source with its use counted, made when it is new.
-func (q *queues) acquire(b *Broker, name string, source queueSource) *queue {
+// acquire returns the queue of a source with its use counted, made when it is new. A new
+// one that the store has a consumer for counts for the user, whoever else consumes it.
+func (q *queues) acquire(b *Broker, user, name string, source queueSource) (*queue, *Error) {
 	key := source.key()
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -85,12 +86,18 @@ func (q *queues) acquire(b *Broker, name string, source queueSource) *queue {
 	}
 	found := q.open[key]
 	if found == nil {
-		found = &queue{broker: b, name: name, source: source}
+		found = &queue{broker: b, name: name, source: source, owner: user}
+		if source.kept() {
+			if err := b.memory.queues.take(user, openQueueBytes); err != nil {
+				err.Code = CodeTooManySubs
+				return nil, err
+			}
+		}
 		found.uncounted.replace(q.idle.take(key))
 		q.open[key] = found
 	}
 	found.refs++
-	return found
+	return found, nil
 }
 
 // release gives a use back. The last one closes the queue.
@@ -103,6 +110,9 @@ func (q *queues) release(released *queue) {
 	}
 	q.mu.Unlock()
 	if last {
+		if released.source.kept() {
+			released.broker.memory.queues.give(released.owner, openQueueBytes)
+		}
 		released.close(nil)
 		q.keepUncounted(released)
 	}

@@ -23,6 +23,8 @@ type queueSource interface {
 	requeue(q *queue, all []*delivery)
 	// maxDeliveries is after how many deliveries a message is a dead letter; 0: never.
 	maxDeliveries() int
+	// kept reports whether it is one that a store keeps.
+	kept() bool
 }
 
 // The marks begin the keys of sources. A stored queue has none: RabbitMQ's clients may
@@ -84,6 +86,8 @@ func (s *storedQueue) maxDeliveries() int {
 	}
 	return max(s.policy().MaxDeliveries, 0)
 }
+
+func (s *storedQueue) kept() bool { return true }
 
 // consume makes a subscription a consumer of its queue.
 func (s *Session) consume(sub *subscription, f *frames.Frame) error {

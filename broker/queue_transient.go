@@ -96,3 +96,5 @@ func again(all []*delivery) []*delivery {
 }
 
 func (t transientQueue) maxDeliveries() int { return 0 }
+
+func (t transientQueue) kept() bool { return false }

@@ -31,6 +31,8 @@ type Quotas struct {
 	// UserRequestRate is how many requests to the HTTP API, but those that send, a user may
 	// make a second, with a burst of as many. Default 200.
 	UserRequestRate int
+	// AddressRequestRate is the same of an address, whoever asks. Default 2000.
+	AddressRequestRate int
 	// UserDurables is the most durable subscriptions of one user. Default 1000.
 	UserDurables int
 
@@ -54,6 +56,10 @@ type Quotas struct {
 	// MemoryQueues is for the messages of stored queues that are kept in memory alone. They
 	// are those of their sender. Defaults 64 MiB and 256 MiB.
 	MemoryQueues ByteLimits
+	// Queues is for the queues on disk, beside their messages: those with messages, for who
+	// has sent to them, and those that are consumed, for who does so first. Defaults 128 MiB and
+	// 1 GiB.
+	Queues ByteLimits
 }
 
 // ByteLimits bound one kind of memory, in bytes. A zero is the default; a negative value
@@ -79,6 +85,7 @@ func (q Quotas) WithDefaults() Quotas {
 	setDefault(&q.UserSubscriptions, 100_000)
 	setDefault(&q.UserSubscribeRate, 5000)
 	setDefault(&q.UserRequestRate, 200)
+	setDefault(&q.AddressRequestRate, 2000)
 	setDefault(&q.UserDurables, 1000)
 	q.Waiting.setDefaults(0, 64<<20, 512<<20)
 	q.Transactions.setDefaults(0, 32<<20, 512<<20)
@@ -87,6 +94,7 @@ func (q Quotas) WithDefaults() Quotas {
 	q.Incoming.setDefaults(0, 64<<20, 1<<30)
 	q.Dedup.setDefaults(0, 128<<20, 512<<20)
 	q.MemoryQueues.setDefaults(0, 64<<20, 256<<20)
+	q.Queues.setDefaults(0, 128<<20, 1<<30)
 	return q
 }
 
@@ -108,6 +116,7 @@ const (
 	limitUserByteRate       = "user_byte_rate"
 	limitUserSubscribeRate  = "user_subscribe_rate"
 	limitUserDurables       = "user_durables"
+	limitUserLogLines       = "user_log_lines"
 )
 
 // usage counts what addresses and users have open. Those that have nothing open, and

@@ -3,7 +3,6 @@ package broker
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -57,14 +56,29 @@ func (s *Session) totals(sent int64) []any {
 	return []any{"open", open.Round(time.Millisecond), "received_bytes", s.received.Load(), "sent_bytes", sent}
 }
 
+// logInfo writes a line about the session, unless its user has had too many of them.
+func (s *Session) logInfo(message string, attributes []any) {
+	if s.Connected() {
+		passes, suppressed := s.broker.lines.Take(s.user)
+		if !passes {
+			s.broker.usage.count(limitUserLogLines)
+			return
+		}
+		if suppressed > 0 {
+			attributes = append(attributes, "suppressed", suppressed)
+		}
+	}
+	s.broker.log.Info(message, attributes...)
+}
+
 func (s *Session) logConnected(version frames.Version) {
-	s.broker.log.Info("session connected", s.attributes("method", s.principal.Method, "version", version.String())...)
+	s.logInfo("session connected", s.attributes("method", s.principal.Method, "version", version.String()))
 }
 
 // logRefused says which subscription an error was about, which also ends the session.
 func (s *Session) logRefused(destination string, e *Error) {
 	if s.Connected() {
-		s.broker.log.Info("subscription refused", s.attributes("destination", truncate(destination, maxQuoted), "code", string(e.Code), "error", truncate(e.Error(), maxLogged))...)
+		s.logInfo("subscription refused", s.attributes("destination", truncate(destination, maxQuoted), "code", string(e.Code), "error", truncate(e.Error(), maxLogged)))
 	}
 }
 
@@ -75,7 +89,7 @@ func (s *Session) report(e *Error, sent int64) {
 	s.reported.Store(true)
 	line := func() {
 		attributes := append(s.attributes("code", string(e.Code), "error", truncate(e.Error(), maxLogged)), s.totals(sent)...)
-		s.broker.log.Info("session ended by an error", attributes...)
+		s.logInfo("session ended by an error", attributes)
 	}
 	if s.Connected() {
 		line()
@@ -89,14 +103,14 @@ func (s *Session) logEnd(reason error) {
 	if s.reported.Load() {
 		return
 	}
-	level := slog.LevelInfo
-	if !s.Connected() {
-		level = slog.LevelDebug // such as a check of a load balancer
-	}
 	end := s.ended.get()
 	attributes := append(s.attributes("code", end.code, "cause", end.cause), s.totals(s.outbox.written.Load())...)
 	if reason != nil && !errors.Is(reason, io.EOF) { // which says nothing beside the cause
 		attributes = append(attributes, "error", reason)
 	}
-	s.broker.log.Log(s.broker.ctx, level, "session ended", attributes...)
+	if !s.Connected() {
+		s.broker.log.Debug("session ended", attributes...) // such as a check of a load balancer
+		return
+	}
+	s.logInfo("session ended", attributes)
 }

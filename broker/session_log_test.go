@@ -127,3 +127,19 @@ func TestTheLogSaysWhichSessionsAShutdownEnded(t *testing.T) {
 	c.Closed()
 	require.Contains(t, lines(t, n, "session ended", 1)[0], `code=shutting-down cause="the server is shutting down"`)
 }
+
+// TestOneUserFillsNoLog: who connects again and again has a bounded number of lines, and others
+// have theirs.
+func TestOneUserFillsNoLog(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	token := test.Token(t, "mallory", time.Hour, auth.AllGrants())
+	require.Eventually(t, func() bool {
+		for range 20 {
+			test.DialTCP(t, n).Connect("Authorization", "Bearer "+token).Close()
+		}
+		return n.Broker.Stats().Limited["user_log_lines"] > 0
+	}, test.Patience, time.Millisecond)
+	id := test.Dial(t, n).Connect().Connected.Get("session")
+	require.Eventually(t, func() bool { return strings.Contains(n.Log.String(), "msg=\"session connected\" session="+id) }, test.Patience, time.Millisecond)
+}

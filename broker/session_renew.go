@@ -66,7 +66,7 @@ func (s *Session) revoke(name string, sub *subscription, why *Error) {
 	b := s.broker
 	s.endSubscription(name, sub)
 	b.counters.revoked.Add(1)
-	b.log.Info("a subscription ended, as its permission was taken away", "destination", sub.requestedDestination, "session", s.id, "user", s.user, "remote", s.transport.RemoteAddr())
+	s.logInfo("a subscription ended, as its permission was taken away", []any{"destination", sub.requestedDestination, "session", s.id, "user", s.user, "remote", s.transport.RemoteAddr()})
 	b.app.sendFailure(s.origin(), sub.requestedDestination, "", why.Code, "the subscription "+quoteID(sub.id)+" has ended: "+why.Message)
 }
 

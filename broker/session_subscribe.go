@@ -169,7 +169,11 @@ func subscriptionBytes(sub *subscription) int {
 // connectSubscription makes a subscription known to its queue or to the router.
 func (s *Session) connectSubscription(name string, sub *subscription) (*group, error) {
 	if c := sub.consumer; c != nil {
-		c.queue = s.broker.queues.acquire(s.broker, sub.destination, c.source)
+		acquired, refused := s.broker.queues.acquire(s.broker, s.user, sub.destination, c.source)
+		if refused != nil {
+			return nil, refused
+		}
+		c.queue = acquired
 		_, durable := c.source.(*durableQueue)
 		if durable {
 			c.pauses++

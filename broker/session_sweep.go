@@ -30,6 +30,7 @@ func (b upkeep) sweep() {
 			b.app.sweepRequests(now)
 			b.memory.unacked.wakeAll()
 			b.dedup.forget(now)
+			b.names.sweep(b.Broker, now)
 			if hold := int64(b.ackWait / 3); hold > 0 && now-extended > hold/2 {
 				extended = now
 				for _, q := range b.queues.all() {

@@ -14,6 +14,9 @@ type Driver struct {
 	// QueueMemory measures queues that are kept in memory. Without it, what other nodes consumed
 	// of them counts against its senders until this node restarts.
 	QueueMemory QueueMemory
+	// QueueCounter counts the queues on disk. Without it, a queue counts against who has sent to it
+	// until this node restarts, also when it is empty.
+	QueueCounter QueueCounter
 	// Histories keeps messages for replay. It needs Queues, whose Store writes to histories too.
 	Histories HistoryStore
 	// Requests reaches app servers elsewhere. Without it, requests only reach the app servers of

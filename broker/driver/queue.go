@@ -42,6 +42,13 @@ type QueueMemory interface {
 	MemoryBytes(ctx context.Context) (int64, error)
 }
 
+// QueueCounter counts queues.
+type QueueCounter interface {
+	// CountQueues returns how many queues on disk have messages, on all nodes, with those
+	// that have limits of their own.
+	CountQueues(ctx context.Context) (int64, error)
+}
+
 // MessageOverhead is about how many bytes a message in memory takes beside its text.
 const MessageOverhead = 512
 

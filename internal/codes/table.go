@@ -119,7 +119,7 @@ var Table = []Group{
 			"`limits.subscriptions` of a connection, or `limits.user_subscriptions` or `limits.user_durables` of a user is reached, or a limit in bytes of [Memory](limits.md#memory). The message names it.",
 			"UNSUBSCRIBE what is not shown any more, use one pattern for many names, or raise the limit."},
 		{"message-rate", policy, 429, Later,
-			"More a second than `limits.message_rate`, `limits.user_message_rate`, `limits.user_byte_rate`, `limits.user_subscribe_rate` or `limits.user_request_rate` allow. The message says what.",
+			"More a second than `limits.message_rate`, `limits.user_message_rate`, `limits.user_byte_rate`, `limits.user_subscribe_rate`, `limits.user_request_rate` or `limits.address_request_rate` allow. The message says what.",
 			"Send less often, for example the newest cursor position ten times a second, or raise the limit."},
 		{"memory-limit", policy, 503, Later,
 			"Your connections, or those of all users together, have the node keep more than a limit of [Memory](limits.md#memory) allows. The message names the limit.",

@@ -279,9 +279,10 @@ type Limits struct {
 	UserMessageRate    int  `mapstructure:"user_message_rate"`
 	UserByteRate       Size `mapstructure:"user_byte_rate"`
 
-	UserSubscribeRate int `mapstructure:"user_subscribe_rate"`
-	UserRequestRate   int `mapstructure:"user_request_rate"`
-	UserDurables      int `mapstructure:"user_durables"`
+	UserSubscribeRate  int `mapstructure:"user_subscribe_rate"`
+	UserRequestRate    int `mapstructure:"user_request_rate"`
+	AddressRequestRate int `mapstructure:"address_request_rate"`
+	UserDurables       int `mapstructure:"user_durables"`
 
 	AddressFailedLogins int `mapstructure:"address_failed_logins"`
 	UserFailedLogins    int `mapstructure:"user_failed_logins"`
@@ -304,6 +305,8 @@ type Limits struct {
 	NodeDedupBytes        Size `mapstructure:"node_dedup_bytes"`
 	UserMemoryQueueBytes  Size `mapstructure:"user_memory_queue_bytes"`
 	NodeMemoryQueueBytes  Size `mapstructure:"node_memory_queue_bytes"`
+	UserQueueBytes        Size `mapstructure:"user_queue_bytes"`
+	NodeQueueBytes        Size `mapstructure:"node_queue_bytes"`
 
 	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
 	IdleTimeout    time.Duration `mapstructure:"idle_timeout"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -77,10 +78,15 @@ func (l *limits) take(r slog.Record) (passes bool, suppressed int) {
 		known = &limit{rate: rate.NewLimiter(1, maxBurst)}
 		l.byMessage[r.Message] = known
 	}
-	if !known.rate.AllowN(r.Time, 1) {
-		known.suppressed++
+	return known.take(r.Time)
+}
+
+// take reports whether one more passes, and how many before it did not.
+func (l *limit) take(now time.Time) (passes bool, suppressed int) {
+	if !l.rate.AllowN(now, 1) {
+		l.suppressed++
 		return false, 0
 	}
-	suppressed, known.suppressed = known.suppressed, 0
+	suppressed, l.suppressed = l.suppressed, 0
 	return true, suppressed
 }

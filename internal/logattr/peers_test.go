@@ -1,0 +1,37 @@
+package logattr
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestLinesAboutOnePeerAreBounded(t *testing.T) {
+	t.Parallel()
+	var p Peers
+	now := time.Now()
+	lines := func(peer string) (n, suppressed int) {
+		for range 1000 {
+			passes, left := p.takeAt(peer, now)
+			if passes {
+				n++
+			}
+			suppressed += left
+		}
+		return n, suppressed
+	}
+	n, _ := lines("mallory")
+	require.Equal(t, 100, n)
+	n, _ = lines("ann")
+	require.Equal(t, 100, n, "others have lines of their own")
+	now = now.Add(2 * time.Second)
+	n, suppressed := lines("mallory")
+	require.Equal(t, 10, n)
+	require.Equal(t, 900, suppressed)
+	for i := range 2 * maxPeers {
+		p.takeAt(strconv.Itoa(i), now)
+	}
+	require.LessOrEqual(t, len(p.byPeer), maxPeers)
+}
