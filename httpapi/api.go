@@ -11,6 +11,7 @@ import (
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/internal/credentials"
+	"github.com/stompbox/stompbox/internal/logattr"
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
@@ -120,8 +121,10 @@ type api struct {
 	archive       driver.Archive          // nil: there are no backups
 	log           *slog.Logger
 	refusals      *credentials.Refusals
-	rates         userRates // of messages
-	requests      userRates // of all other requests
+	messageRates  rates // of users
+	userRates     rates // of their other requests
+	addressRates  rates // the same, of addresses
+	audits        logattr.Peers
 
 	archives   archiveAPI
 	kept       historyAPI
@@ -156,6 +159,12 @@ func (a *api) authenticated(pattern string, handle apiHandler) http.HandlerFunc 
 }
 
 func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, handle apiHandler) (any, error) {
+	limited := pattern != sendPattern // one app server may send for all users, and has the rate of messages
+	if limited {
+		if err := a.limitAddress(r); err != nil {
+			return nil, err
+		}
+	}
 	shown := credentials.FromHeader(r)
 	shown.Remote = r.RemoteAddr
 	p, err := a.authenticator.Authenticate(r.Context(), shown)
@@ -163,8 +172,8 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, hand
 		a.refusals.Report(r, err)
 		return nil, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
-	if pattern != sendPattern {
-		if err := a.limitRequests(p.Name); err != nil {
+	if limited {
+		if err := a.limitUser(p.Name); err != nil {
 			return nil, err
 		}
 	}
@@ -180,14 +189,26 @@ var unaudited = map[string]bool{
 	"GET /api/destinations": true, "GET /api/presence": true, "GET /api/queues": true, "GET /api/histories": true,
 }
 
-// audit logs who asked for what.
+// audit logs who asked for what. What was changed always has its line; of what was only read, or
+// refused, one user fills no log.
 func (a *api) audit(pattern string, r *http.Request, p *auth.Principal, err error) {
 	if unaudited[pattern] {
 		return
 	}
+	suppressed := 0
+	if changed := err == nil && r.Method != http.MethodGet; !changed {
+		var passes bool
+		if passes, suppressed = a.audits.Take(p.Name); !passes {
+			a.broker.CountLimit("user_log_lines")
+			return
+		}
+	}
 	attributes := []any{"request", pattern, "path", r.URL.Path, "query", r.URL.RawQuery, "by", p.Name, "method", p.Method, "remote", r.RemoteAddr}
 	if err != nil {
 		attributes = append(attributes, "error", err)
+	}
+	if suppressed > 0 {
+		attributes = append(attributes, "suppressed", suppressed)
 	}
 	a.log.Info("an operator's request", attributes...)
 }

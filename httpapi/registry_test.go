@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,6 +214,29 @@ func TestAUserIsOneWord(t *testing.T) {
 		own.Error("")
 		later.Error("")
 	}
+}
+
+// TestRequestsOfAnAddressHaveARate: whoever asks, also without credentials that are taken; but
+// what is sent is not among them.
+func TestRequestsOfAnAddressHaveARate(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Quotas: broker.Quotas{AddressRequestRate: 3}}})
+	p := newPoster(t, n, "eve", auth.AllGrants())
+	for _, token := range []string{"none", p.token} {
+		require.Eventually(t, func() bool {
+			r, err := http.NewRequest(http.MethodGet, p.url+"/api/nodes", nil)
+			require.NoError(t, err)
+			r.Header.Set("Authorization", "Bearer "+token)
+			got, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			defer got.Body.Close()
+			text, err := io.ReadAll(got.Body)
+			require.NoError(t, err)
+			return got.StatusCode == http.StatusTooManyRequests && got.Header.Get("Retry-After") == "1" && strings.Contains(string(text), "limits.address_request_rate")
+		}, test.Patience, time.Millisecond)
+	}
+	require.NotZero(t, n.Broker.Stats().Limited["address_request_rate"])
+	require.Equal(t, 200, p.send(`{"destination":"/topic/a"}`).Status)
 }
 
 // TestRequestsHaveARate: who asks too often is refused, whatever is asked; others are not, and

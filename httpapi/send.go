@@ -46,7 +46,7 @@ func (a *api) send(ctx context.Context, r request) (any, error) {
 		return nil, err
 	}
 	limit := a.broker.Limits().MessageRate
-	if wait := a.rates.wait(r.principal.Name, len(all), limit); wait > 0 {
+	if wait := a.messageRates.wait(r.principal.Name, len(all), limit); wait > 0 {
 		p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("more than %d messages a second; nothing was sent", limit))
 		p.Code, p.RetryAfter = broker.CodeMessageRate, wait
 		return nil, p
