@@ -34,7 +34,11 @@ func (eventStream) Ping() []byte { return nil }
 
 func (eventStream) Close(broker.CloseCode, string) []byte { return nil }
 
+// EventID leaves out an id that would be more than one field, whatever backend made it.
 func (eventStream) EventID(dst []byte, id string) []byte {
+	if strings.ContainsAny(id, "\r\n\x00") {
+		return append(dst, '\n')
+	}
 	dst = append(append(dst, "id: "...), id...)
 	return append(dst, "\n\n"...)
 }
@@ -78,10 +82,12 @@ func (f eventStream) Event(dst []byte, m *driver.Message, id string) []byte {
 	return appendData(dst, data)
 }
 
-// isOwnEvent reports whether an event's name is one that the broker gives to events of
-// its own, which no publisher may forge, or the one that events have without a name.
+// isOwnEvent reports whether an event's name is one that the broker or the browser gives to
+// events of its own, which no publisher may forge, or the one that events have without a name.
 func isOwnEvent(name string) bool {
 	switch name {
+	case "open", "error": // an EventSource tells its page so of its connection
+		return true
 	case "message", eventConnected, eventHeartBeat, EventBinary, broker.EventProblem, broker.EventReplayIncomplete:
 		return true
 	}

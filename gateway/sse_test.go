@@ -538,7 +538,7 @@ func TestPublishersCannotForgeEventsOfTheBroker(t *testing.T) {
 	server.Start()
 	s := ask{user: "alice"}.stream(t, server, "/topic/a")
 	sender := test.Dial(t, n).Connect()
-	for _, name := range []string{"connected", "problem", "replay-incomplete", "binary-refused", "heartbeat", "message", "mine"} {
+	for _, name := range []string{"connected", "problem", "replay-incomplete", "binary-refused", "heartbeat", "message", "open", "error", "mine"} {
 		sender.Send(frames.SEND, "destination", "/topic/a", "event", name, name)
 		want := ""
 		if name == "mine" {

@@ -101,7 +101,7 @@ func decode(prefix string, msg *nats.Msg, nextID func() string) (*driver.Message
 	}
 	m := &driver.Message{Key: destination.Canonical(key), Destination: shownDestination(key), Body: msg.Data}
 	d := stampDecoder{header: msg.Header, origin: originOf(msg.Header)}
-	if m.ID, ok = d.take(frames.MessageID); !ok {
+	if m.ID, ok = d.take(frames.MessageID); !ok || d.origin == fromNative && !isMessageID(m.ID) {
 		m.ID = nextID()
 	}
 	stamp, _ := d.take(driver.HeaderTimestamp)
@@ -121,6 +121,15 @@ func decode(prefix string, msg *nats.Msg, nextID func() string) (*driver.Message
 		m.Headers = unpack(msg.Header)
 	}
 	return m, true
+}
+
+// maxNativeID is how long a message-id of a native program may be in bytes.
+const maxNativeID = 512
+
+// isMessageID reports whether a native program's message-id can be one: it ends no line of an
+// event, and no id of a list of them.
+func isMessageID(id string) bool {
+	return id != "" && len(id) <= maxNativeID && survives(id) && !strings.Contains(id, ",")
 }
 
 // shownDestination is what the subscribers of a routing key read.

@@ -98,6 +98,21 @@ func TestNativeProgramsSayNoMoreThanTheyMay(t *testing.T) {
 	}, got)
 }
 
+// TestMessageIDsOfNativeProgramsEndNoLine: what could not be one field of an event, or one id of a
+// list, is as if it were missing.
+func TestMessageIDsOfNativeProgramsEndNoLine(t *testing.T) {
+	t.Parallel()
+	made := func() string { return "made" }
+	for id, want := range map[string]string{
+		"a b:c%\u00e9": "a b:c%\u00e9", strings.Repeat("x", maxNativeID): strings.Repeat("x", maxNativeID),
+		"": "made", "a\rdata: b": "made", "a\nb": "made", "a\x00": "made", "a,b": "made", " a": "made", strings.Repeat("x", maxNativeID+1): "made",
+	} {
+		got, ok := decode("p", &nats.Msg{Subject: "p.topic.a", Header: nats.Header{"message-id": {id}}}, made)
+		require.True(t, ok)
+		require.Equal(t, want, got.ID)
+	}
+}
+
 func TestDedupIDsOfDifferentQueuesDiffer(t *testing.T) {
 	t.Parallel()
 	ids := make(map[string]bool)
