@@ -238,17 +238,20 @@ func (e *Events) stream(w http.ResponseWriter, r *http.Request, t *eventConn, s 
 	if err != nil {
 		hello = nil // it is always JSON
 	}
+	controller := http.NewResponseController(w)
+	_ = controller.SetReadDeadline(time.Time{}) // it goes on for as long as its client stays
+	_ = controller.SetWriteDeadline(time.Time{})
 	first := []byte("retry: " + strconv.FormatInt(e.Retry.Milliseconds(), 10) + "\n")
 	first = t.framing.Notice(first, eventConnected, hello)
 	if r.ProtoMajor == 1 {
-		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		if c, _, err := controller.Hijack(); err == nil {
 			e.takeOver(c, w.Header(), t, s, first)
 			return
 		}
 	}
 	e.streams.begin()
 	defer e.streams.end()
-	sink := &response{w: w, controller: http.NewResponseController(w)}
+	sink := &response{w: w, controller: controller}
 	defer sink.end()
 	w.WriteHeader(http.StatusOK)
 	t.begin(sink, first)

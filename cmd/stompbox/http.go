@@ -51,13 +51,3 @@ func (s *server) serveHTTP(h http.Handler, guards ...func(*http.Server)) func(co
 		return err
 	}
 }
-
-// withoutDeadlines serves what goes on for as long as its client stays.
-func withoutDeadlines(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		controller := http.NewResponseController(w)
-		_ = controller.SetReadDeadline(time.Time{}) // where there is none, there is nothing to clear
-		_ = controller.SetWriteDeadline(time.Time{})
-		h.ServeHTTP(w, r)
-	})
-}

@@ -28,7 +28,7 @@ func TestRequestsHaveDeadlinesAndStreamsHaveNot(t *testing.T) {
 	events := gateway.NewEvents(n.Broker, gateway.EventsOptions{})
 	t.Cleanup(events.Wait)
 	mux := http.NewServeMux()
-	mux.Handle("GET /events", withoutDeadlines(events))
+	mux.Handle("GET /events", events)
 	mux.Handle("/api/", httpapi.New(n.Broker, httpapi.Options{}))
 	server := newHTTPServer(mux, slog.New(slog.DiscardHandler))
 	server.ReadTimeout, server.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
@@ -49,10 +49,10 @@ func TestRequestsHaveDeadlinesAndStreamsHaveNot(t *testing.T) {
 	lines := bufio.NewScanner(stream)
 	require.True(t, scanTo(lines, "event: connected"))
 
-	for _, path := range []string{"/api/send", "/nowhere"} {
+	for _, path := range []string{"POST /api/send", "POST /nowhere", "GET /events?destination=/topic/a", "GET /events", "HEAD /events"} {
 		c, err := net.Dial("tcp", l.Addr().String())
 		require.NoError(t, err)
-		_, err = io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+		_, err = io.WriteString(c, path+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 		require.NoError(t, err)
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(test.Patience)))
 		_, err = io.Copy(io.Discard, c)

@@ -14,7 +14,7 @@ import (
 func (s *server) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", s.websocket)
-	mux.Handle("GET /events", withoutDeadlines(s.events))
+	mux.Handle("GET /events", s.events)
 	mux.Handle("OPTIONS /events", s.events)
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
