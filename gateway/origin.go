@@ -5,11 +5,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/time/rate"
 )
@@ -49,8 +52,62 @@ func CheckOrigins(allowed []string) error {
 		case strings.Contains(u.Host, "*"):
 			return fmt.Errorf("%q can never match: only a single * stands for all origins; name each of them", entry)
 		}
+		if why := neverSent(u); why != "" {
+			return fmt.Errorf("%q can never match: %s", entry, why)
+		}
 	}
 	return nil
+}
+
+// neverSent says why no browser sends an origin, or "" where one may. Browsers write hosts
+// and ports in one way, whatever a page's URL has.
+func neverSent(u *url.URL) string {
+	switch u.Scheme {
+	case "http", "https":
+	case "ws", "wss", "stomp", "tcp":
+		return "it is the page that has an origin, whose scheme is http or https"
+	default: // of an app
+		return ""
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
+			return "its port is none of 1 to 65535"
+		}
+	}
+	return hostNeverSent(u.Hostname(), strings.HasPrefix(u.Host, "["))
+}
+
+func hostNeverSent(host string, inBrackets bool) string {
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "":
+		return "it has no host"
+	case inBrackets && (err != nil || ip.Zone() != ""):
+		return "its host is no IPv6 address"
+	case inBrackets:
+		return ""
+	case endsInNumber(host) && (err != nil || !ip.Is4()):
+		return "browsers write an IPv4 address as four decimal numbers"
+	}
+	for i := range len(host) {
+		if host[i] >= utf8.RuneSelf {
+			return "browsers write a name in ASCII, such as xn--bcher-kva.example"
+		}
+		if strings.IndexByte(" %\"<>\\^`{|}", host[i]) >= 0 {
+			return fmt.Sprintf("no host has a %q in its name", host[i])
+		}
+	}
+	return ""
+}
+
+// endsInNumber reports whether browsers take a host for an IPv4 address (WHATWG URL, 3.5).
+func endsInNumber(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 // originAllowed reports whether a browser page of the request's Origin may
@@ -84,7 +141,21 @@ func originAllowed(r *http.Request, allowed []string) bool {
 func matchOrigin(entry string, origin *url.URL) bool {
 	e, err := url.Parse(entry)
 	return err == nil && e.Host != "" && strings.EqualFold(e.Scheme, origin.Scheme) &&
-		strings.EqualFold(e.Hostname(), origin.Hostname()) && portOf(e) == portOf(origin)
+		sameHost(e.Hostname(), origin.Hostname()) && portOf(e) == portOf(origin)
+}
+
+// sameHost reports whether two names or addresses are one. An IPv6 address can be written in
+// several ways.
+func sameHost(a, b string) bool {
+	if strings.EqualFold(a, b) {
+		return true
+	}
+	first, err := netip.ParseAddr(a)
+	if err != nil {
+		return false
+	}
+	second, err := netip.ParseAddr(b)
+	return err == nil && first == second
 }
 
 // portOf is the port of a URL, or the default of its scheme.
@@ -112,7 +183,7 @@ func sameOrigin(page *url.URL, r *http.Request) bool {
 	if port == "" {
 		port = defaultPorts[page.Scheme]
 	}
-	return strings.EqualFold(strings.Trim(host, "[]"), page.Hostname()) && port == portOf(page)
+	return sameHost(strings.Trim(host, "[]"), page.Hostname()) && port == portOf(page)
 }
 
 // originNamed is originAllowed without "*" and what any page can be: for what browsers

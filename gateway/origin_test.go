@@ -39,6 +39,9 @@ func TestOrigins(t *testing.T) {
 		{"file://", "a", false, []string{"file://"}, true},
 		{"https://b.example", "a", false, []string{"https://b.example:443"}, true},
 		{"http://b.example", "a", false, []string{"https://b.example"}, false},
+		{"https://[::1]:8443", "a", false, []string{"https://[0:0:0:0:0:0:0:1]:8443"}, true},
+		{"https://[::2]:8443", "a", false, []string{"https://[::1]:8443"}, false},
+		{"https://app.example.", "a", false, []string{"https://app.example"}, false}, // another host to a browser
 		{"capacitor://localhost", "a", false, []string{"capacitor://localhost"}, true},
 		{"http://127.0.0.1:3000", "a", false, []string{"loopback"}, true},
 		{"not an origin", "a", false, []string{"loopback"}, false},
@@ -58,8 +61,13 @@ func TestOrigins(t *testing.T) {
 
 func TestOriginsThatCanNeverMatchAreRefused(t *testing.T) {
 	t.Parallel()
-	require.NoError(t, CheckOrigins([]string{"*", "null", "file://", "loopback", "https://app.example", "http://localhost:3000", "chrome-extension://abc"}))
-	for _, entry := range []string{"app.example", "https://", "https://app.example/", "https://app.example/chat", "https://*.example", "localhost:3000", ""} {
+	require.NoError(t, CheckOrigins([]string{"*", "null", "file://", "loopback", "https://app.example", "http://localhost:3000", "chrome-extension://abc",
+		"https://app.example:443", "https://app.example.", "http://127.0.0.1:8080", "http://[::1]:8080", "https://[2001:DB8:0:0::1]", "https://xn--bcher-kva.example", "https://a_b.example", "https://3com.example", "https://3com", "HTTPS://App.Example"}))
+	for _, entry := range []string{
+		"app.example", "https://", "https://app.example/", "https://app.example/chat", "https://*.example", "localhost:3000", "",
+		"wss://app.example", "ws://app.example", "https://b\u00fccher.example", "https://app.example:0443", "https://app.example:99999", "https://app.example:0",
+		"http://127.1", "http://:8080", "http://127.0.0.1.", "http://0x7f.0.0.1", "http://2130706433", "http://[::1%25eth0]:8080", "http://[fe80::1", "https://app%20a.example", "https://user@app.example", "https://app.example?x", "https://app.example#x",
+	} {
 		require.Error(t, CheckOrigins([]string{entry}), entry)
 	}
 }
