@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
@@ -180,12 +181,15 @@ func retryAfterOf(answer *http.Response) time.Duration {
 	return time.Duration(min(int64(seconds), int64(maxRetryAfter/time.Second))) * time.Second
 }
 
+// maxDetail is how many bytes of a problem's detail a client reads.
+const maxDetail = 1024
+
 // refusal is what the client reads: a problem document's detail is for it.
 func refusal(answer *http.Response, body []byte) error {
 	var p problem.Details
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	if kind == problem.ContentType && json.Unmarshal(body, &p) == nil && p.Detail != "" {
-		return &broker.Error{Code: broker.CodeAppFailed, Message: p.Detail}
+		return &broker.Error{Code: broker.CodeAppFailed, Message: strings.ToValidUTF8(p.Detail[:min(len(p.Detail), maxDetail)], "")}
 	}
 	return &broker.Error{Code: broker.CodeAppFailed, Message: "the app server refused the request", Cause: errors.New(answer.Status)}
 }

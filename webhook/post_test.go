@@ -1,11 +1,17 @@
 package webhook
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 func TestRetryAfterDoesNotWrapAround(t *testing.T) {
@@ -25,4 +31,26 @@ func TestErrorsOfPostsHideTheURL(t *testing.T) {
 	_, err := w.post(t.Context(), "id", "", nil)
 	require.ErrorContains(t, err, "connect")
 	require.NotContains(t, err.Error(), "hunter2")
+}
+
+// TestAnswersOfAppServersAreBounded: their headers while they are read, and what a client reads
+// of their problems.
+func TestAnswersOfAppServersAreBounded(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 2*maxAnswerHeader))
+	}))
+	defer server.Close()
+	w, err := New(nil, Options{Name: "shop", URL: server.URL, Secret: make([]byte, minSecret)})
+	require.NoError(t, err)
+	defer w.Close()
+	_, err = w.post(t.Context(), "id", "", nil)
+	require.ErrorContains(t, err, "response headers exceeded")
+
+	text, err := json.Marshal(map[string]string{"detail": strings.Repeat("\u00e9", maxDetail)})
+	require.NoError(t, err)
+	err = refusal(&http.Response{Header: http.Header{"Content-Type": {problem.ContentType}}}, text)
+	var e *broker.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, strings.Repeat("\u00e9", maxDetail/2), e.Message)
 }

@@ -76,6 +76,10 @@ func (o *Options) secrets() [][]byte {
 	return [][]byte{o.Secret, o.PreviousSecret}
 }
 
+// maxAnswerHeader is how long the headers of an answer may be. Their default is 10 MiB, of as
+// many answers as are under way.
+const maxAnswerHeader = 64 << 10
+
 // minSecret is what the specification of the signature asks for, in bytes.
 const minSecret = 24
 
@@ -116,6 +120,7 @@ func New(b *broker.Broker, o Options) (*Webhook, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = o.MaxInFlight, o.MaxInFlight
+	transport.MaxResponseHeaderBytes = maxAnswerHeader
 	w.client = &http.Client{
 		Transport: transport,
 		// The URL is the operator's word; what answers there has no say in it.
