@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/clientaddr"
 )
 
 // The transports of SockJS, by the names of sockjs-client.
@@ -287,21 +287,7 @@ func (h *SockJS) key(r *http.Request) sockJSKey {
 	words := strings.Split(strings.TrimPrefix(r.URL.Path, h.options.Prefix), "/")
 	key := sockJSKey{id: words[2]} // route has counted them
 	if !h.options.AnyAddress {
-		key.address = addressKey(r.RemoteAddr)
+		key.address = clientaddr.Network(r.RemoteAddr)
 	}
 	return key
-}
-
-// addressKey is what addresses of one client have in common: of IPv6 the network, in
-// which hosts change their addresses.
-func addressKey(remote string) string {
-	a, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return remote
-	}
-	address := a.Addr().Unmap()
-	if network, err := address.WithZone("").Prefix(64); err == nil && address.Is6() {
-		return network.Addr().String()
-	}
-	return address.String()
 }

@@ -75,7 +75,9 @@ func (p Proxies) Handler(next http.Handler) http.Handler {
 func (p Proxies) client(h http.Header) (string, bool) {
 	hops := split(h["X-Forwarded-For"])
 	if hops == nil {
-		hops = forwardedFor(h["Forwarded"])
+		for _, e := range forwarded(h["Forwarded"]) {
+			hops = append(hops, e.client)
+		}
 	}
 	found := ""
 	for i := len(hops) - 1; i >= max(len(hops)-maxHops, 0); i-- {
@@ -96,12 +98,8 @@ func secure(h http.Header) bool {
 	proto := ""
 	if all := split(h["X-Forwarded-Proto"]); len(all) > 0 {
 		proto = all[len(all)-1]
-	} else if elements := split(h["Forwarded"]); len(elements) > 0 {
-		for pair := range strings.SplitSeq(elements[len(elements)-1], ";") {
-			if name, value, _ := strings.Cut(strings.TrimSpace(pair), "="); strings.EqualFold(name, "proto") {
-				proto = strings.Trim(value, `"`)
-			}
-		}
+	} else if elements := forwarded(h["Forwarded"]); len(elements) > 0 {
+		proto = elements[len(elements)-1].proto
 	}
 	return strings.EqualFold(proto, "https")
 }
@@ -115,21 +113,6 @@ func split(lines []string) (hops []string) {
 	return hops
 }
 
-// forwardedFor returns the for parameters of Forwarded headers, "" where a hop has none.
-func forwardedFor(lines []string) (hops []string) {
-	for _, element := range split(lines) {
-		hop := ""
-		for pair := range strings.SplitSeq(element, ";") {
-			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			if strings.EqualFold(name, "for") {
-				hop = strings.Trim(value, `"`)
-			}
-		}
-		hops = append(hops, hop)
-	}
-	return hops
-}
-
 // parseHop reads an address with or without a port, in brackets or not.
 func parseHop(hop string) (netip.AddrPort, bool) {
 	if at, err := netip.ParseAddrPort(hop); err == nil {
@@ -137,6 +120,20 @@ func parseHop(hop string) (netip.AddrPort, bool) {
 	}
 	ip, err := netip.ParseAddr(strings.Trim(hop, "[]"))
 	return netip.AddrPortFrom(ip, 0), err == nil
+}
+
+// Network returns what the addresses of one client have in common: of IPv6 the /64 network, in
+// which hosts change their addresses. What is no address is returned as it is.
+func Network(remote string) string {
+	a, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return remote
+	}
+	address := a.Addr().Unmap()
+	if network, err := address.WithZone("").Prefix(64); err == nil && address.Is6() {
+		return network.Addr().String()
+	}
+	return address.String()
 }
 
 // List are Proxies that can be replaced while connections come in.
