@@ -53,6 +53,14 @@ func decode(t *testing.T, text string, limit int) ([]jsonmessage.Message, error)
 	return l.Decode(limit)
 }
 
+// TestNothingMayFollowAMessage, be it another one or the end of something that did not begin.
+func TestNothingMayFollowAMessage(t *testing.T) {
+	require.NoError(t, jsonmessage.DecodeStrictly([]byte("{} \r\n\t"), new(jsonmessage.Message)))
+	for _, body := range []string{"{}{}", "{}}", "{}]", "{} x", "{},", "{}\x00", "{}\f"} {
+		require.ErrorContains(t, jsonmessage.DecodeStrictly([]byte(body), new(jsonmessage.Message)), "something follows", body)
+	}
+}
+
 // TestErrorsRepeatLittleOfABody: they go to the sender and into logs.
 func TestErrorsRepeatLittleOfABody(t *testing.T) {
 	long := strings.Repeat("x", 100_000)
