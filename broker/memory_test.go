@@ -368,7 +368,7 @@ func TestDurableSubscriptionsOfAUserAreBounded(t *testing.T) {
 // they are empty, and those that are consumed for who does so.
 func TestQueuesOfAUserAreBounded(t *testing.T) {
 	t.Parallel()
-	n, as := bounded(t, broker.Quotas{Queues: broker.ByteLimits{User: 1000, Node: 1 << 20}})
+	n, as := bounded(t, broker.Quotas{Queues: broker.ByteLimits{User: 1100, Node: 1 << 20}})
 	send := func(c *test.Client, queue string, more ...string) {
 		c.Send(frames.SEND, append([]string{"destination", "/queue/" + queue, "receipt", "r"}, append(more, "x")...)...)
 	}
@@ -378,7 +378,7 @@ func TestQueuesOfAUserAreBounded(t *testing.T) {
 		ann.Receipt("r")
 	}
 	send(ann, "c")
-	refused := ann.Error("may take 1000 bytes on this node; try again later, or raise limits.user_queue_bytes; nothing was stored")
+	refused := ann.Error("may take 1100 bytes on this node; try again later, or raise limits.user_queue_bytes; nothing was stored")
 	require.Equal(t, "queue-full", refused.Get("code"))
 	require.Equal(t, "5", refused.Get("retry-after"))
 	ann = as("ann")

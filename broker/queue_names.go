@@ -12,7 +12,7 @@ import (
 const (
 	// queueNameBytes is what a store has in memory of a queue on disk beside its name, for as
 	// long as there are messages in it; about.
-	queueNameBytes = 384
+	queueNameBytes = 512
 	// boundedQueueBytes is the same of a queue with limits of its own, which stays.
 	boundedQueueBytes = 64 << 10
 	// openQueueBytes is what a queue takes, here and in the store, while it is consumed.

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,12 +135,21 @@ func TestOneUserFillsNoLog(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})
 	token := test.Token(t, "mallory", time.Hour, auth.AllGrants())
+	connect := func() { test.DialTCP(t, n).Connect("Authorization", "Bearer "+token).Close() }
 	require.Eventually(t, func() bool {
-		for range 20 {
-			test.DialTCP(t, n).Connect("Authorization", "Bearer "+token).Close()
+		var several sync.WaitGroup
+		for range 10 {
+			several.Go(func() {
+				for range 10 {
+					connect()
+				}
+			})
 		}
+		several.Wait()
 		return n.Broker.Stats().Limited["user_log_lines"] > 0
 	}, test.Patience, time.Millisecond)
 	id := test.Dial(t, n).Connect().Connected.Get("session")
-	require.Eventually(t, func() bool { return strings.Contains(n.Log.String(), "msg=\"session connected\" session="+id) }, test.Patience, time.Millisecond)
+	require.Eventually(t, func() bool {
+		return strings.Contains(n.Log.String(), "msg=\"session connected\" session="+id)
+	}, test.Patience, time.Millisecond)
 }

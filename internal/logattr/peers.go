@@ -9,14 +9,14 @@ import (
 
 const (
 	// peerBurst is how many lines one peer has at once, and peerRate how many a second then.
-	peerBurst = 100
-	peerRate  = 5
+	peerBurst = 1000
+	peerRate  = 10
 	// maxPeers bounds the peers that are remembered.
 	maxPeers = 10_000
 )
 
 // Peers bound how many lines of a log are about one peer, such as a user, who can make some
-// by each connection: 100 at once and then 5 a second. The zero value is ready for use. It is
+// by each connection: 1000 at once and then 10 a second. The zero value is ready for use. It is
 // safe for concurrent use.
 type Peers struct {
 	mu     sync.Mutex // guards the following

@@ -13,7 +13,7 @@ func TestLinesAboutOnePeerAreBounded(t *testing.T) {
 	var p Peers
 	now := time.Now()
 	lines := func(peer string) (n, suppressed int) {
-		for range 1000 {
+		for range 3 * peerBurst {
 			passes, left := p.takeAt(peer, now)
 			if passes {
 				n++
@@ -23,13 +23,13 @@ func TestLinesAboutOnePeerAreBounded(t *testing.T) {
 		return n, suppressed
 	}
 	n, _ := lines("mallory")
-	require.Equal(t, 100, n)
+	require.Equal(t, peerBurst, n)
 	n, _ = lines("ann")
-	require.Equal(t, 100, n, "others have lines of their own")
+	require.Equal(t, peerBurst, n, "others have lines of their own")
 	now = now.Add(2 * time.Second)
 	n, suppressed := lines("mallory")
-	require.Equal(t, 10, n)
-	require.Equal(t, 900, suppressed)
+	require.Equal(t, 2*peerRate, n)
+	require.Equal(t, 2*peerBurst, suppressed)
 	for i := range 2 * maxPeers {
 		p.takeAt(strconv.Itoa(i), now)
 	}
