@@ -47,9 +47,9 @@ type manifestEntry struct {
 
 func newBackup() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "backup DIR", Short: "Write what a running broker keeps to a folder", Args: cobra.ExactArgs(1),
-		Long: "Queues, histories, durable subscriptions and dedup ids are written to DIR, which must\n" +
-			"not exist or be empty. The broker goes on. The token or login needs subscribe\npermission for /**. The files are readable by their owner alone.",
+		Use: "backup DIR", Short: "Write the data of a running broker to a folder", Args: cobra.ExactArgs(1),
+		Long: "Writes queues, histories, durable subscriptions and dedup ids to DIR. DIR must not exist,\n" +
+			"or be empty. The broker keeps working. The token or login needs subscribe permission for\n/**. Only the owner can read the files.",
 		Example: "  stompbox backup backup-1 --url http://127.0.0.1:8080 --token-file token",
 	}
 	client := newClientFlags(cmd.Flags())
@@ -140,9 +140,9 @@ func (p *progress) Write(b []byte) (int, error) {
 
 func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "restore DIR", Short: "Put a backup into a running broker, or a cluster, that is empty", Args: cobra.ExactArgs(1),
-		Long: "What `stompbox backup` wrote to DIR is checked, and then put in. Nothing that has messages\n" +
-			"is replaced. The token or login needs send and subscribe permission for /**.",
+		Use: "restore DIR", Short: "Put a backup into an empty broker or cluster that runs", Args: cobra.ExactArgs(1),
+		Long: "Checks what `stompbox backup` wrote to DIR, and then restores it. It never replaces a queue\n" +
+			"or history that has messages. The token or login needs send and subscribe permission for /**.",
 		Example: "  stompbox restore backup-1 --url http://127.0.0.1:8080 --token-file token",
 	}
 	client := newClientFlags(cmd.Flags())
@@ -188,7 +188,7 @@ func (m *manifest) entries() []driver.ArchiveEntry {
 func readManifest(dir string) (*manifest, error) {
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s has no %s: it is no backup, or one that broke off", dir, manifestFile)
+		return nil, fmt.Errorf("%s has no %s: it is no backup, or one that was not finished", dir, manifestFile)
 	}
 	if err != nil {
 		return nil, err
@@ -224,7 +224,7 @@ func (e *manifestEntry) verify(dir string) error {
 		return err
 	}
 	if size != e.Size || hex.EncodeToString(hash.Sum(nil)) != e.SHA256 {
-		return fmt.Errorf("%s is not as it was written: its checksum is another one; nothing was restored", e.File)
+		return fmt.Errorf("%s has another checksum than when it was written; nothing was restored", e.File)
 	}
 	return nil
 }

@@ -27,22 +27,22 @@ type benchmark struct {
 
 var benchmarks = []benchmark{
 	{"fanout", "One publisher to many WebSocket subscribers of one topic", benchFanout, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
-	{"cluster", "The same over two nodes on one NATS, beside one node alone", benchCluster, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
+	{"cluster", "The same over two nodes on one NATS, compared with one node", benchCluster, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
 	{"idle", "Memory of idle, subscribed WebSockets", benchIdle, benchOptions{connections: 5000}},
-	{"private", "Memory of idle WebSockets, each subscribed to a destination of its own", benchPrivate, benchOptions{connections: 5000}},
-	{"sse", "The fan-out to streams of events, beside that to WebSockets", benchEvents, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
-	{"queue", "Durable queue: receipts pipelined, consumers client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}},
-	{"backlog", "What a queue of a million messages costs memory and topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}},
-	{"history", "A topic with a history: messages stored with receipts, and replayed", benchHistory, benchOptions{connections: 1, messages: 200000, inFlight: 256}},
-	{"app", "Requests by the clock to one app server over STOMP, which answers each", benchRequests, benchOptions{connections: 10, messages: 100000, rate: 10000}},
+	{"private", "Memory of idle WebSockets, each subscribed to its own destination", benchPrivate, benchOptions{connections: 5000}},
+	{"sse", "Fan-out to streams of events, compared with WebSockets", benchEvents, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
+	{"queue", "A durable queue: pipelined receipts, consumers with client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}},
+	{"backlog", "The cost of a queue with a million messages, in memory and for topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}},
+	{"history", "A topic with a history: store messages with receipts, and replay them", benchHistory, benchOptions{connections: 1, messages: 200000, inFlight: 256}},
+	{"app", "Requests at fixed times to one app server over STOMP, which answers each", benchRequests, benchOptions{connections: 10, messages: 100000, rate: 10000}},
 	{"pingpong", "One message at a time from one WebSocket to another", benchPingpong, benchOptions{connections: 2, messages: 20000, inFlight: 1}},
 }
 
 func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure a broker that runs in a process of its own on loopback",
-		Long:  "Each benchmark starts this program's serve with its defaults, JWT, permissions, limits\nand metrics on, and reads the CPU time and memory of that process alone.",
+		Short: "Measure a broker that runs in a separate process on loopback",
+		Long:  "Each benchmark starts `serve` of this program with its defaults, and with JWT, permissions, limits\nand metrics on. It reads the CPU time and memory of that process only.",
 	}
 	for _, b := range benchmarks {
 		cmd.AddCommand(newBenchOf(b))
@@ -57,14 +57,14 @@ func newBenchOf(b benchmark) *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&o.connections, "connections", o.connections, "WebSocket subscribers")
 	f.IntVar(&o.messages, "messages", o.messages, "messages to send in a round")
-	f.IntVar(&o.inFlight, "in-flight", o.inFlight, "messages sent before the first has reached all")
+	f.IntVar(&o.inFlight, "in-flight", o.inFlight, "how many messages are sent before the first one has reached all")
 	if o.rate > 0 {
 		f.IntVar(&o.rate, "rate", o.rate, "requests a second")
 	}
 	f.BoolVar(&o.burst, "burst", false, "send the messages in flight at once, then wait for all of them")
 	f.IntVar(&o.size, "size", 128, "bytes in a body")
-	f.IntVar(&o.rounds, "rounds", 3, "rounds, of which the median is printed")
-	f.StringVar(&o.server, "server", "", "the stompbox to measure, this one by default")
+	f.IntVar(&o.rounds, "rounds", 3, "rounds; the median is printed")
+	f.StringVar(&o.server, "server", "", "the stompbox binary to measure; this one by default")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var figures []float64
 		for range o.rounds {

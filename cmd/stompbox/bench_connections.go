@@ -23,13 +23,13 @@ func newBenchConnections() *cobra.Command {
 	o := connectionsOptions{sweep: sweep{numbers: []int{100, 300, 1000, 3000, 10_000, 17_000}, rounds: 1, idle: benchBeat}, nodes: 1}
 	cmd := &cobra.Command{
 		Use:   "connections",
-		Short: "What a real WebSocket costs one node, or several in a cluster, that have many of them",
+		Short: "The cost of a real WebSocket, for many of them on one node or in a cluster",
 		Long: "Opens real WebSockets over loopback, from as many processes as there are nodes, with heart-beats both ways\n" +
-			"and a subscription that all have. A node takes what its limit of open files leaves room for.",
+			"and a subscription to a common topic. A node accepts as many as its limit of open files permits.",
 		Args: cobra.NoArgs,
 	}
 	o.addFlags(cmd.Flags(), "connections", "over all nodes")
-	cmd.Flags().IntVar(&o.nodes, "nodes", o.nodes, "nodes, joined by routes where there are more than one")
+	cmd.Flags().IntVar(&o.nodes, "nodes", o.nodes, "nodes; several are joined by routes")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runBenchConnections(cmd, o) }
 	return cmd
 }

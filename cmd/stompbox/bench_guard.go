@@ -41,7 +41,7 @@ func newBenchGuard() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.base, "base", "", "the stompbox to compare with")
+	f.StringVar(&o.base, "base", "", "the stompbox binary to compare with")
 	f.IntVar(&o.rounds, "rounds", o.rounds, "rounds of each build")
 	f.StringSliceVar(&o.only, "only", nil, "benchmarks to run, of "+strings.Join(guardedNames(), ", ")+"; all by default")
 	_ = cmd.MarkFlagRequired("base")

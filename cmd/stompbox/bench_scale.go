@@ -23,9 +23,9 @@ func newBenchScale() *cobra.Command {
 	o := scaleOptions{sweep: sweep{numbers: []int{1000, 3000, 10_000, 30_000, 100_000}, rounds: 1, idle: bench.IdleFor}}
 	cmd := &cobra.Command{
 		Use:   "scale",
-		Short: "What a session costs one node that has up to a million of them, on transports in memory",
-		Long: "Puts sessions that are simulated on a node in a process of its own: each has a token of its own, heart-beats\nboth ways and a subscription that all have. What a session costs stays the same where costs grow\n" +
-			"linearly. The work of the simulated clients, which check each frame, is in the figures.\nA million sessions need 8 GB of memory.",
+		Short: "The cost of a session, for up to a million of them on one node, on transports in memory",
+		Long: "Puts simulated sessions on a node in a separate process. Each has its own token, heart-beats both ways and a\nsubscription to a common topic. If costs grow linearly, the cost of a session stays the same.\n" +
+			"The figures include the work of the simulated clients, which check each frame.\nA million sessions need 8 GB of memory.",
 		Args: cobra.NoArgs,
 	}
 	o.addFlags(cmd.Flags(), "sessions", "up to a million")

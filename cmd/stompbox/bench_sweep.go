@@ -21,7 +21,7 @@ type sweep struct {
 // addFlags adds the flags. Of is what the numbers count, and which says more of them.
 func (s *sweep) addFlags(f *pflag.FlagSet, of, which string) {
 	f.IntSliceVar(&s.numbers, of, s.numbers, "numbers of "+of+", "+which)
-	f.IntVar(&s.rounds, "rounds", s.rounds, "rounds of each number, of which the medians are printed")
+	f.IntVar(&s.rounds, "rounds", s.rounds, "rounds of each number; the medians are printed")
 	f.DurationVar(&s.idle, "idle", s.idle, "how long idle "+of+" are measured")
 	f.StringVar(&s.charts, "charts", "", "folder for charts as SVG")
 }

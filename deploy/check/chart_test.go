@@ -2,12 +2,19 @@ package check
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/stretchr/testify/require"
@@ -164,6 +171,7 @@ func TestStompboxTakesTheConfigurationOfTheChart(t *testing.T) {
 			text = strings.ReplaceAll(text, "/etc/stompbox-auth/"+key, secret)
 		}
 		text = strings.ReplaceAll(text, "https://login.example/jwks", "http://127.0.0.1:1/jwks")
+		text = strings.ReplaceAll(text, " /tls/", " "+certificate(t)+"/")
 		env := []string{"STOMPBOX_CLUSTER_PASSWORD=x"}
 		for _, entry := range container(all)["env"].([]any) {
 			variable := entry.(object)
@@ -173,6 +181,23 @@ func TestStompboxTakesTheConfigurationOfTheChart(t *testing.T) {
 		}
 		stompboxAccepts(t, name, text, env)
 	}
+}
+
+// certificate returns a folder with tls.crt and tls.key, as the secret of a certificate has them.
+func certificate(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"chat.example"}, NotAfter: time.Now().Add(time.Hour)}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	for name, block := range map[string]*pem.Block{"tls.crt": {Type: "CERTIFICATE", Bytes: signed}, "tls.key": {Type: "PRIVATE KEY", Bytes: private}} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600))
+	}
+	return dir
 }
 
 func container(all map[string]object) object {
