@@ -9,7 +9,7 @@ import (
 )
 
 // TestAServerThatLacksAMessageIsNotAskedWhatWentBeforeIt: one that was cut off leads until it
-// gets of the next one, and still has what is gone. What it says must not be taken for a
+// notices the next one, and still has what is gone. What it says must not be taken for a
 // history without a gap.
 func TestAServerThatLacksAMessageIsNotAskedWhatWentBeforeIt(t *testing.T) {
 	t.Parallel()
