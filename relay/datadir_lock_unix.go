@@ -17,7 +17,7 @@ func lockExclusively(f *os.File) error {
 	return err
 }
 
-// lockFolder locks a folder itself, until what it returns is closed. Nobody removes that to
+// lockFolder locks a folder itself, until what it returns is closed. A folder is not removed to
 // get rid of a lock, and it is the same one by whatever name. It returns nil where the
 // file system cannot lock folders, as over NFS.
 func lockFolder(path string) (*os.File, error) {

@@ -16,7 +16,7 @@ import (
 // and did not acknowledge, and the dead letters. To read may make dead letters.
 func (r *run) lookIntoQueues(ctx context.Context) error {
 	for round := 1; ; round++ {
-		// The server that counts hears of an acknowledgement a moment after it was confirmed.
+		// The server that counts gets an acknowledgement a moment after it was confirmed.
 		sleep(ctx, countTime)
 		queues, err := r.queues(ctx)
 		if err != nil {
