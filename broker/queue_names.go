@@ -81,8 +81,8 @@ func (n *queueNames) use(user, queue string, o *driver.QueueOptions) *Error {
 	return nil
 }
 
-// anyQueue is whom queues count for that no user of this node has sent to. No user has a NUL in
-// the name.
+// anyQueue stands for the user of queues that no user of this node has sent to. No user has a NUL
+// in the name.
 const anyQueue = "\x00queues"
 
 // correct asks the store how many queues there are, and where there are fewer than were counted

@@ -59,7 +59,7 @@ func CheckOrigins(allowed []string) error {
 	return nil
 }
 
-// neverSent says why no browser sends an origin, or "" where one may. Browsers write hosts
+// neverSent says why no browser sends an origin, or "" if a browser may. Browsers write hosts
 // and ports in one way, whatever a page's URL has.
 func neverSent(u *url.URL) string {
 	switch u.Scheme {
