@@ -130,6 +130,52 @@ func TestAKilledAppServerLosesNoRequest(t *testing.T) {
 	}
 }
 
+// TestAnAnswerInATransactionComesOnce: a server that dies between its answer and its ACK has
+// another one answer again, but where the two are in one transaction.
+func TestAnAnswerInATransactionComesOnce(t *testing.T) {
+	t.Parallel()
+	for name, nodes := range test.OneAndTwoNodes(t, broker.Options{}) {
+		t.Run(name, func(t *testing.T) {
+			client := test.Caller(t, nodes[0], "alice")
+			for _, headers := range [][]string{nil, {"transaction", "t"}} {
+				doomed := test.Dial(t, nodes[1]).Connect()
+				doomed.Subscribe("app", "/app/work", "ack", "client-individual")
+				client.Send(frames.SEND, "destination", "/app/work", "reply-to", "/temp-queue/a", "correlation-id", "7", "do it")
+				answer := func(c *test.Client, body string, more ...string) {
+					request := c.Message("do it")
+					if more != nil {
+						c.Send(frames.BEGIN, "transaction", "t")
+					}
+					c.Send(frames.SEND, append(append([]string{"destination", request.Get("reply-to"), "correlation-id", "7", "receipt", "sent"}, more...), body)...)
+					c.Receipt("sent")
+					if more != nil {
+						c.Send(frames.ACK, append([]string{"id", request.Get("ack"), "receipt", "acked"}, more...)...)
+						c.Receipt("acked")
+					}
+				}
+				answer(doomed, "first", headers...)
+				if headers == nil {
+					client.Message("first")
+				}
+				other := test.Dial(t, nodes[1]).Connect()
+				other.Subscribe("app", "/app/work", "ack", "client-individual")
+				doomed.Close()
+				answer(other, "second", headers...)
+				if headers == nil {
+					require.Equal(t, "7", client.Message("second").Get("correlation-id"))
+				} else {
+					other.Send(frames.COMMIT, "transaction", "t", "receipt", "done")
+					other.Receipt("done")
+					client.Message("second")
+				}
+				other.Send(frames.UNSUBSCRIBE, "id", "app", "receipt", "gone")
+				other.Receipt("gone")
+				client.Quiet()
+			}
+		})
+	}
+}
+
 func TestAppServersTakeTurns(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})
