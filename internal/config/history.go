@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
@@ -34,6 +35,8 @@ func (p Presence) Parse() ([]destination.Pattern, error) {
 		pattern, err := destination.ParsePattern(text)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("presence.destinations %q: %w", text, err))
+		} else if !strings.HasPrefix(text, destination.TopicPrefix) {
+			faults = append(faults, fmt.Errorf("presence.destinations %q: presence is of topics; begin it with %s", text, destination.TopicPrefix))
 		}
 		all = append(all, pattern)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
@@ -44,10 +45,17 @@ func (q Queues) Parse() (broker.QueueDefaults, error) {
 		match, err := destination.ParsePattern(p.Match)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("queues.policies, entry %d: match %q: %w", i+1, p.Match, err))
+		} else if !matchesQueues(p.Match) {
+			faults = append(faults, fmt.Errorf("queues.policies, entry %d: match %q matches no queue; begin it with %s", i+1, p.Match, destination.QueuePrefix))
 		}
 		d.Policies = append(d.Policies, broker.QueuePolicy{Match: match, MaxMessages: p.MaxMessages, MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge, MaxDeliveries: p.MaxDeliveries})
 	}
 	return d, errors.Join(faults...)
+}
+
+// matchesQueues reports whether a pattern can match the name of a queue.
+func matchesQueues(pattern string) bool {
+	return strings.HasPrefix(pattern, destination.QueuePrefix) || strings.HasPrefix(pattern, "/*") || pattern == "/>"
 }
 
 // Off turns the zero of a configuration, which says none, into the negative that says so

@@ -35,6 +35,8 @@ func TestNumbersThatCannotBeMeantAreNamed(t *testing.T) {
 		"heartbeat: { grace: .nan }":                      "heartbeat.grace NaN",
 		"heartbeat: { grace: -1 }":                        "heartbeat.grace -1",
 		"heartbeat: { send: 25h }":                        "heartbeat.send 25h0m0s is more than 24h0m0s",
+		"queues: { policies: [ { match: /topic/** } ] }":  `queues.policies, entry 1: match "/topic/**" matches no queue`,
+		"presence: { destinations: [ /queue/* ] }":        `presence.destinations "/queue/*": presence is of topics`,
 		"queues: { policies: [ { match: /queue/a }, { match: /queue/b, max_age: -1h } ] }":        "queues.policies, entry 2.max_age -1h0m0s is negative",
 		"history: { policies: [ { name: a, match: /topic/a, max_messages: -5 } ] }":               "history.policies, entry 1.max_messages -5 is negative",
 		"app: { webhooks: [ { name: a, match: /app/a, url: 'http://127.0.0.1/', timeout: 5 } ] }": "time 5 has no unit; for seconds write 5s",
