@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/stompbox/stompbox/broker/admin"
@@ -112,7 +113,7 @@ func (b directory) registryOf(q registryQuery) (a registryAnswer) {
 	case "destinations":
 		a.Destinations = b.destinationsOf(q.After, q.Limit)
 	case "presence":
-		a.Users = b.usersOf(b.router.usersAt(q.Name), 0)
+		a.Users = b.usersOf(b.router.usersAt(q.Name))
 	}
 	return a
 }
@@ -125,43 +126,30 @@ func (b directory) eachConnected(visit func(*Session)) {
 	})
 }
 
-func (b directory) usersOf(counts map[string]int, limit int) []admin.UserInfo {
+func (b directory) usersOf(counts map[string]int) []admin.UserInfo {
 	all := make([]admin.UserInfo, 0, len(counts))
-	for _, name := range firstNames(counts, limit) {
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		all = append(all, admin.UserInfo{Name: name, Sessions: counts[name], Nodes: []string{b.name}})
 	}
 	return all
 }
 
 func (b directory) destinationsOf(after string, limit int) (all []admin.DestinationInfo) {
-	counts := make(map[string]int)
+	first := newFirstNames(after, limit)
 	b.router.each(func(g *group) {
-		if name := g.pattern.String(); name > after {
-			counts[name] += len(g.all())
+		if name := g.pattern.String(); first.wants(name) {
+			first.add(name, len(g.all()))
 		}
 	})
 	for _, q := range b.queues.all() {
-		if q.name > after {
-			counts[q.name] += q.consumers()
+		if first.wants(q.name) {
+			first.add(q.name, q.consumers())
 		}
 	}
-	for _, name := range firstNames(counts, limit) {
-		all = append(all, admin.DestinationInfo{Destination: name, Subscriptions: counts[name], Nodes: []string{b.name}})
+	for _, name := range first.sorted() {
+		all = append(all, admin.DestinationInfo{Destination: name, Subscriptions: first.counts[name], Nodes: []string{b.name}})
 	}
 	return all
-}
-
-// firstNames returns the keys in order, at most limit of them where that is not 0.
-func firstNames(counts map[string]int, limit int) []string {
-	names := make([]string, 0, len(counts))
-	for name := range counts {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	if limit > 0 && len(names) > limit {
-		names = names[:limit]
-	}
-	return names
 }
 
 // info describes the session. It may be called by any goroutine.

@@ -47,8 +47,19 @@ func (s *Session) trafficInfo() *admin.Traffic {
 // trafficOf is what users of this node cause: by name, or in the order that is asked for.
 func (b directory) trafficOf(q registryQuery) []admin.UserInfo {
 	byName := make(map[string]*admin.UserInfo)
+	var listed map[string]int // nil: all are looked at
+	if q.Order == "" && q.Limit > 0 {
+		first := newFirstNames(q.After, q.Limit)
+		b.eachConnected(func(s *Session) {
+			if first.wants(s.user) {
+				first.add(s.user, 1)
+			}
+		})
+		first.sorted()
+		listed = first.counts
+	}
 	b.eachConnected(func(s *Session) {
-		if q.Order == "" && s.user <= q.After {
+		if listed != nil && listed[s.user] == 0 {
 			return
 		}
 		u := byName[s.user]

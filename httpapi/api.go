@@ -125,6 +125,7 @@ type api struct {
 	userRates     rates // of their other requests
 	addressRates  rates // the same, of addresses
 	audits        logattr.Peers
+	turns         turns
 
 	archives   archiveAPI
 	kept       historyAPI
@@ -177,10 +178,20 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, hand
 			return nil, err
 		}
 	}
+	if limited && !unhurried[pattern] {
+		done, err := a.awaitTurn(r.Context(), p.Name)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+	}
 	answer, err := handle(r.Context(), request{r, p, a.broker, w})
 	a.audit(pattern, r, p, err)
 	return answer, err
 }
+
+// unhurried are the requests that last for as long as their client takes to read or send.
+var unhurried = map[string]bool{"GET /api/backup/stream": true, "POST /api/restore/stream": true}
 
 // unaudited are the requests that have no line in the log: those that app servers make all
 // the time, and those that show no message and change nothing.

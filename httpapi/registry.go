@@ -10,8 +10,12 @@ import (
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
-// maxListed is how many entries one answer lists.
-const maxListed = 1000
+const (
+	// maxListed is how many entries one answer lists.
+	maxListed = 1000
+	// maxRead is how many are read at a time, of which a caller may see few.
+	maxRead = 4 * maxListed
+)
 
 // userList is the answer to GET /api/users and GET /api/presence.
 type userList struct {
@@ -37,7 +41,7 @@ func (a registryAPI) users(ctx context.Context, r request) (any, error) {
 		return userList{Users: users, Missing: missing}, nil
 	}
 	users, next, missing := visible(ctx, r.URL.Query().Get("after"), limit,
-		func(after string) admin.Page[admin.UserInfo] { return a.broker.Users(ctx, after, maxListed) },
+		func(after string, n int) admin.Page[admin.UserInfo] { return a.broker.Users(ctx, after, n) },
 		func(u admin.UserInfo) (string, bool) { return u.Name, r.maySee(u.Name) })
 	return userList{Users: users, Next: next, Missing: missing}, nil
 }
@@ -45,10 +49,10 @@ func (a registryAPI) users(ctx context.Context, r request) (any, error) {
 // visible returns the entries after a name that the caller may see, at most limit of
 // them, and where to go on after. It reads on until there are so many, since where a
 // page ends must not name what the caller may not see.
-func visible[T any](ctx context.Context, after string, limit int, read func(after string) admin.Page[T], see func(T) (name string, ok bool)) (seen []T, next string, missing []string) {
+func visible[T any](ctx context.Context, after string, limit int, read func(after string, n int) admin.Page[T], see func(T) (name string, ok bool)) (seen []T, next string, missing []string) {
 	seen = []T{}
-	for ctx.Err() == nil {
-		page := read(after)
+	for n := maxListed; ctx.Err() == nil; n = maxRead {
+		page := read(after, n)
 		missing = page.Missing
 		for _, item := range page.Items {
 			name, ok := see(item)
@@ -90,8 +94,8 @@ func (a registryAPI) destinations(ctx context.Context, r request) (any, error) {
 		return nil, err
 	}
 	seen, next, missing := visible(ctx, r.URL.Query().Get("after"), limit,
-		func(after string) admin.Page[admin.DestinationInfo] {
-			return a.broker.Destinations(ctx, after, maxListed)
+		func(after string, n int) admin.Page[admin.DestinationInfo] {
+			return a.broker.Destinations(ctx, after, n)
 		},
 		func(d admin.DestinationInfo) (string, bool) { return d.Destination, r.mayKnow(d.Destination) })
 	return struct {
