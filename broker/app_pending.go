@@ -79,8 +79,8 @@ func (p *pendingRequest) reply() string { return p.message.Headers[0].Value }
 func (r *pendingRequests) settle(p *pendingRequest) { r.budget.give(p.message.User, p.bytes) }
 
 // answered notes an answer, of whatever kind: the oldest request with its
-// correlation id waits no longer. It reports false for the failure of a request that
-// has timed out: its sender has had one.
+// correlation id waits no longer. It reports false for a failure where no request waits:
+// the sender has had an answer, or has heard that there is none.
 func (r *pendingRequests) answered(m *driver.Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,22 +90,17 @@ func (r *pendingRequests) answered(m *driver.Message) bool {
 		r.keep(m.Key, slices.Delete(all, i, i+1))
 		return true
 	}
-	if len(r.timedOut[m.Key]) == 0 {
+	code, _ := m.Headers.Lookup(HeaderError)
+	if _, failed := m.Headers.Lookup(HeaderFailed); !failed || code == string(CodeAppTimeout) {
 		return true
 	}
-	if i := slices.Index(r.timedOut[m.Key], r.hashLocked(id)); i >= 0 && isLateFailure(m) {
-		r.timedOut[m.Key] = slices.Delete(r.timedOut[m.Key], i, i+1)
-		return false
+	if len(r.timedOut[m.Key]) > 0 {
+		if i := slices.Index(r.timedOut[m.Key], r.hashLocked(id)); i >= 0 {
+			r.timedOut[m.Key] = slices.Delete(r.timedOut[m.Key], i, i+1)
+			return false
+		}
 	}
-	return true
-}
-
-// isLateFailure reports whether a message says that a request failed, but for those that
-// say so because of the time.
-func isLateFailure(m *driver.Message) bool {
-	code, _ := m.Headers.Lookup(HeaderError)
-	_, failed := m.Headers.Lookup(HeaderFailed)
-	return failed && code != string(CodeAppTimeout)
+	return code == string(CodeAppBusy) // a request that was refused, as too many wait, does not wait
 }
 
 func (r *pendingRequests) keep(reply string, rest []pendingRequest) {

@@ -55,3 +55,24 @@ func TestNoSecondFailureFollowsATimeout(t *testing.T) {
 	require.Nil(t, r.add(asking("/reply/a", "1"), 1))
 	require.True(t, r.answered(failure(CodeNoAppServer)))
 }
+
+// TestNoFailureFollowsAnAnswer: a node that took a request was cut off before it could say so,
+// and its app server answered all the same.
+func TestNoFailureFollowsAnAnswer(t *testing.T) {
+	t.Parallel()
+	var r pendingRequests
+	failure := func(id string, code Code) *driver.Message {
+		return &driver.Message{Key: "/reply/a", Headers: failureHeaders("/app/a", code, "why").With(HeaderCorrelationID, id)}
+	}
+	answer := &driver.Message{Key: "/reply/a", Headers: frames.Headers{{Name: HeaderCorrelationID, Value: "1"}}}
+	require.Nil(t, r.add(asking("/reply/a", "1"), 1))
+	require.Nil(t, r.add(asking("/reply/a", "2"), 1))
+	require.True(t, r.answered(answer))
+	for _, code := range []Code{CodeUnavailable, CodeAppFailed, CodeNoAppServer} {
+		require.False(t, r.answered(failure("1", code)), "%s", code)
+	}
+	require.True(t, r.answered(answer), "another answer, of another app server, is welcome")
+	require.True(t, r.answered(failure("2", CodeUnavailable)))
+	require.False(t, r.answered(failure("2", CodeAppFailed)), "it has failed")
+	require.True(t, r.answered(failure("3", CodeAppBusy)), "too many waited, so it does not")
+}
