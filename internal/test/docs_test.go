@@ -56,11 +56,11 @@ func TestErrorCodesAreInTheTable(t *testing.T) {
 	}
 }
 
-// TestEachPromiseNamesItsTest: docs/guarantees.md names a test for each promise, and all
-// that it names are there.
-func TestEachPromiseNamesItsTest(t *testing.T) {
-	t.Parallel()
-	const root = "../.."
+const root = "../.."
+
+// testNames returns the names of all tests in Go and Java.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
 	tests := make(map[string]bool)
 	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -84,6 +84,25 @@ func TestEachPromiseNamesItsTest(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
+	return tests
+}
+
+// requireTest wants a test to be there that has a name, or a file below interop.
+func requireTest(t *testing.T, tests map[string]bool, name string) {
+	t.Helper()
+	if strings.HasPrefix(name, "interop/") {
+		_, err := os.Stat(filepath.Join(root, name))
+		require.NoError(t, err)
+		return
+	}
+	require.True(t, tests[name], "there is no %s", name)
+}
+
+// TestEachPromiseNamesItsTest: docs/guarantees.md names a test for each promise, and all
+// that it names are there.
+func TestEachPromiseNamesItsTest(t *testing.T) {
+	t.Parallel()
+	tests := testNames(t)
 	text, err := os.ReadFile(root + "/docs/guarantees.md")
 	require.NoError(t, err)
 	names := regexp.MustCompile("`(Test\\w+|\\w+Test|interop/[^`]+)`")
@@ -91,12 +110,7 @@ func TestEachPromiseNamesItsTest(t *testing.T) {
 	for line := range strings.Lines(string(text)) {
 		named := names.FindAllStringSubmatch(line, -1)
 		for _, m := range named {
-			if strings.HasPrefix(m[1], "interop/") {
-				_, err := os.Stat(filepath.Join(root, m[1]))
-				require.NoError(t, err)
-			} else {
-				require.True(t, tests[m[1]], "there is no %s", m[1])
-			}
+			requireTest(t, tests, m[1])
 		}
 		if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| promise |") {
 			promises++
