@@ -48,7 +48,7 @@ type manifestEntry struct {
 func newBackup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "backup DIR", Short: "Write the data of a running broker to a folder", Args: cobra.ExactArgs(1),
-		Long: "Writes queues, histories, durable subscriptions and dedup ids to DIR. DIR must not exist,\n" +
+		Long: "Write queues, histories, durable subscriptions and dedup ids to DIR. DIR must not exist,\n" +
 			"or be empty. The broker keeps working. The token or login needs subscribe permission for\n/**. Only the owner can read the files.",
 		Example: "  stompbox backup backup-1 --url http://127.0.0.1:8080 --token-file token",
 	}
@@ -141,7 +141,7 @@ func (p *progress) Write(b []byte) (int, error) {
 func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restore DIR", Short: "Put a backup into an empty broker or cluster that runs", Args: cobra.ExactArgs(1),
-		Long: "Checks what `stompbox backup` wrote to DIR, and then restores it. It never replaces a queue\n" +
+		Long: "Check what `stompbox backup` wrote to DIR, and then restore it. It never replaces a queue\n" +
 			"or history that has messages. The token or login needs send and subscribe permission for /**.",
 		Example: "  stompbox restore backup-1 --url http://127.0.0.1:8080 --token-file token",
 	}

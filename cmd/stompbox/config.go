@@ -18,7 +18,7 @@ func newConfig() *cobra.Command {
 
 func newConfigCheck() *cobra.Command {
 	cmd := &cobra.Command{Use: "check", Short: "Validate the configuration without serving", Args: cobra.NoArgs}
-	cmd.Long = "Say whether serve would accept the configuration, without serving: what is written, and\nwhat is in the files that it names. All faults are listed, each with its line or with the\nvariable or flag that it comes from. stompbox doctor checks the machine and its neighbours too."
+	cmd.Long = "Check the configuration that serve would use, and the files that it names, without serving.\nAll faults are listed, each with its line, variable or flag. stompbox doctor also checks the\nmachine and the other servers."
 	flags := newConfigFlags(cmd.Flags()).addServer()
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if _, err := flags.loadToServe(); err != nil {

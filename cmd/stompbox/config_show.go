@@ -16,8 +16,8 @@ import (
 
 func newConfigPrint() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "print", Short: "Show what is in force, and where each value comes from", Args: cobra.NoArgs,
-		Long: `Show what is in force, and where each value comes from: a line of the file, a variable, a
+		Use: "print", Short: "Show the configuration in effect, and where each value comes from", Args: cobra.NoArgs,
+		Long: `Show the configuration in effect, and where each value comes from: a line of the file, a variable, a
 flag, or the default. Secrets are masked. Faults are listed at the end, with exit code 1.`,
 		Example: "  stompbox config print -c /etc/stompbox/stompbox.yaml\n  stompbox config print --json | jq '.[] | select(.source != \"default\")'",
 	}
@@ -63,10 +63,10 @@ const secretName = "jwt.secret"
 
 func newConfigInit() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "init [FILE]", Short: "Write a first configuration, with comments, and a secret beside it", Args: cobra.MaximumNArgs(1),
+		Use: "init [FILE]", Short: "Write a first configuration, with comments, and a secret", Args: cobra.MaximumNArgs(1),
 		Long: `Write a first configuration, with comments, to FILE (default stompbox.yaml), and a random
-secret that signs tokens to ` + secretName + ` beside it. Neither is written over another file.
-With - the configuration goes to standard output, and no secret is made.`,
+secret for signing tokens to ` + secretName + ` in the same folder. Existing files are not
+overwritten. With - the configuration goes to standard output, and no secret is made.`,
 		Example: "  stompbox config init\n  stompbox serve",
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

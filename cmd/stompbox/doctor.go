@@ -19,10 +19,10 @@ func newDoctor() *cobra.Command {
 		Short: "Check what serve needs: limits, clock, ports, disk, certificates, keys, NATS",
 		Long: `Check what serve needs, with the configuration that serve would read: the limit of open
 files, the clock, each port, data_dir and its disk, secrets and certificates, the key
-set, NATS and the other nodes. Each line is ok, warn or fail; what is not ok says what
+set, NATS and the other nodes. Each line is ok, warn or fail; warn and fail say what
 to do. The exit code is 1 if anything fails.
 
-Run it as the user that runs serve, before the first start, or beside a broker that runs.`,
+Run it as the user that runs serve, before the first start or while the broker runs.`,
 		Example: "  stompbox doctor -c stompbox.yaml\n  sudo -u stompbox stompbox doctor -c /etc/stompbox/stompbox.yaml",
 		Args:    cobra.NoArgs,
 	}

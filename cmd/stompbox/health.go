@@ -35,17 +35,17 @@ type healthProbe struct {
 func newHealth() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health [URL]",
-		Short: "Ask a broker whether it is well; exit code 1 if not",
-		Long: `Ask a broker whether it is well. The exit code is 0 if it is, and 1 if not.
+		Short: "Check whether a broker is healthy; exit code 1 if not",
+		Long: `Check whether a broker is healthy. The exit code is 0 if it is, and 1 if not.
 
-Without a URL, the broker of this machine is asked, at the http.listen of the
-configuration. Its certificate is not verified then, as it names another host. A URL
-without a path gets /healthz, or /readyz with --ready.`,
+Without a URL, this asks the broker on this machine, at http.listen of the configuration.
+It does not verify the certificate then, since that names another host. For a URL
+without a path it asks /healthz, or /readyz with --ready.`,
 		Example: "  stompbox health\n  stompbox health --ready https://stomp.example",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	probe := new(healthProbe)
-	cmd.Flags().BoolVar(&probe.ready, "ready", false, "ask whether it takes clients now, not just whether it lives")
+	cmd.Flags().BoolVar(&probe.ready, "ready", false, "check whether it accepts clients now, and not only whether it works")
 	cmd.Flags().StringVar(&probe.ca, "ca", "", "PEM file of certificate authorities to trust, in place of the system's")
 	cmd.Flags().DurationVar(&probe.timeout, "timeout", 5*time.Second, "how long an answer may take")
 	flags := newConfigFlags(cmd.Flags())

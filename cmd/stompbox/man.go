@@ -13,7 +13,7 @@ func newMan() *cobra.Command {
 	return &cobra.Command{
 		Use:     "man DIRECTORY",
 		Short:   "Write a manual page of each command",
-		Long:    "Write a manual page of each command to a directory, which is made where it is missing.",
+		Long:    "Write a manual page of each command to a directory, which is created if it does not exist.",
 		Example: "  stompbox man /usr/local/share/man/man1",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -79,7 +79,7 @@ func newUsers() *cobra.Command {
 	var limit int
 	var asJSON bool
 	cmd.Flags().StringVar(&order, "order", "name", "name, slowest or bytes: which ones come first")
-	cmd.Flags().IntVarP(&limit, "count", "n", 100, "print so many at most")
+	cmd.Flags().IntVarP(&limit, "count", "n", 100, "print at most this many")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var answer struct {
@@ -117,7 +117,7 @@ func newSessions() *cobra.Command {
 	var limit int
 	var asJSON bool
 	cmd.Flags().StringVar(&order, "order", "name", "name, slowest or bytes: which ones come first")
-	cmd.Flags().IntVarP(&limit, "count", "n", 100, "print so many at most")
+	cmd.Flags().IntVarP(&limit, "count", "n", 100, "print at most this many")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, of one user with subscriptions")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var answer struct {
@@ -211,7 +211,7 @@ func newDisconnect() *cobra.Command {
 	cmd, client := operatorCommand("disconnect USER", "End the sessions of a user, on all nodes", "  stompbox disconnect alice --reason 'sign in again'", cobra.ExactArgs(1))
 	var session, reason string
 	cmd.Flags().StringVar(&session, "session", "", "only this session")
-	cmd.Flags().StringVar(&reason, "reason", "", "what the client reads")
+	cmd.Flags().StringVar(&reason, "reason", "", "the reason that the client gets")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{}
 		setWhere(query, "session", session)
@@ -235,7 +235,7 @@ func setWhere(query url.Values, name, value string) {
 func newUnsubscribe() *cobra.Command {
 	cmd, client := operatorCommand("unsubscribe USER", "End subscriptions of a user, on all nodes, and leave the sessions open", "  stompbox unsubscribe alice --destination /topic/prices", cobra.ExactArgs(1))
 	values := make(map[string]*string)
-	for name, help := range map[string]string{"destination": "subscriptions to it", "subscription": "subscriptions with this id", "session": "only those of this session", "reason": "what the client reads on /user/queue/errors"} {
+	for name, help := range map[string]string{"destination": "subscriptions to it", "subscription": "subscriptions with this id", "session": "only those of this session", "reason": "the reason that the client gets on /user/queue/errors"} {
 		values[name] = cmd.Flags().String(name, "", help)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -271,14 +271,14 @@ func (b *banFlags) query(args []string) (query url.Values, who string, err error
 }
 
 func newBan() *cobra.Command {
-	cmd, client := operatorCommand("ban [USER]", "Keep a user or a token out until a time, on all nodes", "  stompbox ban alice --for 24h --reason spam\n  stompbox ban --token-id 7d1f... --for 1h", cobra.MaximumNArgs(1))
+	cmd, client := operatorCommand("ban [USER]", "Refuse a user or a token until a time, on all nodes", "  stompbox ban alice --for 24h --reason spam\n  stompbox ban --token-id 7d1f... --for 1h", cobra.MaximumNArgs(1))
 	var who banFlags
 	var duration time.Duration
 	var until, reason string
 	cmd.Flags().StringVar(&who.token, "token-id", "", "the jti claim of a token, in place of a user; stompbox sessions --json shows it")
 	cmd.Flags().DurationVar(&duration, "for", 0, "how long, such as 24h")
 	cmd.Flags().StringVar(&until, "until", "", "until when, such as 2030-01-31T12:00:00Z, in place of --for")
-	cmd.Flags().StringVar(&reason, "reason", "", "what the client reads")
+	cmd.Flags().StringVar(&reason, "reason", "", "the reason that the client gets")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query, name, err := who.query(args)
 		if err != nil {
@@ -377,7 +377,7 @@ func newHistoryRead(client *clientFlags) *cobra.Command {
 	cmd.Flags().StringVar(&since, "since", "", "a time such as 2030-01-31T12:00:00Z, or a duration before now such as 90m")
 	cmd.Flags().StringVar(&until, "until", "", "the same: only messages before it")
 	cmd.Flags().StringVar(&after, "after", "", "go on after this message-id")
-	cmd.Flags().IntVarP(&count, "count", "n", 0, "print so many at most; 0 is all")
+	cmd.Flags().IntVarP(&count, "count", "n", 0, "print at most this many; 0: all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{"destination": args}
@@ -427,7 +427,7 @@ func newHistoryClear(client *clientFlags) *cobra.Command {
 }
 
 func newQueueGet(client *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "get QUEUE MESSAGE-ID", Short: "Print one message, and leave it as it is", Args: cobra.ExactArgs(2), Example: "  stompbox queue get /queue/DLQ.orders 5QKQJZZ2NU-7"}
+	cmd := &cobra.Command{Use: "get QUEUE MESSAGE-ID", Short: "Print one message, and leave it in the queue", Args: cobra.ExactArgs(2), Example: "  stompbox queue get /queue/DLQ.orders 5QKQJZZ2NU-7"}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var m httpapi.PeekedMessage
 		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues/message", url.Values{"destination": args[:1], "id": args[1:]}, &m); err != nil {
@@ -441,7 +441,7 @@ func newQueueGet(client *clientFlags) *cobra.Command {
 func newQueueRequeue(client *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{Use: "requeue QUEUE MESSAGE-ID", Short: "Move one message back to where it came from, or --to another queue", Args: cobra.ExactArgs(2), Example: "  stompbox queue requeue /queue/DLQ.orders 5QKQJZZ2NU-7"}
 	var to string
-	cmd.Flags().StringVar(&to, "to", "", "queue to move to; empty is where a dead letter came from")
+	cmd.Flags().StringVar(&to, "to", "", "queue to move to; empty: where a dead letter came from")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{"destination": args[:1], "id": args[1:]}
 		setWhere(query, "to", to)

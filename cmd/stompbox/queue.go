@@ -107,8 +107,8 @@ func newQueueMove(client *clientFlags) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		Example: "  stompbox queue move /queue/DLQ.orders\n  stompbox queue move /queue/orders --to /queue/orders.old",
 	}
-	cmd.Flags().StringVar(&to, "to", "", "queue to move to; empty is where a dead letter came from")
-	cmd.Flags().IntVarP(&most, "count", "n", 0, "move so many; 0 is all that are there now")
+	cmd.Flags().StringVar(&to, "to", "", "queue to move to; empty: where a dead letter came from")
+	cmd.Flags().IntVarP(&most, "count", "n", 0, "move at most this many; 0: all that are there now")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var q driver.QueueInfo
 		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues", url.Values{"destination": args}, &q); err != nil {

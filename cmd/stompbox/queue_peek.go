@@ -21,11 +21,11 @@ func newQueuePeek(client *clientFlags) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "peek QUEUE", Short: "Print messages of a queue, oldest first, and leave them as they are",
-		Long:    "Print messages of a queue, oldest first, those that consumers hold included.\nConsumers get them as if they had not been looked at: no delivery is counted.",
+		Long:    "Print messages of a queue, oldest first, also those that consumers hold.\nThe messages stay in the queue, and no delivery is counted.",
 		Args:    cobra.ExactArgs(1),
 		Example: "  stompbox queue peek /queue/orders\n  stompbox queue peek -n 1 --json /queue/DLQ.orders",
 	}
-	cmd.Flags().IntVarP(&count, "count", "n", 10, "print so many at most; 0 is all that are there now")
+	cmd.Flags().IntVarP(&count, "count", "n", 10, "print at most this many; 0: all that are there now")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if count < 0 {

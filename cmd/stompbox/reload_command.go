@@ -26,13 +26,13 @@ func newReload() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Have a broker read its configuration again, without dropping a connection",
-		Long: `Have a broker read its configuration again, and say what has changed, and which keys wait
-for a restart. Where anything is wrong with the file, nothing changes, and the exit code is 1.
+		Long: `Have a broker read its configuration again. The answer says what has changed, and which keys
+need a restart. If anything is wrong with the file, nothing changes, and the exit code is 1.
 
-Without --url, the broker of this machine is asked: at admin.listen with admin.token, where
-they are configured, and else at http.listen with a token that is signed with the key of the
-configuration. Where there is no such key, give a token with the send permission for
-/session/reload, or send SIGHUP: the broker's log has the answer then.`,
+Without --url, this asks the broker on this machine: at admin.listen with admin.token if
+they are configured, otherwise at http.listen with a token that is signed with the key of the
+configuration. Without such a key, give a token with send permission for
+/session/reload, or send SIGHUP; then the broker's log has the answer.`,
 		Example: "  stompbox reload -c /etc/stompbox/stompbox.yaml\n  stompbox reload --url https://stomp.example --token-file admin.jwt",
 		Args:    cobra.NoArgs,
 	}

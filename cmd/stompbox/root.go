@@ -39,11 +39,11 @@ func newConfigFlags(flags *pflag.FlagSet) *configFlags {
 
 // addServer adds the flags of a server.
 func (c *configFlags) addServer() *configFlags {
-	c.add("http.listen", "http", "address of WebSocket, such as 127.0.0.1:8080")
+	c.add("http.listen", "http", "address of WebSockets and HTTP, such as 127.0.0.1:8080")
 	c.add("stomp.listen", "stomp", "address of plain STOMP over TCP, such as 127.0.0.1:61613")
 	c.add("nats.url", "nats", "URL of an external NATS server, in place of the embedded one")
-	c.add("nats.listen", "nats-listen", "address on which the embedded NATS server takes other programs")
-	c.add("metrics.listen", "metrics", "address of Prometheus metrics, apart from that of WebSocket")
+	c.add("nats.listen", "nats-listen", "address on which the embedded NATS server accepts other programs")
+	c.add("metrics.listen", "metrics", "address of Prometheus metrics, separate from clients")
 	c.add("admin.listen", "admin", "address of the HTTP API for operators, with metrics and health")
 	c.add("log.level", "log-level", "debug, info, warn or error")
 	return c

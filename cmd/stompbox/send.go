@@ -24,14 +24,14 @@ func newSend() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "send DESTINATION [BODY]",
 		Short:   "Send one message, from standard input when there is no BODY, and wait for its receipt",
-		Long:    "Send one message, from standard input when there is no BODY, and wait for its receipt.\nIt fails where the broker, an interceptor or an app server reports that the message was\nnot taken.",
+		Long:    "Send one message, from standard input when there is no BODY, and wait for its receipt.\nIt fails if the broker, an interceptor or an app server reports that the message was\nnot accepted.",
 		Example: "  stompbox send /topic/chat.room1 'hello'\n  stompbox send --url tcp://127.0.0.1:61613 /topic/chat.room1 < file",
 		Args:    cobra.RangeArgs(1, 2),
 	}
 	client := newClientFlags(cmd.Flags())
 	cmd.Flags().StringVar(&contentType, "content-type", "text/plain", "content-type header")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header as name:value; may be repeated")
-	cmd.Flags().DurationVar(&wait, "wait", 500*time.Millisecond, "of a request to /app, how long after the receipt to wait for an app server to report a failure")
+	cmd.Flags().DurationVar(&wait, "wait", 500*time.Millisecond, "for a request to /app, how long to wait after the receipt for a report of a failure")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		body, err := bodyOf(cmd, args)
 		if err != nil {

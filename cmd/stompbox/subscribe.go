@@ -29,7 +29,7 @@ func newSubscribe() *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 	}
 	client := newClientFlags(cmd.Flags())
-	cmd.Flags().IntVarP(&count, "count", "n", 0, "stop after so many messages; 0 does not stop. Of a queue, what is not printed stays there")
+	cmd.Flags().IntVarP(&count, "count", "n", 0, "stop after this many messages; 0: never. Other messages of a queue stay there")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header of the SUBSCRIBE as name:value; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, destinations []string) error {
