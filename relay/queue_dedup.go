@@ -99,9 +99,10 @@ func (j *dedupJournal) load(ctx context.Context, since time.Time) error {
 	if err := j.link.checkAsk(); err != nil {
 		return err
 	}
-	stream, err := j.link.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	there, _ := j.link.js.Stream(ctx, j.stream())
+	stream, err := ensureStream(ctx, j.link.js, there, jetstream.StreamConfig{
 		Name: j.stream(), Subjects: []string{j.subject()}, Description: "stompbox: dedup ids of messages that were removed from their queues",
-		MaxAge: j.window, Duplicates: min(j.window, 2*time.Minute), MaxMsgs: maxDedupIDs, Discard: jetstream.DiscardOld, Replicas: j.replicas, AllowDirect: true,
+		MaxAge: j.window, Duplicates: min(j.window, 2*time.Minute), MaxMsgs: maxDedupIDs, MaxBytes: -1, MaxConsumers: -1, Discard: jetstream.DiscardOld, Replicas: j.replicas, AllowDirect: true,
 	})
 	if err != nil {
 		return storeError("cannot make the stream "+j.stream(), err)

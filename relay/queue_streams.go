@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -146,14 +147,15 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 		config.Subjects = []string{s.link.prefix + ".queue.>"}
 		config.Description = "stompbox: all queues without limits of their own"
 	}
-	if there, err := s.link.js.Stream(ctx, p.stream); err == nil {
+	there, err := s.link.js.Stream(ctx, p.stream)
+	if err == nil {
 		if err := checkFormat(p.stream, there.CachedInfo().Config.Metadata); err != nil {
 			return fmt.Errorf("relay: %w", err)
 		}
 		config.Metadata = keepRestored(nil, there.CachedInfo().Config.Metadata)
 	}
 	config.Metadata = withFormat(config.Metadata)
-	made, err := s.link.js.CreateOrUpdateStream(ctx, config)
+	made, err := ensureStream(ctx, s.link.js, there, config)
 	if err != nil {
 		return storeError("cannot make the stream "+p.stream, err)
 	}
@@ -165,6 +167,29 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 		s.memory.announce()
 	}
 	return nil
+}
+
+// ensureStream makes a stream, or changes what is there, which is nil where that is not known.
+// One that is as it should be needs nothing of the leader of all streams, who may be away.
+func ensureStream(ctx context.Context, js jetstream.JetStream, there jetstream.Stream, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	if there != nil && sameStream(there.CachedInfo().Config, want) {
+		return there, nil
+	}
+	return js.CreateOrUpdateStream(ctx, want)
+}
+
+// sameStream reports whether a stream is as it should be.
+func sameStream(have, want jetstream.StreamConfig) bool {
+	for key, value := range want.Metadata {
+		if have.Metadata[key] != value {
+			return false
+		}
+	}
+	return slices.Equal(have.Subjects, want.Subjects) && have.Description == want.Description &&
+		have.Retention == want.Retention && have.Discard == want.Discard && have.Storage == want.Storage && have.Replicas == want.Replicas &&
+		have.Duplicates == want.Duplicates && have.MaxAge == want.MaxAge && have.MaxConsumers == want.MaxConsumers &&
+		have.MaxMsgs == want.MaxMsgs && have.MaxBytes == want.MaxBytes &&
+		have.AllowMsgTTL == want.AllowMsgTTL && have.AllowAtomicPublish == want.AllowAtomicPublish && have.AllowDirect == want.AllowDirect
 }
 
 // restored returns when a stream that is known was restored, in nanoseconds since 1970, or 0.
