@@ -34,9 +34,7 @@ func (a *acks) begin() error {
 	if err := a.pending.begin(a.link.conn, a.answered); err != nil {
 		return err
 	}
-	_, err := a.link.conn.Subscribe(streamLeaderElected+"*", func(msg *nats.Msg) {
-		a.elections.note(strings.TrimPrefix(msg.Subject, streamLeaderElected), time.Now())
-	})
+	_, err := a.link.conn.Subscribe(streamLeaderElected+"*", a.elections.ofStream)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -57,6 +58,19 @@ func TestWhatALeaderTookWithItFailsOnceAnotherIsChosen(t *testing.T) {
 	require.Empty(t, results["ack"])
 	require.Equal(t, 2, open())
 
+	// Who is known to lead was chosen before.
+	d.acks.publish("stream", nats.NewMsg("unanswered.known"), result("known"))
+	elected := func(leader string) *nats.Msg {
+		return &nats.Msg{Subject: streamLeaderElected + "stream", Data: []byte(`{"leader":"` + leader + `"}`)}
+	}
+	d.acks.elections.know("stream", &jetstream.StreamInfo{Cluster: &jetstream.ClusterInfo{Leader: "n1"}})
+	d.acks.elections.ofStream(elected("n1"))
+	d.acks.failUnled(time.Now().Add(electionGrace))
+	require.Empty(t, results["known"])
+	d.acks.elections.ofStream(elected("n2"))
+	d.acks.failUnled(time.Now().Add(electionGrace))
+	require.ErrorIs(t, <-results["known"], errNewLeader)
+
 	// What comes after an election is for the next leader.
 	at := time.Now()
 	d.acks.publish("stream", nats.NewMsg("unanswered.after"), result("after"))
@@ -86,7 +100,7 @@ func TestAnAckWaitsForTheLeaderOfItsConsumer(t *testing.T) {
 	_, err = asked.NextMsg(patience)
 	require.NoError(t, err)
 	require.NoError(t, server.Publish(consumerLeaderElected+q.stream+".another", []byte(`{}`)))
-	require.NoError(t, server.Publish(consumerLeaderElected+q.stream+"."+q.consumer, []byte(`{}`)))
+	require.NoError(t, server.Publish(consumerLeaderElected+q.stream+"."+q.consumer, []byte(`{"leader":"another"}`)))
 	select {
 	case err := <-failed:
 		require.ErrorIs(t, err, errNewLeader)

@@ -83,6 +83,7 @@ func (s *historyStreams) verify(ctx context.Context, h *history, name string) er
 		return storeError("cannot look at "+name, err)
 	}
 	info := stream.CachedInfo()
+	s.elections.know(name, info)
 	if err := checkFormat(name, info.Config.Metadata); err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}

@@ -36,8 +36,9 @@ func (s *historyStreams) makeStream(ctx context.Context, h *history) (string, er
 		}
 	}
 	name := h.base + "_" + newEpoch()
-	_, err := s.link.js.CreateStream(ctx, s.config(h, name))
+	made, err := s.link.js.CreateStream(ctx, s.config(h, name))
 	if err == nil {
+		s.elections.know(name, made.CachedInfo())
 		return name, nil
 	}
 	found, again := s.link.js.StreamNameBySubject(ctx, h.prefix+".>")

@@ -70,7 +70,8 @@ type historyStreams struct {
 	dedupWindow time.Duration
 	all         map[string]*history // by policy; does not change
 	confirmed   *confirmedPlaces    // nil where the server is external
-	misplaced   atomic.Int64        // live messages that named a history and were not of its stream
+	elections   *elections
+	misplaced   atomic.Int64 // live messages that named a history and were not of its stream
 }
 
 func newHistoryStreams(l *link, settings HistorySettings, dedupWindow time.Duration) *historyStreams {
@@ -162,8 +163,9 @@ func (s *historyStreams) awaitLeader(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	for {
-		_, err := s.link.js.Stream(ctx, name)
+		made, err := s.link.js.Stream(ctx, name)
 		if err == nil {
+			s.elections.know(name, made.CachedInfo())
 			return nil
 		}
 		select {

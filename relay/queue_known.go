@@ -130,7 +130,6 @@ func (k *knownConsumers) elected(msg *nats.Msg) {
 	if c == nil {
 		return
 	}
-	k.elections.note(c.key, time.Now())
 	var advisory struct {
 		Leader string `json:"leader"`
 	}
@@ -140,6 +139,7 @@ func (k *knownConsumers) elected(msg *nats.Msg) {
 	c.leader, c.elected = advisory.Leader, advisory.Leader
 	c.mu.Unlock()
 	if !first {
+		k.elections.note(c.key, time.Now())
 		k.doubt(c)
 	}
 }

@@ -85,6 +85,7 @@ type queueStreams struct {
 	settings QueueSettings
 	// confirmed notes up to where messages were confirmed, for the next start.
 	confirmed *confirmedPlaces
+	elections *elections
 
 	mu    sync.Mutex // guards the following
 	known map[string]*knownStream
@@ -162,6 +163,7 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 	if config.MaxMsgs < 0 && config.MaxBytes < 0 && !o.Memory { // a file for each queue with limits would be many
 		s.confirmed.beginAgain(confirmedQueues, p.stream, made.CachedInfo().State.LastSeq)
 	}
+	s.elections.know(p.stream, made.CachedInfo())
 	stream.ready, stream.options, stream.restored = true, o, restoredAt(config.Metadata)
 	if o.Memory {
 		s.memory.announce()

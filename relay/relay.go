@@ -97,6 +97,7 @@ func newRelay(o Options, server *Server) *Relay {
 	}
 	r.queues = newQueueStore(l, r.acks, r.readers, dedup, streams, o.Queues)
 	r.queues.streams.confirmed = streams.confirmed
+	streams.elections, r.queues.streams.elections = &r.acks.elections, &r.acks.elections
 	r.histories = newHistoryStore(l, streams, r.bus, r.readers)
 	r.bus.past = r.histories
 	r.archive = &archive{link: l, readers: r.readers, queues: r.queues.streams, histories: streams, dedup: dedup}
