@@ -188,7 +188,7 @@ stomp:
 	dialTLS(t, r.tcp, ca, both).refused("bad certificate")
 	require.NoError(t, os.WriteFile(ca.file("crl.pem"), []byte("no list"), 0o600))
 	r.hangUp(text, "the configuration was not reloaded")
-	require.Contains(t, r.stderr.String(), "it is no revocation list")
+	r.says(t, "it is no revocation list")
 	r.stop(t)
 }
 

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,6 +98,14 @@ func serveWith(t *testing.T, program string, env []string, args ...string) *proc
 		return err == nil
 	}, test.Patience, 20*time.Millisecond, "%s", p.stderr)
 	return p
+}
+
+// says waits for a line that matches. A process has written it before it answers, but the
+// copy of what it writes may come later.
+func (p *process) says(t *testing.T, line string) {
+	t.Helper()
+	pattern := regexp.MustCompile(line)
+	require.Eventually(t, func() bool { return pattern.MatchString(p.stderr.String()) }, test.Patience, 10*time.Millisecond, "%s: %s", line, p.stderr)
 }
 
 // stop sends SIGTERM and wants exit code 0.

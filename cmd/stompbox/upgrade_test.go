@@ -71,7 +71,6 @@ func TestARollingUpgradeLosesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	away := durable(t, c.node(0))
-	away.Receipt("durable")
 	away.Close()
 	l := startLoad(ctx, t, c, 2*time.Millisecond)
 	for _, step := range []struct {
@@ -107,9 +106,7 @@ func TestARollingUpgradeLosesNothing(t *testing.T) {
 // durable subscribes to the topic of the load.
 func durable(t *testing.T, p *process) *test.Client {
 	t.Helper()
-	c := test.DialAddress(t, p.tcp).Connect()
-	c.Send(frames.SUBSCRIBE, "id", "d", "destination", "/topic/kept.load", "durable", "true", "auto-delete", "false", "ack", "client-individual", "receipt", "durable")
-	return c
+	return subscribeAgain(t, p, "d", "/topic/kept.load", "durable", "true", "auto-delete", "false", "ack", "client-individual")
 }
 
 // exchange has each node send topics, notifications of a user and requests to the others.
