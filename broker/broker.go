@@ -271,7 +271,7 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 		}
 	}
 	if send := s.beatSend.Load(); o.HeartBeatEvents && send > 0 {
-		s.outbox.pushBeat(send) // so that a page knows its place from the beginning
+		s.outbox.push(s.outbox.beatEvent(send)) // so that a page knows its place from the beginning
 	}
 	return s, nil
 }

@@ -80,8 +80,8 @@ func (o *outbox) pushEventIDLocked(s *subscription, upTo driver.StreamPosition) 
 	o.addLocked(item{data: framing.EventID(nil, id)})
 }
 
-// pushBeat has the client of a stream see that it is connected, and where it is.
-func (o *outbox) pushBeat(interval int64) {
+// beatEvent has the client of a stream see that it is connected, and where it is.
+func (o *outbox) beatEvent(interval int64) []byte {
 	v := o.eventIDs
 	o.mu.Lock()
 	id := v.String()
@@ -89,5 +89,5 @@ func (o *outbox) pushBeat(interval int64) {
 	if strings.Trim(id, noEventID+eventIDSep) == "" {
 		id = ""
 	}
-	o.push(v.framing.HeartBeatEvent(nil, interval/1e6, id))
+	return v.framing.HeartBeatEvent(nil, interval/1e6, id)
 }

@@ -127,13 +127,11 @@ func (q *queue) close(held []*delivery) {
 		q.requeue(held)
 		return
 	}
-	for _, d := range q.ready {
-		q.uncounted.add(d.Message.ID, 1)
-	}
-	all := append(held, q.ready...)
-	feeds := q.feeds
+	ready, feeds := q.ready, q.feeds
 	q.ready, q.feeds = nil, nil
 	q.mu.Unlock()
+	q.notHandedOut(ready...)
+	all := append(held, ready...)
 	var returned []<-chan struct{}
 	for _, feed := range feeds {
 		var theirs []driver.Delivery
@@ -194,13 +192,16 @@ func (q *queue) received(from *feed, lent driver.Delivery) {
 	if from.requested > 0 {
 		from.requested--
 	}
-	if !q.activeLocked() {
+	if q.feeds == nil {
 		q.mu.Unlock()
-		q.uncounted.add(d.Message.ID, 1)
+		q.notHandedOut(d)
 		q.requeue([]*delivery{d}) // the last one left a moment ago
 		return
 	}
-	d.chargeTo(q.broker.memory.unacked, q.subs[0].session.user)
+	// Where the last one is leaving, it goes back with what that one held, in their order.
+	if len(q.subs) > 0 {
+		d.chargeTo(q.broker.memory.unacked, q.subs[0].session.user)
+	}
 	q.insertLocked(d)
 	q.dispatchLocked()
 	q.pullAndUnlock()

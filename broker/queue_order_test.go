@@ -77,6 +77,32 @@ func TestWhatADeadConsumerHeldComesAgainInItsOrder(t *testing.T) {
 	}
 }
 
+// TestWhatComesAgainKeepsItsOrder also where its next consumer has less room, and leaves too.
+func TestWhatComesAgainKeepsItsOrder(t *testing.T) {
+	t.Parallel()
+	const count = 40
+	histories := []driver.HistoryPolicy{test.History(t, "kept", "/topic/order", 10000)}
+	n := test.Start(t, test.Options{Histories: histories})
+	for _, kind := range orderedKinds {
+		sender := test.Dial(t, n).Connect()
+		for visit, prefetch := range []int{count, 5, 7, 1, count} {
+			c := test.Dial(t, n).Connect()
+			c.Subscribe("q", kind.dest, append(kind.subscribe, "ack", "client", "prefetch-count", strconv.Itoa(prefetch))...)
+			if visit == 0 {
+				for _, body := range numbered(count) {
+					sender.Send(frames.SEND, append(append([]string{"destination", kind.dest}, kind.send...), body)...)
+				}
+			}
+			_, bodies := messages(c, prefetch)
+			require.Equal(t, numbered(prefetch), bodies, "%s: to consumer %d", kind.name, visit)
+			c.Close()
+			awaitSessions(t, n, 1)
+		}
+		sender.Close()
+		awaitSessions(t, n, 0)
+	}
+}
+
 func awaitSessions(t *testing.T, n *test.Node, sessions int64) {
 	t.Helper()
 	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == sessions }, test.Patience, 5*time.Millisecond)

@@ -65,6 +65,8 @@ type queues struct {
 	mu      sync.Mutex // guards the following, and the refs of queues
 	open    map[string]*queue
 	idle    idleUncounted
+	// forOthers are deliveries that do not count, which the other nodes do not know yet.
+	forOthers map[string][]string
 	serving []servingQueue // never changed, but replaced
 	turn    int            // where to begin among them
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"sync"
 	"sync/atomic"
+
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 const (
@@ -82,7 +84,11 @@ func (i *idleUncounted) put(key string, counts map[string]int) {
 	if i.byQueue == nil {
 		i.byQueue = make(map[string]map[string]int)
 	}
-	i.take(key)
+	for id, n := range i.take(key) {
+		if _, known := counts[id]; known || len(counts) < maxUncounted {
+			counts[id] += n
+		}
+	}
 	for other := range i.byQueue {
 		if i.size+len(counts) <= maxIdleUncounted {
 			break
@@ -119,15 +125,58 @@ func (q *queue) noteUntouched(held []*delivery) {
 			note.Messages = append(note.Messages, d.Message.ID)
 		}
 	}
-	if q.broker.cluster == nil {
+	note.broadcast(q.broker.cluster)
+}
+
+func (u untouched) broadcast(cluster driver.Cluster) {
+	if cluster == nil {
 		return
 	}
-	for all := note.Messages; len(all) > 0; {
-		note.Messages = all[:min(len(all), uncountedBatch)]
-		all = all[len(note.Messages):]
-		if body, err := json.Marshal(note); err == nil {
-			_ = q.broker.cluster.Broadcast(uncountedSubject, body)
+	for all := u.Messages; len(all) > 0; {
+		u.Messages = all[:min(len(all), uncountedBatch)]
+		all = all[len(u.Messages):]
+		if body, err := json.Marshal(u); err == nil {
+			_ = cluster.Broadcast(uncountedSubject, body)
 		}
+	}
+}
+
+// notHandedOut has deliveries not count that go back before a client had them. The other
+// nodes learn of it with the next sweep.
+func (q *queue) notHandedOut(all ...*delivery) {
+	if len(all) == 0 || q.source.maxDeliveries() == 0 {
+		return
+	}
+	note := untouched{Queue: q.source.key()}
+	for _, d := range all {
+		note.Messages = append(note.Messages, d.Message.ID)
+	}
+	q.broker.queues.noteUntouched(note)
+	if q.broker.cluster != nil {
+		q.broker.queues.noteForOthers(note)
+	}
+}
+
+// noteForOthers keeps what the other nodes are to learn. Beyond the bound they do not.
+func (q *queues) noteForOthers(note untouched) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.forOthers == nil {
+		q.forOthers = make(map[string][]string)
+	}
+	if known := q.forOthers[note.Queue]; len(known)+len(note.Messages) <= maxUncounted {
+		q.forOthers[note.Queue] = append(known, note.Messages...)
+	}
+}
+
+// broadcastUntouched has the other nodes learn what was noted for them.
+func (q *queues) broadcastUntouched(cluster driver.Cluster) {
+	q.mu.Lock()
+	all := q.forOthers
+	q.forOthers = nil
+	q.mu.Unlock()
+	for queue, messages := range all {
+		untouched{queue, messages}.broadcast(cluster)
 	}
 }
 

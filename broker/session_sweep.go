@@ -15,6 +15,7 @@ func (b upkeep) sweep() {
 	defer tick.Stop()
 	extended := b.clock.now()
 	swept := extended
+	var beats beatWriter
 	for {
 		select {
 		case <-b.ctx.Done():
@@ -26,9 +27,11 @@ func (b upkeep) sweep() {
 				b.resumedAt.Store(now)
 			}
 			swept = now
-			b.registry.each(func(s *Session) { s.sweep(now, wall) })
+			beats.left = maxOwnBeats
+			b.registry.each(func(s *Session) { s.sweep(now, wall, &beats) })
 			b.app.sweepRequests(now)
 			b.memory.unacked.wakeAll()
+			b.queues.broadcastUntouched(b.cluster)
 			b.dedup.forget(now)
 			b.names.sweep(b.Broker, now)
 			if hold := int64(b.ackWait / 3); hold > 0 && now-extended > hold/2 {
@@ -58,8 +61,30 @@ func (b upkeep) sweepInterval() time.Duration {
 	return max(interval, 5*time.Millisecond)
 }
 
+// maxOwnBeats is how many heart-beats a sweep writes by itself, which takes some 20 ms. More
+// are written by goroutines, so that a million that are due at once do not hold the sweep up.
+const maxOwnBeats = 8192
+
+// beatWriter writes the heart-beats of a sweep, each at once as far as the connection takes
+// it: a goroutine and a queue of its own for each would be most of what an idle connection
+// costs.
+type beatWriter struct {
+	flushes flushList
+	left    int
+}
+
+func (w *beatWriter) push(o *outbox, beat []byte) {
+	if w.left <= 0 {
+		o.push(beat)
+		return
+	}
+	w.left--
+	o.pushHeld(beat, &w.flushes)
+	w.flushes.flush()
+}
+
 // sweep does what is due for one session.
-func (s *Session) sweep(now int64, wall time.Time) {
+func (s *Session) sweep(now int64, wall time.Time, beats *beatWriter) {
 	l := &s.broker.settings().limits
 	resumed := s.broker.resumedAt.Load()
 	limit := l.WriteTimeout
@@ -94,7 +119,7 @@ func (s *Session) sweep(now int64, wall time.Time) {
 			s.endWith(errorf(CodeFrameTimeout, "a frame began, and less than %d bytes of it came within %s", minFrameProgress, l.FrameTimeout))
 			return
 		}
-		s.sweepBeats(now)
+		s.sweepBeats(now, beats)
 	}
 }
 
@@ -117,11 +142,11 @@ func (s *Session) writeHangs(now, resumed, limit int64) bool {
 // over, at least where sweeps are as frequent.
 const progressChecks = 8
 
-func (s *Session) sweepBeats(now int64) {
+func (s *Session) sweepBeats(now int64, beats *beatWriter) {
 	lastRead := max(s.lastRead.Load(), s.broker.resumedAt.Load())
 	silent := now - lastRead
 	if receive := s.beatReceive.Load(); receive > 0 {
-		if silent > int64(float64(receive)*s.broker.settings().heartBeat.Grace) && s.isGone(now, lastRead, receive) {
+		if silent > int64(float64(receive)*s.broker.settings().heartBeat.Grace) && s.isGone(now, lastRead, receive, beats) {
 			s.endWith(errorf(CodeHeartBeatMissing, "no heart-beat for %s; %s was agreed", time.Duration(silent).Round(time.Millisecond), time.Duration(receive)))
 			return
 		}
@@ -132,12 +157,12 @@ func (s *Session) sweepBeats(now int64) {
 	if v := s.outbox.eventIDs; v != nil && v.beats {
 		if send := s.beatSend.Load(); send > 0 && now-s.beaten+interval > send && s.outbox.writing.Load() == 0 {
 			s.beaten = now
-			s.outbox.pushBeat(send)
+			beats.push(&s.outbox, s.outbox.beatEvent(send))
 		}
 		return
 	}
 	if send := s.beatSend.Load(); send > 0 && now-s.outbox.lastWrite.Load()+interval >= send && s.outbox.writing.Load() == 0 {
-		s.outbox.push(s.framing.HeartBeat())
+		beats.push(&s.outbox, s.framing.HeartBeat())
 	}
 }
 
@@ -145,12 +170,12 @@ func (s *Session) sweepBeats(now int64) {
 // is asked with a ping first, which browsers answer also where the timers of a hidden
 // tab are throttled. Any other peer has one more sweep: what it sent may be here, and
 // its reader has not run yet.
-func (s *Session) isGone(now, lastRead, receive int64) bool {
+func (s *Session) isGone(now, lastRead, receive int64, beats *beatWriter) bool {
 	ping := s.framing.Ping()
 	if s.pinged <= lastRead {
 		s.pinged = now
 		if ping != nil {
-			s.outbox.push(ping)
+			beats.push(&s.outbox, ping)
 		}
 		return false
 	}

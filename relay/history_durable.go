@@ -165,6 +165,11 @@ func (s *durableSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata)
 	q.deliver(d)
 }
 
+// handleLate gives the message back. Durable subscriptions count no deliveries.
+func (s *durableSource) handleLate(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
+	q.Requeue(driver.Delivery{Seq: meta.Sequence.Stream, Token: msg.Reply})
+}
+
 // RemoveDurable forgets a durable subscription. See [driver.HistoryStore].
 func (s *historyStore) RemoveDurable(ctx context.Context, d driver.DurableSubscription) error {
 	h := s.streams.all[d.History]

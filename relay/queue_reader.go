@@ -68,6 +68,8 @@ type readerSource interface {
 	restored() int64
 	// handle delivers a message.
 	handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata)
+	// handleLate is handle for a reader that is closed, which has the message go back.
+	handleLate(q *reader, msg *nats.Msg, meta *nats.MsgMetadata)
 	// ended is called once the reader is closed.
 	ended()
 }
@@ -186,7 +188,7 @@ func (q *reader) message(msg *nats.Msg) {
 		return
 	}
 	if closed {
-		q.Requeue(driver.Delivery{Seq: meta.Sequence.Stream, Token: msg.Reply})
+		q.source.handleLate(q, msg, meta)
 		return
 	}
 	q.source.handle(q, msg, meta)

@@ -3,9 +3,12 @@ package relay
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stompbox/stompbox/broker/driver"
 )
@@ -70,7 +73,9 @@ func (q *reader) giveBack(drained <-chan struct{}) {
 		stream, consumer := q.stream, q.consumer
 		q.mu.Unlock()
 		// To say how many requests wait, the server looks which of them have no interest.
-		_, _ = q.readers.link.js.Consumer(ctx, stream, consumer)
+		if c, err := q.readers.link.js.Consumer(ctx, stream, consumer); err == nil {
+			q.fetchRedeliveries(ctx, c.CachedInfo())
+		}
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
@@ -88,6 +93,53 @@ func (q *reader) giveBack(drained <-chan struct{}) {
 			return
 		}
 		q.notify(d, nakBody)
+	}
+}
+
+const (
+	// redeliveryBatch bounds how many messages are asked for at a time that come again.
+	redeliveryBatch = 32
+	// maxRedeliveries is how many of them a reader fetches at the most, since it is work that
+	// each client can make by leaving. Where there are more, their order is not kept.
+	maxRedeliveries = 1024
+)
+
+// fetchRedeliveries takes what the server was about to deliver again as the reader was
+// closed. It would come before what the reader gives back, which is older.
+func (q *reader) fetchRedeliveries(ctx context.Context, info *jetstream.ConsumerInfo) {
+	conn := q.readers.link.conn
+	q.mu.Lock()
+	left := info.NumAckPending - len(q.returns)
+	q.mu.Unlock()
+	if info.NumWaiting > 0 || left <= 0 || left > maxRedeliveries {
+		return // others take them, there are none, or too many
+	}
+	inbox := conn.NewInbox()
+	sub, err := conn.SubscribeSync(inbox)
+	if err != nil {
+		return
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	for left > 0 {
+		n := min(left, redeliveryBatch)
+		if conn.PublishRequest(pullSubject(info.Stream, info.Name), inbox, fmt.Appendf(nil, `{"batch":%d,"no_wait":true}`, n)) != nil {
+			return
+		}
+		for range n {
+			msg, err := sub.NextMsgWithContext(ctx)
+			if err != nil {
+				return
+			}
+			meta, err := msg.Metadata()
+			if err != nil {
+				return // the server says that there are no more
+			}
+			q.source.handleLate(q, msg, meta)
+			if meta.NumDelivered == 1 {
+				left = 0 // what comes again comes first
+			}
+		}
+		left -= n
 	}
 }
 

@@ -70,6 +70,11 @@ func (s *queueSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
 	})
 }
 
+// handleLate has the queue know of the delivery, which does not count: no client has it.
+func (s *queueSource) handleLate(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
+	s.handle(q, msg, meta)
+}
+
 // tokenOf is the reply subject of a message, and behind it what the journal of dedup ids
 // needs of one that has such an id.
 func tokenOf(msg *nats.Msg, meta *nats.MsgMetadata) string {
