@@ -134,7 +134,7 @@ func (r *readers) makeConsumer(ctx context.Context, stream string, config jetstr
 	for try := range makeTries {
 		consumer, err = r.link.js.CreateOrUpdateConsumer(ctx, stream, config)
 		var api *jetstream.APIError
-		if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeConsumerCreate {
+		if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeConsumerCreate && api.ErrorCode != jetstream.JSErrCodeConsumerDoesNotExist {
 			return consumer, err
 		}
 		select {
