@@ -106,6 +106,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 
 // listen opens the ports.
 func (s *server) listen() error {
+	if err := s.listenForOperators(); err != nil {
+		return err
+	}
 	c := s.config()
 	proxies, stompProxies, err := c.Proxies()
 	if err != nil {
@@ -119,18 +122,15 @@ func (s *server) listen() error {
 	if err := s.open("http", c.HTTP.Listen, sender, s.serveHTTP(mux, s.gate.guard)); err != nil {
 		return err
 	}
-	if sender = s.proxies.stomp; !c.STOMP.ProxyProtocol {
-		sender = nil
-	}
-	if err := s.open("stomp", c.STOMP.Listen, sender, s.tcp.Serve); err != nil {
-		return err
-	}
 	if s.issuer != nil && c.ACME.HTTPListen != "" { // else that challenge is not offered
 		if err := s.open("acme.http", c.ACME.HTTPListen, nil, s.serveHTTP(s.issuer.handler())); err != nil {
 			return err
 		}
 	}
-	return s.listenForOperators()
+	if sender = s.proxies.stomp; !c.STOMP.ProxyProtocol {
+		sender = nil
+	}
+	return s.open("stomp", c.STOMP.Listen, sender, s.tcp.Serve)
 }
 
 // listenForOperators opens the ports of metrics and of the API for operators.
