@@ -62,13 +62,11 @@ func newDelivery(m *driver.Message, count int) *delivery {
 
 // queues holds the queues that have subscriptions on this node.
 type queues struct {
-	mu   sync.Mutex // guards the following, and the refs of queues
-	open map[string]*queue
-	idle idleUncounted
-	// forOthers are deliveries that do not count, which the other nodes do not know yet.
-	forOthers map[string][]string
-	serving   []servingQueue // never changed, but replaced
-	turn      int            // where to begin among them
+	mu      sync.Mutex // guards the following, and the refs of queues
+	open    map[string]*queue
+	idle    idleUncounted
+	serving []servingQueue // never changed, but replaced
+	turn    int            // where to begin among them
 }
 
 // servingQueue is a queue whose app servers take the requests to a pattern.

@@ -141,8 +141,8 @@ func (u untouched) broadcast(cluster driver.Cluster) {
 	}
 }
 
-// notHandedOut has deliveries not count that go back before a client had them. The other
-// nodes learn of it with the next sweep.
+// notHandedOut has deliveries not count that go back before a client had them, on this node
+// and the others.
 func (q *queue) notHandedOut(all ...*delivery) {
 	if len(all) == 0 || q.source.maxDeliveries() == 0 {
 		return
@@ -152,32 +152,7 @@ func (q *queue) notHandedOut(all ...*delivery) {
 		note.Messages = append(note.Messages, d.Message.ID)
 	}
 	q.broker.queues.noteUntouched(note)
-	if q.broker.cluster != nil {
-		q.broker.queues.noteForOthers(note)
-	}
-}
-
-// noteForOthers keeps what the other nodes are to learn. Beyond the bound they do not.
-func (q *queues) noteForOthers(note untouched) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.forOthers == nil {
-		q.forOthers = make(map[string][]string)
-	}
-	if known := q.forOthers[note.Queue]; len(known)+len(note.Messages) <= maxUncounted {
-		q.forOthers[note.Queue] = append(known, note.Messages...)
-	}
-}
-
-// broadcastUntouched has the other nodes learn what was noted for them.
-func (q *queues) broadcastUntouched(cluster driver.Cluster) {
-	q.mu.Lock()
-	all := q.forOthers
-	q.forOthers = nil
-	q.mu.Unlock()
-	for queue, messages := range all {
-		untouched{queue, messages}.broadcast(cluster)
-	}
+	note.broadcast(q.broker.cluster)
 }
 
 // onUntouched takes what another node says.

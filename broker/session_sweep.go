@@ -31,7 +31,6 @@ func (b upkeep) sweep() {
 			b.registry.each(func(s *Session) { s.sweep(now, wall, &beats) })
 			b.app.sweepRequests(now)
 			b.memory.unacked.wakeAll()
-			b.queues.broadcastUntouched(b.cluster)
 			b.dedup.forget(now)
 			b.names.sweep(b.Broker, now)
 			if hold := int64(b.ackWait / 3); hold > 0 && now-extended > hold/2 {

@@ -45,6 +45,7 @@ type reader struct {
 	outstanding int    // asked for and not delivered
 	heard       time.Time
 	lost        bool // the consumer has to be looked for again
+	comesAgain  bool // the last message was delivered before: more of these may wait
 	closed      bool
 	// returns are given back once it is closed and the server knows; then returned.
 	returns  []driver.Delivery
@@ -173,16 +174,17 @@ func (q *reader) endEarly(msg *nats.Msg) {
 }
 
 func (q *reader) message(msg *nats.Msg) {
+	meta, err := msg.Metadata()
 	q.mu.Lock()
 	q.outstanding = max(q.outstanding-1, 0)
 	q.heard = time.Now()
+	q.comesAgain = err == nil && meta.NumDelivered > 1
 	closed := q.closed
 	if q.came != nil {
 		close(q.came)
 		q.came = nil
 	}
 	q.mu.Unlock()
-	meta, err := msg.Metadata()
 	if err != nil {
 		q.readers.link.log.Warn("a queue's message without JetStream's reply subject was ignored", "destination", q.source.name(), "error", err)
 		return

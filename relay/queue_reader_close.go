@@ -109,10 +109,10 @@ const (
 func (q *reader) fetchRedeliveries(ctx context.Context, info *jetstream.ConsumerInfo) {
 	conn := q.readers.link.conn
 	q.mu.Lock()
-	left := info.NumAckPending - len(q.returns)
+	left, comesAgain := info.NumAckPending-len(q.returns), q.comesAgain
 	q.mu.Unlock()
-	if info.NumWaiting > 0 || left <= 0 || left > maxRedeliveries {
-		return // others take them, there are none, or too many
+	if !comesAgain || info.NumWaiting > 0 || left <= 0 || left > maxRedeliveries {
+		return // there are none, others take them, or there are too many
 	}
 	inbox := conn.NewInbox()
 	sub, err := conn.SubscribeSync(inbox)
@@ -120,8 +120,8 @@ func (q *reader) fetchRedeliveries(ctx context.Context, info *jetstream.Consumer
 		return
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	for left > 0 {
-		n := min(left, redeliveryBatch)
+	for batch := 1; left > 0; batch = min(2*batch, redeliveryBatch) {
+		n := min(left, batch)
 		if conn.PublishRequest(pullSubject(info.Stream, info.Name), inbox, fmt.Appendf(nil, `{"batch":%d,"no_wait":true}`, n)) != nil {
 			return
 		}
