@@ -195,7 +195,7 @@ func (q *queue) received(from *feed, lent driver.Delivery) {
 	if q.feeds == nil {
 		q.mu.Unlock()
 		q.notHandedOut(d)
-		q.requeue([]*delivery{d}) // the last one left a moment ago
+		d.reader.Requeue(d.Delivery) // the last one left a moment ago
 		return
 	}
 	// Where the last one is leaving, it goes back with what that one held, in their order.

@@ -28,8 +28,9 @@ func (a *arriving) end() {
 	}
 }
 
-// stands reports whether a frame has made no progress since then.
-func (a *arriving) stands(then int64) bool {
+// stands reports whether a frame has made no progress for longer than limit, not counting
+// the time before resumed, when this process was paused and did not read.
+func (a *arriving) stands(now, limit, resumed int64) bool {
 	since := a.since.Load()
-	return since != 0 && since < then
+	return since != 0 && limit > 0 && now-max(since, resumed) > limit
 }

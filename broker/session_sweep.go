@@ -114,7 +114,7 @@ func (s *Session) sweep(now int64, wall time.Time, beats *beatWriter) {
 			s.end(nil, CloseNormal, "")
 			return
 		}
-		if limit := int64(l.FrameTimeout); limit > 0 && s.arriving.stands(max(now-limit, resumed)) {
+		if s.arriving.stands(now, int64(l.FrameTimeout), resumed) {
 			s.endWith(errorf(CodeFrameTimeout, "a frame began, and less than %d bytes of it came within %s", minFrameProgress, l.FrameTimeout))
 			return
 		}
