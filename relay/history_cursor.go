@@ -43,7 +43,7 @@ func (c *historyCursor) read(ctx context.Context) error {
 		c.ended = true
 		return nil
 	}
-	page, _, err := readPage(ctx, c.link, c.stream, pageRequest{Seq: c.next, Since: c.since, Subject: c.subject, Batch: pageMessages, MaxBytes: pageBytes})
+	page, _, err := readPage(ctx, c.link, c.stream, pageRequest{Seq: c.next, Since: c.since, Subject: c.subject, Batch: pageMessages, MaxBytes: pageSize(c.pages)})
 	if err != nil {
 		return err
 	}
@@ -70,6 +70,15 @@ func (c *historyCursor) read(ctx context.Context) error {
 	}
 	c.page = page
 	return nil
+}
+
+// pageSize is how many bytes the next of so many pages may have. The first ones are small, since
+// a client may give up what it asked for a moment ago, and ask again.
+func pageSize(pages int) int {
+	if pages < 2 {
+		return pageBytes >> (4 - 2*pages)
+	}
+	return pageBytes
 }
 
 // checkNothingSince returns an error where a replica that lags had nothing since a time, and

@@ -83,12 +83,17 @@ func (l *link) connect(o Options, url string) (err error) {
 	return nil
 }
 
+// answersWaiting is how many answers to one question, such as the messages of a page of a
+// history, may wait to be read. NATS makes room for all of them at each question, 512 KiB by
+// default.
+const answersWaiting = 2048
+
 func (l *link) options(o Options) []nats.Option {
 	options := []nats.Option{
 		nats.Name("stompbox"), nats.NoEcho(), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
 		nats.ClosedHandler(func(c *nats.Conn) { l.closed(c.LastError()) }),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(500*time.Millisecond, time.Second),
-		nats.Timeout(5 * time.Second), nats.ReconnectBufSize(-1),
+		nats.Timeout(5 * time.Second), nats.ReconnectBufSize(-1), nats.SyncQueueLen(answersWaiting),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2), nats.FlusherTimeout(writeTimeout),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { l.disconnected(err) }),
 		nats.ReconnectHandler(func(c *nats.Conn) {
