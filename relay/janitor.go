@@ -10,10 +10,12 @@ import (
 
 // watch looks after what may take a while to answer, until the relay ends.
 func (r *Relay) watch() {
+	found := r.queues.memory.find()
 	r.link.every(checkEvery, func(now time.Time) {
 		if !r.link.conn.IsConnected() {
 			return
 		}
+		found = found || r.queues.memory.find()
 		r.health.watchRoutes()
 		r.health.check(r.link.ctx)
 		if !r.link.state().storesNothing() {
@@ -36,17 +38,15 @@ func (r *Relay) sweep() {
 	})
 }
 
-// janitor does what is due now and then, none of which waits for long: nodes that are
-// gone are forgotten, writes and requests without an answer fail, and consumers that
-// were lost are found again.
+// janitor does what is due now and then, none of which waits: nodes that are gone are
+// forgotten, writes and requests without an answer fail, and consumers that were lost are
+// looked for.
 func (r *Relay) janitor() {
-	found := r.queues.memory.find()
 	r.link.every(reopenWait, func(now time.Time) {
 		r.requests.fail(now.Add(-requestTimeout), fmt.Errorf("%w: no answer within %s", driver.ErrUnavailable, requestTimeout))
 		r.acks.fail(now.Add(-ackTimeout), fmt.Errorf("%w: no answer within %s", driver.ErrUnavailable, ackTimeout))
 		r.acks.failUnled(now)
 		if r.link.conn.IsConnected() {
-			found = found || r.queues.memory.find()
 			r.members.dropSilent(now)
 			r.readers.recover(now)
 		}

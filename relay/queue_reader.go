@@ -46,6 +46,7 @@ type reader struct {
 	heard       time.Time
 	lost        bool // the consumer has to be looked for again
 	comesAgain  bool // the last message was delivered before: more of these may wait
+	recovering  bool // and is being looked for; what is outstanding is asked for then
 	closed      bool
 	// returns are given back once it is closed and the server knows; then returned.
 	returns  []driver.Delivery
@@ -79,9 +80,9 @@ type readerSource interface {
 func (q *reader) Pull(n int) {
 	q.mu.Lock()
 	q.outstanding += n
-	lost := q.lost || q.closed
+	waits := q.lost || q.recovering || q.closed
 	q.mu.Unlock()
-	if !lost {
+	if !waits {
 		q.request(n)
 	}
 }
@@ -310,30 +311,39 @@ func pullSubject(stream, consumer string) string {
 	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer
 }
 
-// recover finds a consumer again that is gone, and asks for what is outstanding.
-func (q *reader) recover(ctx context.Context, now time.Time) {
+// beginRecovery reports whether the consumer has to be looked for, which then is the
+// caller's to do.
+func (q *reader) beginRecovery(now time.Time) bool {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	silent := q.outstanding > 0 && now.Sub(q.heard) > pullExpires+10*time.Second
 	// One that died, or was paused or cut off, has taken the pull requests with it.
 	moved := q.outstanding > 0 && q.known.ledByOther(q.leader)
-	needed := (q.lost || silent || moved) && !q.closed && !q.source.idle()
-	q.mu.Unlock()
-	if !needed {
-		return
+	if q.closed || q.recovering || !q.lost && !silent && !moved || q.source.idle() {
+		return false
 	}
-	if err := q.ensure(ctx); err != nil {
+	q.recovering, q.lost = true, false
+	return true
+}
+
+// recover finds a consumer again that is gone, and asks for what is outstanding.
+func (q *reader) recover(ctx context.Context) {
+	err := q.ensure(ctx)
+	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			q.readers.link.log.Warn("a queue cannot be consumed; it is tried again", "destination", q.source.name(), "error", err)
 		}
 		q.source.forget()
-		return
 	}
 	q.mu.Lock()
-	q.lost, q.heard = false, now
-	q.round++
-	outstanding := q.outstanding
+	q.recovering, q.lost = false, q.lost || err != nil
+	lost, outstanding := q.lost, q.outstanding
+	if !lost {
+		q.heard = time.Now()
+		q.round++
+	}
 	q.mu.Unlock()
-	if outstanding > 0 {
+	if !lost && outstanding > 0 {
 		q.request(outstanding)
 	}
 }

@@ -16,6 +16,9 @@ import (
 // reopenWait is between attempts to find a consumer that is gone.
 const reopenWait = 500 * time.Millisecond
 
+// maxRecovering is how many consumers are looked for at a time.
+const maxRecovering = 32
+
 // readers are all readers of this node, and make the consumers that they read from.
 type readers struct {
 	link    *link
@@ -23,6 +26,8 @@ type readers struct {
 	ackWait time.Duration
 	dedup   *dedupJournal
 	known   *knownConsumers
+	// recovering has room for those that may be looked for at a time.
+	recovering chan struct{}
 
 	mu   sync.Mutex // guards the following
 	open map[*reader]struct{}
@@ -31,7 +36,7 @@ type readers struct {
 }
 
 func newReaders(l *link, a *acks, dedup *dedupJournal, known *knownConsumers, ackWait time.Duration) *readers {
-	return &readers{link: l, acks: a, ackWait: ackWait, dedup: dedup, known: known, open: make(map[*reader]struct{}), returning: make(map[string]chan struct{})}
+	return &readers{link: l, acks: a, ackWait: ackWait, dedup: dedup, known: known, recovering: make(chan struct{}, maxRecovering), open: make(map[*reader]struct{}), returning: make(map[string]chan struct{})}
 }
 
 // openReader begins to read from a source.
@@ -76,12 +81,25 @@ func (r *readers) consumers() map[string]struct{} {
 	return open
 }
 
-// recover finds the consumers again that are gone.
+// recover begins to find the consumers again that are gone. One whose leader does not answer
+// keeps no other waiting.
 func (r *readers) recover(now time.Time) {
-	ctx, cancel := context.WithTimeout(r.link.ctx, setupTimeout)
-	defer cancel()
 	for _, q := range r.all() {
-		q.recover(ctx, now)
+		select {
+		case r.recovering <- struct{}{}:
+		default:
+			return // the next time
+		}
+		if !q.beginRecovery(now) {
+			<-r.recovering
+			continue
+		}
+		r.link.background.Go(func() {
+			defer func() { <-r.recovering }()
+			ctx, cancel := context.WithTimeout(r.link.ctx, setupTimeout)
+			defer cancel()
+			q.recover(ctx)
+		})
 	}
 }
 
