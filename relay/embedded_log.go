@@ -40,14 +40,14 @@ func (n *natsLogger) Noticef(format string, v ...any) {
 	n.log.Debug("NATS: " + line(format, v))
 }
 
-// plaintextPasswords is what the server says of each password that it is given as it is, for
+// bcryptHint is what the server says of each password that it is given as it is, for
 // those that stand in a file of its own. Ours are made for one process, or come from the
 // configuration, which has no other way to state them: an operator could do nothing.
-const plaintextPasswords = "Plaintext passwords detected, use nkeys or bcrypt"
+const bcryptHint = "Plaintext passwords detected, use nkeys or bcrypt"
 
 // Warnf is for what may be wrong.
 func (n *natsLogger) Warnf(format string, v ...any) {
-	if format != plaintextPasswords {
+	if format != bcryptHint {
 		n.warn(format, v)
 	}
 }
