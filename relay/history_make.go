@@ -36,7 +36,7 @@ func (s *historyStreams) makeStream(ctx context.Context, h *history) (string, er
 		}
 	}
 	name := h.base + "_" + newEpoch()
-	made, err := s.link.js.CreateStream(ctx, s.config(h, name))
+	made, err := createRetrying(ctx, func() (jetstream.Stream, error) { return s.link.js.CreateStream(ctx, s.config(h, name)) })
 	if err == nil {
 		s.elections.know(name, made.CachedInfo())
 		return name, nil
@@ -57,7 +57,7 @@ func (s *historyStreams) lockMaking(ctx context.Context, h *history) (unlock fun
 		Storage: jetstream.FileStorage, MaxMsgs: 1,
 	}
 	for {
-		made, err := s.link.js.CreateStream(ctx, lock)
+		made, err := createRetrying(ctx, func() (jetstream.Stream, error) { return s.link.js.CreateStream(ctx, lock) })
 		if err == nil && made.CachedInfo().Config.Description == lock.Description {
 			return func() {
 				ctx, cancel := context.WithTimeout(s.link.ctx, setupTimeout)

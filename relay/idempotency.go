@@ -83,10 +83,11 @@ func (i *idempotency) PutRecord(ctx context.Context, key string, record []byte, 
 }
 
 func (i *idempotency) makeRecords(ctx context.Context) error {
-	_, err := i.link.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	records := jetstream.StreamConfig{
 		Name: i.recordStream(), Subjects: []string{i.recordSubject(">")}, Description: "stompbox: which messages of the HTTP API were sent, by idempotency key",
 		MaxMsgsPerSubject: 1, MaxAge: recordAge, MaxMsgs: maxRecords, MaxBytes: maxRecordBytes, Discard: jetstream.DiscardOld, Replicas: i.replicas,
-	})
+	}
+	_, err := createRetrying(ctx, func() (jetstream.Stream, error) { return i.link.js.CreateOrUpdateStream(ctx, records) })
 	if err != nil {
 		return storeError("cannot make the stream "+i.recordStream(), err)
 	}

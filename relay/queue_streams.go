@@ -177,7 +177,7 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, there jetstream.S
 	if there != nil && sameStream(there.CachedInfo().Config, want) {
 		return there, nil
 	}
-	return js.CreateOrUpdateStream(ctx, want)
+	return createRetrying(ctx, func() (jetstream.Stream, error) { return js.CreateOrUpdateStream(ctx, want) })
 }
 
 // sameStream reports whether a stream is as it should be.
