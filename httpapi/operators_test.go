@@ -183,6 +183,7 @@ func TestABanHoldsOnAllNodes(t *testing.T) {
 	o.ask("DELETE", "/api/bans?user=ann", 404, nil)
 	for _, n := range []*test.Node{a, b, late} {
 		connect(n, token).Close()
+		require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 0 }, test.Patience, 5*time.Millisecond)
 	}
 
 	// One token: others of the same user are not concerned, and it cannot be used to refresh.
