@@ -11,6 +11,7 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/fairslots"
 )
 
 // Request is a message to /app for a Handler. The broker sets User and Session, so a client
@@ -38,14 +39,14 @@ type Reply struct {
 // request. Shutdown waits for handlers, and then cancels their context.
 type Handler func(ctx context.Context, r Request) (*Reply, error)
 
-// maxHandlers is how many requests handlers answer at a time.
+// maxHandlers is how many requests handlers answer at a time, about half of them of one user.
 const maxHandlers = 1024
 
 type handlers struct {
 	mu    sync.RWMutex
 	all   []*handler
 	stops []func() // end the serving of other nodes' requests
-	slots chan struct{}
+	slots *fairslots.Slots
 
 	running  sync.WaitGroup
 	finished bool // nothing is begun any more
@@ -103,8 +104,11 @@ func (h *handler) take(m *driver.Message) bool {
 		return false
 	}
 	b := h.broker
-	begun, busy := b.handlers.begin()
-	if busy {
+	begun, busy := b.handlers.begin(m.User)
+	if busy != fairslots.Taken {
+		if busy == fairslots.OverPart {
+			b.CountLimit(limitUserRequests)
+		}
 		b.app.failOrLog(m, CodeAppBusy, "too many requests at a time; try again")
 		return true
 	}
@@ -113,12 +117,12 @@ func (h *handler) take(m *driver.Message) bool {
 	}
 	bytes := messageBytes(m)
 	if err := b.memory.waiting.take(m.User, bytes); err != nil {
-		b.handlers.end()
+		b.handlers.end(m.User)
 		b.app.failOrLog(m, CodeAppBusy, err.Message)
 		return true
 	}
 	go func() {
-		defer b.handlers.end()
+		defer b.handlers.end(m.User)
 		defer b.memory.waiting.give(m.User, bytes)
 		reply, err := h.call(m)
 		switch {
@@ -132,24 +136,23 @@ func (h *handler) take(m *driver.Message) bool {
 	return true
 }
 
-// begin takes a slot for a request, unless all are taken or the broker shuts down.
-func (h *handlers) begin() (begun, busy bool) {
+// begin takes a slot for a request of a user, unless there is none for it or the broker
+// shuts down.
+func (h *handlers) begin(user string) (begun bool, busy fairslots.Outcome) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	if h.finished {
-		return false, false
+		return false, fairslots.Taken
 	}
-	select {
-	case h.slots <- struct{}{}:
-		h.running.Add(1)
-		return true, false
-	default:
-		return false, true
+	if busy = h.slots.Take(user); busy != fairslots.Taken {
+		return false, busy
 	}
+	h.running.Add(1)
+	return true, fairslots.Taken
 }
 
-func (h *handlers) end() {
-	<-h.slots
+func (h *handlers) end(user string) {
+	h.slots.Give(user)
 	h.running.Done()
 }
 

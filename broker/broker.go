@@ -16,6 +16,7 @@ import (
 	"github.com/stompbox/stompbox/broker/trace"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/fairslots"
 	"github.com/stompbox/stompbox/internal/logattr"
 )
 
@@ -108,7 +109,7 @@ func New(o Options) (*Broker, error) {
 	if b.history != nil {
 		b.histories = b.history.Policies()
 	}
-	b.handlers.slots = make(chan struct{}, maxHandlers)
+	b.handlers.slots = fairslots.New(maxHandlers)
 	b.interceptors = newInterceptorChain(o.Interceptors)
 	if b.name = o.Name; b.name == "" {
 		b.name = b.node

@@ -117,6 +117,7 @@ const (
 	limitUserSubscribeRate  = "user_subscribe_rate"
 	limitUserDurables       = "user_durables"
 	limitUserLogLines       = "user_log_lines"
+	limitUserRequests       = "user_requests"
 )
 
 // usage counts what addresses and users have open. Those that have nothing open, and

@@ -13,19 +13,22 @@ const (
 )
 
 // breaker is a circuit breaker: what fails again and again is left alone for a while,
-// and then tried by one. It is safe for concurrent use.
+// and then tried by one. Where only the requests of one user failed, the circuit is open for
+// that user alone, whose requests may be what makes them fail. It is safe for concurrent use.
 type breaker struct {
-	mu       sync.Mutex
-	failures int
-	until    time.Time // open up to then, where failures are enough
+	mu       sync.Mutex // guards the following
+	failures int        // in a row
+	user     string     // whose request was the first of them
+	several  bool       // those of other users failed too
+	until    time.Time  // open up to then, where failures are enough
 }
 
-// wait returns how long to wait before a try: 0 says to try now. While the circuit is
-// open it says so to one caller at a time.
-func (b *breaker) wait(now time.Time) time.Duration {
+// wait returns how long a user's request has to wait before a try: 0 says to try now. While
+// the circuit is open it says so to one caller at a time.
+func (b *breaker) wait(now time.Time, user string) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.isOpen() {
+	if !b.isOpen() || !b.several && user != b.user {
 		return 0
 	}
 	if left := b.until.Sub(now); left > 0 {
@@ -44,10 +47,15 @@ func (b *breaker) succeeded() bool {
 	return wasOpen
 }
 
-// failed opens the circuit where it is one too many, and reports whether it was.
-func (b *breaker) failed(now time.Time) bool {
+// failed notes that a user's request failed. It opens the circuit where that is one too many,
+// and reports whether it was.
+func (b *breaker) failed(now time.Time, user string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.failures == 0 {
+		b.user, b.several = user, false
+	}
+	b.several = b.several || user != b.user
 	b.failures++
 	if b.isOpen() {
 		b.until = now.Add(openFor)

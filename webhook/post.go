@@ -30,7 +30,7 @@ const (
 // deliver posts a request until it is answered.
 func (w *Webhook) deliver(ctx context.Context, r broker.Request, text []byte) (*answerBody, error) {
 	for try := 0; ; try++ {
-		wait := w.breaker.wait(time.Now())
+		wait := w.breaker.wait(time.Now(), r.User)
 		if wait > 0 && try == 0 {
 			w.refused.Add(1)
 			return nil, &broker.Error{Code: broker.CodeUnavailable, Message: "the app server does not answer at the moment; try again later"}
@@ -50,7 +50,7 @@ func (w *Webhook) deliver(ctx context.Context, r broker.Request, text []byte) (*
 				w.Logger.Warn("a webhook refused a request", "webhook", w.Name, "destination", r.Destination, "id", r.ID, "error", err)
 				return nil, err
 			}
-			if !failed.busy && w.breaker.failed(time.Now()) {
+			if !failed.busy && w.breaker.failed(time.Now(), r.User) {
 				w.Logger.Error("a webhook does not answer; its requests fail at once until it does", "webhook", w.Name, "url", w.shown)
 			}
 			w.Logger.Debug("a webhook failed and is tried again", "webhook", w.Name, "id", r.ID, "try", try+1, "error", err)

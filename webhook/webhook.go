@@ -18,6 +18,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/fairslots"
 	"github.com/stompbox/stompbox/internal/jsonmessage"
 )
 
@@ -38,7 +39,8 @@ type Options struct {
 	// Deadline is for all tries of a request; the broker's AppTimeout ends them too.
 	// Default 20 s.
 	Deadline time.Duration
-	// MaxInFlight is the maximum number of concurrent requests; more are refused. Default 100.
+	// MaxInFlight is the maximum number of concurrent requests; more are refused. One user gets
+	// about half of them. Default 100.
 	MaxInFlight int
 	Logger      *slog.Logger
 }
@@ -95,7 +97,7 @@ type Webhook struct {
 	principal *auth.Principal
 	shown     string // the URL without a password
 	account   string // under which the memory that answers take is counted; no user has a NUL in the name
-	slots     chan struct{}
+	slots     *fairslots.Slots
 	breaker   breaker
 
 	answered, failed, refused, tries atomic.Int64
@@ -113,7 +115,7 @@ func New(b *broker.Broker, o Options) (*Webhook, error) {
 			return nil, fmt.Errorf("webhook %q: the secret has %d bytes; it needs at least %d (try: openssl rand -base64 %d)", o.Name, len(secret), minSecret, minSecret)
 		}
 	}
-	w := &Webhook{Options: o, broker: b, shown: at.Redacted(), account: "\x00webhook " + o.Name, slots: make(chan struct{}, o.MaxInFlight)}
+	w := &Webhook{Options: o, broker: b, shown: at.Redacted(), account: "\x00webhook " + o.Name, slots: fairslots.New(o.MaxInFlight)}
 	w.principal = &auth.Principal{Name: o.Name, Method: "webhook"}
 	if w.principal.Permissions, err = auth.NewPermissions(o.Grants, o.Name); err != nil {
 		return nil, fmt.Errorf("webhook %q: %w", o.Name, err)
@@ -153,13 +155,16 @@ type answerBody struct {
 
 // Handle posts one request, and sends the messages of the answer.
 func (w *Webhook) Handle(ctx context.Context, r broker.Request) (*broker.Reply, error) {
-	select {
-	case w.slots <- struct{}{}:
-		defer func() { <-w.slots }()
-	default:
+	switch w.slots.Take(r.User) {
+	case fairslots.Full:
 		w.refused.Add(1)
 		return nil, &broker.Error{Code: broker.CodeAppBusy, Message: "the app server has more requests than it can take; try again"}
+	case fairslots.OverPart:
+		w.refused.Add(1)
+		w.broker.CountLimit("user_requests")
+		return nil, &broker.Error{Code: broker.CodeAppBusy, Message: "the app server has as many of your requests as it takes of one user; try again"}
 	}
+	defer w.slots.Give(r.User)
 	text, err := json.Marshal(newRequestBody(r))
 	if err != nil {
 		return nil, err

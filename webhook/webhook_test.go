@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -293,4 +294,39 @@ func TestLongListsInAnswersAreRefusedWhileTheyAreRead(t *testing.T) {
 	require.Equal(t, "done", string(ask("well").Body))
 	require.Zero(t, n.Broker.Stats().Memory["incoming"])
 	require.EqualValues(t, 1, n.Broker.Stats().Limited["user_incoming_bytes"])
+}
+
+// TestOneUserDoesNotTakeAllOfAWebhook has a user's requests hang, and another one's answered.
+func TestOneUserDoesNotTakeAllOfAWebhook(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	defer release()
+	server := hookServer(t, func(w http.ResponseWriter, p posted) {
+		if p.User == "eve" {
+			<-hold
+		}
+		_, _ = io.WriteString(w, `{"reply":{"body":"done"}}`)
+	})
+	withHook(t, n, "/app/slow", webhook.Options{URL: server.URL, MaxInFlight: 8, Timeout: test.Patience, Deadline: test.Patience})
+	ask := func(c *test.Client) {
+		c.Send(frames.SEND, "destination", "/app/slow", "reply-to", "/temp-queue/a", "x")
+	}
+	eve, bob := test.Caller(t, n, "eve"), test.Caller(t, n, "bob")
+	for range 8 {
+		ask(eve)
+	}
+	for range 3 { // of 8 she gets 5
+		f := eve.Expect(frames.MESSAGE)
+		require.Equal(t, "app-busy", f.Get("error"))
+		require.Contains(t, string(f.Body), "of one user")
+	}
+	ask(bob)
+	bob.Message("done")
+	require.EqualValues(t, 3, n.Broker.Stats().Limited["user_requests"])
+	release()
+	for range 5 {
+		eve.Message("done")
+	}
 }

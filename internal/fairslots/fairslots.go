@@ -1,0 +1,54 @@
+// Package fairslots shares a number of slots between users, so that none of them can have all.
+package fairslots
+
+import "sync"
+
+// Slots are for what is done at a time. A user who has more of them than are free gets no
+// other: one alone gets about half, and the last one is for who has none yet. It is safe for
+// concurrent use.
+type Slots struct {
+	max int
+
+	mu     sync.Mutex // guards the following
+	taken  int
+	byUser map[string]int
+}
+
+// Outcome is what became of a [Slots.Take].
+type Outcome uint8
+
+// The outcomes.
+const (
+	Taken    Outcome = iota
+	Full             // all slots are taken
+	OverPart         // the user has more than are free
+)
+
+// New returns so many slots.
+func New(max int) *Slots { return &Slots{max: max, byUser: make(map[string]int)} }
+
+// Take takes a slot for a user, who gives it back with [Slots.Give].
+func (s *Slots) Take(user string) Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	free, theirs := s.max-s.taken, s.byUser[user]
+	switch {
+	case free <= 0:
+		return Full
+	case theirs > free, theirs > 0 && free == 1 && s.max > 2: // of two, one user may have both
+		return OverPart
+	}
+	s.taken++
+	s.byUser[user] = theirs + 1
+	return Taken
+}
+
+// Give gives a slot of a user back.
+func (s *Slots) Give(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken--
+	if s.byUser[user]--; s.byUser[user] == 0 {
+		delete(s.byUser, user)
+	}
+}
