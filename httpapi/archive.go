@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -15,8 +17,10 @@ import (
 )
 
 const (
-	// archiveStall is how long a client may neither take nor send anything of a backup.
-	archiveStall = time.Minute
+	// archiveStall is how long a client may neither take anything of a backup, nor send
+	// archiveProgress bytes of one.
+	archiveStall    = time.Minute
+	archiveProgress = 64 << 10
 	// maxArchiveEntry bounds what is said of a stream before its messages, and
 	// maxArchiveEntries of all of them, in bytes.
 	maxArchiveEntry   = 64 << 20
@@ -94,16 +98,26 @@ func (w *patientWriter) Write(p []byte) (int, error) {
 	return w.Writer.Write(p)
 }
 
-// patientReader has no end of its own, but no read may take long.
+// patientReader has no end of its own, but what it waits for has to make progress. The time
+// that the store takes between reads does not count.
 type patientReader struct {
 	io.Reader
 	controller *http.ResponseController
+
+	waited time.Duration // since the last progress
+	came   int
 }
 
 func (r *patientReader) Read(p []byte) (int, error) {
-	_ = r.controller.SetReadDeadline(time.Now().Add(archiveStall))
-	_ = r.controller.SetWriteDeadline(time.Now().Add(archiveStall + restoreAnswer))
-	return r.Reader.Read(p)
+	began := time.Now()
+	_ = r.controller.SetReadDeadline(began.Add(archiveStall - r.waited))
+	_ = r.controller.SetWriteDeadline(began.Add(archiveStall + restoreAnswer))
+	n, err := r.Reader.Read(p)
+	r.waited += time.Since(began)
+	if r.came += n; r.came >= archiveProgress {
+		r.waited, r.came = 0, 0
+	}
+	return n, err
 }
 
 // restoreAnswer is how long the store may take to check what was put in.
@@ -126,11 +140,14 @@ func (a archiveAPI) checkRestore(ctx context.Context, r request) (any, error) {
 // restore puts one stream in. The body is a line of JSON that says what it is, and then
 // its messages.
 func (a archiveAPI) restore(_ context.Context, r request) (any, error) {
-	body := bufio.NewReaderSize(&patientReader{r.Body, http.NewResponseController(r.writer)}, 64<<10)
+	body := bufio.NewReaderSize(&patientReader{Reader: r.Body, controller: http.NewResponseController(r.writer)}, 64<<10)
 	line, err := readLine(body, maxArchiveEntry)
 	var entry driver.ArchiveEntry
 	if err == nil {
 		err = json.Unmarshal(line, &entry)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, archiveProblem(err)
 	}
 	if err != nil {
 		return nil, problem.New(http.StatusBadRequest, "the body does not begin with a line of JSON about a stream: "+problem.Truncate(err.Error()))
@@ -158,6 +175,8 @@ func archiveProblem(err error) error {
 	switch {
 	case errors.Is(err, driver.ErrNotEmpty):
 		return problem.New(http.StatusConflict, err.Error())
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem.New(http.StatusRequestTimeout, fmt.Sprintf("less than %d bytes of the body came within %s", archiveProgress, archiveStall))
 	case errors.Is(err, driver.ErrArchive):
 		return problem.New(http.StatusUnprocessableEntity, err.Error())
 	}
