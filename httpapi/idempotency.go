@@ -50,7 +50,8 @@ func (a idempotentSend) sendIdempotent(ctx context.Context, r request, keys []st
 	if len(keys) > 1 || len(keys[0]) == 0 || len(keys[0]) > maxKey {
 		return nil, problem.New(http.StatusBadRequest, fmt.Sprintf("the Idempotency-Key has to be one of 1 to %d bytes", maxKey))
 	}
-	key := hash([]byte(r.principal.Name + "\x00" + keys[0]))
+	id := hash([]byte(r.principal.Name + "\x00" + keys[0]))
+	key := hash([]byte(r.principal.Name))[:32] + "." + id
 	record := idempotencyRecord{Fingerprint: hash(text), Until: time.Now().Add(sendingFor).Unix()}
 	revision, earlier, err := a.claim(ctx, key, record)
 	if err != nil || earlier != nil {
@@ -58,7 +59,7 @@ func (a idempotentSend) sendIdempotent(ctx context.Context, r request, keys []st
 	}
 	for i := range all {
 		if _, ok := all[i].Headers.Lookup(broker.HeaderDedupID); !ok {
-			all[i].Headers = append(all[i].Headers, frames.Header{Name: broker.HeaderDedupID, Value: key[:32] + "-" + strconv.Itoa(i)})
+			all[i].Headers = append(all[i].Headers, frames.Header{Name: broker.HeaderDedupID, Value: id[:32] + "-" + strconv.Itoa(i)})
 		}
 	}
 	answer, failure := a.sendNow(ctx, r, all)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,25 +15,38 @@ import (
 
 const (
 	// recordAge is how long records are kept, and maxRecords how many of them: beyond,
-	// the oldest are forgotten.
+	// the oldest are forgotten. It is more than some nodes keep together, so that what
+	// each of them does with its own comes first.
 	recordAge  = 24 * time.Hour
-	maxRecords = 100_000
+	maxRecords = 500_000
 	// maxRecordBytes bounds all of them together, on disk.
 	maxRecordBytes = 1 << 30
+	// removeTimeout is how long it may take to remove records.
+	removeTimeout = 5 * time.Second
 )
 
 // idempotency is a [driver.IdempotencyStore] on a stream of its own.
 type idempotency struct {
 	link     *link
 	replicas int
+	owners   *recordOwners
+	widened  atomic.Bool  // the stream's limits are those above
+	removed  atomic.Int64 // records, since their owner has most
+}
+
+func newIdempotency(l *link, replicas int) *idempotency {
+	return &idempotency{link: l, replicas: replicas, owners: newRecordOwners(nodeRecordBytes)}
 }
 
 func (i *idempotency) recordStream() string { return streamBase(i.link.prefix) + "_once" }
 
-func (i *idempotency) recordSubject(key string) string { return i.link.prefix + ".once." + key }
+// recordSubject is where a key's record is. Its owner is no part of it.
+func (i *idempotency) recordSubject(key string) string {
+	return i.link.prefix + ".once." + key[strings.IndexByte(key, '.')+1:]
+}
 
 // Record returns what is kept under a key, and its revision, which is 0 where there is
-// nothing. All nodes have the same records. Keys are letters and digits.
+// nothing. All nodes have the same records.
 func (i *idempotency) Record(ctx context.Context, key string) ([]byte, uint64, error) {
 	if err := i.link.checkAsk(); err != nil {
 		return nil, 0, err
@@ -72,6 +87,9 @@ func (i *idempotency) PutRecord(ctx context.Context, key string, record []byte, 
 		}
 		ack, err = put()
 	}
+	if err == nil {
+		i.keepShares(ctx, key, ack.Sequence, len(record))
+	}
 	var api *jetstream.APIError
 	switch {
 	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
@@ -80,6 +98,33 @@ func (i *idempotency) PutRecord(ctx context.Context, key string, record []byte, 
 		return 0, storeError("cannot keep a record", err)
 	}
 	return ack.Sequence, nil
+}
+
+// keepShares removes records of the owner who has most, where there are too many.
+func (i *idempotency) keepShares(ctx context.Context, key string, seq uint64, size int) {
+	owner, hash, _ := strings.Cut(key, ".")
+	remove := i.owners.put(owner, hash, seq, size, time.Now())
+	if len(remove) == 0 && i.widened.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
+	stream, err := i.link.js.Stream(ctx, i.recordStream())
+	if err != nil {
+		return // what is left is forgotten with time
+	}
+	if !i.widened.Swap(true) && stream.CachedInfo().Config.MaxMsgs < maxRecords { // of a former version
+		config := stream.CachedInfo().Config
+		config.MaxMsgs = maxRecords
+		if _, err := i.link.js.UpdateStream(ctx, config); err != nil {
+			i.widened.Store(false)
+		}
+	}
+	for _, seq := range remove {
+		if stream.DeleteMsg(ctx, seq) == nil { // else it was used again elsewhere, or is gone
+			i.removed.Add(1)
+		}
+	}
 }
 
 func (i *idempotency) makeRecords(ctx context.Context) error {

@@ -104,7 +104,7 @@ func newRelay(o Options, server *Server) *Relay {
 	if server != nil {
 		r.inventories = newInventories(l, r.archive)
 	}
-	r.idempotency = &idempotency{link: l, replicas: o.Queues.Replicas}
+	r.idempotency = newIdempotency(l, o.Queues.Replicas)
 	r.health = &health{link: l, acks: r.acks, members: r.members, readers: r.readers}
 	if l.clustered() {
 		r.health.joining.begin(server)
@@ -184,11 +184,14 @@ type Stats struct {
 	Filled int64 // messages of histories that were fetched since they did not arrive
 	Nodes  int   // other nodes that are known now
 	Ready  bool
+	// RecordsRemoved are records of Idempotency-Keys that were removed to make room, of the users
+	// who had most.
+	RecordsRemoved int64
 }
 
 // Stats returns the current counts. It is safe for concurrent use.
 func (r *Relay) Stats() Stats {
-	return Stats{Lost: r.link.lost.Load(), Newer: r.link.newer.Load(), Filled: r.histories.filled.Load(), Nodes: r.members.count(), Ready: r.Ready()}
+	return Stats{Lost: r.link.lost.Load(), Newer: r.link.newer.Load(), Filled: r.histories.filled.Load(), Nodes: r.members.count(), Ready: r.Ready(), RecordsRemoved: r.idempotency.removed.Load()}
 }
 
 // ClientURL is the URL of the embedded server for other programs, or "" if the server is external
