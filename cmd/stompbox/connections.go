@@ -113,8 +113,7 @@ func (g *connectionGate) answer(next http.Handler) http.Handler {
 			return
 		}
 		w.Header().Set("Connection", "close")
-		switch r.URL.Path {
-		case "/healthz", "/readyz", "/metrics":
+		if answersAlways(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -106,7 +106,7 @@ var keyTexts = map[string]string{
 	"limits.transaction_bytes":            "Bytes of a transaction, headers included.",
 	"limits.message_rate":                 "SENDs of a connection in a second.",
 	"limits.connections":                  "Connections of this node.",
-	"limits.address_connections":          "Connections of one address on this node. Behind a proxy, set `http.trusted_proxies` first. IPv6 addresses of one /64 count as one.",
+	"limits.address_connections":          "Sessions of one address on this node, and as many connections over HTTP that carry none. Behind a proxy, set `http.trusted_proxies` first. IPv6 addresses of one /64 count as one.",
 	"limits.address_connect_rate":         "Connections that one address may open in a second, with a burst of ten seconds.",
 	"limits.user_connections":             "Connections of one user on this node.",
 	"limits.user_subscriptions":           "Subscriptions of one user on this node.",

@@ -116,14 +116,15 @@ func (s *server) listen() error {
 	}
 	s.proxies.http, s.proxies.stomp = clientaddr.NewList(proxies), clientaddr.NewList(stompProxies)
 	mux, sender := s.mux(), s.proxies.http // of the PROXY protocol
+	shared := func(string) bool { return false }
 	if !c.HTTP.ProxyProtocol {
-		mux, sender = s.proxies.http.Handler(mux), nil
+		mux, sender, shared = s.proxies.http.Handler(mux), nil, s.proxies.http.Trusts
 	}
-	if err := s.open("http", c.HTTP.Listen, sender, s.serveHTTP(mux, s.gate.guard)); err != nil {
+	if err := s.open("http", c.HTTP.Listen, sender, s.serveHTTP(mux, s.gate.guard, s.newAddressGate(shared).guard(c.HTTP.ProxyProtocol))); err != nil {
 		return err
 	}
 	if s.issuer != nil && c.ACME.HTTPListen != "" { // else that challenge is not offered
-		if err := s.open("acme.http", c.ACME.HTTPListen, nil, s.serveHTTP(s.issuer.handler())); err != nil {
+		if err := s.open("acme.http", c.ACME.HTTPListen, nil, s.serveHTTP(s.issuer.handler(), s.guardAddresses())); err != nil {
 			return err
 		}
 	}
@@ -133,6 +134,17 @@ func (s *server) listen() error {
 	return s.open("stomp", c.STOMP.Listen, sender, s.tcp.Serve)
 }
 
+// newAddressGate bounds the connections of one address to a listener. Those of shared addresses
+// are not bounded.
+func (s *server) newAddressGate(shared func(remote string) bool) *addressGate {
+	return newAddressGate(func() int { return s.config().Limits.AddressConnections }, shared, s.broker.CountLimit)
+}
+
+// guardAddresses is newAddressGate for a listener that is behind no proxies.
+func (s *server) guardAddresses() func(*http.Server) {
+	return s.newAddressGate(func(string) bool { return false }).guard(false)
+}
+
 // listenForOperators opens the ports of metrics and of the API for operators.
 func (s *server) listenForOperators() error {
 	c := s.config()
@@ -140,14 +152,14 @@ func (s *server) listenForOperators() error {
 	if err != nil {
 		return err
 	}
-	if err := s.open("metrics", c.Metrics.Listen, nil, s.serveHTTP(forMetrics)); err != nil {
+	if err := s.open("metrics", c.Metrics.Listen, nil, s.serveHTTP(forMetrics, s.guardAddresses())); err != nil {
 		return err
 	}
 	forAdmin, err := s.adminMux()
 	if err != nil {
 		return err
 	}
-	return s.open("admin", c.Admin.Listen, nil, s.serveHTTP(forAdmin))
+	return s.open("admin", c.Admin.Listen, nil, s.serveHTTP(forAdmin, s.guardAddresses()))
 }
 
 // vanishedAfter is after how long the peer of an answer that goes on is given up whose

@@ -151,6 +151,12 @@ func (l *List) Set(p Proxies) { l.current.Store(&p) }
 
 func (l *List) get() Proxies { return *l.current.Load() }
 
+// Trusts reports whether a remote address is a proxy's.
+func (l *List) Trusts(remote string) bool {
+	at, err := netip.ParseAddrPort(remote)
+	return err == nil && l.get().Trusts(at.Addr())
+}
+
 // Handler is [Proxies.Handler].
 func (l *List) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.get().Handler(next).ServeHTTP(w, r) })
@@ -169,7 +175,7 @@ func (l *List) Listener(from net.Listener) net.Listener {
 	return &proxyproto.Listener{
 		Listener: from, ReadHeaderTimeout: headerTimeout,
 		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
-			if at, err := netip.ParseAddrPort(o.Upstream.String()); err == nil && l.get().Trusts(at.Addr()) {
+			if l.Trusts(o.Upstream.String()) {
 				return proxyproto.REQUIRE, nil
 			}
 			return proxyproto.SKIP, nil
