@@ -67,7 +67,8 @@ type Broker struct {
 	memory    memory
 	dedup     *dedupWindow
 	durables  *durables
-	names     *queueNames
+	names     *storedNames // of queues on disk
+	kept      *storedNames // of destinations of histories
 	replaying *replaySlots
 	// incomingPatience is how long a connection is not read for what others hold.
 	incomingPatience time.Duration
@@ -127,7 +128,8 @@ func New(o Options) (*Broker, error) {
 	if b.store != nil {
 		b.dedup = newDedupWindow(b.memory.dedup, b.clock, b.store.DedupWindow())
 		b.names = newQueueNames(o.Driver.QueueCounter, b.memory.queues, b.clock)
-		b.store = &namedQueueStore{b.store, b.names}
+		b.kept = newHistoryNames(o.Driver.HistoryCounter, b.memory.histories, b.clock)
+		b.store = &namedQueueStore{b.store, b.names, b.kept}
 		b.store = &memoryQueueStore{QueueStore: b.store, memory: o.Driver.QueueMemory, budget: b.memory.memoryQueues, clock: b.clock}
 	}
 	b.presence = newPresence(b, o.Presence)

@@ -211,7 +211,7 @@ const accountStep = 64 << 10
 
 // memory has the budgets of a broker.
 type memory struct {
-	waiting, transactions, subscriptions, unacked, incoming, dedup, memoryQueues, queues *budget
+	waiting, transactions, subscriptions, unacked, incoming, dedup, memoryQueues, queues, histories *budget
 }
 
 func newMemory(q *Quotas) memory {
@@ -223,6 +223,7 @@ func newMemory(q *Quotas) memory {
 		incoming:      newBudget("incoming_bytes", "frames and requests that have not arrived as a whole, or wait to be stored,", CodeMemoryLimit, q.Incoming),
 		dedup:         newBudget("dedup_bytes", "dedup ids of the last dedup window", CodeMemoryLimit, q.Dedup),
 		memoryQueues:  newBudget("memory_queue_bytes", "messages in queues that are kept in memory", CodeQueueFull, q.MemoryQueues),
+		histories:     newBudget("history_bytes", "destinations that histories keep, without their messages,", CodeMemoryLimit, q.Histories),
 		queues:        newBudget("queue_bytes", "queues on disk and those that you consume, without their messages,", CodeQueueFull, q.Queues),
 	}
 }
@@ -237,10 +238,11 @@ func (m *memory) setLimits(q *Quotas) {
 	m.dedup.setLimits(q.Dedup)
 	m.memoryQueues.setLimits(q.MemoryQueues)
 	m.queues.setLimits(q.Queues)
+	m.histories.setLimits(q.Histories)
 }
 
 func (m *memory) all() []*budget {
-	return []*budget{m.waiting, m.transactions, m.subscriptions, m.unacked, m.incoming, m.dedup, m.memoryQueues, m.queues}
+	return []*budget{m.waiting, m.transactions, m.subscriptions, m.unacked, m.incoming, m.dedup, m.memoryQueues, m.queues, m.histories}
 }
 
 // addCounts adds how often the limits were reached, by name.

@@ -412,6 +412,53 @@ func TestQueuesOfAUserAreBounded(t *testing.T) {
 	}, test.Patience, 10*time.Millisecond)
 }
 
+// TestDestinationsOfHistoriesAreBounded: each counts for who sends to it, over all histories,
+// while something of it is kept.
+func TestDestinationsOfHistoriesAreBounded(t *testing.T) {
+	t.Parallel()
+	n, as := bounded(t, broker.Quotas{Histories: broker.ByteLimits{User: 650, Node: 1 << 20}})
+	send := func(c *test.Client, destination string, more ...string) {
+		c.Send(frames.SEND, append([]string{"destination", destination, "receipt", "r"}, append(more, "x")...)...)
+	}
+	ann := as("ann")
+	for _, destination := range []string{"/topic/chat.a", "/user/bob/queue/notes", "/topic/chat.a", "/user/bob/queue/notes", "/topic/plain.a", "/queue/a"} {
+		send(ann, destination)
+		ann.Receipt("r")
+	}
+	send(ann, "/topic/short.c")
+	refused := ann.Error("your destinations that histories keep, without their messages, may take 650 bytes on this node; try again later, or raise limits.user_history_bytes; nothing was stored")
+	require.Equal(t, "memory-limit", refused.Get("code"))
+	require.Equal(t, "5", refused.Get("retry-after"))
+	ann = as("ann")
+	send(ann, "/topic/chat.a")
+	ann.Receipt("r") // one that there is
+	ann.Send(frames.BEGIN, "transaction", "t")
+	send(ann, "/topic/chat.c", "transaction", "t")
+	ann.Receipt("r")
+	ann.Send(frames.COMMIT, "transaction", "t")
+	ann.Error("limits.user_history_bytes")
+	all, err := auth.NewPermissions(auth.AllGrants(), "ann")
+	require.NoError(t, err)
+	_, err = n.Broker.Send(t.Context(), &auth.Principal{Name: "ann", Permissions: all}, broker.Publication{Destination: "/user/carol/queue/notes"})
+	require.ErrorContains(t, err, "limits.user_history_bytes")
+	require.Equal(t, int64(3), n.Broker.Stats().Limited["user_history_bytes"])
+	bob := as("bob")
+	send(bob, "/topic/chat.c")
+	bob.Receipt("r")
+
+	for _, key := range []string{"/topic/chat.a", "/topic/chat.c"} {
+		_, err := n.Broker.Driver().HistoryAdmin.ClearHistory(t.Context(), "chat", key)
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { // the store is asked once a second at most
+		c := as("ann")
+		defer c.Close()
+		send(c, "/topic/chat.d")
+		f, err := c.Next()
+		return err == nil && f.Command == frames.RECEIPT
+	}, test.Patience, 10*time.Millisecond)
+}
+
 // TestQueuesThatAUserConsumesAreBounded: each counts once, for who consumes it first, until the
 // last consumer has gone.
 func TestQueuesThatAUserConsumesAreBounded(t *testing.T) {

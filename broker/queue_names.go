@@ -13,48 +13,72 @@ const (
 	// queueNameBytes is what a store has in memory of a queue on disk beside its name, for as
 	// long as there are messages in it; about.
 	queueNameBytes = 512
+	// historyNameBytes is the same of a destination of a history.
+	historyNameBytes = 256
 	// boundedQueueBytes is the same of a queue with limits of its own, which stays.
 	boundedQueueBytes = 64 << 10
 	// openQueueBytes is what a queue takes, here and in the store, while it is consumed.
 	openQueueBytes = 64 << 10
-	// othersEvery is how often it is looked how many queues there are that were used on other
+	// othersEvery is how often it is looked how many names there are that were used on other
 	// nodes, or before this one began.
 	othersEvery = time.Minute
 )
 
-// queueNames bound how many queues on disk there are, by who has sent to them. Those that no
-// user of this node has sent to count for all together. A queue that becomes empty is found
-// out where a limit is reached.
-type queueNames struct {
-	counter driver.QueueCounter // nil: that is not found out
-	budget  *budget
-	clock   *clock
-	seed    maphash.Seed
-	looks   looks
+// storedNames bound how many names a store keeps messages under, queues on disk or destinations
+// of histories, by who has sent to them. Those that no user of this node has sent to count for
+// all together. A name that has no messages any more is found out where a limit is reached.
+type storedNames struct {
+	ask    func(context.Context) (int64, error) // how many there are; nil: that is not found out
+	each   int                                  // bytes of a name that no user of this node has sent to
+	budget *budget
+	clock  *clock
+	seed   maphash.Seed
+	looks  looks
 
 	mu     sync.Mutex                  // guards the following
 	byUser map[string]map[uint64]int32 // bytes, by a hash of the name
 	count  int64                       // names of all users
-	others int                         // bytes of the other queues
+	others int                         // bytes of the other names
 	looked int64                       // clock time at which these were counted
 }
 
-func newQueueNames(counter driver.QueueCounter, b *budget, c *clock) *queueNames {
-	return &queueNames{counter: counter, budget: b, clock: c, seed: maphash.MakeSeed(), byUser: make(map[string]map[uint64]int32)}
+func newStoredNames(ask func(context.Context) (int64, error), each int, b *budget, c *clock) *storedNames {
+	return &storedNames{ask: ask, each: each, budget: b, clock: c, seed: maphash.MakeSeed(), byUser: make(map[string]map[uint64]int32)}
 }
 
-// use notes that a user sends to a queue on disk, or says which limit that would be over.
-func (n *queueNames) use(user, queue string, o *driver.QueueOptions) *Error {
-	key := maphash.String(n.seed, queue)
+// newQueueNames are those of queues on disk.
+func newQueueNames(counter driver.QueueCounter, b *budget, c *clock) *storedNames {
+	if counter == nil {
+		return newStoredNames(nil, queueNameBytes, b, c)
+	}
+	return newStoredNames(counter.CountQueues, queueNameBytes, b, c)
+}
+
+// newHistoryNames are those of destinations that histories keep.
+func newHistoryNames(counter driver.HistoryCounter, b *budget, c *clock) *storedNames {
+	if counter == nil {
+		return newStoredNames(nil, historyNameBytes, b, c)
+	}
+	return newStoredNames(counter.CountDestinations, historyNameBytes, b, c)
+}
+
+// queueBytes is what a queue on disk takes beside its messages.
+func queueBytes(name string, o *driver.QueueOptions) int {
+	if o.MaxMessages > 0 || o.MaxBytes > 0 {
+		return boundedQueueBytes
+	}
+	return queueNameBytes + 2*len(name)
+}
+
+// use notes that a user sends to a name, which takes so many bytes, or says which limit that
+// would be over.
+func (n *storedNames) use(user, name string, bytes int) *Error {
+	key := maphash.String(n.seed, name)
 	n.mu.Lock()
 	_, known := n.byUser[user][key]
 	n.mu.Unlock()
 	if known {
 		return nil
-	}
-	bytes := queueNameBytes + 2*len(queue)
-	if o.MaxMessages > 0 || o.MaxBytes > 0 {
-		bytes = boundedQueueBytes
 	}
 	err := n.budget.take(user, bytes)
 	if err != nil && n.correct() {
@@ -81,26 +105,26 @@ func (n *queueNames) use(user, queue string, o *driver.QueueOptions) *Error {
 	return nil
 }
 
-// anyQueue stands for the user of queues that no user of this node has sent to. No user has a NUL
+// anyUser stands for the user of names that no user of this node has sent to. No user has a NUL
 // in the name.
-const anyQueue = "\x00queues"
+const anyUser = "\x00any"
 
-// correct asks the store how many queues there are, and where there are fewer than were counted
+// correct asks the store how many names there are, and where there are fewer than were counted
 // has all users have as many fewer. It reports whether that is so.
-func (n *queueNames) correct() bool {
-	return n.counter != nil && n.looks.do(n.clock, int64(lookEvery), n.look)
+func (n *storedNames) correct() bool {
+	return n.ask != nil && n.looks.do(n.clock, int64(lookEvery), n.look)
 }
 
-func (n *queueNames) look() (fewer bool) {
+func (n *storedNames) look() (fewer bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
-	there, err := n.counter.CountQueues(ctx)
+	there, err := n.ask(ctx)
 	if err != nil {
 		return false
 	}
 	n.mu.Lock()
 	counted, before := n.count, n.others
-	n.others = int(max(there-counted, 0)) * queueNameBytes
+	n.others = int(max(there-counted, 0)) * n.each
 	n.looked = n.clock.now()
 	var given map[string]int
 	if there < counted {
@@ -109,9 +133,9 @@ func (n *queueNames) look() (fewer bool) {
 	now := n.others
 	n.mu.Unlock()
 	if now > before {
-		n.budget.force(anyQueue, now-before)
+		n.budget.force(anyUser, now-before)
 	} else {
-		n.budget.give(anyQueue, before-now)
+		n.budget.give(anyUser, before-now)
 	}
 	for user, bytes := range given {
 		n.budget.give(user, bytes)
@@ -120,7 +144,7 @@ func (n *queueNames) look() (fewer bool) {
 }
 
 // forgetLocked keeps a part of the names of each user, and returns the bytes of the others.
-func (n *queueNames) forgetLocked(part float64) map[string]int {
+func (n *storedNames) forgetLocked(part float64) map[string]int {
 	given := make(map[string]int)
 	for user, theirs := range n.byUser {
 		keep := int(float64(len(theirs)) * part)
@@ -139,9 +163,9 @@ func (n *queueNames) forgetLocked(part float64) map[string]int {
 	return given
 }
 
-// sweep counts the other queues now and then, where there is anything to compare them with.
-func (n *queueNames) sweep(b *Broker, now int64) {
-	if n == nil || n.counter == nil {
+// sweep counts the other names now and then, where there is anything to compare them with.
+func (n *storedNames) sweep(b *Broker, now int64) {
+	if n == nil || n.ask == nil {
 		return
 	}
 	n.mu.Lock()
@@ -152,17 +176,20 @@ func (n *queueNames) sweep(b *Broker, now int64) {
 	}
 }
 
-// namedQueueStore is a store that bounds the queues on disk.
+// namedQueueStore is a store that bounds the queues on disk, and the destinations of histories.
 type namedQueueStore struct {
 	driver.QueueStore
-	names *queueNames
+	names, kept *storedNames
 }
 
 func (s *namedQueueStore) check(m *driver.Message, o *driver.StoreOptions) *Error {
-	if o.History != "" || o.Queue.Memory || o.Internal {
+	switch {
+	case o.History != "":
+		return s.kept.use(m.User, m.Key, historyNameBytes+2*len(m.Key))
+	case o.Queue.Memory || o.Internal:
 		return nil
 	}
-	return s.names.use(m.User, m.Key, &o.Queue)
+	return s.names.use(m.User, m.Key, queueBytes(m.Key, &o.Queue))
 }
 
 // Store implements [driver.QueueStore].

@@ -60,6 +60,9 @@ type Quotas struct {
 	// has sent to them, and those that are consumed, for who does so first. Defaults 128 MiB and
 	// 1 GiB.
 	Queues ByteLimits
+	// Histories is for the destinations that histories keep, beside their messages, for who has
+	// sent to them. Defaults 128 MiB and 1 GiB.
+	Histories ByteLimits
 }
 
 // ByteLimits bound one kind of memory, in bytes. A zero is the default; a negative value
@@ -95,6 +98,7 @@ func (q Quotas) WithDefaults() Quotas {
 	q.Dedup.setDefaults(0, 128<<20, 512<<20)
 	q.MemoryQueues.setDefaults(0, 64<<20, 256<<20)
 	q.Queues.setDefaults(0, 128<<20, 1<<30)
+	q.Histories.setDefaults(0, 128<<20, 1<<30)
 	return q
 }
 

@@ -33,6 +33,7 @@ func (b upkeep) sweep() {
 			b.memory.unacked.wakeAll()
 			b.dedup.forget(now)
 			b.names.sweep(b.Broker, now)
+			b.kept.sweep(b.Broker, now)
 			if hold := int64(b.ackWait / 3); hold > 0 && now-extended > hold/2 {
 				extended = now
 				for _, q := range b.queues.all() {

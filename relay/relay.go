@@ -161,7 +161,7 @@ func (r *Relay) repairAfterCrash() {
 // Driver returns the relay as a backend of the broker.
 func (r *Relay) Driver() driver.Driver {
 	return driver.Driver{
-		Bus: r.bus, Queues: r.queues, QueueMemory: r.queues, QueueCounter: r.queues, Histories: r.histories, Requests: r.requests,
+		Bus: r.bus, Queues: r.queues, QueueMemory: r.queues, QueueCounter: r.queues, HistoryCounter: r.histories, Histories: r.histories, Requests: r.requests,
 		Cluster: r.members, Idempotency: r.idempotency, QueueAdmin: queueAdmin{r.queues},
 		Archive:      r.archive,
 		HistoryAdmin: historyAdmin{r.histories}, Bans: &bans{r.link, r.queues.streams.settings.Replicas},

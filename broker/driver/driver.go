@@ -17,6 +17,9 @@ type Driver struct {
 	// QueueCounter counts the queues on disk. Without it, a queue counts against who has sent to it
 	// until this node restarts, also when it is empty.
 	QueueCounter QueueCounter
+	// HistoryCounter counts the destinations that histories keep. Without it, one counts against
+	// who has sent to it until this node restarts, also when nothing of it is kept any more.
+	HistoryCounter HistoryCounter
 	// Histories keeps messages for replay. It needs Queues, whose Store writes to histories too.
 	Histories HistoryStore
 	// Requests reaches app servers elsewhere. Without it, requests only reach the app servers of

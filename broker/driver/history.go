@@ -46,6 +46,12 @@ type HistoryStore interface {
 	DurableIdle() time.Duration
 }
 
+// HistoryCounter counts what histories keep.
+type HistoryCounter interface {
+	// CountDestinations returns how many destinations have messages in histories, on all nodes.
+	CountDestinations(ctx context.Context) (int64, error)
+}
+
 // ReplayRequest says what to replay.
 type ReplayRequest struct {
 	History string // the policy's name

@@ -180,6 +180,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			Dedup:         broker.ByteLimits{User: config.Off(int(l.UserDedupBytes)), Node: config.Off(int(l.NodeDedupBytes))},
 			MemoryQueues:  broker.ByteLimits{User: config.Off(int(l.UserMemoryQueueBytes)), Node: config.Off(int(l.NodeMemoryQueueBytes))},
 			Queues:        broker.ByteLimits{User: config.Off(int(l.UserQueueBytes)), Node: config.Off(int(l.NodeQueueBytes))},
+			Histories:     broker.ByteLimits{User: config.Off(int(l.UserHistoryBytes)), Node: config.Off(int(l.NodeHistoryBytes))},
 		},
 		HeartBeat: broker.HeartBeat{Send: config.Off(c.HeartBeat.Send), Receive: config.Off(c.HeartBeat.Receive), Grace: c.HeartBeat.Grace},
 		Queues:    queues, Presence: presence, Name: c.Cluster.Node,

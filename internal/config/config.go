@@ -307,6 +307,8 @@ type Limits struct {
 	NodeMemoryQueueBytes  Size `mapstructure:"node_memory_queue_bytes"`
 	UserQueueBytes        Size `mapstructure:"user_queue_bytes"`
 	NodeQueueBytes        Size `mapstructure:"node_queue_bytes"`
+	UserHistoryBytes      Size `mapstructure:"user_history_bytes"`
+	NodeHistoryBytes      Size `mapstructure:"node_history_bytes"`
 
 	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
 	IdleTimeout    time.Duration `mapstructure:"idle_timeout"`
