@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,5 +40,65 @@ func TestANodeThatStopsGivesAllBack(t *testing.T) {
 		d := next(t, other, got, fmt.Sprint("m", i))
 		require.Equal(t, 2, d.Count)
 		ack(t, other, d)
+	}
+}
+
+// consumed is a queue that is consumed as the broker does: what comes once it is closed
+// goes back at once.
+type consumed struct {
+	driver.QueueReader
+	got    chan driver.Delivery
+	closed atomic.Bool
+}
+
+func consume(t *testing.T, r *relay.Relay, queue string) *consumed {
+	t.Helper()
+	c := &consumed{got: make(chan driver.Delivery, 10)}
+	opened := make(chan struct{})
+	reader, err := r.Driver().Queues.OpenQueue(t.Context(), queue, driver.QueueOptions{}, func(d driver.Delivery) {
+		if <-opened; c.closed.Load() {
+			c.Requeue(d)
+			return
+		}
+		c.got <- d
+	})
+	require.NoError(t, err)
+	c.QueueReader = reader
+	close(opened)
+	return c
+}
+
+func (c *consumed) close(held ...driver.Delivery) {
+	c.closed.Store(true)
+	c.Close(held)
+}
+
+// TestWhatWasPutBackKeepsItsPlace, though only some of it came again before that was put back
+// once more, or what a reader held is older than what waits.
+func TestWhatWasPutBackKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	const count = 6
+	r := embed(t, t.TempDir())
+	for i := range count {
+		store(t, r, "/queue/held", driver.StoreOptions{}, fmt.Sprint("m", i))
+	}
+	q := consume(t, r, "/queue/held")
+	var held []driver.Delivery
+	for i := range count {
+		held = append(held, next(t, q, q.got, fmt.Sprint("m", i)))
+	}
+	q.Requeue(held[3])
+	q.Requeue(held[1])
+	q.Requeue(next(t, q, q.got, "m3"))
+	q.close(held[0], held[2], held[4], held[5])
+
+	for range 2 { // it holds one, and the others wait
+		q = consume(t, r, "/queue/held")
+		q.close(next(t, q, q.got, "m0"))
+	}
+	q = consume(t, r, "/queue/held")
+	t.Cleanup(func() { q.Close(nil) })
+	for i := range count {
+		ack(t, q, next(t, q, q.got, fmt.Sprint("m", i)))
 	}
 }
