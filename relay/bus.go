@@ -76,6 +76,10 @@ func (b *bus) Subscribe(pattern string, deliver func(*driver.Message)) (func(), 
 	if err != nil {
 		return nil, err
 	}
+	kept := b.past.keeps(parsed)
+	if b.link.private() && !kept {
+		return func() {}, nil // no other process publishes
+	}
 	i := newInterest(b.past, parsed, time.Now().UnixMilli(), deliver)
 	var subs []*nats.Subscription
 	end := sync.OnceFunc(func() { b.unsubscribe(i, subs) })
@@ -87,7 +91,7 @@ func (b *bus) Subscribe(pattern string, deliver func(*driver.Message)) (func(), 
 		}
 		subs = append(subs, sub)
 	}
-	if b.past.keeps(parsed) {
+	if kept {
 		b.mu.Lock()
 		b.interests[pattern] = i
 		b.mu.Unlock()
@@ -149,9 +153,10 @@ func (b *bus) oldestInterest(pattern destination.Pattern) (oldest time.Time) {
 // Flush returns when the server has taken all before it, and so have the servers
 // of the other nodes, or with ctx's error.
 // While the server is out of reach it returns nil at once: interests are
-// declared again before anything else when it is back.
+// declared again before anything else when it is back. So it does where no other process
+// can reach the server: what this one publishes comes after its interests.
 func (b *bus) Flush(ctx context.Context) error {
-	if !b.link.conn.IsConnected() {
+	if b.link.private() || !b.link.conn.IsConnected() {
 		return nil
 	}
 	if err := b.link.conn.FlushWithContext(ctx); err != nil {

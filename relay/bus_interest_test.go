@@ -36,3 +36,31 @@ func TestAMessageOnItsWayIsNotTakenForOneThatWasSeen(t *testing.T) {
 	arrive(7, 6)
 	require.Equal(t, []string{"epoch-5", "epoch-6", "epoch-7"}, got)
 }
+
+// TestAServerThatNoOtherReachesKnowsInterestsInHistoriesAlone: what is published on a node is
+// delivered there by the node itself.
+func TestAServerThatNoOtherReachesKnowsInterestsInHistoriesAlone(t *testing.T) {
+	t.Parallel()
+	match, err := destination.ParsePattern("/topic/kept.**")
+	require.NoError(t, err)
+	for port, subscriptions := range map[int]map[string]int{ // by pattern
+		0:  {"/topic/a": 0, "/topic/other.*": 0, "/topic/kept.a": 1, "/topic/**": 1, "/user/anna/queue/a": 0},
+		-1: {"/topic/a": 1, "/topic/other.*": 1, "/topic/kept.a": 1, "/topic/**": 1, "/user/anna/queue/a": 1},
+	} {
+		r, err := Embed(EmbeddedOptions{DataDir: t.TempDir(), Port: port}, Options{Histories: HistorySettings{Policies: []driver.HistoryPolicy{{Name: "kept", Match: match}}}})
+		require.NoError(t, err)
+		for pattern, want := range subscriptions {
+			unsubscribe, err := r.bus.Subscribe(pattern, func(*driver.Message) {})
+			require.NoError(t, err)
+			require.Equal(t, want, subscriptionsOf(r.bus.workers), "port %d: %s", port, pattern)
+			unsubscribe()
+			require.Zero(t, subscriptionsOf(r.bus.workers))
+		}
+		r.Close()
+	}
+}
+
+func subscriptionsOf(w *workers) (n int) {
+	w.subs.Range(func(any, any) bool { n++; return true })
+	return n
+}
