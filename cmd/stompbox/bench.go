@@ -31,6 +31,7 @@ var benchmarks = []benchmark{
 	{"idle", "Memory of idle, subscribed WebSockets", benchIdle, benchOptions{connections: 5000}},
 	{"private", "Memory of idle WebSockets, each subscribed to its own destination", benchPrivate, benchOptions{connections: 5000}},
 	{"sse", "Fan-out to streams of events, compared with WebSockets", benchEvents, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
+	{"tls", "Fan-out over TLS, compared with plain WebSockets", benchTLS, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
 	{"queue", "A durable queue: pipelined receipts, consumers with client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}},
 	{"backlog", "The cost of a queue with a million messages, in memory and for topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}},
 	{"history", "A topic with a history: store messages with receipts, and replay them", benchHistory, benchOptions{connections: 1, messages: 200000, inFlight: 256}},

@@ -25,8 +25,12 @@ type benchClient struct {
 }
 
 func (s *benchServer) dial(ctx context.Context) (*benchClient, error) {
-	dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp"}, ReadBufferSize: 1024, WriteBufferSize: 1024}
-	ws, _, err := dialer.DialContext(ctx, "ws://"+s.address+"/ws", http.Header{})
+	dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp"}, ReadBufferSize: 1024, WriteBufferSize: 1024, TLSClientConfig: s.tls}
+	scheme := "ws"
+	if s.tls != nil {
+		scheme = "wss"
+	}
+	ws, _, err := dialer.DialContext(ctx, scheme+"://"+s.address+"/ws", http.Header{})
 	if err != nil {
 		return nil, err
 	}

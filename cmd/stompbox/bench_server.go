@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -19,6 +20,7 @@ type benchServer struct {
 	dir     string
 	address string
 	token   string
+	tls     *tls.Config        // how clients trust its certificate, nil without TLS
 	beats   bool               // clients have heart-beats
 	opened  func(*benchClient) // called for each subscriber, or nil
 }

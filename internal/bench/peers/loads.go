@@ -33,6 +33,9 @@ var loads = []load{
 	{"fanout-1", nil, false, func(b *bench, ctx context.Context) (figures, error) {
 		return b.fanout(ctx, "fanout-1", 1000, 200, 1)
 	}},
+	{"fanout-5000", func(p peer) bool { return p.slow < 20 }, false, func(b *bench, ctx context.Context) (figures, error) {
+		return b.fanout(ctx, "fanout-5000", 5000, 600, 64)
+	}},
 	{"rooms", nil, false, (*bench).rooms},
 	{"pingpong", nil, false, (*bench).pingpong},
 	{"connects", nil, false, (*bench).connects},

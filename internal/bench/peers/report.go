@@ -25,7 +25,7 @@ type column struct {
 
 // tables are those of the page, by the name that stands in its text.
 var tables = map[string][]column{
-	"fanout":   {{"fanout CPU s/M", "64 in flight: CPU s per million deliveries"}, {"fanout deliveries/s", "deliveries/s"}, {"fanout-1 CPU s/M", "1 in flight: CPU s per million"}, {"fanout-1 ms per message", "ms until all have a message"}},
+	"fanout":   {{"fanout CPU s/M", "64 in flight: CPU s per million deliveries"}, {"fanout deliveries/s", "deliveries/s"}, {"fanout-1 CPU s/M", "1 in flight: CPU s per million"}, {"fanout-1 ms per message", "ms until all have a message"}, {"fanout-5000 CPU s/M", "to 5000, 64 in flight: CPU s per million"}},
 	"latency":  {{"rooms p50 ms", "rooms: p50, ms"}, {"rooms p99 ms", "p99, ms"}, {"rooms CPU s/M", "CPU s per million"}, {"pingpong p50 ms", "ping-pong: p50, ms"}, {"pingpong p99 ms", "p99, ms"}, {"pingpong CPU s/M", "CPU s per million"}},
 	"memory":   {{"idle KB", "KB an idle connection"}, {"idle us/s", "us of CPU a connection and second"}, {"idle server MB", "MB of a server without any"}},
 	"connects": {{"connects per s", "connects/s"}, {"connects CPU ms", "ms of CPU each"}},
