@@ -106,11 +106,11 @@ type SockJS struct {
 	allowed  allowedOrigins
 	origins  *originLog
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards the following
 	sessions map[sockJSKey]*sockJSSession
 	ids      map[string]int // sessions of each id, at whatever address
-	pending  int            // sessions that have not connected
-	bodies   int64          // counted bytes of messages that are being read
+	pending  sockJSPending  // sessions that have not connected
+	bodies   sockJSBodies   // messages that are being read
 }
 
 // sockJSKey is what a session is found by. Two clients that chose one id are two
@@ -136,7 +136,7 @@ func NewSockJS(b *broker.Broker, o SockJSOptions) *SockJS {
 	o = o.WithDefaults()
 	o.MaxMessage = cmp.Or(o.MaxMessage, defaultMaxMessage(b))
 	o.MaxBodies = max(o.MaxBodies, o.MaxMessage)
-	h := &SockJS{broker: b, options: o, sessions: make(map[sockJSKey]*sockJSSession), ids: make(map[string]int)}
+	h := &SockJS{broker: b, options: o, sessions: make(map[sockJSKey]*sockJSSession), ids: make(map[string]int), pending: sockJSPending{byAddress: make(map[string][]*sockJSSession)}, bodies: sockJSBodies{limit: o.MaxBodies, byAddress: make(map[string]int64)}}
 	h.pages, h.reader = sockJSPages{h}, sockJSBodyReader{h}
 	h.origins = newOriginLog(o.Logger)
 	h.allowed.set(o.AllowedOrigins)
@@ -271,7 +271,7 @@ func (h *SockJS) Stats() SockJSStats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return SockJSStats{
-		Sessions: int64(len(h.sessions)), Pending: int64(h.pending), BodyBytes: h.bodies,
+		Sessions: int64(len(h.sessions)), Pending: int64(h.pending.count), BodyBytes: h.bodies.bytes,
 		Refused: map[string]int64{
 			"address": h.refused.address.Load(), "pending": h.refused.pending.Load(), "bodies": h.refused.bodies.Load(),
 			"size": h.refused.size.Load(), "timeout": h.refused.timeout.Load(),

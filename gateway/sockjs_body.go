@@ -45,13 +45,39 @@ func (h sockJSBodyReader) tooLarge(limit int64) string {
 	return text
 }
 
-// readAll returns all that r has, within a limit. The caller forgets it, also where
-// there is an error.
-func (h sockJSBodyReader) readAll(r io.Reader, limit int64) ([]byte, error) {
+// sockJSBodies count the messages that are being read, beyond a small part of each. Its owner
+// locks it.
+type sockJSBodies struct {
+	limit     int64
+	bytes     int64
+	byAddress map[string]int64
+}
+
+// grow counts more bytes of a message that has some already, or reports false. An address that
+// has other messages may not have more than are free: one alone gets about half.
+func (b *sockJSBodies) grow(address string, has, more int64) bool {
+	theirs, free := b.byAddress[address], b.limit-b.bytes
+	if more > free || theirs > has && theirs+more > free {
+		return false
+	}
+	b.add(address, more)
+	return true
+}
+
+func (b *sockJSBodies) add(address string, n int64) {
+	b.bytes += n
+	if b.byAddress[address] += n; b.byAddress[address] == 0 {
+		delete(b.byAddress, address)
+	}
+}
+
+// readAll returns all that r has, which comes from an address, within a limit. The caller forgets
+// it, also where there is an error.
+func (h sockJSBodyReader) readAll(r io.Reader, address string, limit int64) ([]byte, error) {
 	var body []byte
 	for {
 		var err error
-		if body, err = h.grow(body, limit); err != nil {
+		if body, err = h.grow(body, address, limit); err != nil {
 			return body, err
 		}
 		n, err := r.Read(body[len(body):cap(body)])
@@ -69,20 +95,21 @@ func (h sockJSBodyReader) readAll(r io.Reader, limit int64) ([]byte, error) {
 }
 
 // grow makes room for more of a message, and counts it.
-func (h sockJSBodyReader) grow(body []byte, limit int64) ([]byte, error) {
+func (h sockJSBodyReader) grow(body []byte, address string, limit int64) ([]byte, error) {
 	if len(body) < cap(body) {
 		return body, nil
 	}
 	// A byte more than the limit shows that there is more.
 	size := min(int64(max(2*cap(body), minBody)), limit+1)
-	more := counted(size) - counted(int64(cap(body)))
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if more > 0 && h.bodies+more > h.options.MaxBodies {
-		h.refused.bodies.Add(1)
-		return body, errTooManyBodies
+	has := counted(int64(cap(body)))
+	if more := counted(size) - has; more > 0 {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if !h.bodies.grow(address, has, more) {
+			h.refused.bodies.Add(1)
+			return body, errTooManyBodies
+		}
 	}
-	h.bodies += more
 	grown := make([]byte, len(body), size)
 	copy(grown, body)
 	return grown, nil
@@ -91,10 +118,10 @@ func (h sockJSBodyReader) grow(body []byte, limit int64) ([]byte, error) {
 func counted(size int64) int64 { return max(size-smallBody, 0) }
 
 // forget ends the counting of what readAll returned.
-func (h sockJSBodyReader) forget(body []byte) {
+func (h sockJSBodyReader) forget(body []byte, address string) {
 	if size := counted(int64(cap(body))); size > 0 {
 		h.mu.Lock()
-		h.bodies -= size
+		h.bodies.add(address, -size)
 		h.mu.Unlock()
 	}
 }

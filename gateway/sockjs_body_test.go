@@ -24,13 +24,13 @@ type unfinishedRequest struct {
 	conn    net.Conn
 }
 
-func (s *sockJSServer) unfinished(request, body string) *unfinishedRequest {
+func (s *sockJSServer) unfinished(request, body string, headers ...string) *unfinishedRequest {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.http.Listener.Addr().String())
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { _ = conn.Close() })
 	method, path, _ := strings.Cut(request, " ")
-	_, err = fmt.Fprintf(conn, "%s /sockjs%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body)+1, body)
+	_, err = fmt.Fprintf(conn, "%s /sockjs%s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", method, path, strings.Join(append(headers, ""), "\r\n"), len(body)+1, body)
 	require.NoError(s.t, err)
 	return &unfinishedRequest{s.t, request, conn}
 }
@@ -147,6 +147,35 @@ func TestSockJSLargeBodiesShareABound(t *testing.T) {
 	require.NoError(t, held.conn.Close())
 	require.Eventually(t, func() bool { return server.handler.Stats().BodyBytes == 0 }, test.Patience, time.Millisecond)
 	require.Equal(t, http.StatusNoContent, server.do("POST", b.path+"/xhr_send", `["`+strings.Repeat(`\n`, 400<<10)+`"]`).status)
+}
+
+// TestOneAddressTakesNotAllOfSockJSBodies: one message always has room, and further ones as
+// much as is left for others.
+func TestOneAddressTakesNotAllOfSockJSBodies(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	const size = 1 << 20
+	server := sockJSOf(t, n, gateway.SockJSOptions{MaxMessage: size, MaxBodies: 2 * size, DisconnectDelay: test.Patience, BodyTimeout: test.Patience})
+	const eve, bob = "192.0.2.1:1", "192.0.2.2:1"
+	connect := func(id, address string) (path string) {
+		path = "/000/" + id
+		require.Equal(t, "o\n", server.do("POST", path+"/xhr", "", testAddress, address).body)
+		require.Equal(t, http.StatusNoContent, server.do("POST", path+"/xhr_send", sockJSMessage(t, frames.CONNECT, connectHeaders(t)...), testAddress, address).status)
+		require.Contains(t, server.do("POST", path+"/xhr", "", testAddress, address).body, "CONNECTED")
+		return path + "/xhr_send"
+	}
+	half := `["` + strings.Repeat(`\n`, 400<<10)
+	held := server.unfinished("POST "+connect("e0", eve), half, testAddress+": "+eve)
+	require.Eventually(t, func() bool { return server.handler.Stats().BodyBytes > 800<<10 }, test.Patience, time.Millisecond)
+	second := connect("e1", eve)
+	answer := server.do("POST", second, half+`"]`, testAddress, eve)
+	require.Equal(t, http.StatusServiceUnavailable, answer.status)
+	require.Contains(t, answer.body, "sockjs.max_bodies")
+	require.Equal(t, http.StatusNoContent, server.do("POST", connect("b0", bob), half+`"]`, testAddress, bob).status)
+	require.Equal(t, http.StatusNoContent, server.do("POST", second, `["`+strings.Repeat(`\n`, 50<<10)+`"]`, testAddress, eve).status, "some more")
+	require.NoError(t, held.conn.Close())
+	require.Eventually(t, func() bool { return server.handler.Stats().BodyBytes == 0 }, test.Patience, time.Millisecond)
+	require.Equal(t, http.StatusNoContent, server.do("POST", second, half+`"]`, testAddress, eve).status)
 }
 
 // TestSockJSBodies: their errors are the protocol's, and harm nothing.

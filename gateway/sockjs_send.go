@@ -44,7 +44,7 @@ func (h *SockJS) takeMessages(w http.ResponseWriter, r *http.Request, payload fu
 		return false
 	}
 	body, err := h.readBody(w, r, s)
-	defer h.reader.forget(body)
+	defer h.reader.forget(body, s.address)
 	if err == nil {
 		var messages sockJSMessages
 		if messages, err = parseMessages(payload(body)); err == nil {
@@ -85,7 +85,7 @@ func (h *SockJS) readBody(w http.ResponseWriter, r *http.Request, s *sockJSSessi
 		h.refused.size.Add(1)
 		return nil, &bodyRefusal{http.StatusRequestEntityTooLarge, h.reader.tooLarge(limit)}
 	}
-	body, err := h.reader.readAll(r.Body, limit)
+	body, err := h.reader.readAll(r.Body, s.address, limit)
 	switch {
 	case err == nil:
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/clientaddr"
 )
 
 // sockJSSession is one session over HTTP, and its broker.Transport: what the broker
@@ -20,6 +21,7 @@ type sockJSSession struct {
 	handler *SockJS
 	key     sockJSKey
 	remote  string
+	address string        // of the client, as limits count it
 	body    chan struct{} // holds one while the body of a request is read
 
 	session *broker.Session
@@ -58,17 +60,35 @@ func (h *SockJS) open(r *http.Request) (*sockJSSession, error) {
 	if s := h.find(r); s != nil {
 		return s, nil
 	}
-	key := h.key(r)
+	s, removed, err := h.openNew(r)
+	if removed != nil {
+		removed.end(sockJSGoAway)
+	}
+	return s, err
+}
+
+// openNew is open for a session that was not there a moment ago. It returns a pending one of
+// another address, if any, that is to be ended to make room.
+func (h *SockJS) openNew(r *http.Request) (s, removed *sockJSSession, err error) {
+	key, address := h.key(r), clientaddr.Network(r.RemoteAddr)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s := h.sessions[key]; s != nil {
-		return s, nil
+		return s, nil, nil
 	}
-	if h.pending >= h.options.MaxPending {
+	if h.pending.count >= h.options.MaxPending {
 		h.refused.pending.Add(1)
-		return nil, errSockJSPending
+		if removed = h.pending.makeRoomFor(address); removed == nil {
+			return nil, nil, errSockJSPending
+		}
 	}
-	s := &sockJSSession{handler: h, key: key, remote: r.RemoteAddr, body: make(chan struct{}, 1), pending: true}
+	s, err = h.makeLocked(r, key, address)
+	return s, removed, err
+}
+
+// makeLocked makes a session, which is pending.
+func (h *SockJS) makeLocked(r *http.Request, key sockJSKey, address string) (*sockJSSession, error) {
+	s := &sockJSSession{handler: h, key: key, remote: r.RemoteAddr, address: address, body: make(chan struct{}, 1)}
 	s.changed.L = &s.mu
 	s.mu.Lock() // until all of it is there
 	defer s.mu.Unlock()
@@ -79,7 +99,7 @@ func (h *SockJS) open(r *http.Request) (*sockJSSession, error) {
 	s.session = session
 	h.conns.begin()
 	s.waitLocked()
-	h.pending++
+	h.pending.add(s)
 	h.ids[key.id]++
 	h.sessions[key] = s
 	return s, nil
@@ -89,10 +109,7 @@ func (h *SockJS) open(r *http.Request) (*sockJSSession, error) {
 func (h *SockJS) connected(s *sockJSSession) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s.pending {
-		s.pending = false
-		h.pending--
-	}
+	h.pending.remove(s)
 }
 
 func (h *SockJS) remove(s *sockJSSession) {

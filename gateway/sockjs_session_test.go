@@ -91,6 +91,34 @@ func TestSockJSSessionsThatDoNotConnectAreBounded(t *testing.T) {
 	server.poller("/000/3")
 }
 
+// TestOneAddressKeepsNoOthersFromSockJS: where there are too many sessions that have not
+// connected, the oldest of the address that has most ends.
+func TestOneAddressKeepsNoOthersFromSockJS(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	server := sockJSOf(t, n, gateway.SockJSOptions{MaxPending: 4, DisconnectDelay: test.Patience})
+	post := func(path, address string) sockJSAnswer { return server.do("POST", path, "", testAddress, address) }
+	const eve, bob, carol = "192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"
+	for i := range 4 {
+		require.Equal(t, "o\n", post("/0/e"+strconv.Itoa(i)+"/xhr", eve).body)
+	}
+	require.Equal(t, http.StatusServiceUnavailable, post("/0/e4/xhr", eve).status, "she has most herself")
+	require.Equal(t, "o\n", post("/0/b0/xhr", bob).body)
+	require.Equal(t, goAway+"\n", post("/0/e0/xhr", eve).body)
+	require.Equal(t, "o\n", post("/0/c0/xhr", carol).body)
+	require.Equal(t, goAway+"\n", post("/0/e1/xhr", eve).body)
+	require.EqualValues(t, 4, server.handler.Stats().Pending)
+	require.Equal(t, http.StatusServiceUnavailable, post("/0/b1/xhr", bob).status, "he would have as many as she has")
+	require.Equal(t, http.StatusServiceUnavailable, post("/0/e5/xhr", eve).status)
+	require.EqualValues(t, 5, server.handler.Stats().Refused["pending"])
+	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 4 }, test.Patience, time.Millisecond)
+
+	require.Equal(t, http.StatusNoContent, server.do("POST", "/0/b0/xhr_send", sockJSMessage(t, frames.CONNECT, connectHeaders(t)...), testAddress, bob).status)
+	require.Contains(t, post("/0/b0/xhr", bob).body, "CONNECTED")
+	require.EqualValues(t, 3, server.handler.Stats().Pending)
+	require.Equal(t, "o\n", post("/0/e6/xhr", eve).body)
+}
+
 // TestSockJSSessionsEndWithTheServer: who waits gets the last frames, who comes is sent
 // elsewhere.
 func TestSockJSSessionsEndWithTheServer(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/clientaddr"
 )
 
 // upgradesOnly answers requests that open no WebSocket as sockjs-protocol has it.
@@ -66,9 +67,10 @@ func (h *SockJS) webSocket(w http.ResponseWriter, r *http.Request) {
 	s.Push(wsSockJSOpen)
 	setControlHandlers(ws, s, webSocket{})
 	c.startHeartBeat(s, h.options.HeartBeat)
+	address := clientaddr.Network(c.RemoteAddr())
 	h.conns.Go(func() {
 		defer c.stopHeartBeat()
-		s.Detach(readWebSocket(ws, s, webSocket{}, func(text bool, r io.Reader) error { return h.readMessage(text, r, s) }))
+		s.Detach(readWebSocket(ws, s, webSocket{}, func(text bool, r io.Reader) error { return h.readMessage(text, r, s, address) }))
 	})
 }
 
@@ -137,11 +139,11 @@ func (r *arrivingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readMessage handles one message: a JSON string, an array of them, or nothing.
-func (h *SockJS) readMessage(text bool, r io.Reader, s *broker.Session) error {
+// readMessage handles one message of an address: a JSON string, an array of them, or nothing.
+func (h *SockJS) readMessage(text bool, r io.Reader, s *broker.Session, address string) error {
 	limit := h.reader.maxMessage(s)
-	body, err := h.reader.readAll(&arrivingReader{Reader: r, session: s}, limit)
-	defer h.reader.forget(body)
+	body, err := h.reader.readAll(&arrivingReader{Reader: r, session: s}, address, limit)
+	defer h.reader.forget(body, address)
 	s.Arriving(0)
 	switch {
 	case errors.Is(err, errBodyTooLarge):
