@@ -105,6 +105,7 @@ bench: build ## the figures of docs/performance.md
 	bin/stompbox bench backlog
 	bin/stompbox bench cluster
 	bin/stompbox bench sse
+	bin/stompbox bench tls
 	bin/stompbox bench history
 	bin/stompbox bench app
 	bin/stompbox bench scale
