@@ -43,8 +43,8 @@ type QueuePolicy struct {
 }
 
 // SpringQueues match the queues that Spring makes for one session of a user, whose id is a UUID.
-// With SockJS the id has eight letters, as in -useraccounts. Such a queue is recognized by a
-// header that Spring adds; see [QueueDefaults.transient].
+// With SockJS the client chooses the id, often eight letters, as in -useraccounts. Such a queue is
+// recognized by a header that Spring adds; see [QueueDefaults.transient].
 var SpringQueues = []string{
 	`-user[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`,
 }
@@ -53,7 +53,9 @@ var SpringQueues = []string{
 // one of a user: /user/queue/x, which it has made /queue/x-user<session>.
 const headerSpringOrigin = "simpOrigDestination"
 
-var springSession = regexp.MustCompile(`^-user([a-z0-5]{8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
+// springSession is what Spring adds to such a destination. An id of SockJS has eight letters from
+// sockjs-client, and 32 from Spring's own client; Spring takes any without dots and slashes.
+var springSession = regexp.MustCompile(`^-user[^./]+$`)
 
 // WithDefaults returns d with the defaults in place of zeros.
 func (d QueueDefaults) WithDefaults() QueueDefaults {

@@ -65,7 +65,7 @@ func (s *Session) subscribe(f *frames.Frame) (outcome, error) {
 	if _, ok := f.Headers.Lookup(frames.Receipt); ok {
 		if group != nil {
 			s.flushInterest(group)
-		} else if sub.serves() {
+		} else if !sub.consumer.source.kept() {
 			s.broker.topics.flush(sub.destination)
 		}
 	}

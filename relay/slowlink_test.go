@@ -21,14 +21,20 @@ type stallingProxy struct {
 	mu      sync.Mutex
 	stalled *sync.Cond
 	stall   bool
+	delay   time.Duration // of all that passes
 	address string
 }
 
 func newStallingProxy(t *testing.T, backend string) *stallingProxy {
 	t.Helper()
+	return newSlowProxy(t, backend, 0)
+}
+
+func newSlowProxy(t *testing.T, backend string, delay time.Duration) *stallingProxy {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	p := &stallingProxy{address: l.Addr().String()}
+	p := &stallingProxy{address: l.Addr().String(), delay: delay}
 	p.stalled = sync.NewCond(&p.mu)
 	var conns sync.WaitGroup
 	conns.Go(func() {
@@ -72,6 +78,7 @@ func (p *stallingProxy) pass(to, from net.Conn) {
 		}
 		p.mu.Unlock()
 		if n > 0 {
+			time.Sleep(p.delay)
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}
@@ -118,4 +125,20 @@ func TestASlowLinkStopsNoOther(t *testing.T) {
 		return arrived.Load()
 	}, test.Patience, 200*time.Millisecond)
 	reading.Wait()
+}
+
+// TestReceiptOfASubscribeWaitsForTheOtherNodes: what is sent from then on arrives, however far
+// away they are.
+func TestReceiptOfASubscribeWaitsForTheOtherNodes(t *testing.T) {
+	t.Parallel()
+	hub := test.Start(t, test.Options{NATSPort: -1})
+	link := newSlowProxy(t, strings.TrimPrefix(hub.Relay.ClientURL(), "nats://"), 20*time.Millisecond)
+	far := test.Start(t, test.Options{NATSURL: "nats://" + link.address})
+	for _, destination := range []string{"/topic/x", "/topic/y.*", "/queue/x", "/queue/x-user8f14e45f-ceea-467f-a0e6-123456789abc", "/app/x"} {
+		sender, subscriber := test.Dial(t, hub).Connect(), test.Dial(t, far).Connect()
+		subscriber.Subscribe("s", destination)
+		sender.Send(frames.SEND, "destination", strings.ReplaceAll(destination, "*", "z"), "receipt", "r", "sent")
+		sender.Receipt("r")
+		subscriber.Message("sent")
+	}
 }
