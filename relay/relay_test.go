@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
@@ -59,7 +60,7 @@ func FuzzSubject(f *testing.F) {
 	f.Add("/topic/../%00/ x*")
 	f.Add("bob@example.com/a%2fb")
 	f.Fuzz(func(t *testing.T, name string) {
-		if strings.ContainsRune(name, 0) {
+		if strings.ContainsRune(name, 0) || !utf8.ValidString(name) {
 			return // no header has one
 		}
 		for _, dest := range []string{"/topic/" + name, destination.Canonical("/user/" + name + "/q")} {
