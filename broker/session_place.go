@@ -81,6 +81,17 @@ func parsePlace(p destination.Pattern, id string) (at driver.StreamPosition, unn
 	return driver.StreamPosition{Epoch: "none"}, false
 }
 
+// givenPlace is the place that a client gives, where a history keeps what came after it, and
+// else one of which nothing is known.
+func (sub *subscription) givenPlace(id string) driver.StreamPosition {
+	if r := sub.replay; r != nil && !r.live {
+		if at, unnamed := parsePlace(sub.pattern, id); !unnamed {
+			return at
+		}
+	}
+	return driver.StreamPosition{Epoch: "none"}
+}
+
 // idFor is the message-id that a subscription reads.
 func idFor(m *driver.Message, place string) string {
 	if m.Position.Seq == 0 {

@@ -122,6 +122,7 @@ func TestAnIDIsOfItsDestination(t *testing.T) {
 	ofRoom := idOf(room)
 	sender.SendKept(room, "2")
 	plain := func(id string) string { return driver.ParseStreamPosition(id).String() }
+	nameOf := func(id string) string { _, name := driver.ParsePlace(id); return name }
 	for name, c := range map[string]struct {
 		destination, id string
 		fits            bool
@@ -137,6 +138,8 @@ func TestAnIDIsOfItsDestination(t *testing.T) {
 		"another's without a name":       {room, plain(ofOther), false, []string{"0", "1", "2"}},
 		"one without a name, a pattern":  {all, plain(ofRoom), false, []string{"0", "0", "1", "1", "2"}},
 		"a durable subscription's":       {room, driver.ParseStreamPosition(ofRoom).In("durable"), false, []string{"0", "1", "2"}},
+		"one without an epoch":           {room, driver.StreamPosition{}.In(nameOf(ofRoom)), false, []string{"0", "1", "2"}},
+		"one of no epoch and message":    {room, ".-0", false, []string{"0", "1", "2"}},
 		"one of a name that is no place": {room, driver.ParseStreamPosition(ofRoom).In("/%zz"), false, []string{"0", "1", "2"}},
 	} {
 		t.Run(name, func(t *testing.T) {

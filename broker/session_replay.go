@@ -166,9 +166,10 @@ func (s *Session) pushReplayed(sub *subscription, m *driver.Message) error {
 	r := sub.replay
 	at := m.Position
 	if m.ToSession != "" && m.ToSession != s.id || m.NoEcho && m.Session == s.id {
-		if !m.Gap {
-			r.request.After, r.request.Last, r.request.Unnamed = at, 0, false
+		if m.Gap {
+			r.markGap(&s.outbox) // the next one that is for this session comes after it
 		}
+		r.request.After, r.request.Last, r.request.Unnamed = at, 0, false
 		return nil
 	}
 	gap := r.takeGap(&s.outbox) || m.Gap

@@ -120,6 +120,21 @@ func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 	check("/topic/short.*", ids[1], true, "3", "4", "5", "6", "7")
 	check("/topic/short.*", ids[5], false, "5", "6", "7")
 
+	// The first one after the gap is not for this session: the next one says so.
+	own := test.Dial(t, n).Connect()
+	own.Send(frames.SEND, "destination", "/topic/short.a", "no-echo", "true", "receipt", "own", "own")
+	own.Receipt("own")
+	for _, body := range []string{"8", "9", "10", "11"} {
+		sender.SendKept("/topic/short.a", body)
+	}
+	own.Subscribe("s", "/topic/short.a", "last-event-id", ids[5])
+	require.Equal(t, "incomplete", own.Message("8").Get("replay"))
+	require.Empty(t, own.Message("9").Get("replay"))
+	own.Close()
+	for _, body := range []string{"own", "8", "9", "10", "11"} {
+		reader.Message(body)
+	}
+
 	// Nothing is kept: the next message says so.
 	c := test.Dial(t, n).Connect()
 	c.Subscribe("s", "/topic/plain", "last-event-id", "abc-17")

@@ -94,6 +94,10 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 	if v := s.outbox.eventIDs; v != nil {
 		s.outbox.mu.Lock()
 		v.places[i].name = sub.place
+		if last != "" {
+			// Until something is delivered, the client keeps the place that it had.
+			v.places[i].position = sub.givenPlace(last)
+		}
 		s.outbox.mu.Unlock()
 		sub.eventIDIndex = i
 	}

@@ -269,6 +269,18 @@ func TestEventsReplayWhatWasMissed(t *testing.T) {
 		require.Equal(t, sse{event: "replay-incomplete", data: "/topic/chat.new"}, gap.next())
 		gap.data("in between")
 	}
+	// A page that left before it was told of one destination is told when it is back.
+	plain := []string{"/topic/plain", "/topic/plain2"}
+	left := ask{user: "alice", lastID: "lost-1,lost-2"}.stream(t, servers[0], plain...)
+	sender.Send(frames.SEND, "destination", plain[1], "two")
+	require.Equal(t, sse{event: "replay-incomplete", data: plain[1]}, left.next())
+	lastID := left.data("two").id
+	_ = left.answer.Body.Close()
+	back := ask{user: "alice", lastID: lastID}.stream(t, servers[0], plain...)
+	sender.Send(frames.SEND, "destination", plain[0], "one")
+	require.Equal(t, sse{event: "replay-incomplete", data: plain[0]}, back.next())
+	back.data("one")
+
 	empty := ask{user: "alice", lastID: "other-17"}.stream(t, servers[0], "/topic/chat.nothing")
 	require.Equal(t, "replay-incomplete", empty.next().event)
 }

@@ -82,6 +82,31 @@ func TestAReplayMeetsWhatIsLive(t *testing.T) {
 	}
 }
 
+// TestANodeThatIsCutOffDoesNotTakeForLostWhatItCannotSee: it may be cut off for longer than a
+// server takes itself for the leader, or again and again.
+func TestANodeThatIsCutOffDoesNotTakeForLostWhatItCannotSee(t *testing.T) {
+	t.Parallel()
+	d := newDeaf(t, 0)
+	d.store(0)
+	at := d.gets(0, false).Position
+	d.stopHearing()
+	d.histories.staleWait = 4 * backfillRetry
+	at.Seq++ // another node gave the client this one, which is not here yet
+	replayed := make(chan driver.ReplayResult, 1)
+	go func() {
+		_, result := d.replay(at, nil)
+		replayed <- result
+	}()
+	for cutOff := time.Now().Add(2 * d.histories.staleWait); time.Now().Before(cutOff); time.Sleep(time.Millisecond) {
+		d.link.states.apply(jetStreamAnswered) // it is degraded, and not unavailable
+		for range maxMisses {
+			d.link.states.apply(jetStreamMissed)
+		}
+	}
+	d.store(1)
+	require.False(t, (<-replayed).Incomplete)
+}
+
 // TestAReplayMeetsWhatComesMeanwhile: the first live message of an interest comes during a
 // replay that was to end before it.
 func TestAReplayMeetsWhatComesMeanwhile(t *testing.T) {

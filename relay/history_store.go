@@ -109,8 +109,8 @@ func (s *historyStore) verifyUnnamed(ctx context.Context, h *history, stream str
 
 // staleWait is how long a stream may end before what a client has of it. A server that
 // was paused or cut off takes itself for the leader until it notices another one, and
-// for at most ten seconds.
-const staleWait = 12 * time.Second
+// for at most ten seconds after it was last heard. Being cut off again does not count.
+const staleWait = 20 * time.Second
 
 // infoAfter is what the leader says of a history's stream, once that has what the client
 // has, and what this node has seen: a server that was cut off may have been passed on what
@@ -127,6 +127,9 @@ func (s *historyStore) infoAfter(ctx context.Context, h *history, after driver.S
 		wanted := seen[epoch]
 		if epoch == after.Epoch {
 			wanted = max(wanted, after.Seq)
+		}
+		if s.link.state() != connected {
+			until = time.Now().Add(s.staleWait)
 		}
 		if current = wanted <= info.State.LastSeq; current || time.Now().After(until) {
 			return stream, info, current, nil

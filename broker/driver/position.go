@@ -39,6 +39,9 @@ func ParsePlace(id string) (p StreamPosition, name string) {
 	if at := strings.LastIndexByte(id, '-'); at > 0 && at <= maxPlaceBytes {
 		if seq, err := strconv.ParseUint(id[at+1:], 10, 64); err == nil {
 			epoch, name, _ := strings.Cut(strings.Clone(id[:at]), ".")
+			if epoch == "" {
+				epoch = "none" // the zero position would be no place at all
+			}
 			return StreamPosition{Epoch: epoch, Seq: seq}, name
 		}
 	}
