@@ -269,7 +269,7 @@ func TestEventsReplayWhatWasMissed(t *testing.T) {
 		require.Equal(t, sse{event: "replay-incomplete", data: "/topic/chat.new"}, gap.next())
 		gap.data("in between")
 	}
-	// A page that left before it was notified about one destination is told when it is back.
+	// A page that left before the gap of one destination was reported gets that when it is back.
 	plain := []string{"/topic/plain", "/topic/plain2"}
 	left := ask{user: "alice", lastID: "lost-1,lost-2"}.stream(t, servers[0], plain...)
 	sender.Send(frames.SEND, "destination", plain[1], "two")
