@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -123,11 +124,16 @@ func (c *conn) WriteNow(buffers [][]byte) int { return c.socket.writeNow(buffers
 // WritesNow implements [broker.ImmediateTransport].
 func (c *conn) WritesNow() bool { return c.socket.writesNow() }
 
+// pieces are the buffers of writeGathered: to make one takes longer than to encrypt it.
+var pieces = sync.Pool{New: func() any { b := make([]byte, 0, maxPiece); return &b }}
+
 func (c *conn) writeGathered(buffers [][]byte) error {
 	if len(buffers) == 1 {
 		return c.writePieces(buffers[0])
 	}
-	gathered := make([]byte, 0, maxPiece)
+	pooled := pieces.Get().(*[]byte)
+	defer pieces.Put(pooled)
+	gathered := *pooled // it stays empty, so nothing is kept
 	for _, b := range buffers {
 		if len(gathered)+len(b) > maxPiece {
 			if err := c.writePieces(gathered); err != nil {
