@@ -126,6 +126,10 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, pu
 			data = encodeFor(s, m.AfterGap())
 		}
 	}
+	if s.gap {
+		s.gap = false
+		data = encodeFor(s, m.AfterGap())
+	}
 	it := o.messageItemLocked(data, s, m)
 	if o.fitsLocked(len(data)) || o.makeRoomLocked(it) {
 		if publishedAt != 0 && o.sampledAt == 0 {
@@ -147,6 +151,14 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, pu
 	}
 	o.overflowAndUnlock()
 	return false
+}
+
+// noteGap has the next message of a subscription say that something before it is missing: the
+// message that would have said so is for other sessions.
+func (o *outbox) noteGap(s *subscription) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s.gap = true
 }
 
 // takes reports whether messages of a subscription may still be queued.

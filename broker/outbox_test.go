@@ -319,3 +319,34 @@ func TestLargeMessagesForManyIDsStayWithinTheOutbox(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
 }
+
+// TestAGapIsReportedToWhoDoesNotGetTheFirstMessageAfterIt: the next one that it gets says so.
+func TestAGapIsReportedToWhoDoesNotGetTheFirstMessageAfterIt(t *testing.T) {
+	b := newTestBroker(t)
+	g := newGate(true)
+	s, err := b.Open(g)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Detach(nil) })
+	s.setVersion(frames.V12)
+	s.state.Store(int32(stateConnected))
+	sub := testSubscription(t, "/topic/a")
+	sub.session, sub.id, sub.named = s, "sub-0", true
+	sub.form = unique.Make(sub.encoding())
+	_, err = b.router.add(sub)
+	require.NoError(t, err)
+	t.Cleanup(func() { b.router.remove(sub) })
+	send := func(m driver.Message) string {
+		before := len(g.text())
+		m.Destination, m.Key = "/topic/a", "/topic/a"
+		b.topics.publish(&m, nil)
+		require.Eventually(t, s.outbox.idle, 5*time.Second, time.Millisecond)
+		return g.text()[before:]
+	}
+	require.Empty(t, send(driver.Message{ID: "1", Gap: true, NoEcho: true, Session: s.id}))
+	require.Contains(t, send(driver.Message{ID: "2"}), "replay:incomplete")
+	after := send(driver.Message{ID: "3"})
+	require.Contains(t, after, "message-id:3")
+	require.NotContains(t, after, "replay")
+	require.Empty(t, send(driver.Message{ID: "4", Gap: true, ToSession: "another"}))
+	require.Contains(t, send(driver.Message{ID: "5"}), "replay:incomplete")
+}

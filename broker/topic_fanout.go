@@ -74,6 +74,9 @@ func (f *fanout) group(g *group) {
 	m := f.message
 	for _, s := range g.all() {
 		if (m.NoEcho && s.session.id == m.Session) || (m.ToSession != "" && s.session.id != m.ToSession) {
+			if m.Gap {
+				s.session.outbox.noteGap(s)
+			}
 			continue
 		}
 		if s.isReply && !s.session.broker.pendingRequests.answered(m) {
