@@ -26,9 +26,9 @@ func (w pipeWriter) SetReadDeadline(t time.Time) error { return w.conn.SetReadDe
 func (w pipeWriter) SetWriteDeadline(t time.Time) error { return w.conn.SetWriteDeadline(t) }
 
 // sendSlowly has a patientReader read what comes in pieces with pauses between them, and returns
-// how much it read, why that ended and after how long.
-func sendSlowly(t *testing.T, pieces, size int, pause time.Duration) (n int64, err error, took time.Duration) {
-	synctest.Test(t, func(t *testing.T) {
+// how much it read, after how long that ended and why.
+func sendSlowly(t *testing.T, pieces, size int, pause time.Duration) (n int64, took time.Duration, err error) {
+	synctest.Test(t, func(*testing.T) {
 		server, client := net.Pipe()
 		began := time.Now()
 		sent := make(chan struct{})
@@ -48,19 +48,19 @@ func sendSlowly(t *testing.T, pieces, size int, pause time.Duration) (n int64, e
 		_ = server.Close()
 		<-sent
 	})
-	return n, err, took
+	return n, took, err
 }
 
 // TestABodyOfARestoreHasToMakeProgress: one that trickles for ever ends, and one over a slow
 // link does not.
 func TestABodyOfARestoreHasToMakeProgress(t *testing.T) {
 	t.Parallel()
-	n, err, took := sendSlowly(t, 1<<20, 1, 7*time.Second)
+	n, took, err := sendSlowly(t, 1<<20, 1, 7*time.Second)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.Equal(t, archiveStall, took)
 	require.EqualValues(t, 8, n)
 
-	n, err, took = sendSlowly(t, 60, archiveProgress, archiveStall-time.Second)
+	n, took, err = sendSlowly(t, 60, archiveProgress, archiveStall-time.Second)
 	require.NoError(t, err)
 	require.EqualValues(t, 60*archiveProgress, n)
 	require.Equal(t, 60*(archiveStall-time.Second), took)

@@ -103,14 +103,25 @@ func (s *gatedServer) dial(from string) *gatedClient {
 	return &gatedClient{s.t, c, bufio.NewReader(c)}
 }
 
+// beginning is what of an answer comes first, and a body to read.
+type beginning struct {
+	StatusCode int
+	Header     http.Header
+	Body       io.Reader
+}
+
 // get asks for a path, and returns the answer as soon as it begins.
-func (c *gatedClient) get(path string) *http.Response {
+func (c *gatedClient) get(path string) beginning {
 	c.t.Helper()
 	_, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.NoError(c.t, err)
 	answer, err := http.ReadResponse(c.from, nil)
 	require.NoError(c.t, err)
-	return answer
+	c.t.Cleanup(func() {
+		_ = c.Close() // so that nothing is read for the sake of the next request
+		_ = answer.Body.Close()
+	})
+	return beginning{answer.StatusCode, answer.Header, answer.Body}
 }
 
 func (s *gatedServer) awaitOpen(address string, n int) {

@@ -24,8 +24,8 @@ const (
 	OverPart         // the user has more than are free
 )
 
-// New returns so many slots.
-func New(max int) *Slots { return &Slots{max: max, byUser: make(map[string]int)} }
+// New returns n slots.
+func New(n int) *Slots { return &Slots{max: n, byUser: make(map[string]int)} }
 
 // Take takes a slot for a user, who gives it back with [Slots.Give].
 func (s *Slots) Take(user string) Outcome {
