@@ -46,13 +46,13 @@ func TestHeartBeatsGoBothWays(t *testing.T) {
 // it sends no heart-beats, but its browser answers pings. Who answers neither is ended.
 func TestAWebSocketThatAnswersPingsIsNotCutOff(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{Broker: broker.Options{HeartBeat: broker.HeartBeat{Send: -1, Receive: 100 * time.Millisecond, Grace: 2}}})
+	n := test.Start(t, test.Options{Broker: broker.Options{HeartBeat: broker.HeartBeat{Send: -1, Receive: 500 * time.Millisecond, Grace: 2}}})
 	dial := func() *websocket.Conn {
 		dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp"}}
 		ws, _, err := dialer.Dial(n.WebSocket, nil)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = ws.Close() })
-		require.NoError(t, ws.WriteMessage(websocket.TextMessage, []byte("CONNECT\naccept-version:1.2\nheart-beat:100,0\nlogin:guest\npasscode:guest\n\n\x00")))
+		require.NoError(t, ws.WriteMessage(websocket.TextMessage, []byte("CONNECT\naccept-version:1.2\nheart-beat:500,0\nlogin:guest\npasscode:guest\n\n\x00")))
 		_, text, err := ws.ReadMessage()
 		require.NoError(t, err)
 		require.Contains(t, string(text), "CONNECTED")
@@ -80,7 +80,11 @@ func TestAWebSocketThatAnswersPingsIsNotCutOff(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), "no heart-beat for")
 	for range 5 {
-		<-answered
+		select {
+		case <-answered:
+		case err := <-ended:
+			require.NoError(t, err, "it was cut off, or has read something else")
+		}
 	}
 	require.Empty(t, ended)
 	require.NoError(t, hidden.WriteMessage(websocket.TextMessage, []byte("DISCONNECT\nreceipt:still-here\n\n\x00")))
