@@ -87,7 +87,7 @@ func (a *archive) Contents(ctx context.Context) ([]driver.ArchiveEntry, error) {
 	}
 	all := []driver.ArchiveEntry{}
 	streams := a.link.js.ListStreams(ctx)
-	for info := range streams.Info() {
+	for _, info := range drain(streams.Info()) {
 		kind := a.kindOf(info.Config.Name, info.Config.Storage)
 		if kind == "" || info.State.Msgs == 0 && info.State.LastSeq == 0 {
 			continue
@@ -122,7 +122,7 @@ func (a *archive) durables(ctx context.Context, name string) (all []driver.Archi
 		return nil, storeError("cannot look at "+name, err)
 	}
 	consumers := stream.ListConsumers(ctx)
-	for info := range consumers.Info() {
+	for _, info := range drain(consumers.Info()) {
 		d := driver.ArchivedDurable{Name: info.Name, Next: info.AckFloor.Stream + 1}
 		if d.Config, err = json.Marshal(info.Config); err != nil {
 			return nil, err
@@ -207,7 +207,7 @@ func (a *archive) inTheWay(ctx context.Context, entry driver.ArchiveEntry, confi
 	found := make(map[string]bool)
 	for _, subject := range config.Subjects {
 		streams := a.link.js.ListStreams(ctx, jetstream.WithStreamListSubject(subject))
-		for info := range streams.Info() {
+		for _, info := range drain(streams.Info()) {
 			if info.State.Msgs > 0 {
 				return nil, fmt.Errorf("%w: %s has %d messages", driver.ErrNotEmpty, info.Config.Name, info.State.Msgs)
 			}

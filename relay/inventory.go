@@ -95,7 +95,7 @@ func (i *inventories) path() string { return i.link.server.data.file(inventoryFi
 func (i *inventories) take(ctx context.Context) (*inventory, error) {
 	now := &inventory{At: time.Now().UTC(), Streams: make(map[string]inventoryItem)}
 	streams := i.link.js.ListStreams(ctx)
-	for info := range streams.Info() {
+	for _, info := range drain(streams.Info()) {
 		if kind := i.archive.kindOf(info.Config.Name, info.Config.Storage); kind != "" {
 			s := info.State
 			now.Streams[info.Config.Name] = inventoryItem{

@@ -52,7 +52,7 @@ func (a queueAdmin) Queue(ctx context.Context, name string) (driver.QueueInfo, e
 func (a queueAdmin) eachStream(ctx context.Context, visit func(s jetstream.Stream, info *jetstream.StreamInfo, prefix string) error) error {
 	for _, prefix := range []string{a.store.link.prefix, a.store.link.prefix + ".memory", a.store.link.prefix + ".bounded"} {
 		names := a.store.link.js.StreamNames(ctx, jetstream.WithStreamListSubject(prefix+".queue.>"))
-		for name := range names.Name() {
+		for _, name := range drain(names.Name()) {
 			s, err := a.store.link.js.Stream(ctx, name)
 			if errors.Is(err, jetstream.ErrStreamNotFound) {
 				continue
@@ -98,7 +98,7 @@ func (a queueAdmin) collect(ctx context.Context, s jetstream.Stream, info *jetst
 		q.Bytes, q.MaxMessages, q.MaxBytes = info.State.Bytes, max(info.Config.MaxMsgs, 0), max(info.Config.MaxBytes, 0)
 	}
 	consumers := s.ListConsumers(ctx)
-	for consumer := range consumers.Info() {
+	for _, consumer := range drain(consumers.Info()) {
 		if consumer.NumWaiting == 0 && consumer.NumPending == 0 && consumer.NumAckPending == 0 {
 			continue // left over from a consumer that is gone
 		}

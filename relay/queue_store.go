@@ -270,7 +270,7 @@ func (s *queueStore) deleteConsumers(ctx context.Context) error {
 			return storeError("cannot look at "+name, err)
 		}
 		consumers := stream.ConsumerNames(ctx)
-		for consumer := range consumers.Name() {
+		for _, consumer := range drain(consumers.Name()) {
 			if err := stream.DeleteConsumer(ctx, consumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 				return storeError("cannot remove a consumer of "+name, err)
 			}

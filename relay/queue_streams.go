@@ -221,6 +221,15 @@ func (s *queueStreams) names(ctx context.Context) (all []string, err error) {
 	return all, nil
 }
 
+// drain returns all that a list of the client library sends. The library sends from a
+// goroutine, which waits for ever where a loop over its channel ends early.
+func drain[T any](from <-chan T) (all []T) {
+	for v := range from {
+		all = append(all, v)
+	}
+	return all
+}
+
 // storeError makes an error of the client library stream that the broker knows.
 func storeError(what string, err error) error {
 	var api *jetstream.APIError

@@ -34,7 +34,7 @@ func (s *queueStore) sweepConsumers(ctx context.Context, now time.Time) error {
 			return storeError("cannot look at "+name, err)
 		}
 		consumers := stream.ListConsumers(ctx)
-		for info := range consumers.Info() {
+		for _, info := range drain(consumers.Info()) {
 			if _, used := open[pullSubject(name, info.Name)]; used || now.Sub(info.Created) < sweepAge {
 				continue
 			}

@@ -95,3 +95,18 @@ func TestAConsumerIsNotIdleUnderANewLeader(t *testing.T) {
 	info.NumAckPending = 1
 	require.False(t, isIdle(info, since.Add(pullsKnown)))
 }
+
+// TestAListIsTakenWhole: the goroutine that sends it ends, though the loop over it does so early.
+func TestAListIsTakenWhole(t *testing.T) {
+	t.Parallel()
+	list, sent := make(chan int), make(chan struct{})
+	go func() {
+		defer close(sent)
+		defer close(list)
+		for i := range 3 {
+			list <- i
+		}
+	}()
+	require.Equal(t, []int{0, 1, 2}, drain(list), "before a loop over it begins")
+	<-sent
+}
