@@ -113,12 +113,12 @@ func TestOnlySpringsQueuesAreTakenForThem(t *testing.T) {
 	}
 	require.Equal(t, map[string]bool{"RECEIPT": true, "MESSAGEto the session": true}, bodies)
 	c.Send(frames.UNSUBSCRIBE, "id", "s")
-	c.Send(frames.SEND, append(spring, "receipt", "gone", "to nobody")...)
+	c.Send(frames.SEND, append(spring, "receipt", "gone", "to no consumer")...)
 	require.Equal(t, "gone", c.Error("has no consumer").Get("receipt-id"))
 	// Other clients of SockJS choose other ids; Spring's own takes a UUID without its hyphens.
 	for _, session := range []string{"8f14e45fceea467fa0e6123456789abc", "x7z9q0k8", "Ab_9-Z"} {
 		c := test.Dial(t, n).Connect()
-		c.Send(frames.SEND, "destination", "/queue/x-user"+session, "simpOrigDestination", "/user/queue/x", "receipt", "gone", "to nobody")
+		c.Send(frames.SEND, "destination", "/queue/x-user"+session, "simpOrigDestination", "/user/queue/x", "receipt", "gone", "to no consumer")
 		require.Equal(t, "gone", c.Error("has no consumer").Get("receipt-id"))
 	}
 }
