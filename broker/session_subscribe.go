@@ -41,7 +41,7 @@ type subscription struct {
 	isReply      bool    // made by a reply-to header, or by a request
 	isRequest    bool    // a SUBSCRIBE that is one request
 	closed       bool    // under the outbox's lock: nothing is pushed any more
-	gap          bool    // under the outbox's lock: something before the next message is missing
+	gap          bool    // the same: something before the next live message is missing; the gap of a replay is before older ones
 
 	// form is the encoding of topics' messages for this subscription: equal ones are one
 	// value, so that a fan-out compares a word for each subscriber.
