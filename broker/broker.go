@@ -53,6 +53,7 @@ type Broker struct {
 	node      string // begins the ids that this node makes
 	name      string // what people call it
 	clock     *clock
+	pacing    *pacing
 	ids       atomic.Uint64
 	router    *router
 	usage     *usage
@@ -96,7 +97,7 @@ func New(o Options) (*Broker, error) {
 	}
 	b := &Broker{
 		driver: o.Driver, bus: o.Driver.Bus, tracer: o.Tracer,
-		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(),
+		log: o.Logger, server: o.Server, node: rand.Text()[:10], clock: newClock(), pacing: newPacing(),
 	}
 	b.topics, b.publisher, b.admission, b.stores = topics{b}, publisher{b}, admission{b}, stores{b}
 	b.app, b.directory, b.peeks, b.upkeep = appRouter{b}, directory{b}, peeks{b}, upkeep{b}
@@ -203,7 +204,7 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	s.incomingBytes = account{budget: b.memory.incoming, user: anonymousAt + address.String(), free: freeEarlyBytes}
 	s.receipts.session = s
 	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &current.outbox, b.clock
-	s.outbox.dropped, s.outbox.latency = &b.counters.dropped, &b.counters.publishLatency
+	s.outbox.dropped, s.outbox.latency, s.outbox.pacing = &b.counters.dropped, &b.counters.publishLatency, b.pacing
 	s.traffic = b.counters.transport(t.Name())
 	s.outbox.traffic = s.traffic
 	s.traffic.sessions[0].Add(1)

@@ -28,6 +28,7 @@ type outbox struct {
 	buffered struct{ frames, bytes int } // held by subscriptions whose past is being delivered
 	state    outboxState
 	running  bool
+	paused   bool // the running flush waits, on a saturated node
 	overfull bool
 
 	immediate bool // the transport is an ImmediateTransport; not under mu
@@ -41,6 +42,8 @@ type outbox struct {
 	written   atomic.Int64    // bytes in all
 	traffic   *transportStats // of all connections of this kind
 	latency   *histogram.Histogram
+	pacing    *pacing
+	bursts    atomic.Bool  // the last write had many messages of topics
 	lastWrite atomic.Int64 // clock time of the last completed write
 	writing   atomic.Int64 // clock time since which a write is under way, or 0
 	dropped   *atomic.Int64
@@ -262,13 +265,16 @@ func (o *outbox) addHeldLocked(it item, flushes *flushList) {
 	o.queue = append(o.queue, it)
 	o.frames++
 	o.bytes += len(it.data)
-	if !o.running {
+	switch {
+	case !o.running:
 		o.running = true
 		if flushes != nil {
 			flushes.outboxes = append(flushes.outboxes, o)
 			return
 		}
 		go o.startFlush()
+	case o.paused && o.pressingLocked():
+		o.endPauseLocked()
 	}
 }
 
@@ -299,6 +305,7 @@ func (o *outbox) end(drop bool, linger time.Duration, last ...[]byte) {
 		o.running = true
 		go o.startFlush()
 	}
+	o.endPauseLocked()
 }
 
 // sentAfter returns how many bytes the connection gets in all if end is called now, with

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"runtime"
 	"sync"
 	"time"
 )
@@ -20,12 +19,9 @@ const (
 	maxWriteBytes = 128 << 10
 )
 
-// flush writes until nothing is left. It lets the other goroutines go first: a
-// publisher that has more at hand pushes it meanwhile, and one write takes it
-// all along.
+// flush writes until nothing is left. It lets the other goroutines go first.
 func (o *outbox) flush() {
-	for {
-		runtime.Gosched()
+	for o.yield() {
 		o.mu.Lock()
 		if len(o.queue) == 0 || o.state == outboxClosed {
 			o.running = false
@@ -84,6 +80,7 @@ type write struct {
 	batch      *[][]byte
 	left       [][]byte // of the batch, what is still to be written
 	bytes      int
+	messages   int         // of topics
 	deliveries []*delivery // which are acknowledged when they are written
 	sampledAt  int64
 }
@@ -99,6 +96,9 @@ func (o *outbox) takeWriteLocked() write {
 		it := &w.queue[i]
 		batch = append(batch, it.data)
 		w.bytes += len(it.data)
+		if it.sub != nil {
+			w.messages++
+		}
 		if d := it.delivery; d != nil && d.sub.ack == ackAuto {
 			w.deliveries = append(w.deliveries, d)
 		}
@@ -123,6 +123,7 @@ func (o *outbox) write(w write) bool {
 // finishWrite notes that a write has ended, and calls who waits for that.
 func (o *outbox) finishWrite(w *write, ok bool) {
 	o.lastWrite.Store(o.clock.now())
+	o.bursts.Store(w.messages >= minBurst)
 	if ok {
 		o.traffic.sent.Add(int64(w.bytes))
 		if w.sampledAt != 0 {

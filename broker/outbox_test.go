@@ -71,7 +71,7 @@ func (g *gate) text() string {
 
 func newTestOutbox(g *gate, o OutboxOptions) (*outbox, *atomic.Int64) {
 	tooSlow := new(atomic.Int64)
-	box := &outbox{transport: g, options: &o, clock: newClock(), dropped: new(atomic.Int64), traffic: new(transportStats), latency: new(histogram.Histogram), onError: func(error) {}, onFull: func() { tooSlow.Add(1) }}
+	box := &outbox{transport: g, options: &o, clock: newClock(), dropped: new(atomic.Int64), traffic: new(transportStats), latency: new(histogram.Histogram), pacing: newPacing(), onError: func(error) {}, onFull: func() { tooSlow.Add(1) }}
 	box.startFlush = box.flush
 	return box, tooSlow
 }
