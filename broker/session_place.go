@@ -78,7 +78,7 @@ func parsePlace(p destination.Pattern, id string) (at driver.StreamPosition, unn
 	case name != "" && fitsPlace(name, p):
 		return at, false
 	}
-	return driver.StreamPosition{Epoch: "none"}, false
+	return driver.StreamPosition{Epoch: driver.NoEpoch}, false
 }
 
 // givenPlace is the place that a client gives, where a history keeps what came after it, and
@@ -89,7 +89,7 @@ func (sub *subscription) givenPlace(id string) driver.StreamPosition {
 			return at
 		}
 	}
-	return driver.StreamPosition{Epoch: "none"}
+	return driver.StreamPosition{Epoch: driver.NoEpoch}
 }
 
 // idFor is the message-id that a subscription reads.

@@ -71,7 +71,7 @@ func splitEventIDs(id string, n int) []string {
 	for i := range last {
 		switch {
 		case len(parts) != n:
-			last[i] = "none"
+			last[i] = driver.NoEpoch
 		case parts[i] != noEventID:
 			last[i] = parts[i]
 		}

@@ -90,7 +90,7 @@ func (s *historyStore) replayOnce(ctx context.Context, r *historyReplay, q drive
 // verifyUnnamed returns the position of an id that does not name its destination, where
 // the message that has it is of the pattern, and else one of no stream.
 func (s *historyStore) verifyUnnamed(ctx context.Context, h *history, stream string, q driver.ReplayRequest) (driver.StreamPosition, error) {
-	none := driver.StreamPosition{Epoch: "none"}
+	none := driver.StreamPosition{Epoch: driver.NoEpoch}
 	switch _, epoch := s.streams.epochOf(stream); {
 	case epoch != q.After.Epoch:
 		return none, nil

@@ -33,6 +33,10 @@ func ParseStreamPosition(id string) StreamPosition {
 	return p
 }
 
+// NoEpoch is the epoch of a place of which nothing is known. No stream has it, so what a client
+// missed since then cannot be said.
+const NoEpoch = "none"
+
 // ParsePlace reads a client's message-id: the position, and the name of its subscription's
 // destination. Ids of earlier versions have no name.
 func ParsePlace(id string) (p StreamPosition, name string) {
@@ -40,10 +44,10 @@ func ParsePlace(id string) (p StreamPosition, name string) {
 		if seq, err := strconv.ParseUint(id[at+1:], 10, 64); err == nil {
 			epoch, name, _ := strings.Cut(strings.Clone(id[:at]), ".")
 			if epoch == "" {
-				epoch = "none" // the zero position would be no place at all
+				epoch = NoEpoch // the zero position would be no place at all
 			}
 			return StreamPosition{Epoch: epoch, Seq: seq}, name
 		}
 	}
-	return StreamPosition{Epoch: "none"}, ""
+	return StreamPosition{Epoch: NoEpoch}, ""
 }
