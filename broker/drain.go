@@ -12,5 +12,5 @@ const (
 
 func (s *Session) endForRestart() {
 	s.ended.set(&endedByShutdown)
-	s.end(nil, CloseRestart, string(CodeShutdown)+": the server is shutting down; connect again")
+	s.end(nil, s.framing.Close(CloseRestart, string(CodeShutdown)+": the server is shutting down; connect again"))
 }

@@ -28,7 +28,7 @@ const (
 const lingerTimeout = 3 * time.Second
 
 // Session is one STOMP session over one connection. Receive and Detach are for
-// the goroutine that reads the connection; Push, Touch, Leave and ID for any.
+// the goroutine that reads the connection; Push, Touch, Refuse and ID for any.
 type Session struct {
 	broker     *Broker
 	transport  Transport
@@ -130,7 +130,9 @@ func (s *Session) Arriving(n int) {
 	now := s.broker.clock.now()
 	s.lastRead.Store(now)
 	if n == 0 {
-		s.arriving.end()
+		if !s.decoder.Partial() {
+			s.arriving.end()
+		}
 		return
 	}
 	s.arriving.note(now, s.received.Load()+int64(n))
@@ -141,10 +143,39 @@ func (s *Session) Arriving(n int) {
 func (s *Session) Push(wire []byte) { s.outbox.push(wire) }
 
 // Leave ends the session because the peer sent a close frame. Last is written after the answers
-// to all earlier frames, and nothing after it.
+// to all earlier frames, or an ERROR where the last of them is not whole, and nothing after it.
+// Leave is for the goroutine that calls Receive.
 func (s *Session) Leave(last []byte) {
+	s.endTruncated(last)
+	s.Refuse(last)
+}
+
+// Refuse ends the session because its transport cannot take what the peer sent. Last, which says
+// so, is written after the answers to all earlier frames, and nothing after it.
+func (s *Session) Refuse(last []byte) {
 	s.ended.set(&endedByClient)
 	s.receipts.afterPending(func() { s.finish(false, last) })
+}
+
+// endTruncated ends the session with an ERROR where its peer has said all that it has to
+// say, and the last frame of that is not whole: else the peer could take it for accepted.
+func (s *Session) endTruncated(last []byte) {
+	s.handling.Lock()
+	defer s.handling.Unlock()
+	if s.failed || state(s.state.Load()) == stateEnding || s.arriving.since.Load() == 0 {
+		return
+	}
+	err := s.decoder.End()
+	if err == nil {
+		err = errorf(frames.CodeTruncated, "the connection ended inside a message, which was not handled")
+	}
+	e := *protocolError(err)
+	e.inSession(s.id)
+	if last == nil {
+		last = s.framing.Close(e.CloseCode(), e.CloseReason())
+	}
+	s.failed = true
+	s.receipts.afterPending(func() { s.end(&e, last) })
 }
 
 // readScratch is what one read needs.
@@ -299,10 +330,11 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 }
 
 // endWith ends the session with an ERROR frame, a log line and a count.
-func (s *Session) endWith(e *Error) { s.end(e, e.CloseCode(), e.CloseReason()) }
+func (s *Session) endWith(e *Error) { s.end(e, s.framing.Close(e.CloseCode(), e.CloseReason())) }
 
-// end ends the session. It is safe for concurrent use; the first call counts.
-func (s *Session) end(e *Error, code CloseCode, reason string) {
+// end ends the session, closing is what the transport says at the end. It is safe for
+// concurrent use; the first call counts.
+func (s *Session) end(e *Error, closing []byte) {
 	if state(s.state.Load()) == stateEnding {
 		return
 	}
@@ -321,7 +353,7 @@ func (s *Session) end(e *Error, code CloseCode, reason string) {
 	if state(s.state.Swap(int32(stateEnding))) == stateEnding {
 		return
 	}
-	drop, closing := e != nil && e.Code == CodeSlowConsumer, s.framing.Close(code, reason)
+	drop := e != nil && e.Code == CodeSlowConsumer
 	if e != nil {
 		s.report(e, s.outbox.sentAfter(drop, len(frame)+len(closing)))
 	}
@@ -393,6 +425,9 @@ func (s *Session) writeRest() {
 func (s *Session) Detach(reason error) {
 	if s.detached.Swap(true) {
 		return
+	}
+	if errors.Is(reason, io.EOF) {
+		s.endTruncated(nil)
 	}
 	ended := state(s.state.Load()) == stateEnding
 	s.release()

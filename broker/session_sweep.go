@@ -112,7 +112,7 @@ func (s *Session) sweep(now int64, wall time.Time, beats *beatWriter) {
 		}
 		if until := s.endsAt.Load(); until != 0 && now >= until {
 			s.ended.set(&endedByLifetime)
-			s.end(nil, CloseNormal, "")
+			s.end(nil, s.framing.Close(CloseNormal, ""))
 			return
 		}
 		if s.arriving.stands(now, int64(l.FrameTimeout), resumed) {

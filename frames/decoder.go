@@ -69,6 +69,21 @@ func (d *Decoder) Feed(p []byte) { d.in = p }
 // Partial reports whether a frame has begun and is not complete.
 func (d *Decoder) Partial() bool { return d.acc != nil }
 
+// End says that the stream has ended. It returns an [*Error] with [CodeTruncated] where
+// that was inside a frame, or the one that Next has returned.
+func (d *Decoder) End() error {
+	if d.err != nil || d.acc == nil {
+		return d.err
+	}
+	name := d.cur.command
+	if name == "" {
+		name = "frame"
+	} else {
+		name += " frame"
+	}
+	return d.fail(d.acc, errorf(CodeTruncated, "the stream ended inside a %s, after %d bytes of it; a frame ends in a NUL, also without a body", name, len(d.acc)))
+}
+
 // Buffered returns how many bytes are kept of a frame that is not complete.
 func (d *Decoder) Buffered() int { return cap(d.acc) }
 

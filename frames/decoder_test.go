@@ -221,3 +221,34 @@ func TestAReceiptBehindWhatIsWrongIsFound(t *testing.T) {
 		require.Equal(t, want, e.Receipt, "%q", raw)
 	}
 }
+
+// TestTheEndOfAStreamInsideAFrame is an error with what is known of the frame.
+func TestTheEndOfAStreamInsideAFrame(t *testing.T) {
+	t.Parallel()
+	for stream, want := range map[string]*frames.Error{
+		"":                                nil,
+		"\n\r\n":                          nil,
+		"SEND\ndestination:/a\n\nx\x00\n": nil,
+		"SE":                              {frames.CodeTruncated, "the stream ended inside a frame, after 2 bytes of it; a frame ends in a NUL, also without a body", ""},
+		"SEND\nreceipt:r\n\nx":            {frames.CodeTruncated, "the stream ended inside a SEND frame, after 17 bytes of it; a frame ends in a NUL, also without a body", "r"},
+		"\nBEGIN\nreceipt:r\n\n":          {frames.CodeTruncated, "the stream ended inside a BEGIN frame, after 17 bytes of it; a frame ends in a NUL, also without a body", "r"},
+	} {
+		d := frames.NewDecoder(&frames.Limits{})
+		d.SetVersion(frames.V12)
+		d.Feed([]byte(stream))
+		var f frames.Frame
+		for ok := true; ok; {
+			var err error
+			ok, err = d.Next(&f)
+			require.NoError(t, err)
+		}
+		if want == nil {
+			require.NoError(t, d.End())
+			continue
+		}
+		require.Equal(t, want, d.End(), "%q", stream)
+		require.Equal(t, want, d.End(), "it is final")
+		_, err := d.Next(&f)
+		require.Equal(t, want, err)
+	}
+}

@@ -39,8 +39,10 @@ func (r *Reader) Read(f *Frame) error {
 			r.d.Feed(r.buf[:n])
 			continue
 		}
-		if errors.Is(err, io.EOF) && r.d.Partial() {
-			return errorf(CodeTruncated, "the stream ended inside a frame")
+		if errors.Is(err, io.EOF) {
+			if wrong := r.d.End(); wrong != nil {
+				return wrong
+			}
 		}
 		if err != nil {
 			return err

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/stompbox/stompbox/broker"
 )
 
 const (
@@ -28,7 +26,7 @@ var (
 type sockJSBodyReader struct{ *SockJS }
 
 // maxMessage is the largest message that the client of a session may send now.
-func (h sockJSBodyReader) maxMessage(s *broker.Session) int64 {
+func (h sockJSBodyReader) maxMessage(s interface{ Connected() bool }) int64 {
 	if s.Connected() {
 		return h.options.MaxMessage
 	}

@@ -1,22 +1,13 @@
 package gateway
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
-
-	"github.com/gorilla/websocket"
 
 	"github.com/stompbox/stompbox/broker"
-	"github.com/stompbox/stompbox/internal/clientaddr"
 )
 
 // upgradesOnly answers requests that open no WebSocket as sockjs-protocol has it.
@@ -65,13 +56,8 @@ func (h *SockJS) webSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Push(wsSockJSOpen)
-	setControlHandlers(ws, s, webSocket{})
 	c.startHeartBeat(s, h.options.HeartBeat)
-	address := clientaddr.Network(c.RemoteAddr())
-	h.conns.Go(func() {
-		defer c.stopHeartBeat()
-		s.Detach(readWebSocket(ws, s, webSocket{}, func(text bool, r io.Reader) error { return h.readMessage(text, r, s, address) }))
-	})
+	c.serve(&h.conns, newSockJSReader(h, c, s))
 }
 
 // missedHeartBeats is after how many heart-beats of SockJS's that did not arrive a client
@@ -123,49 +109,4 @@ func (c *sockJSWebSocketConn) stopHeartBeat() {
 	defer c.beating.Unlock()
 	c.stopped = true
 	c.beat.Stop()
-}
-
-// arrivingReader has the session know how much of a message has come.
-type arrivingReader struct {
-	io.Reader
-	session *broker.Session
-	n       int
-}
-
-func (r *arrivingReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	r.n += n
-	r.session.Arriving(r.n)
-	return n, err
-}
-
-// readMessage handles one message of an address: a JSON string, an array of them, or nothing.
-func (h *SockJS) readMessage(text bool, r io.Reader, s *broker.Session, address string) error {
-	limit := h.reader.maxMessage(s)
-	body, err := h.reader.readAll(&arrivingReader{Reader: r, session: s}, address, limit)
-	defer h.reader.forget(body, address)
-	s.Arriving(0)
-	switch {
-	case errors.Is(err, errBodyTooLarge):
-		return &messageError{websocket.CloseMessageTooBig, h.reader.tooLarge(limit)}
-	case errors.Is(err, errTooManyBodies):
-		return &messageError{broker.CloseRetry, err.Error()}
-	case err != nil:
-		return err
-	case len(body) == 0:
-		return nil
-	case text && !utf8.Valid(body):
-		return &messageError{websocket.CloseInvalidFramePayloadData, "a text message has to be UTF-8"}
-	}
-	if body = bytes.Trim(body, jsonSpace); len(body) > 0 && body[0] == '"' && json.Valid(body) {
-		body = slices.Concat([]byte("["), body, []byte("]"))
-	}
-	messages, err := parseMessages(body)
-	if err != nil {
-		return &messageError{websocket.CloseInvalidFramePayloadData, err.Error()}
-	}
-	for m := range messages.all() {
-		_ = s.Receive(m) // after its end the rest is thrown away
-	}
-	return nil
 }

@@ -2,12 +2,8 @@ package gateway
 
 import (
 	"cmp"
-	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -60,9 +56,8 @@ func NewWebSocket(b *broker.Broker, options WebSocketOptions) *WebSocket {
 	w.allowed.set(options.AllowedOrigins)
 	w.upgrader = websocket.Upgrader{
 		ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: noWriteBuffers{},
-		HandshakeTimeout:  10 * time.Second,
-		Subprotocols:      subprotocols,
-		EnableCompression: options.Compression,
+		HandshakeTimeout: 10 * time.Second,
+		Subprotocols:     subprotocols,
 		CheckOrigin: func(r *http.Request) bool {
 			allowed := originAllowed(r, w.allowed.list())
 			if !allowed {
@@ -103,10 +98,13 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var framing broker.Framing = webSocket{}
-	if w.options.Compression && strings.Contains(r.Header.Get("Sec-Websocket-Extensions"), "permessage-deflate") {
-		framing = deflated{}
+	upgrader := w.upgrader
+	if w.options.Compression && offersDeflate(r.Header) {
+		framing, upgrader.EnableCompression = deflated{}, true
+		r = r.Clone(r.Context())
+		r.Header.Set("Sec-Websocket-Extensions", deflateExtension) // so that the upgrader agrees to it, too
 	}
-	ws, err := w.upgrader.Upgrade(rw, r, nil)
+	ws, err := upgrader.Upgrade(rw, r, nil)
 	if err != nil {
 		return // the upgrader has answered
 	}
@@ -117,13 +115,10 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if framing == (webSocket{}) {
-		c.serve(&w.conns, &wsReader{session: s, framing: framing, max: w.options.MaxMessage})
+		c.serve(&w.conns, newPlainReader(s, framing, w.options.MaxMessage))
 		return
 	}
-	setControlHandlers(ws, s, framing)
-	w.conns.Go(func() {
-		s.Detach(readWebSocket(ws, s, framing, func(text bool, r io.Reader) error { return w.read(text, r, s) }))
-	})
+	c.serve(&w.conns, newDeflatedReader(s, framing, w.options.MaxMessage))
 }
 
 // RefusedOrigins is how many requests of pages were refused for their origin.
@@ -131,125 +126,3 @@ func (w *WebSocket) RefusedOrigins() int64 { return w.origins.count.Load() }
 
 // Wait returns when all connections are closed.
 func (w *WebSocket) Wait() { w.conns.Wait() }
-
-// setControlHandlers has answers go through the session's outbox, which is all
-// that writes to the connection.
-func setControlHandlers(ws *websocket.Conn, s session, framing broker.Framing) {
-	ws.SetPingHandler(func(data string) error {
-		s.Touch()
-		s.Push(appendWS(nil, opPong, []byte(data)))
-		return nil
-	})
-	ws.SetPongHandler(func(string) error {
-		s.Touch()
-		return nil
-	})
-	ws.SetCloseHandler(func(code int, _ string) error {
-		if code == websocket.CloseNoStatusReceived {
-			code = websocket.CloseNormalClosure
-		}
-		s.Leave(framing.Close(broker.CloseCode(code), ""))
-		return nil
-	})
-}
-
-// read handles one message. It holds a buffer only while the message is being read.
-func (w *WebSocket) read(text bool, r io.Reader, s session) error {
-	m := incoming{text: text, left: w.options.MaxMessage}
-	return m.read(r, s)
-}
-
-// readWebSocket reads until the connection ends, and returns why it did.
-func readWebSocket(ws *websocket.Conn, s session, framing broker.Framing, read func(text bool, r io.Reader) error) error {
-	for {
-		kind, r, err := ws.NextReader()
-		if err == nil {
-			err = read(kind == websocket.TextMessage, r)
-		}
-		if err == nil {
-			continue
-		}
-		if wrong, ok := errors.AsType[*messageError](err); ok {
-			s.Leave(framing.Close(wrong.code, wrong.reason))
-			discard(ws.NetConn())
-			return io.EOF
-		}
-		// A Close frame, whose answer is on its way, or the end of what the peer sends without one.
-		if _, closed := errors.AsType[*websocket.CloseError](err); closed || errors.Is(err, io.ErrUnexpectedEOF) {
-			return io.EOF
-		}
-		return err
-	}
-}
-
-// messageError is what is wrong with a message, and with which code the connection ends.
-type messageError struct {
-	code   broker.CloseCode
-	reason string
-}
-
-func (e *messageError) Error() string { return e.reason }
-
-// incoming is one WebSocket message that is being read.
-type incoming struct {
-	text bool
-	left int64 // bytes that it may still have, after it was inflated
-	utf8 utf8Checker
-}
-
-func (m *incoming) read(r io.Reader, s session) error {
-	buffer := readBuffers.Get().(*[16 << 10]byte)
-	defer readBuffers.Put(buffer)
-	for {
-		n, err := r.Read(buffer[:])
-		if wrong := m.write(buffer[:n], s); wrong != nil {
-			return wrong
-		}
-		if err == io.EOF {
-			return m.end()
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-var (
-	errTooBig  = &messageError{websocket.CloseMessageTooBig, "the WebSocket message is too large; split it, as STOMP.js does with splitLargeFrames"}
-	errNotUTF8 = &messageError{websocket.CloseInvalidFramePayloadData, "a text message has to be UTF-8; send other bytes in a binary message"}
-)
-
-// write takes the next bytes of the message.
-func (m *incoming) write(p []byte, s session) error {
-	if m.left -= int64(len(p)); m.left < 0 {
-		return errTooBig
-	}
-	if m.text && !m.utf8.write(p) {
-		return errNotUTF8
-	}
-	if len(p) > 0 {
-		_ = s.Receive(p) // after its end the rest is thrown away
-	}
-	return nil
-}
-
-// end is called when all of the message has come.
-func (m *incoming) end() error {
-	if m.text && !m.utf8.whole() {
-		return errNotUTF8
-	}
-	return nil
-}
-
-// discard reads what a peer still sends whose session has ended, so that it can read the
-// last frames: closing on unread bytes could discard them. The session's Finish bounds
-// the time, and the connection ends after it.
-func discard(c net.Conn) {
-	buffer := readBuffers.Get().(*[16 << 10]byte)
-	defer readBuffers.Put(buffer)
-	for {
-		if _, err := c.Read(buffer[:]); err != nil {
-			return
-		}
-	}
-}

@@ -14,21 +14,24 @@ import (
 // session is what a reader needs of a [broker.Session].
 type session interface {
 	Receive(p []byte) error
+	Arriving(n int)
 	Touch()
+	Connected() bool
 	Push(wire []byte)
 	Leave(last []byte)
+	Refuse(last []byte)
 	Detach(reason error)
 }
 
-// wsReader reads the frames of a WebSocket without extensions (RFC 6455, 5) as they
-// come in pieces, and gives what messages carry to a session. It keeps no buffer but for
-// a control frame that is not whole yet, so an idle connection holds nothing.
+// wsReader reads the frames of a WebSocket (RFC 6455, 5) as they come in pieces. It
+// keeps no buffer but for a control frame that is not whole yet, so an idle connection
+// holds nothing.
 type wsReader struct {
-	session session
-	framing broker.Framing
-	max     int64 // bytes in a message
+	session  session
+	framing  broker.Framing
+	messages wsMessages
+	deflate  bool // messages may be compressed
 
-	message incoming
 	control []byte // of a control frame that came in pieces
 	payload int64  // bytes of the frame that are still to come
 	mask    [4]byte
@@ -70,7 +73,8 @@ func (r *wsReader) feed(p []byte) error {
 			continue
 		}
 		if wrong, ok := errors.AsType[*messageError](err); ok {
-			r.session.Leave(r.framing.Close(wrong.code, wrong.reason))
+			r.messages.drop()
+			r.session.Refuse(r.framing.Close(wrong.code, wrong.reason))
 			r.state = wsDiscard // so that the peer can read the last frames
 			return nil
 		}
@@ -84,6 +88,7 @@ func (r *wsReader) detach(err error) {
 	if errors.Is(err, errLeft) || r.state == wsDiscard {
 		err = io.EOF
 	}
+	r.messages.drop()
 	r.session.Detach(err)
 }
 
@@ -130,9 +135,12 @@ func wsHeadLen(second byte) int {
 // checkHead looks at the first two bytes of a frame (5.2, 5.4, 5.5).
 func (r *wsReader) checkHead(first, second byte) error {
 	opcode, length := first&0x0f, second&^finBit
+	if r.deflate && (opcode == opText || opcode == opBinary) {
+		first &^= rsv1
+	}
 	switch {
 	case first&0x70 != 0:
-		return wsError("a reserved bit of a WebSocket frame is set, and no extension was agreed to")
+		return wsError("a reserved bit of a WebSocket frame is set that no extension was agreed to for")
 	case second&finBit == 0:
 		return wsError("a WebSocket frame of a client has to be masked")
 	case opcode >= opClose && (first&finBit == 0 || length > maxControl):
@@ -175,12 +183,10 @@ func (r *wsReader) begin() error {
 		return nil
 	}
 	if r.first&0x0f != opContinuation {
-		r.open, r.message = true, incoming{text: r.first&0x0f == opText, left: r.max}
+		r.open = true
+		r.messages.begin(r.first&0x0f == opText, r.first&rsv1 != 0)
 	}
-	if r.payload > r.message.left {
-		return errTooBig
-	}
-	return nil
+	return r.messages.expect(r.payload)
 }
 
 // readPayload takes bytes of a frame's payload, and returns the rest.
@@ -190,7 +196,7 @@ func (r *wsReader) readPayload(p []byte) ([]byte, error) {
 	r.unmask(part)
 	r.payload -= int64(len(part))
 	if r.first&0x0f < opClose {
-		if err := r.message.write(part, r.session); err != nil || r.payload > 0 {
+		if err := r.messages.write(part); err != nil || r.payload > 0 {
 			return nil, err
 		}
 		return rest, r.endFrame()
@@ -237,7 +243,7 @@ func (r *wsReader) endFrame() error {
 		return nil
 	}
 	r.open = false
-	return r.message.end()
+	return r.messages.end()
 }
 
 // handleControl answers a control frame. Answers go through the session's outbox, which

@@ -14,6 +14,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/broker"
 )
 
 // seenSession notes what a reader has done with it.
@@ -27,7 +29,10 @@ type seenSession struct {
 func (s *seenSession) Receive(p []byte) error { s.received = append(s.received, p...); return nil }
 func (s *seenSession) Touch()                 { s.touched++ }
 func (s *seenSession) Push(wire []byte)       { s.pongs = append(s.pongs, wire) }
+func (s *seenSession) Arriving(int)           {}
+func (s *seenSession) Connected() bool        { return true }
 func (s *seenSession) Detach(error)           {}
+func (s *seenSession) Refuse(last []byte)     { s.Leave(last) }
 
 func (s *seenSession) Leave(last []byte) {
 	if s.last == nil {
@@ -69,10 +74,29 @@ func maskedAs(first byte, payload string, length int) []byte {
 
 const testMax = 1 << 20
 
-// readFrames feeds a reader with frames, in pieces of a size.
-func readFrames(stream []byte, size int) (*seenSession, error) {
+// frameReader is one way to read a WebSocket's frames.
+type frameReader struct {
+	newReader     func(s *seenSession) reader
+	before, after string // of a message's text, as the transport has it
+}
+
+var frameReaders = map[string]frameReader{
+	"plain":      {func(s *seenSession) reader { return newPlainReader(s, webSocket{}, testMax) }, "", ""},
+	"compressed": {func(s *seenSession) reader { return newDeflatedReader(s, deflated{}, testMax) }, "", ""},
+	"sockjs":     {newSockJSTestReader, `["`, `"]`},
+}
+
+func newSockJSTestReader(s *seenSession) reader {
+	h := &SockJS{options: SockJSOptions{MaxMessage: testMax}, bodies: sockJSBodies{limit: testMax, byAddress: make(map[string]int64)}}
+	r := &sockJSReader{wsReader: wsReader{session: s, framing: webSocket{}}, json: sockJSIncoming{reader: sockJSBodyReader{h}, session: s}}
+	r.messages = &r.json
+	return r
+}
+
+// read feeds a reader with frames, in pieces of a size.
+func (f frameReader) read(stream []byte, size int) (*seenSession, error) {
 	s := new(seenSession)
-	r := &wsReader{session: s, framing: webSocket{}, max: testMax}
+	r := f.newReader(s)
 	stream = bytes.Clone(stream) // which is unmasked in place
 	for len(stream) > 0 {
 		piece := stream[:min(size, len(stream))]
@@ -84,12 +108,11 @@ func readFrames(stream []byte, size int) (*seenSession, error) {
 	return s, nil
 }
 
-// frameReaders are the two ways to read a WebSocket's frames.
-var frameReaders = map[string]func(stream []byte, size int) (*seenSession, error){
-	"stompbox": readFrames, "gorilla": gorillaFrames,
+func readFrames(stream []byte, size int) (*seenSession, error) {
+	return frameReaders["plain"].read(stream, size)
 }
 
-// gorillaFrames has gorilla's reader take frames, in pieces of a size.
+// gorillaFrames has gorilla's reader take frames, in pieces of a size, to compare with.
 func gorillaFrames(stream []byte, size int) (*seenSession, error) {
 	s := new(seenSession)
 	r := &http.Request{Method: http.MethodGet, Header: http.Header{
@@ -100,16 +123,36 @@ func gorillaFrames(stream []byte, size int) (*seenSession, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn.written.Reset() // the answer to the handshake
-	setControlHandlers(ws, s, webSocket{})
-	err = readWebSocket(ws, s, webSocket{}, func(text bool, r io.Reader) error {
-		m := incoming{text: text, left: testMax}
-		return m.read(r, s)
+	ws.SetPingHandler(func(data string) error { s.Touch(); s.Push(appendWS(nil, opPong, []byte(data))); return nil })
+	ws.SetPongHandler(func(string) error { s.Touch(); return nil })
+	ws.SetCloseHandler(func(code int, _ string) error {
+		if code == websocket.CloseNoStatusReceived {
+			code = websocket.CloseNormalClosure
+		}
+		s.Leave(webSocket{}.Close(broker.CloseCode(code), ""))
+		return nil
 	})
-	if s.last == nil && conn.written.Len() > 0 { // gorilla has answered itself
-		s.last = conn.written.Bytes()
+	for {
+		kind, message, err := ws.NextReader()
+		if err != nil {
+			return s, err
+		}
+		m := plainMessages{session: s, max: testMax}
+		m.begin(kind == websocket.TextMessage, false)
+		buffer := make([]byte, 100)
+		for err == nil {
+			var n int
+			if n, err = message.Read(buffer); n > 0 && m.write(buffer[:n]) != nil {
+				return s, errNotUTF8
+			}
+		}
+		if err != io.EOF {
+			return s, err
+		}
+		if err := m.end(); err != nil {
+			return s, err
+		}
 	}
-	return s, err
 }
 
 var pieceSizes = []int{1, 2, 3, 5, 7, 13, 125, 1000, 1 << 30}
@@ -118,31 +161,33 @@ var pieceSizes = []int{1, 2, 3, 5, 7, 13, 125, 1000, 1 << 30}
 // and payloads of all lengths.
 func TestWebSocketFramesAreReadInPieces(t *testing.T) {
 	t.Parallel()
-	var stream, want []byte
-	add := func(first byte, payload string) { stream = append(stream, masked(first, payload)...) }
-	for _, n := range []int{0, 1, 2, 3, 4, 7, 8, 9, 124, 125, 126, 127, 1000, 65535, 65536, 70001} {
-		payload := string(bytes.Repeat([]byte("0123456789abcde"), n/15+1)[:n])
-		add(0x81, payload)
-		add(0x82, payload)
-		want = append(want, payload+payload...)
-	}
-	add(0x01, "a\xe2") // a character in two fragments
-	add(0x89, "ping")
-	add(0x00, "\x82")
-	add(0x8a, "pong")
-	add(0x00, "")
-	add(0x89, "")
-	add(0x80, "\xacb")
-	add(0x02, "\xff")
-	add(0x80, "\xfe")
-	add(0x89, string(bytes.Repeat([]byte("p"), 125)))
-	want = append(want, "a€b\xff\xfe"...)
-	for name, read := range frameReaders {
+	for name, f := range frameReaders {
+		var stream, want []byte
+		add := func(first byte, payload string) { stream = append(stream, masked(first, payload)...) }
+		for _, n := range []int{0, 1, 2, 3, 4, 7, 8, 9, 124, 125, 126, 127, 1000, 65535, 65536, 70001} {
+			payload := string(bytes.Repeat([]byte("0123456789abcde"), n/15+1)[:max(n-len(f.before+f.after), 0)])
+			add(0x81, f.before+payload+f.after)
+			add(0x82, f.before+payload+f.after)
+			want = append(want, payload+payload...)
+		}
+		add(0x81, "")
+		add(0x01, f.before+"a\xe2") // a character in two fragments
+		add(0x89, "ping")
+		add(0x00, "\x82")
+		add(0x8a, "pong")
+		add(0x00, "")
+		add(0x89, "")
+		add(0x80, "\xacb"+f.after)
+		want = append(want, "a€b"...)
+		if name != "sockjs" { // which carries text
+			add(0x02, "\xff")
+			add(0x80, "\xfe")
+			want = append(want, "\xff\xfe"...)
+		}
+		add(0x89, string(bytes.Repeat([]byte("p"), 125)))
 		for _, size := range pieceSizes {
-			s, err := read(stream, size)
-			if name == "stompbox" { // the other one reads until the peer has no more
-				require.NoError(t, err)
-			}
+			s, err := f.read(stream, size)
+			require.NoError(t, err)
 			require.True(t, bytes.Equal(want, s.received), "%s, %d", name, size)
 			require.Len(t, s.pongs, 3)
 			require.Equal(t, appendWS(nil, opPong, []byte("ping")), s.pongs[0])
@@ -154,19 +199,20 @@ func TestWebSocketFramesAreReadInPieces(t *testing.T) {
 	}
 }
 
-// TestWhatIsWrongWithAFrameEndsTheConnection with the code of RFC 6455, and what was whole
-// before it counts.
-func TestWhatIsWrongWithAFrameEndsTheConnection(t *testing.T) {
-	t.Parallel()
+// WrongFrames end a connection with a code.
+type WrongFrames struct {
+	Stream []byte
+	Code   int
+}
+
+// AllWrongFrames are wrong on every transport, in one way or another each.
+func AllWrongFrames() map[string]WrongFrames {
 	unmasked := []byte{0x81, 1, 'x'}
 	long := func(length uint64) []byte {
 		return append(binary.BigEndian.AppendUint64([]byte{0x82, 0xff}, length), 0, 0, 0, 0)
 	}
 	join := func(frames ...[]byte) []byte { return bytes.Join(frames, nil) }
-	for name, c := range map[string]struct {
-		stream []byte
-		code   int
-	}{
+	return map[string]WrongFrames{
 		"no mask":                        {unmasked, 1002},
 		"reserved bit 1":                 {masked(0xc1, "x"), 1002},
 		"reserved bit 2":                 {masked(0xa1, "x"), 1002},
@@ -197,34 +243,31 @@ func TestWhatIsWrongWithAFrameEndsTheConnection(t *testing.T) {
 		"close 2999":                     {masked(0x88, "\x0b\xb7"), 1002},
 		"close 5000":                     {masked(0x88, "\x13\x88"), 1002},
 		"a close whose reason is wrong":  {masked(0x88, "\x03\xe8\xff"), 1007},
-	} {
-		for by, read := range frameReaders {
-			code := c.code
-			if other, ok := gorillaDiffers[name]; ok && by == "gorilla" {
-				code = other
+	}
+}
+
+// TestWhatIsWrongWithAFrameEndsTheConnection with the code of RFC 6455, and what was whole
+// before it counts.
+func TestWhatIsWrongWithAFrameEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	for by, f := range frameReaders {
+		for name, c := range AllWrongFrames() {
+			if by == "compressed" && name == "reserved bit 1" {
+				continue // a compressed message
 			}
 			for _, size := range pieceSizes {
-				stream := join(masked(0x82, "before"), c.stream)
-				s, err := read(join(stream, masked(0x82, "after")), size)
-				if by == "stompbox" {
-					require.NoError(t, err, "%s: the rest is read", name)
-				}
-				require.Equal(t, code, s.code(), "%s: %s", by, name)
+				stream := bytes.Join([][]byte{masked(0x82, f.before+"before"+f.after), c.Stream, masked(0x82, f.before+"after"+f.after)}, nil)
+				s, err := f.read(stream, size)
+				require.NoError(t, err, "%s: the rest is read", name)
+				require.Equal(t, c.Code, s.code(), "%s: %s", by, name)
 				require.True(t, bytes.HasPrefix(s.received, []byte("before")), name)
 				require.NotContains(t, string(s.received), "after", name)
-				if by == "stompbox" && code == 1009 {
+				if c.Code == 1009 && by != "sockjs" {
 					require.Contains(t, string(s.last[4:]), "splitLargeFrames")
 				}
 			}
 		}
 	}
-}
-
-// gorillaDiffers has what gorilla's reader makes of frames that both refuse: with another
-// code, or, where a length is too large, when as many bytes have come.
-var gorillaDiffers = map[string]int{
-	"the first bit of a length": 0, "a huge length": 0, "too large": 0, "too large in fragments": 0,
-	"half a close code": 1000, "a close whose reason is wrong": 1002,
 }
 
 func TestACloseFrameEndsReading(t *testing.T) {
@@ -233,18 +276,11 @@ func TestACloseFrameEndsReading(t *testing.T) {
 		"": 1000, "\x03\xe8": 1000, "\x03\xe9going away": 1001, "\x03\xeb": 1003, "\x03\xef": 1007, "\x03\xf6": 1014,
 		"\x0b\xb8": 3000, "\x13\x87" + string(bytes.Repeat([]byte("r"), 123)): 4999,
 	} {
-		for by, read := range frameReaders {
-			if by == "gorilla" && code == 1014 {
-				continue // which was registered later
-			}
+		for by, f := range frameReaders {
 			for _, size := range pieceSizes {
-				s, err := read(append(masked(0x88, payload), masked(0x82, "after")...), size)
-				if by == "stompbox" {
-					require.ErrorIs(t, err, errLeft)
-				} else {
-					require.ErrorIs(t, err, io.EOF)
-				}
-				require.Equal(t, code, s.code())
+				s, err := f.read(append(masked(0x88, payload), masked(0x82, "after")...), size)
+				require.ErrorIs(t, err, errLeft)
+				require.Equal(t, code, s.code(), by)
 				require.Empty(t, s.received)
 			}
 		}
@@ -277,7 +313,7 @@ func (h memoryHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.conn, bufio.NewReadWriter(bufio.NewReader(bytes.NewReader(nil)), bufio.NewWriter(io.Discard)), nil
 }
 
-// FuzzWebSocketReader has both readers read the same, in pieces of any size.
+// FuzzWebSocketReader has the reader read the same as gorilla's, in pieces of any size.
 func FuzzWebSocketReader(f *testing.F) {
 	f.Add([]byte("\x81\x85\x01\x02\x03\x04hello"), uint8(3))
 	f.Add(masked(0x89, "ping"), uint8(1))
@@ -298,6 +334,9 @@ func FuzzWebSocketReader(f *testing.F) {
 			}
 		}
 		require.True(t, bytes.Equal(whole.received, pieces.received))
+		if inflating, _ := frameReaders["compressed"].read(stream, int(size)+1); inflating.code() == whole.code() {
+			require.True(t, bytes.Equal(whole.received, inflating.received))
+		}
 		other, err := gorillaFrames(stream, int(size)+1)
 		require.NotNil(t, other, err)
 		require.True(t, bytes.Equal(other.received, whole.received), "%q and %q", other.received, whole.received)
@@ -312,6 +351,9 @@ func FuzzWebSocketReader(f *testing.F) {
 type silentSession struct{}
 
 func (silentSession) Receive([]byte) error { return nil }
+func (silentSession) Arriving(int)         {}
+func (silentSession) Connected() bool      { return true }
+func (silentSession) Refuse([]byte)        {}
 func (silentSession) Touch()               {}
 func (silentSession) Push([]byte)          {}
 func (silentSession) Leave([]byte)         {}
@@ -321,7 +363,7 @@ func (silentSession) Detach(error)         {}
 func TestReadingAMessageAllocatesNothing(t *testing.T) {
 	frame := masked(0x82, strings.Repeat("x", 100))
 	buffer := make([]byte, len(frame))
-	r := &wsReader{session: silentSession{}, max: 1 << 20}
+	r := newPlainReader(silentSession{}, webSocket{}, 1<<20)
 	var err error
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
 		copy(buffer, frame)

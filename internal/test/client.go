@@ -222,6 +222,12 @@ func (c *Client) Quiet() {
 	c.Send(frames.ABORT, "transaction", "quiet")
 }
 
+// HalfClose ends the sending side of a TCP connection.
+func (c *Client) HalfClose() {
+	c.t.Helper()
+	require.NoError(c.t, c.net.(*net.TCPConn).CloseWrite())
+}
+
 // Close drops the connection.
 func (c *Client) Close() { _ = c.conn.Close() }
 
