@@ -79,6 +79,9 @@ func (b appRouter) routeElsewhere(m *driver.Message, busy error, taken func(erro
 		return
 	}
 	none := func() error {
+		if errors.Is(busy, errOverShare) {
+			return b.failRequest(m, CodeAppBusy, "as many of your requests wait for the app servers of "+m.Key+" as they keep of one user; try again once some are answered")
+		}
 		if busy != nil {
 			return b.failRequest(m, CodeAppBusy, "the app servers of "+m.Key+" have more requests than they can take")
 		}

@@ -3,7 +3,6 @@ package broker
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +30,7 @@ type queue struct {
 	subs           []*subscription
 	turn           int // whose turn it is in subs
 	ready          []*delivery
+	waits          map[string]int    // how many of ready are of a sender, where no store has them
 	capacity       int               // the sum of all prefetches, as of the last pull
 	returnedCredit int               // credit given back since then
 	returned       []<-chan struct{} // what the readers that were closed last had
@@ -48,7 +48,8 @@ const (
 	// maxPull bounds one pull; maxMemoryPull what is pulled ahead from memory.
 	maxPull       = 2048
 	maxMemoryPull = 32
-	// maxReady bounds what waits in a transient queue for its consumers.
+	// maxReady bounds what waits in a transient queue, or for app servers. About half of it
+	// may be of one sender.
 	maxReady = 10000
 	// maxReadyBytes is how much of a stored queue may wait for its consumers before no
 	// more is pulled.
@@ -128,7 +129,7 @@ func (q *queue) close(held []*delivery) {
 		return
 	}
 	ready, feeds := q.ready, q.feeds
-	q.ready, q.feeds = nil, nil
+	q.ready, q.feeds, q.waits = nil, nil, nil
 	q.mu.Unlock()
 	q.notHandedOut(ready...)
 	all := append(held, ready...)
@@ -229,12 +230,15 @@ func (q *queue) offer(d *delivery) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.ready) >= maxReady {
+	if err := q.mayWaitLocked(d.Message.User); err != nil {
 		d.settle()
-		return fmt.Errorf("%w: %d messages wait in it", driver.ErrQueueFull, maxReady)
+		return err
 	}
 	q.ready = append(q.ready, d)
 	q.dispatchLocked()
+	if n := len(q.ready); n > 0 && q.ready[n-1] == d {
+		q.waitsLocked(d)
+	}
 	return nil
 }
 

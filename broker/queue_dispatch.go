@@ -31,6 +31,7 @@ func (q *queue) dispatchLocked() {
 			c.closed = true
 		}
 	}
+	q.waitNoLongerLocked(q.ready[:taken])
 	clear(q.ready[:taken])
 	if q.ready = q.ready[taken:]; len(q.ready) == 0 {
 		q.ready = nil

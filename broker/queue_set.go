@@ -19,6 +19,7 @@ type delivery struct {
 	again      int    // how often it was delivered again that the store does not know of
 	extendedAt int64  // clock time of the delivery, or of the last Extend
 	untouched  bool   // its client ended before it came to work on it
+	waits      bool   // it counts in waits of its queue
 
 	budget *budget // that has its bytes, until it is settled
 	owner  string  // the user whose bytes they are

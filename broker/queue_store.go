@@ -92,6 +92,8 @@ func storeError(what string, err error) error {
 		return own
 	}
 	switch {
+	case errors.Is(err, errOverShare):
+		return &Error{Code: CodeQueueFull, Message: what + ": as many of your messages wait in it as it keeps of one sender; nothing was stored", Cause: err, retryAfter: retryAfter}
 	case errors.Is(err, driver.ErrQueueFull):
 		return &Error{Code: CodeQueueFull, Message: what + ": the queue is full; nothing was stored", Cause: err, retryAfter: retryAfter}
 	case errors.Is(err, driver.ErrKeyTooLong):

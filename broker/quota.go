@@ -122,6 +122,8 @@ const (
 	limitUserDurables       = "user_durables"
 	limitUserLogLines       = "user_log_lines"
 	limitUserRequests       = "user_requests"
+	// limitUserWaitingMessages is of one queue, where the others are of all.
+	limitUserWaitingMessages = "user_waiting_messages"
 )
 
 // usage counts what addresses and users have open. Those that have nothing open, and

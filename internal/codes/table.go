@@ -167,7 +167,7 @@ var Table = []Group{
 			"The app server failed: a handler or webhook returned an error, or five servers ended while they had the request.",
 			"Look at the app server's log. The message is what it answered."},
 		{"app-busy", 0, 503, Later,
-			"More requests wait than may: 10,000 for the app servers of a node, 1024 for Go handlers, `in_flight` for a webhook, about half of either for one user, or 1000 of one client.",
+			"More requests wait than may: 10,000 for the app servers of a node, 1024 for Go handlers, `in_flight` for a webhook, about half of any of these for one user, or 1000 of one client.",
 			"Try again with a delay, and add app servers."},
 		{"rejected", 0, 422, Never,
 			"An interceptor of the program that embeds the broker rejected the message. The message is its reason.",

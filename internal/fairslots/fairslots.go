@@ -31,15 +31,25 @@ func New(n int) *Slots { return &Slots{max: n, byUser: make(map[string]int)} }
 func (s *Slots) Take(user string) Outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	free, theirs := s.max-s.taken, s.byUser[user]
+	theirs := s.byUser[user]
+	outcome := Share(s.max, s.taken, theirs)
+	if outcome == Taken {
+		s.taken++
+		s.byUser[user] = theirs + 1
+	}
+	return outcome
+}
+
+// Share is what becomes of a user who has some of the taken slots, of a number of them, and
+// wants one more. It is for those who count by themselves.
+func Share(slots, taken, theirs int) Outcome {
+	free := slots - taken
 	switch {
 	case free <= 0:
 		return Full
-	case theirs > free, theirs > 0 && free == 1 && s.max > 2: // of two, one user may have both
+	case theirs > free, theirs > 0 && free == 1 && slots > 2: // of two, one user may have both
 		return OverPart
 	}
-	s.taken++
-	s.byUser[user] = theirs + 1
 	return Taken
 }
 
