@@ -4,6 +4,7 @@
 package clientaddr
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,9 +31,20 @@ func ParseProxies(texts []string) (Proxies, error) {
 			}
 			p = netip.PrefixFrom(ip, ip.BitLen())
 		}
-		all = append(all, p.Masked())
+		all = append(all, unmap(p).Masked())
 	}
 	return all, nil
+}
+
+// mappedBits is how many bits of an IPv6 address that stands for one of IPv4 say so.
+const mappedBits = 96
+
+// unmap returns the network of IPv4 that one of IPv6 such as ::ffff:10.0.0.0/104 stands for.
+func unmap(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= mappedBits {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mappedBits)
+	}
+	return p
 }
 
 // Trusts reports whether an address is a proxy's.
@@ -113,13 +125,14 @@ func split(lines []string) (hops []string) {
 	return hops
 }
 
-// parseHop reads an address with or without a port, in brackets or not.
+// parseHop reads an address with or without a port, in brackets or not. A zone, which can be any
+// text, means nothing outside the proxy.
 func parseHop(hop string) (netip.AddrPort, bool) {
 	if at, err := netip.ParseAddrPort(hop); err == nil {
-		return at, true
+		return netip.AddrPortFrom(at.Addr().WithZone(""), at.Port()), true
 	}
 	ip, err := netip.ParseAddr(strings.Trim(hop, "[]"))
-	return netip.AddrPortFrom(ip, 0), err == nil
+	return netip.AddrPortFrom(ip.WithZone(""), 0), err == nil
 }
 
 // Network returns what the addresses of one client have in common: of IPv6 the /64 network, in
@@ -173,7 +186,7 @@ const headerTimeout = 5 * time.Second
 // connection from elsewhere is served as it is, and a PROXY header in it is not believed.
 func (l *List) Listener(from net.Listener) net.Listener {
 	return &proxyproto.Listener{
-		Listener: from, ReadHeaderTimeout: headerTimeout,
+		Listener: from, ReadHeaderTimeout: headerTimeout, ValidateHeader: checkHeader,
 		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
 			if l.Trusts(o.Upstream.String()) {
 				return proxyproto.REQUIRE, nil
@@ -181,4 +194,16 @@ func (l *List) Listener(from net.Listener) net.Listener {
 			return proxyproto.SKIP, nil
 		},
 	}
+}
+
+var errNoTCP = errors.New("the PROXY header is of no TCP connection")
+
+// checkHeader refuses a header that gives a client no address: one of a socket of Unix or of
+// UDP, which limits would not count. What follows the address has to be well-formed too.
+func checkHeader(h *proxyproto.Header) error {
+	if _, _, ok := h.TCPAddrs(); !ok && h.Command.IsProxy() {
+		return errNoTCP
+	}
+	_, err := h.TLVs()
+	return err
 }

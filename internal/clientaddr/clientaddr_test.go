@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 func TestOnlyTrustedProxiesSayWhereAClientIs(t *testing.T) {
 	t.Parallel()
-	proxies, err := clientaddr.ParseProxies([]string{"10.0.0.0/8", "192.0.2.7", "2001:db8:1::/48"})
+	proxies, err := clientaddr.ParseProxies([]string{"10.0.0.0/8", "192.0.2.7", "2001:db8:1::/48", "::ffff:172.16.0.0/108"})
 	require.NoError(t, err)
 	for _, c := range []struct{ peer, forwarded, xff, want string }{
 		{"203.0.113.1:5", "", "198.51.100.1", "203.0.113.1:5"}, // is no proxy
@@ -39,6 +40,20 @@ func TestOnlyTrustedProxiesSayWhereAClientIs(t *testing.T) {
 		{"10.1.2.3:5", `for="198.51.100.2", for="10.0.0.9`, "", "10.1.2.3:5"},
 		{"10.1.2.3:5", `for=1.1.1.1,, for=198.51.100.2;;`, "", "198.51.100.2:0"},
 		{"10.1.2.3:5", `for = 198.51.100.2`, "", "10.1.2.3:5"},
+		// A client's Host that a proxy repeats without quotes.
+		{"10.1.2.3:5", `for=198.51.100.2;host=a;for=1.1.1.1`, "", "10.1.2.3:5"},
+		{"10.1.2.3:5", `for=198.51.100.2;host=a;FOR=1.1.1.1;proto=https`, "", "10.1.2.3:5"},
+		{"10.1.2.3:5", `for=198.51.100.2;proto=http;host=a;Proto=https`, "", "10.1.2.3:5"},
+		{"10.1.2.3:5", `for="_hidden", for=_SEVKISEK`, "", "10.1.2.3:5"},
+		{"10.1.2.3:5", `for=1.1.1.1, for="unknown:80"`, "", "10.1.2.3:5"},
+		{"10.1.2.3:5", `for="[fe80::1%eth0]:99"`, "", "[fe80::1]:99"},
+		{"10.1.2.3:5", "", "fe80::1%any text, even \x7f", "10.1.2.3:5"},
+		{"10.1.2.3:5", "", "1.1.1.1, fe80::1%any text", "[fe80::1]:0"},
+		{"10.1.2.3:5", "", "1.1.1.1, ::ffff:198.51.100.1", "[::ffff:198.51.100.1]:0"},
+		{"10.1.2.3:5", "", "198.51.100.1, ::ffff:10.0.0.1", "198.51.100.1:0"},
+		{"10.1.2.3:5", "", "1.1.1.1, 198.51.100.1:99999", "10.1.2.3:5"},
+		{"10.1.2.3:5", "", "1.1.1.1, 010.0.0.1", "10.1.2.3:5"},
+		{"172.16.0.9:5", "", "198.51.100.1", "198.51.100.1:0"}, // a network of IPv4, written as one of IPv6
 		{"10.1.2.3:5", `for=1.1.1.1, proto=https`, "", "10.1.2.3:5"},
 		{"10.1.2.3:5", "", "1.1.1.1, ", "10.1.2.3:5"},
 		{"10.1.2.3:5", "", "1.1.1.1, [2001:db8:2::1]:443", "[2001:db8:2::1]:443"},
@@ -60,13 +75,58 @@ func TestOnlyTrustedProxiesSayWhereAClientIs(t *testing.T) {
 	require.ErrorContains(t, err, "lb.example")
 }
 
+// TestAllLinesOfAHeaderCount: a proxy may add its line below those that a client made up.
+func TestAllLinesOfAHeaderCount(t *testing.T) {
+	t.Parallel()
+	proxies, err := clientaddr.ParseProxies([]string{"10.0.0.0/8"})
+	require.NoError(t, err)
+	for _, c := range []struct {
+		headers http.Header
+		want    string
+	}{
+		{http.Header{"X-Forwarded-For": {"1.1.1.1", "2.2.2.2, 198.51.100.1", "10.0.0.1"}}, "198.51.100.1:0"},
+		{http.Header{"Forwarded": {"for=1.1.1.1", `for=2.2.2.2;host="`, "for=198.51.100.1"}}, "198.51.100.1:0"},
+		{http.Header{"Forwarded": {"for=1.1.1.1", `for=2.2.2.2;host="`}}, "10.1.2.3:5"},
+		{http.Header{"X-Forwarded-For": {"1.1.1.1", ""}}, "10.1.2.3:5"},
+		{http.Header{"X-Forwarded-For": {strings.Repeat("1.1.1.1,", 5000) + "198.51.100.1"}}, "198.51.100.1:0"},
+		{http.Header{"X-Forwarded-For": {"1.1.1.1" + strings.Repeat(",10.0.0.1", 5000)}}, "10.0.0.1:0"},
+		{http.Header{"X-Real-Ip": {"1.1.1.1"}, "X-Client-Ip": {"1.1.1.1"}, "True-Client-Ip": {"1.1.1.1"}, "Cf-Connecting-Ip": {"1.1.1.1"}}, "10.1.2.3:5"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr, r.Header = "10.1.2.3:5", c.headers
+		proxies.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { require.Equal(t, c.want, r.RemoteAddr) })).ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
 func TestThePROXYProtocolIsRequiredOfProxiesAndTakenFromNoOther(t *testing.T) {
 	t.Parallel()
-	v2 := "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc6\x33\x64\x01\x7f\x00\x00\x01\x03\x09\x00\x50"
+	const signature = "\r\n\r\n\x00\r\nQUIT\n"
+	addresses := "\xc6\x33\x64\x01\x7f\x00\x00\x01\x03\x09\x00\x50"
+	v2 := signature + "\x21\x11\x00\x0c" + addresses
+	unix := strings.Repeat("/", 216)
 	for _, c := range []struct{ trusted, sent, want string }{
 		{"127.0.0.1", "PROXY TCP4 198.51.100.1 127.0.0.1 777 80\r\nhello\n", "198.51.100.1:777 hello\n"},
 		{"127.0.0.1", v2 + "hello\n", "198.51.100.1:777 hello\n"},
 		{"127.0.0.1", "hello, without a header that is required\n", ""},
+		{"127.0.0.1", signature + "\x21\x11\x00\x11" + addresses + "\x04\x00\x02xxhello\n", "198.51.100.1:777 hello\n"}, // with a TLV
+		{"127.0.0.1", signature + "\x20\x11\x00\x0c" + addresses + "hello\n", "self hello\n"},                           // LOCAL
+		{"127.0.0.1", signature + "\x20\x00\x00\x00hello\n", "self hello\n"},
+		{"127.0.0.1", signature + "\x21\x00\x00\x00hello\n", ""}, // of no family
+		{"127.0.0.1", "PROXY UNKNOWN 1.1.1.1 2.2.2.2 1 2\r\nhello\n", "self hello\n"},
+		{"127.0.0.1", signature + "\x21\x12\x00\x0c" + addresses + "hello\n", ""},                              // UDP
+		{"127.0.0.1", signature + "\x21\x31\x00\xd8" + unix + "hello\n", ""},                                   // a socket of Unix
+		{"127.0.0.1", signature + "\x21\x41\x00\x0c" + addresses + "hello\n", ""},                              // of an unknown family
+		{"127.0.0.1", signature + "\x11\x11\x00\x0c" + addresses + "hello\n", ""},                              // of another version
+		{"127.0.0.1", signature + "\x22\x11\x00\x0c" + addresses + "hello\n", ""},                              // of an unknown command
+		{"127.0.0.1", signature + "\x21\x11\x00\x0b" + addresses + "hello\n", ""},                              // too short
+		{"127.0.0.1", signature + "\x21\x11\xff\xff" + addresses + strings.Repeat("x", 65523) + "hello\n", ""}, // too long
+		{"127.0.0.1", signature + "\x21\x11\x00\x10" + addresses + "\x04\xff\xffxhello\n", ""},                 // a TLV longer than the header
+		{"127.0.0.1", "PROXY TCP4 198.51.100.1 127.0.0.1 777 80" + strings.Repeat(" ", 100) + "\r\nhello\n", ""},
+		{"127.0.0.1", "PROXY TCP4 ::1 127.0.0.1 777 80\r\nhello\n", ""},
+		{"127.0.0.1", "PROXY TCP6 fe80::1%eth0 ::1 777 80\r\nhello\n", ""},
+		{"127.0.0.1", "PROXY TCP4 198.51.100.1 127.0.0.1 65536 80\r\nhello\n", ""},
+		{"127.0.0.1", "PROXY TCP4 198.51.100.1 127.0.0.1 777 80\nhello\n", ""},
+		{"127.0.0.1", "proxy TCP4 198.51.100.1 127.0.0.1 777 80\r\nhello\n", ""},
 		{"192.0.2.1", "PROXY TCP4 198.51.100.1 127.0.0.1 777 80\r\n", "self PROXY TCP4 198.51.100.1 127.0.0.1 777 80\r\n"},
 	} {
 		proxies, err := clientaddr.ParseProxies([]string{c.trusted})
@@ -100,7 +160,7 @@ func TestThePROXYProtocolIsRequiredOfProxiesAndTakenFromNoOther(t *testing.T) {
 		}
 		select {
 		case text := <-got:
-			require.Equal(t, want, text)
+			require.Equal(t, want, text, "%q", c.sent)
 		case <-time.After(time.Minute):
 			t.Fatal("no answer")
 		}

@@ -19,6 +19,23 @@ func forwarded(lines []string) (all []element) {
 	return all
 }
 
+// set notes a parameter, and reports whether it is the first of its name (RFC 7239, 4): what
+// a client got into a value that the proxy repeats could be another.
+func (e *element) set(name, value string) bool {
+	var parameter *string
+	switch {
+	case strings.EqualFold(name, "for"):
+		parameter = &e.client
+	case strings.EqualFold(name, "proto"):
+		parameter = &e.proto
+	default:
+		return true
+	}
+	first := *parameter == ""
+	*parameter = value
+	return first && value != ""
+}
+
 func parseForwarded(line string) (all []element, ok bool) {
 	var e element
 	for {
@@ -32,11 +49,8 @@ func parseForwarded(line string) (all []element, ok bool) {
 			if !valid {
 				return nil, false
 			}
-			switch {
-			case strings.EqualFold(name, "for"):
-				e.client = value
-			case strings.EqualFold(name, "proto"):
-				e.proto = value
+			if !e.set(name, value) {
+				return nil, false
 			}
 			line = strings.TrimLeft(rest, " \t")
 		}
