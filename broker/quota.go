@@ -54,7 +54,7 @@ type Quotas struct {
 	// Dedup is for the dedup ids of the last dedup window. Defaults 128 MiB and 512 MiB.
 	Dedup ByteLimits
 	// MemoryQueues is for the messages of stored queues that are kept in memory alone. They
-	// are those of their sender. Defaults 64 MiB and 256 MiB.
+	// are those of their sender. Defaults 32 MiB and 256 MiB.
 	MemoryQueues ByteLimits
 	// Queues is for the queues on disk, beside their messages: those with messages, for who
 	// has sent to them, and those that are consumed, for who does so first. Defaults 128 MiB and
@@ -96,7 +96,7 @@ func (q Quotas) WithDefaults() Quotas {
 	q.Unacked.setDefaults(32<<20, 128<<20, 1<<30)
 	q.Incoming.setDefaults(0, 64<<20, 1<<30)
 	q.Dedup.setDefaults(0, 128<<20, 512<<20)
-	q.MemoryQueues.setDefaults(0, 64<<20, 256<<20)
+	q.MemoryQueues.setDefaults(0, 32<<20, 256<<20)
 	q.Queues.setDefaults(0, 128<<20, 1<<30)
 	q.Histories.setDefaults(0, 128<<20, 1<<30)
 	return q

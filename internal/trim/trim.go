@@ -1,6 +1,7 @@
-// Package trim gives memory back to the operating system when a program falls quiet. Go
-// keeps room for as much garbage as it has live objects, which a server whose clients have
-// all connected and wait does not need.
+// Package trim has a program keep less memory than Go would. Go keeps room for as much garbage
+// as it has live objects. A server whose clients have all connected and wait does not need it,
+// so it is given back to the operating system. Nor does one that keeps large messages for
+// clients, so its garbage is collected sooner.
 package trim
 
 import (
@@ -28,6 +29,7 @@ const (
 func Run(ctx context.Context) {
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
+	pace(ctx)
 	t := trimmer{usage: newReader().read, release: debug.FreeOSMemory, now: time.Now}
 	for {
 		select {
