@@ -29,9 +29,17 @@ type crowd struct {
 	closed  atomic.Bool
 
 	mu        sync.Mutex // guards the following
-	latencies []time.Duration
+	latencies []latency  // of the phase
+	phase     time.Duration
 	faults    []string
 }
+
+// latency is how long a frame took, and when it came.
+type latency struct{ took, at time.Duration }
+
+// window is what a phase is divided into: its p99 is the median of those of its windows, so
+// that a second in which the machine was not ours does not count.
+const window = time.Second
 
 type member struct {
 	crowd    *crowd
@@ -42,7 +50,7 @@ type member struct {
 	received atomic.Int64
 }
 
-// measure is what clients have seen in one phase.
+// measure is what clients have seen in one phase, and the most memory that the node had.
 type measure struct {
 	p50, p99 time.Duration
 	memory   int64
@@ -113,7 +121,8 @@ func (m *member) since(at string) {
 	c := m.crowd
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.latencies = append(c.latencies, c.now()-time.Duration(sent))
+	now := c.now()
+	c.latencies = append(c.latencies, latency{now - time.Duration(sent), now})
 }
 
 func (m *member) fault(format string, args ...any) {
@@ -146,7 +155,7 @@ func (m *member) write(ctx context.Context, i int) {
 func (c *crowd) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.latencies = c.latencies[:0]
+	c.latencies, c.phase = c.latencies[:0], c.now()
 }
 
 // end ends it.
@@ -157,8 +166,22 @@ func (c *crowd) end() (m measure) {
 		c.faults = append(c.faults, "no message came in a whole phase")
 		return measure{p50: time.Hour, p99: time.Hour}
 	}
-	slices.Sort(c.latencies)
-	return measure{p50: c.latencies[len(c.latencies)/2], p99: c.latencies[len(c.latencies)*99/100]}
+	windows := make(map[time.Duration][]time.Duration)
+	var all, p99s []time.Duration
+	for _, l := range c.latencies {
+		w := (l.at - c.phase) / window
+		windows[w] = append(windows[w], l.took)
+		all = append(all, l.took)
+	}
+	for _, took := range windows {
+		p99s = append(p99s, percentile(took, 99))
+	}
+	return measure{p50: percentile(all, 50), p99: percentile(p99s, 50)}
+}
+
+func percentile(all []time.Duration, percent int) time.Duration {
+	slices.Sort(all)
+	return all[len(all)*percent/100]
 }
 
 // settle stops the sending, waits for what is on its way, and returns what clients have

@@ -18,7 +18,10 @@ const (
 	maxSlower = 3         // times as slow as when it is quiet that the slowest hundredth may be
 	// minSlow is what no site notices, so that a quiet machine's microseconds are not held
 	// against a busy one's.
-	minSlow = 25 * time.Millisecond
+	minSlow = 50 * time.Millisecond
+	// tries is how often an attack is compared that seems to make others slow, each time with
+	// a quiet time right before it: a machine that many share has seconds of its own.
+	tries = 3
 )
 
 func main() {
@@ -100,21 +103,28 @@ func (o *options) compare(ctx context.Context, n *node) (faults []string, err er
 		if err != nil {
 			return nil, err
 		}
-		if limit := max(maxSlower*calm.p99, minSlow); m.p99 > limit {
-			// Once more: a machine that many share has seconds of its own.
+		grown := m.memory - before
+		for try := 1; try < tries && m.slows(calm); try++ {
+			if calm, err = o.phase(ctx, n, c, quiet); err != nil {
+				return nil, err
+			}
 			if m, err = o.phase(ctx, n, c, a.name); err != nil {
 				return nil, err
 			}
-			if m.p99 > limit {
-				faults = append(faults, fmt.Sprintf("%s: p99 is %s; it is %s while it is quiet", a.name, m.p99, calm.p99))
-			}
+			grown = max(grown, m.memory-before)
 		}
-		if grown := m.memory - before; grown > maxGrowth {
+		if m.slows(calm) {
+			faults = append(faults, fmt.Sprintf("%s: p99 is %s; it is %s while it is quiet", a.name, m.p99, calm.p99))
+		}
+		if grown > maxGrowth {
 			faults = append(faults, fmt.Sprintf("%s: the node has grown by %d MiB", a.name, grown>>20))
 		}
 	}
 	return append(faults, c.settle(ctx)...), ctx.Err()
 }
+
+// slows reports whether clients were served that much more slowly than in a quiet phase.
+func (m measure) slows(calm measure) bool { return m.p99 > max(maxSlower*calm.p99, minSlow) }
 
 // phase has one attack carried out for a while.
 func (o *options) phase(ctx context.Context, n *node, c *crowd, attack string) (measure, error) {
