@@ -41,8 +41,10 @@ func isControl(name string) bool {
 }
 
 // isCredential reports whether a header is one that relays forward from the frames of
-// their clients, and that is a secret of theirs. HTTP's names have no case.
+// their clients, and that is a secret of theirs. HTTP's names have no case, and STOMP keeps the
+// spaces around a name.
 func isCredential(name string) bool {
+	name = strings.TrimSpace(name)
 	switch len(name) {
 	case len(frames.Login):
 		return strings.EqualFold(name, frames.Login)
@@ -50,9 +52,19 @@ func isCredential(name string) bool {
 		return strings.EqualFold(name, frames.Passcode)
 	case len(authorization):
 		return strings.EqualFold(name, authorization)
+	case len(proxyAuthorization):
+		return strings.EqualFold(name, proxyAuthorization)
+	case len(cookie):
+		return strings.EqualFold(name, cookie)
 	}
 	return false
 }
+
+// Credentials of HTTP, which a relay may have of a handshake.
+const (
+	proxyAuthorization = "Proxy-Authorization"
+	cookie             = "Cookie"
+)
 
 // authorization is a header of CONNECT, in any case.
 const authorization = "Authorization"

@@ -140,7 +140,7 @@ func TestHeadersThatARelayForwards(t *testing.T) {
 	require.False(t, named, "the user behind the relay is not its login")
 	require.Equal(t, "direct", direct.Connected.Get("user-name"))
 
-	credentials := []string{"Authorization", "Bearer secret", "AUTHORIZATION", "secret", "Login", "alice", "passcode", "secret", "x-authorization", "kept"}
+	credentials := []string{"Authorization", "Bearer secret", "AUTHORIZATION", "secret", "Login", "alice", "passcode", "secret", " authorization", "secret", "proxy-authorization", "secret", "Cookie", "secret", "x-authorization", "kept"}
 	direct.Subscribe("serve", "/app/**")
 	direct.Subscribe("s", "/topic/**")
 	direct.Subscribe("q", "/queue/forwarded")
@@ -149,7 +149,7 @@ func TestHeadersThatARelayForwards(t *testing.T) {
 		f := direct.Expect(frames.MESSAGE)
 		require.Equal(t, dest, f.Get("destination"))
 		require.Equal(t, "kept", f.Get("x-authorization"))
-		for _, name := range []string{"Authorization", "AUTHORIZATION", "Login", "passcode"} {
+		for _, name := range []string{"Authorization", "AUTHORIZATION", "Login", "passcode", " authorization", "proxy-authorization", "Cookie"} {
 			_, ok := f.Headers.Lookup(name)
 			require.False(t, ok, "%s of a SEND to %s", name, dest)
 		}

@@ -221,7 +221,11 @@ func newOriginLog(log *slog.Logger) *originLog {
 func (o *originLog) refused(r *http.Request) {
 	o.count.Add(1)
 	o.some.Do(func() {
-		origin := r.Header.Get("Origin")
-		o.log.Warn("a page was refused; if it is yours, add its origin to http.allowed_origins", "origin", origin[:min(len(origin), 200)], "host", r.Host, "remote", r.RemoteAddr)
+		origin := withoutUser(r.Header.Get("Origin"))
+		o.log.Warn("a page was refused; if it is yours, add its origin to http.allowed_origins", "origin", origin[:min(len(origin), 200)], "host", withoutUser(r.Host), "remote", r.RemoteAddr)
 	})
 }
+
+// withoutUser returns an origin or a host without a name and password before it. No browser
+// sends them.
+func withoutUser(text string) string { return text[strings.LastIndexByte(text, '@')+1:] }

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/tls"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -70,4 +72,17 @@ func TestOriginsThatCanNeverMatchAreRefused(t *testing.T) {
 	} {
 		require.Error(t, CheckOrigins([]string{entry}), entry)
 	}
+}
+
+// TestLogsOfRefusedPagesShowNoPassword: no browser sends one, but others may.
+func TestLogsOfRefusedPagesShowNoPassword(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	l := newOriginLog(slog.New(slog.NewTextHandler(&text, nil)))
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Host = "alice:hunter1@app.example"
+	r.Header.Set("Origin", "https://alice:hunter2@evil.example")
+	l.refused(r)
+	require.Contains(t, text.String(), "origin=evil.example host=app.example")
+	require.NotContains(t, text.String(), "hunter")
 }
