@@ -88,7 +88,7 @@ fuzz: ## each fuzz target for 20 seconds
 chaos: build ## three nodes under load that are killed, paused and partitioned for 10 minutes; says what is lost or repeated
 	go run ./internal/chaos -duration $${DURATION:-10m} -seed $${SEED:-0}
 
-abuse: build ## one hostile address and one hostile user against a node with 200 clients, who must not notice; 3 minutes
+abuse: build ## one hostile address and one hostile user against a node with 200 clients, who must not notice; 4 minutes
 	go run ./internal/abuse -each $${EACH:-6s}
 
 soak: build ## clients that come and go on three nodes for 30 minutes; fails where what the nodes use grows

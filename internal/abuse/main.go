@@ -21,7 +21,7 @@ const (
 	minSlow = 50 * time.Millisecond
 	// tries is how often an attack is compared that seems to make others slow, each time with
 	// a quiet time right before it: a machine that many share has seconds of its own.
-	tries = 3
+	tries = 5
 )
 
 func main() {
