@@ -7,7 +7,7 @@ import (
 	"github.com/stompbox/stompbox/internal/fairslots"
 )
 
-// errOverShare is for a sender of whom as much waits as may, while others have room.
+// errOverShare is for a sender that has its share of what waits, while others have room.
 var errOverShare = fmt.Errorf("%w for this sender", driver.ErrQueueFull)
 
 // mayWaitLocked returns why a message of a sender has no room in a queue that no store has:
