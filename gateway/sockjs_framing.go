@@ -20,7 +20,7 @@ var (
 
 // sockJSText is the framing of SockJS over HTTP: a STOMP frame is a JSON string, and an
 // answer makes an array of several.
-type sockJSText struct{}
+type sockJSText struct{ session *sockJSSession }
 
 func (sockJSText) Frame(dst, stomp []byte, text bool) []byte {
 	return appendMessage(dst, stomp, text)
@@ -30,7 +30,14 @@ var jsonEOL = []byte(`"\n"`)
 
 func (sockJSText) HeartBeat() []byte { return jsonEOL }
 
-func (sockJSText) Ping() []byte { return nil }
+// Ping completes a poll. The client's next one, which needs no timer of the page, is the
+// answer. A client that streams answers nothing.
+func (f sockJSText) Ping() []byte {
+	if f.session.polls.Load() {
+		return jsonEOL
+	}
+	return nil
+}
 
 // Close returns nothing: a session that has ended says so to each request.
 func (sockJSText) Close(broker.CloseCode, string) []byte { return nil }

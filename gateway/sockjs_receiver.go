@@ -123,7 +123,7 @@ func (h *SockJS) receiver(transport newTransport) http.HandlerFunc {
 // goes.
 func (h *SockJS) serveReceiver(s *sockJSSession, receiver *sockJSReceiver, r *http.Request) {
 	defer receiver.leave()
-	s.session.Touch()
+	s.session.Touch() // the client is there, also where its page sends no heart-beats
 	full, attached := receiver.begin(s)
 	if !attached {
 		return

@@ -26,6 +26,7 @@ type sockJSSession struct {
 
 	session *broker.Session
 	written atomic.Uint64
+	polls   atomic.Bool // the last request for messages was a poll
 
 	feeding  sync.Mutex // guards the following, and Receive and Detach of session
 	detached bool
@@ -160,6 +161,7 @@ func (s *sockJSSession) attach(r *sockJSReceiver) (first []byte, attached bool) 
 	}
 	s.timer.Stop()
 	s.receiver = r
+	s.polls.Store(r.transport.polling)
 	s.changed.Broadcast()
 	return first, true
 }
@@ -261,7 +263,7 @@ func (s *sockJSSession) current() *sockJSReceiver {
 	return s.receiver
 }
 
-func (s *sockJSSession) Framing() broker.Framing { return sockJSText{} }
+func (s *sockJSSession) Framing() broker.Framing { return sockJSText{s} }
 
 func (s *sockJSSession) RemoteAddr() string { return s.remote }
 
