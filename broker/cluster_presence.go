@@ -42,6 +42,7 @@ type presence struct {
 	local   map[string]map[string]int // sessions of this node, by destination and user
 	sentSeq uint64                    // how many changes this node has broadcast
 	nodes   map[string]*nodePresence  // the users of other nodes
+	gone    map[string]bool           // nodes whose last answer may still be on its way
 	global  map[string]map[string]int // on how many nodes, by destination and user
 	// said is what was said less than a pause ago, and dueSaid the same, the oldest first:
 	// when their time comes it is looked at how things are by then.
@@ -74,7 +75,7 @@ type PresenceEvent struct {
 func newPresence(b *Broker, patterns []destination.Pattern) *presence {
 	return &presence{
 		broker: b, patterns: patterns, pause: presencePause, said: make(map[presentUser]bool), local: make(map[string]map[string]int),
-		nodes: make(map[string]*nodePresence), global: make(map[string]map[string]int),
+		nodes: make(map[string]*nodePresence), gone: make(map[string]bool), global: make(map[string]map[string]int),
 	}
 }
 

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -57,4 +59,32 @@ func TestWhoComesAndGoesFastIsSaidOnceAPause(t *testing.T) {
 	require.Equal(t, 4, others.n, "she is away as it was said")
 	require.Empty(t, p.said)
 	require.Empty(t, p.dueSaid)
+}
+
+// TestALateAnswerDoesNotBringTheUsersOfADeadNodeBack: it was given before the node died.
+func TestALateAnswerDoesNotBringTheUsersOfADeadNodeBack(t *testing.T) {
+	t.Parallel()
+	b := newTestBroker(t)
+	b.cluster = new(aloneInCluster)
+	p := newPresence(b, nil)
+	answer := presenceState{Number: 1, Users: map[string][]string{"/topic/a": {"ann"}}}
+	p.replace("n1", answer)
+	require.Equal(t, map[string]int{"ann": 1}, p.global["/topic/a"])
+	p.nodeChanged("n1", false)
+	p.replace("n1", answer)
+	require.Empty(t, p.global)
+	p.nodeChanged("n1", true) // it was not dead
+	p.replace("n1", answer)
+	require.Equal(t, map[string]int{"ann": 1}, p.global["/topic/a"])
+	for i := range 2 * maxGone {
+		p.nodeChanged(strconv.Itoa(i), false)
+	}
+	require.LessOrEqual(t, len(p.gone), maxGone)
+}
+
+// aloneInCluster is a cluster of one node.
+type aloneInCluster struct{ driver.Cluster }
+
+func (aloneInCluster) Request(context.Context, string, []byte) ([]driver.NodeReply, []string) {
+	return nil, nil
 }

@@ -2,6 +2,10 @@ package broker
 
 import "encoding/json"
 
+// maxGone bounds the nodes that are remembered as gone. An answer is on its way for some
+// seconds.
+const maxGone = 1000
+
 // nodePresence is what is known of another node's users.
 type nodePresence struct {
 	lastSeq uint64 // the number of the last change
@@ -108,6 +112,9 @@ func (p *presence) catchUp() {
 func (p *presence) replace(id string, s presenceState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.gone[id] {
+		return // it answered before it was gone
+	}
 	n := p.nodes[id]
 	if n == nil {
 		n = &nodePresence{users: make(map[string]map[string]bool)}
@@ -136,11 +143,18 @@ func (p *presence) replace(id string, s presenceState) {
 // nodeChanged lets the users of a node leave that is gone, and asks a new one for its.
 func (p *presence) nodeChanged(id string, here bool) {
 	if here {
+		p.mu.Lock()
+		delete(p.gone, id)
+		p.mu.Unlock()
 		p.broker.background.Go(p.catchUp)
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.gone) >= maxGone {
+		clear(p.gone)
+	}
+	p.gone[id] = true
 	n := p.nodes[id]
 	if n == nil {
 		return

@@ -220,6 +220,9 @@ func (s *Server) start() error {
 	}
 	made.SetLogger(s.log, false, false)
 	s.nats.Store(made)
+	if s.clustered {
+		s.log.atStart.begin(time.Now())
+	}
 	made.Start()
 	if !made.ReadyForConnections(startTimeout) {
 		return fmt.Errorf("relay: the embedded NATS server did not start; is %s writable?", s.options.StoreDir)

@@ -3,6 +3,7 @@ package relay
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -25,9 +26,16 @@ type natsLogger struct {
 	log    *slog.Logger
 	failed chan struct{} // has room for one; gets something when JetStream cannot write
 
-	mu   sync.Mutex            // guards the following
-	said map[string]*saidLines // by format, of which there are as many as the server has
+	atStart startReports
+
+	mu     sync.Mutex            // guards the following
+	twinAt time.Time             // when a server of the same name was last refused
+	said   map[string]*saidLines // by format, of which there are as many as the server has
 }
+
+// connectionPrefix is what the server puts before the format of a line that is about one
+// connection: its address, its number, and what a client says of itself.
+var connectionPrefix = regexp.MustCompile(`^\S+ - [a-z_]+:\d+ - ("[^"]*" - )*`)
 
 // saidLines are the lines of one format since a time.
 type saidLines struct {
@@ -53,7 +61,29 @@ func (n *natsLogger) Warnf(format string, v ...any) {
 }
 
 // Errorf is for what is wrong.
-func (n *natsLogger) Errorf(format string, v ...any) { n.warn(format, v) }
+func (n *natsLogger) Errorf(format string, v ...any) {
+	if !strings.HasSuffix(format, twinReport) {
+		n.warn(format, v)
+		return
+	}
+	now := time.Now()
+	n.mu.Lock()
+	n.twinAt = now
+	n.mu.Unlock()
+	if !n.saidBefore(twinReport, "", now) {
+		n.log.Warn("another node has the name of this one, so they do not join; give each its own cluster.node", "report", line(format, v))
+	}
+}
+
+// twinReport is what the server says of another one that has its name. It refuses that one.
+const twinReport = "Remote server has a duplicate name: %q"
+
+// twinWithin reports whether a server of the same name was refused lately.
+func (n *natsLogger) twinWithin(lately time.Duration) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return time.Since(n.twinAt) < lately
+}
 
 // Fatalf is for what ends the server.
 func (n *natsLogger) Fatalf(format string, v ...any) { n.warn(format, v) }
@@ -72,12 +102,14 @@ func (n *natsLogger) warn(format string, v []any) {
 		}
 	}
 	text := line(format, v)
-	key := format
+	key := connectionPrefix.ReplaceAllString(format, "")
 	if strings.Trim(format, "%s ") == "" {
 		key = text[:min(len(text), 40)]
 	}
-	again := n.saidBefore(key, text, time.Now())
-	if !again {
+	now := time.Now()
+	if n.holdAtStart(format, text, now) {
+		n.log.Debug("NATS: " + text)
+	} else if !n.saidBefore(key, text, now) {
 		n.log.Warn("the embedded NATS server reported something", "report", text)
 	}
 }

@@ -33,6 +33,7 @@ func (h *health) watchRoutes() {
 	if !h.link.clustered() {
 		return
 	}
+	h.link.server.reportMissing(time.Now())
 	if made := h.link.server.newRoutes(); len(made) > 0 {
 		h.readers.routesMade(made)
 		h.members.hello()

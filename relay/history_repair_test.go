@@ -156,22 +156,33 @@ func TestAGapIsFilledOnceTheHistoryAnswers(t *testing.T) {
 // clusterOf joins servers in this process, and waits until they can keep something.
 func clusterOf(t *testing.T, count int) []*deaf {
 	t.Helper()
-	peers := make([]string, count)
+	names := make([]string, count)
+	for i := range names {
+		names[i] = "n" + strconv.Itoa(i)
+	}
+	all := startCluster(t, names...)
+	for _, d := range all {
+		require.Eventually(t, d.Ready, 3*patience, 10*time.Millisecond)
+	}
+	return all
+}
+
+// startCluster starts servers that are each other's peers.
+func startCluster(t *testing.T, names ...string) []*deaf {
+	t.Helper()
+	peers := make([]string, len(names))
 	for i := range peers {
 		var err error
 		peers[i], err = local.Address()
 		require.NoError(t, err)
 	}
-	all := make([]*deaf, count)
+	all := make([]*deaf, len(names))
 	for i, address := range peers {
 		host, port, err := net.SplitHostPort(address)
 		require.NoError(t, err)
 		number, err := strconv.Atoi(port)
 		require.NoError(t, err)
-		all[i] = joinDeaf(t, 0, count, &ClusterOptions{Name: "test", Node: "n" + strconv.Itoa(i), Host: host, Port: number, Peers: peers})
-	}
-	for _, d := range all {
-		require.Eventually(t, d.Ready, 3*patience, 10*time.Millisecond)
+		all[i] = joinDeaf(t, 0, len(names), &ClusterOptions{Name: "test", Node: names[i], Host: host, Port: number, Peers: peers})
 	}
 	return all
 }

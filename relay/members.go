@@ -27,27 +27,33 @@ const (
 type members struct {
 	link *link
 
-	mu      sync.Mutex        // guards the following
-	known   map[string]member // by id
-	helloAt time.Time         // when this node last said hello
-	said    uint64            // how often it did
-	watch   func(node string, here bool)
-	lostAt  map[string]time.Time // of nodes that went silent, by name
+	mu         sync.Mutex        // guards the following
+	known      map[string]member // by id
+	helloAt    time.Time         // when this node last said hello
+	said       uint64            // how often it did
+	watch      func(node string, here bool)
+	lostAt     map[string]time.Time  // of nodes that went silent, by name
+	replacedAt time.Time             // when a process last took the place of another one
+	gone       map[string]goneMember // processes that do not count any more, by id
+	warned     map[string]time.Time  // when it was last said that two nodes have a name
 }
 
-// maxLost bounds the nodes that are remembered as lost: those without a name of their own
-// never come back.
+// maxLost bounds the nodes that are remembered as lost, and as gone: those without a name of
+// their own never come back.
 const maxLost = 100
 
 type member struct {
 	server string // the id of its NATS server
-	name   string
+	name   string // its id where it has none
 	heard  time.Time
 	said   uint64 // its count
 }
 
 func newMembers(l *link) *members {
-	return &members{link: l, known: make(map[string]member), lostAt: make(map[string]time.Time)}
+	return &members{
+		link: l, known: make(map[string]member), lostAt: make(map[string]time.Time),
+		gone: make(map[string]goneMember), warned: make(map[string]time.Time),
+	}
 }
 
 func (m *members) subject(what string) string { return m.link.prefix + ".node." + what }
@@ -60,7 +66,7 @@ func (m *members) join() error {
 				m.hello() // so that it knows of this one at once
 			}
 		},
-		"bye":   func(msg *nats.Msg) { m.forget(string(msg.Data), false) },
+		"bye":   func(msg *nats.Msg) { m.left(string(msg.Data)) },
 		"flush": func(msg *nats.Msg) { m.reply(msg.Reply, []byte(m.link.conn.ConnectedServerId())) },
 	} {
 		if _, err := m.link.conn.Subscribe(m.subject(what), handle); err != nil {
@@ -87,35 +93,56 @@ func (m *members) heardFrom(data []byte) bool {
 	if len(words) < 3 || words[0] == m.link.id {
 		return false
 	}
-	said, _ := strconv.ParseUint(words[2], 10, 64)
-	m.mu.Lock()
-	before, old := m.known[words[0]]
-	name := words[0]
+	id, now := words[0], time.Now()
+	other := member{server: words[1], name: id, heard: now}
+	other.said, _ = strconv.ParseUint(words[2], 10, 64)
 	if len(words) > 3 {
-		name = unescape(words[3])
+		other.name = unescape(words[3])
 	}
-	m.known[words[0]] = member{server: words[1], name: name, heard: time.Now(), said: said}
-	lost, wasLost := m.lostAt[name]
-	delete(m.lostAt, name)
+	m.mu.Lock()
+	_, wasGone := m.gone[id]
+	counts, returned := m.countsLocked(id, other, now)
+	if !counts {
+		m.mu.Unlock()
+		return !wasGone
+	}
+	before, old := m.known[id]
+	m.known[id] = other
+	if old {
+		m.mu.Unlock()
+		if other.said > before.said+1 {
+			m.link.mayHaveMissed()
+		}
+		return false
+	}
+	var replaced map[string]member
+	if !returned {
+		replaced = m.replaceLocked(id, other.name, now)
+	}
+	lost, wasLost := m.lostAt[other.name]
+	delete(m.lostAt, other.name)
+	for _, previous := range replaced {
+		lost, wasLost = previous.heard, true
+	}
 	watch := m.watch
 	m.mu.Unlock()
-	if !old || said > before.said+1 {
-		m.link.mayHaveMissed()
+	m.link.mayHaveMissed()
+	if version := wordAt(words, 4); parseVersion(version) > formatVersion {
+		m.link.log.Error("another node is of a newer version of stompbox, and this one cannot read what that writes; upgrade this node", "peer", other.name, "id", id, "version", version, "known", formatVersion)
 	}
-	if !old {
-		if version := wordAt(words, 4); parseVersion(version) > formatVersion {
-			m.link.log.Error("another node is of a newer version of stompbox, and this one cannot read what that writes; upgrade this node", "peer", name, "id", words[0], "version", version, "known", formatVersion)
-		}
-		if wasLost {
-			m.link.log.Info("another node is back", "peer", name, "id", words[0], "away", time.Since(lost), "nodes", m.count())
-		} else {
-			m.link.log.Info("another node is here", "peer", name, "id", words[0], "nodes", m.count())
-		}
-		if watch != nil {
-			watch(words[0], true)
-		}
+	if wasLost {
+		m.link.log.Info("another node is back", "peer", other.name, "id", id, "away", time.Since(lost), "nodes", m.count())
+	} else {
+		m.link.log.Info("another node is here", "peer", other.name, "id", id, "nodes", m.count())
 	}
-	return !old
+	if watch != nil {
+		for previous := range replaced {
+			watch(previous, false)
+		}
+		watch(id, true)
+	}
+	m.warnOfConflicts(now)
+	return true
 }
 
 // wordAt returns a word of a hello, or "" where an older build said fewer.
@@ -126,12 +153,30 @@ func wordAt(words []string, i int) string {
 	return words[i]
 }
 
-// forget notes that a node is gone: it has said so, or has said nothing for long.
-func (m *members) forget(id string, silent bool) {
+// left notes that a node has said that it goes. It may have said so before something else
+// that it said arrives.
+func (m *members) left(id string) {
 	m.mu.Lock()
 	other, known := m.known[id]
 	delete(m.known, id)
-	if known && silent && len(m.lostAt) < maxLost {
+	m.rememberLocked(id, goneMember{at: time.Now(), left: true})
+	watch := m.watch
+	m.mu.Unlock()
+	if !known {
+		return
+	}
+	m.link.log.Info("another node has left", "peer", other.name, "id", id, "nodes", m.count())
+	if watch != nil {
+		watch(id, false)
+	}
+}
+
+// lose forgets a node that has said nothing for long.
+func (m *members) lose(id string) {
+	m.mu.Lock()
+	other, known := m.known[id]
+	delete(m.known, id)
+	if known && len(m.lostAt) < maxLost && !m.hasNameLocked(other.name, id) {
 		m.lostAt[other.name] = other.heard
 	}
 	watch := m.watch
@@ -139,11 +184,7 @@ func (m *members) forget(id string, silent bool) {
 	if !known {
 		return
 	}
-	if silent {
-		m.link.log.Warn("another node is lost: nothing was heard of it", "peer", other.name, "id", id, "for", time.Since(other.heard).Round(time.Millisecond), "nodes", m.count())
-	} else {
-		m.link.log.Info("another node has left", "peer", other.name, "id", id, "nodes", m.count())
-	}
+	m.link.log.Warn("another node is lost: nothing was heard of it", "peer", other.name, "id", id, "for", time.Since(other.heard).Round(time.Millisecond), "nodes", m.count())
 	if watch != nil {
 		watch(id, false)
 	}
@@ -161,8 +202,9 @@ func (m *members) dropSilent(now time.Time) {
 	due := now.Sub(m.helloAt) >= helloEvery
 	m.mu.Unlock()
 	for _, id := range silent {
-		m.forget(id, true)
+		m.lose(id)
 	}
+	m.warnOfConflicts(now)
 	if due {
 		m.hello()
 	}

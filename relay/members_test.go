@@ -34,7 +34,7 @@ func TestTheLogHasTheComingAndGoingOfNodes(t *testing.T) {
 	require.True(t, m.heardFrom([]byte("id2 server2 1 n2")))
 	require.False(t, m.heardFrom([]byte("id2 server2 2 n2")))
 	line("another node is here", "level=INFO", "peer=n2", "id=id2", "nodes=1")
-	m.forget("id2", false)
+	m.left("id2")
 	line("another node has left", "level=INFO", "peer=n2", "nodes=0")
 	require.True(t, m.heardFrom([]byte("id3 server2 1 n2")))
 	require.NotContains(t, log.String(), "is back", "it had left")
@@ -47,7 +47,7 @@ func TestTheLogHasTheComingAndGoingOfNodes(t *testing.T) {
 	for range 2 * maxLost { // those that have no name of their own
 		id := "id" + time.Now().Format("150405.000000000")
 		require.True(t, m.heardFrom([]byte(id+" server3 1")))
-		m.forget(id, true)
+		m.lose(id)
 	}
 	require.LessOrEqual(t, len(m.lostAt), maxLost)
 }

@@ -187,7 +187,7 @@ func (k *knownConsumers) ask(c *knownConsumer) (upTo uint64, err error) {
 	defer cancel()
 	replies, missing := k.members.Request(ctx, deliveredSubject, []byte(c.key))
 	upTo, known := parseDelivered(k.answer([]byte(c.key)))
-	known = known && len(missing) == 0
+	known = known && len(missing) == 0 && !k.members.replacedLately()
 	for _, reply := range replies {
 		theirs, sure := parseDelivered(reply.Body)
 		upTo, known = max(upTo, theirs), known && sure

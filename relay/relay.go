@@ -183,7 +183,9 @@ type Stats struct {
 	Newer  int64 // messages that a newer version wrote, and this one cannot read
 	Filled int64 // messages of histories that were fetched since they did not arrive
 	Nodes  int   // other nodes that are known now
-	Ready  bool
+	// NameConflicts are the names that more than one live node has.
+	NameConflicts int
+	Ready         bool
 	// RecordsRemoved are records of Idempotency-Keys that were removed to make room, of the users
 	// who had most.
 	RecordsRemoved int64
@@ -191,7 +193,17 @@ type Stats struct {
 
 // Stats returns the current counts. It is safe for concurrent use.
 func (r *Relay) Stats() Stats {
-	return Stats{Lost: r.link.lost.Load(), Newer: r.link.newer.Load(), Filled: r.histories.filled.Load(), Nodes: r.members.count(), Ready: r.Ready(), RecordsRemoved: r.idempotency.removed.Load()}
+	return Stats{Lost: r.link.lost.Load(), Newer: r.link.newer.Load(), Filled: r.histories.filled.Load(), Nodes: r.members.count(), NameConflicts: r.nameConflicts(), Ready: r.Ready(), RecordsRemoved: r.idempotency.removed.Load()}
+}
+
+// nameConflicts counts the names that more than one live node has. Servers of a cluster whose
+// names are the same refuse each other, so their nodes may not hear of each other.
+func (r *Relay) nameConflicts() int {
+	n := r.members.conflicts()
+	if n == 0 && r.link.server != nil && r.link.server.log.twinWithin(lostAfter) {
+		n = 1
+	}
+	return n
 }
 
 // ClientURL is the URL of the embedded server for other programs, or "" if the server is external
