@@ -17,8 +17,12 @@ const (
 	// unreachedReport is what the server says of the first attempt to reach another one, and
 	// then of each 3600th.
 	unreachedReport = "Error trying to connect to route (attempt %v): %v"
-	// unroutedReport is what it says while it has reached none.
-	unroutedReport = "Waiting for routing to be established..."
+	// unroutedReport is what it says while it has reached none, and the next ones until
+	// the servers have chosen a leader and this one has what that one has.
+	unroutedReport   = "Waiting for routing to be established..."
+	recoveringReport = "JetStream is still recovering meta layer"
+	unledReport      = "JetStream has not established contact with a meta leader"
+	behindReport     = "JetStream is not current with the meta leader"
 )
 
 // startReports are what a server said at its start about others that are not there yet.
@@ -38,7 +42,10 @@ func (r *startReports) begin(now time.Time) {
 // holdAtStart reports whether a line is normal now. A server that cannot be reached is
 // reported later, where it is still missing then.
 func (n *natsLogger) holdAtStart(format, text string, now time.Time) bool {
-	if format != unreachedReport && text != unroutedReport {
+	switch {
+	case format == unreachedReport:
+	case text == unroutedReport, text == recoveringReport, text == unledReport, text == behindReport:
+	default:
 		return false
 	}
 	r := &n.atStart

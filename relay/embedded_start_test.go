@@ -20,6 +20,7 @@ func TestTheStartOfAClusterWarnsOfNoServerThatComesLater(t *testing.T) {
 	for _, d := range clusterOf(t, 2) {
 		require.Zero(t, d.logged("Error trying to connect to route"), d.said.String())
 		require.Zero(t, d.logged("Waiting for routing"))
+		require.Zero(t, d.logged("has not established contact"))
 		d.link.server.reportMissing(time.Now().Add(2 * startGrace))
 		require.Zero(t, d.logged("were reached since the start"))
 	}
@@ -51,6 +52,7 @@ func TestAServerThatDoesNotComeIsReported(t *testing.T) {
 	require.Equal(t, 1, d.logged("not all servers of cluster.peers were reached since the start"))
 	require.Equal(t, 1, d.logged("connection refused"))
 	require.False(t, log.holdAtStart(unroutedReport, unroutedReport, later), "after the start it is none any more")
+	require.False(t, log.holdAtStart("", unledReport, later))
 	require.False(t, log.holdAtStart(unreachedReport, "", later))
 	log.Errorf("another fault: %v", errors.New("of the start"))
 	require.Equal(t, 1, d.logged(reportedSomething), "what else the server says at a start is kept")
