@@ -116,3 +116,32 @@ func TestEachBlockHasALanguage(t *testing.T) {
 		}
 	}
 }
+
+// TestEachExampleHasAREADME: with its commands and their output. Those that install packages
+// have their versions locked.
+func TestEachExampleHasAREADME(t *testing.T) {
+	t.Parallel()
+	folders, err := filepath.Glob(filepath.Join(root, "examples", "*", "*"))
+	require.NoError(t, err)
+	contents := read(t, "examples/README.md")
+	checked := make(map[string]bool)
+	for _, file := range folders {
+		name := filepath.Base(filepath.Dir(file))
+		require.FileExists(t, filepath.Join(root, "examples", name, "README.md"))
+		require.Contains(t, contents, "("+name+"/README.md)", "examples/README.md has to link to it")
+		if filepath.Base(file) == "package.json" {
+			require.FileExists(t, filepath.Join(root, "examples", name, "package-lock.json"), "npm ci needs it")
+		}
+		checked[name] = true
+	}
+	require.Greater(t, len(checked), 14, "the examples were not found")
+	for name := range checked {
+		output := 0
+		for _, b := range blocksOf(t, "examples/"+name+"/README.md") {
+			if b.language == "text" {
+				output++
+			}
+		}
+		require.Positive(t, output, "examples/%s/README.md shows no output", name)
+	}
+}

@@ -1,4 +1,4 @@
-// The READMEs of the examples that need packages of npm: each block as it stands there, but
+// The READMEs of the examples that need packages of npm or PyPI: each block as it stands there, but
 // for the ports and the way to run the broker, and its output.
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -15,12 +15,12 @@ import { Terminals } from "./terminals.js";
 async function follow(name, then = () => {}) {
   const folder = mkdtempSync(path.join(os.tmpdir(), "stompbox-readme-"));
   const example = path.join(folder, "examples", name);
-  cpSync(path.join(root, "examples", name), example, { recursive: true, filter: (file) => !/\/(node_modules|dist|stompbox-data)$|\.(secret|txt)$/.test(file) });
+  cpSync(path.join(root, "examples", name), example, { recursive: true, filter: (file) => !/\/(node_modules|dist|stompbox-data|\.venv)$|\.secret$|\/(cookies|last-event-id)\.txt$/.test(file) });
   mkdirSync(path.join(folder, "bin"));
   symlinkSync(path.join(root, "bin/stompbox"), path.join(folder, "bin/stompbox"));
   const ports = {};
-  for (const port of ["8080", "8092", "5173"]) ports[port] = String(await freePort());
-  const moved = (text) => text.replaceAll(/\b(8080|8092|5173)\b/g, (port) => ports[port]);
+  for (const port of ["8080", "8092", "5173", "61613"]) ports[port] = String(await freePort());
+  const moved = (text) => text.replaceAll(/\b(8080|8092|5173|61613)\b/g, (port) => ports[port]);
   for (const file of readdirSync(example, { recursive: true, withFileTypes: true })) {
     const at = path.join(file.parentPath ?? file.path, file.name);
     if (file.isFile() && file.name !== "package-lock.json") writeFileSync(at, moved(readFileSync(at, "utf8")));
@@ -29,7 +29,7 @@ async function follow(name, then = () => {}) {
   const typed = (text) => moved(text)
     .replaceAll("go build -o bin/stompbox ./cmd/stompbox", "true")
     .replaceAll("go run ./cmd/stompbox serve --dev", `${broker} serve --dev --http 127.0.0.1:${ports[8080]}`)
-    .replaceAll(/go run \.\/cmd\/stompbox (send|queue peek)/g, `${broker} $1 --url ws://127.0.0.1:${ports[8080]}/ws`);
+    .replaceAll(/go run \.\/cmd\/stompbox (send|request|queue peek)/g, `${broker} $1 --url ws://127.0.0.1:${ports[8080]}/ws`);
   const terminals = new Terminals(folder, { ...process.env, npm_config_prefer_offline: "true", npm_config_audit: "false", npm_config_fund: "false" });
   const run = async (block) => {
     const options = block.mark.split(", ").slice(1);
@@ -50,6 +50,8 @@ async function follow(name, then = () => {}) {
   }
 }
 
+test("examples/node: its README", () => follow("node"));
+test("examples/python: its README", () => follow("python"));
 test("examples/work-queue: its README", () => follow("work-queue"));
 test("examples/history: its README", () => follow("history"));
 test("examples/private-messages: its README", () => follow("private-messages"));
