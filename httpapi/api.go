@@ -107,7 +107,7 @@ func New(b *broker.Broker, o Options) http.Handler {
 	mux.HandleFunc("GET /api/openapi.json", openAPI)
 	mux.HandleFunc("/api/", a.unknown)
 	// Authentication is never ambient, but a page may still know a login.
-	return http.NewCrossOriginProtection().Handler(mux)
+	return KeepUserNames(http.NewCrossOriginProtection().Handler(mux))
 }
 
 // sendPattern is of the requests that send messages, whose rate is that of messages.

@@ -71,7 +71,7 @@ func (a operatorAPI) nodes(ctx context.Context, r request) (any, error) {
 
 // unsubscribe ends subscriptions of a user.
 func (a operatorAPI) unsubscribe(ctx context.Context, r request) (any, error) {
-	name, query := r.PathValue("name"), r.URL.Query()
+	name, query := r.userName(), r.URL.Query()
 	if err := r.may(destination.DisconnectPrefix + destination.EscapeSegment(name)); err != nil {
 		return nil, err
 	}

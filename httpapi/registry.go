@@ -73,7 +73,7 @@ func visible[T any](ctx context.Context, after string, limit int, read func(afte
 }
 
 func (a registryAPI) user(ctx context.Context, r request) (any, error) {
-	name := r.PathValue("name")
+	name := r.userName()
 	if !r.maySee(name) {
 		return nil, problem.New(http.StatusForbidden, "no send permission for any destination of user "+name)
 	}
@@ -119,7 +119,7 @@ func (a registryAPI) presence(ctx context.Context, r request) (any, error) {
 
 // disconnect ends the sessions of a user, or one of them.
 func (a registryAPI) disconnect(ctx context.Context, r request) (any, error) {
-	name, query := r.PathValue("name"), r.URL.Query()
+	name, query := r.userName(), r.URL.Query()
 	if permission := destination.DisconnectPrefix + destination.EscapeSegment(name); !r.principal.Permissions.MaySend(permission) {
 		return nil, problem.New(http.StatusForbidden, "no send permission for "+permission)
 	}

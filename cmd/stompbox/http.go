@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/httpapi"
 )
 
 const (
@@ -29,7 +30,7 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 
 func (s *server) serveHTTP(h http.Handler, guards ...func(*http.Server)) func(context.Context, net.Listener) error {
 	return func(ctx context.Context, l net.Listener) error {
-		hs := newHTTPServer(h, s.log)
+		hs := newHTTPServer(httpapi.KeepUserNames(h), s.log)
 		hs.HTTP2 = gateway.HTTP2Config(s.broker)
 		for _, guard := range guards {
 			guard(hs)

@@ -40,6 +40,12 @@ func table(w io.Writer) *tabwriter.Writer {
 	return tabwriter.NewWriter(printableWriter{w}, 0, 0, 2, ' ', 0)
 }
 
+// userPath is the path of a user in the API. Dots are encoded, since others on the way may
+// take a name of dots for a step in a tree.
+func userPath(name string) string {
+	return "/api/users/" + strings.ReplaceAll(url.PathEscape(name), ".", "%2E")
+}
+
 // printableWriter replaces control characters but for tabs and ends of lines.
 type printableWriter struct{ w io.Writer }
 
@@ -126,7 +132,7 @@ func newSessions() *cobra.Command {
 		}
 		path, query := "/api/sessions", url.Values{"order": {order}, "limit": {fmt.Sprint(limit)}}
 		if len(args) > 0 {
-			path, query = "/api/users/"+url.PathEscape(args[0]), nil
+			path, query = userPath(args[0]), nil
 		}
 		if err := client.ask(cmd.Context(), http.MethodGet, path, query, &answer); err != nil {
 			return err
@@ -217,7 +223,7 @@ func newDisconnect() *cobra.Command {
 		setWhere(query, "session", session)
 		setWhere(query, "reason", reason)
 		var answer httpapi.Ended
-		if err := client.ask(cmd.Context(), http.MethodPost, "/api/users/"+url.PathEscape(args[0])+"/disconnect", query, &answer); err != nil {
+		if err := client.ask(cmd.Context(), http.MethodPost, userPath(args[0])+"/disconnect", query, &answer); err != nil {
 			return err
 		}
 		printEnded(cmd, "disconnected "+args[0], answer)
@@ -247,7 +253,7 @@ func newUnsubscribe() *cobra.Command {
 			Unsubscribed int
 			Missing      []string
 		}
-		if err := client.ask(cmd.Context(), http.MethodPost, "/api/users/"+url.PathEscape(args[0])+"/unsubscribe", query, &answer); err != nil {
+		if err := client.ask(cmd.Context(), http.MethodPost, userPath(args[0])+"/unsubscribe", query, &answer); err != nil {
 			return err
 		}
 		warnMissing(cmd, answer.Missing)

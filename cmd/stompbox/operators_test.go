@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,14 @@ func TestOperatorsCommands(t *testing.T) {
 	fails("add --yes", "history", "clear", "/topic/chat.a")
 	require.Equal(t, "cleared 1 messages of /topic/chat.a\n", do("history", "clear", "--yes", "/topic/chat.a"))
 	require.Empty(t, do("history", "read", "/topic/chat.a"))
+
+	for _, odd := range []string{"/", "..", "a b?%2F#"} {
+		_, token := get(t, "http://"+p.http+"/dev/token?user="+url.QueryEscape(odd))
+		c := test.DialWebSocket(t, "ws://"+p.http+"/ws").Connect("Authorization", "Bearer "+token)
+		require.Contains(t, do("sessions", odd), c.Connected.Get("session"))
+		require.Equal(t, "disconnected "+odd+"; 1 sessions were ended\n", do("disconnect", odd))
+		c.Expect(frames.ERROR)
+	}
 
 	id := strings.Fields(do("queue", "peek", "/queue/work"))[0]
 	require.Contains(t, do("queue", "get", "/queue/work", id), `"body":"one"`)

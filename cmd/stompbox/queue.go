@@ -184,7 +184,8 @@ func (c *clientFlags) ask(ctx context.Context, method, path string, query url.Va
 	return json.NewDecoder(response.Body).Decode(answer)
 }
 
-// open sends an HTTP request, and returns the answer where it is one of success.
+// open sends an HTTP request, and returns the answer where it is one of success. What of
+// the path is data has to be percent-encoded.
 func (c *clientFlags) open(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
 	u, err := url.Parse(c.url)
 	if err != nil {
@@ -194,7 +195,11 @@ func (c *clientFlags) open(ctx context.Context, method, path string, query url.V
 	if !ok {
 		return nil, fmt.Errorf("--url %q: this command needs the broker's HTTP address, such as http://127.0.0.1:8080", c.url)
 	}
-	target := url.URL{Scheme: scheme, Host: u.Host, Path: path, RawQuery: query.Encode()}
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		return nil, err
+	}
+	target := url.URL{Scheme: scheme, Host: u.Host, Path: decoded, RawPath: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
 	if err != nil {
 		return nil, err
