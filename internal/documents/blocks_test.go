@@ -145,3 +145,15 @@ func TestEachExampleHasAREADME(t *testing.T) {
 		require.Positive(t, output, "examples/%s/README.md shows no output", name)
 	}
 }
+
+// TestBlocksOfProgramsNameTheirTest: each is run, or at least compiled. Shell, Go, YAML, JSON
+// and XML are found by the tests here.
+func TestBlocksOfProgramsNameTheirTest(t *testing.T) {
+	t.Parallel()
+	blocks := allBlocks(t, "js", "ts", "java", "python", "html", "nginx", "caddyfile", "haproxy", "ini")
+	require.Greater(t, len(blocks), 20, "the blocks were not found")
+	for _, b := range blocks {
+		known := strings.HasPrefix(b.mark, "test: ") || strings.HasPrefix(b.mark, "file: ")
+		require.True(t, known, "%s:%d: say <!-- test: name --> above the block, not %q", b.file, b.line, b.mark)
+	}
+}

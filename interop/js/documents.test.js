@@ -23,7 +23,7 @@ after(async () => {
 });
 
 // marks are the tests in JavaScript that blocks name. Blocks in other languages name Go's.
-const marks = new Set(["console", "reconnecting", "reconnecting-use", "tokens", "work-queue", "quickstart-frontend-build", "quickstart-frontend-serve", "quickstart-frontend-node"]);
+const marks = new Set(["app-servers", "clients", "errors", "history", "private-messages", "sockjs", "sse", "tokens-refresh", "console", "reconnecting", "reconnecting-use", "tokens", "work-queue", "quickstart-frontend-build", "quickstart-frontend-serve", "quickstart-frontend-node"]);
 
 test("each JavaScript block parses, and each test that a block names is here", () => {
   for (const file of documents()) {
@@ -31,6 +31,7 @@ test("each JavaScript block parses, and each test that a block names is here", (
       const where = `${file}:${block.line}`;
       if (block.mark.startsWith("test: ") && ["js", "python", "html"].includes(block.language)) assert.ok(marks.has(block.mark.slice(6)), where);
       if (block.language !== "js") continue;
+      assert.match(block.mark, /^(test|file): /, `${where}: which test runs it?`);
       const name = path.join(folder, `block${i}.mjs`);
       writeFileSync(name, block.text);
       const { status, stderr } = spawnSync(process.execPath, ["--check", name], { encoding: "utf8" });

@@ -1,11 +1,12 @@
 // EventSource in headless Chromium: two tabs, and a broker that is restarted.
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { Client } from "@stomp/stompjs";
 import { Broker, sleep } from "./broker.js";
 import { devToken, launch } from "./browser.js";
+import { tested } from "./documents.js";
 
 let broker, browser, publisher;
 before(async () => {
@@ -111,8 +112,26 @@ test("a page uses the token in its cookie", async () => {
   await context.close();
 });
 
+test("the first lines of the documents show what comes", async () => {
+  const context = await browser.newContext();
+  await context.addCookies([{ name: "token", value: await devToken(broker, "dave"), url: broker.page }]);
+  const page = await context.newPage();
+  await page.goto(broker.page);
+  await page.evaluate((code) => {
+    window.seen = []; window.reloads = 0; window.opened = 0;
+    const events = new Function("show", "reloadEverything", `${code}\nreturn events;`)((data) => seen.push(data), () => reloads++);
+    events.addEventListener("connected", () => opened++);
+  }, tested("docs/sse.md", "sse")[0].text);
+  await until(() => page.evaluate(() => opened > 0));
+  await confirmed("/topic/prices.first", "gold");
+  await confirmed("/user/dave/queue/notifications", "for dave");
+  await until(async () => (await page.evaluate(() => seen)).length === 2);
+  assert.deepEqual((await page.evaluate(() => seen)).sort(), ["for dave", "gold"]);
+  await context.close();
+});
+
 test("the watchdog of the documents comes back from a network that is silent", async () => {
-  const [, code] = readFileSync(new URL("../../docs/sse.md", import.meta.url), "utf8").match(/```js\n(function follow[^`]*?)\nfollow\(/);
+  const [, code] = tested("docs/sse.md", "sse")[1].text.match(/^(function follow.*?)\nfollow\(/s);
   const context = await browser.newContext();
   const page = await context.newPage();
   await page.goto(broker.page);

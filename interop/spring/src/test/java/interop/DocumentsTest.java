@@ -18,7 +18,7 @@ import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The Java of docs/tokens.md, as it stands there. */
+/** The Java of docs/, as it stands there. */
 class DocumentsTest {
   @TempDir Path folder;
 
@@ -31,12 +31,47 @@ class DocumentsTest {
     }
   }
 
+  @Test
+  void theConfigurationOfTheQuickStartCompiles() throws Exception {
+    compile("Relay", """
+        import org.springframework.messaging.simp.config.MessageBrokerRegistry;
+        import org.springframework.web.socket.config.annotation.WebSocketMessageBrokerConfigurer;
+
+        public class Relay implements WebSocketMessageBrokerConfigurer {
+          @Override
+        """ + block("quickstart-spring.md") + """
+        }
+        """);
+  }
+
+  @Test
+  void theClientOfAnAppServerCompiles() throws Exception {
+    compile("AppServer", """
+        import org.springframework.messaging.simp.stomp.StompHeaders;
+        import org.springframework.messaging.simp.stomp.StompSessionHandler;
+        import org.springframework.web.socket.WebSocketHttpHeaders;
+        import org.springframework.web.socket.messaging.WebSocketStompClient;
+
+        public class AppServer {
+          void connect(WebSocketStompClient client, String token, StompSessionHandler handler) {
+        """ + block("app-servers.md") + """
+          }
+        }
+        """);
+  }
+
+  /** The only block of Java in a document. */
+  private static String block(String document) throws Exception {
+    Matcher block = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL).matcher(Files.readString(Path.of("../../docs", document)));
+    assertThat(block.find()).as(document).isTrue();
+    String text = block.group(1);
+    assertThat(block.find()).as(document + " has another block").isFalse();
+    return text;
+  }
+
   /** Compiles the block of the document to a function of a secret and a user. */
   private BinaryOperator<String> signer() throws Exception {
-    Matcher block = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL).matcher(Files.readString(Path.of("../../docs/tokens.md")));
-    assertThat(block.find()).isTrue();
-    Path source = folder.resolve("Signer.java");
-    Files.writeString(source, """
+    compile("Signer", """
         import io.jsonwebtoken.Jwts;
         import io.jsonwebtoken.security.Keys;
         import java.nio.charset.StandardCharsets;
@@ -47,19 +82,24 @@ class DocumentsTest {
 
         public class Signer implements java.util.function.BinaryOperator<String> {
           @Override public String apply(String secret, String user) {
-        """ + block.group(1) + """
+        """ + block("tokens.md") + """
             return token;
           }
         }
         """);
-    String classes = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
-    ByteArrayOutputStream said = new ByteArrayOutputStream();
-    int result = ToolProvider.getSystemJavaCompiler().run(null, said, said, "-cp", classes, "-d", folder.toString(), source.toString());
-    assertThat(result).as(said.toString()).isZero();
     URLClassLoader loader = new URLClassLoader(new URL[] {folder.toUri().toURL()}, getClass().getClassLoader());
     @SuppressWarnings("unchecked")
     BinaryOperator<String> signer = (BinaryOperator<String>) loader.loadClass("Signer").getConstructor().newInstance();
     return signer;
+  }
+
+  private void compile(String name, String text) throws Exception {
+    Path source = folder.resolve(name + ".java");
+    Files.writeString(source, text);
+    String classes = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    ByteArrayOutputStream said = new ByteArrayOutputStream();
+    int result = ToolProvider.getSystemJavaCompiler().run(null, said, said, "-cp", classes, "-d", folder.toString(), source.toString());
+    assertThat(result).as(said.toString()).isZero();
   }
 
   private static int send(Broker broker, String token, String destination) throws Exception {
