@@ -5,11 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // maxDedupIDs bounds how many dedup ids of removed messages are remembered, at some 60
@@ -34,18 +37,24 @@ type dedupJournal struct {
 	window   time.Duration
 	replicas int
 
-	loading sync.Mutex // held while the stream is made or read; guards the following
+	mu      sync.Mutex // guards the following
+	expiry  map[dedupKey]int64
+	order   []dedupKey // as they came
 	made    bool       // the stream is known to be there
+	missed  int        // counts up when some that other nodes wrote may not have come
+	loaded  int        // what missed was when all that they wrote before was last read
+	since   time.Time  // when that was
+	loading *dedupLoad // nil while none is read
+}
 
-	mu     sync.Mutex // guards the following
-	expiry map[dedupKey]int64
-	order  []dedupKey // as they came
-	loaded bool       // all that other nodes wrote before is known
-	since  time.Time  // up to when it was
+// dedupLoad is one reading of the stream, which all wait for that need it.
+type dedupLoad struct {
+	done chan struct{} // closed at its end
+	err  error         // once done is closed
 }
 
 func newDedupJournal(l *link, a *acks, settings QueueSettings) *dedupJournal {
-	return &dedupJournal{link: l, acks: a, window: settings.DedupWindow, replicas: settings.Replicas, expiry: make(map[dedupKey]int64)}
+	return &dedupJournal{link: l, acks: a, window: settings.DedupWindow, replicas: settings.Replicas, expiry: make(map[dedupKey]int64), missed: 1}
 }
 
 func (j *dedupJournal) stream() string { return streamBase(j.link.prefix) + "_dedup" }
@@ -61,53 +70,62 @@ func (j *dedupJournal) begin() error {
 // reload has what other nodes wrote read again, since some of it may have been missed.
 func (j *dedupJournal) reload() {
 	j.mu.Lock()
-	j.loaded = false
+	j.missed++
 	j.mu.Unlock()
 }
 
-// ensure makes the stream where it is missing, and reads what is not known of it.
+// ensure makes the stream where it is missing, and returns once all is known that was
+// written to it. Until then no message with a dedup id is stored: its id may be there. What
+// is much goes on being read after the caller has given up, for the next one.
 func (j *dedupJournal) ensure(ctx context.Context) error {
-	j.mu.Lock()
-	loaded := j.loaded
-	j.mu.Unlock()
-	if loaded {
-		return nil
+	for {
+		load := j.unread()
+		if load == nil {
+			return nil
+		}
+		select {
+		case <-load.done:
+			if load.err != nil {
+				return load.err
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("%w: the dedup ids of removed messages are still being read", driver.ErrUnavailable)
+		}
 	}
-	j.loading.Lock()
-	defer j.loading.Unlock()
-	j.mu.Lock()
-	loaded = j.loaded
-	j.loaded = true // what is missed from here on is noticed
-	since := j.since
-	j.mu.Unlock()
-	if loaded {
-		return nil
-	}
-	now := time.Now()
-	err := j.load(ctx, since)
+}
+
+// unread returns the reading that has to end first, which it begins where there is none, or
+// nil where all is known.
+func (j *dedupJournal) unread() *dedupLoad {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err != nil {
-		j.loaded = false
-		return err
+	if j.loading != nil || j.loaded == j.missed {
+		return j.loading
 	}
-	j.since = now
-	return nil
+	load := &dedupLoad{done: make(chan struct{})}
+	if load.err = j.link.checkAsk(); load.err != nil {
+		close(load.done)
+		return load
+	}
+	missed, since, now := j.missed, j.since, time.Now()
+	j.loading = load
+	j.link.background.Go(func() {
+		load.err = j.load(j.link.ctx, since)
+		j.mu.Lock()
+		if j.loading = nil; load.err == nil {
+			j.loaded, j.since = missed, now
+		}
+		j.mu.Unlock()
+		close(load.done)
+	})
+	return load
 }
 
 func (j *dedupJournal) load(ctx context.Context, since time.Time) error {
-	if err := j.link.checkAsk(); err != nil {
+	stream, err := j.makeStream(ctx)
+	if err != nil {
 		return err
 	}
-	there, _ := j.link.js.Stream(ctx, j.stream())
-	stream, err := ensureStream(ctx, j.link.js, there, jetstream.StreamConfig{
-		Name: j.stream(), Subjects: []string{j.subject()}, Description: "stompbox: dedup ids of messages that were removed from their queues",
-		MaxAge: j.window, Duplicates: min(j.window, 2*time.Minute), MaxMsgs: maxDedupIDs, MaxBytes: -1, MaxConsumers: -1, Discard: jetstream.DiscardOld, Replicas: j.replicas, AllowDirect: true,
-	})
-	if err != nil {
-		return storeError("cannot make the stream "+j.stream(), err)
-	}
-	j.made = true
 	from := time.Now().Add(-j.window)
 	if since = since.Add(-clocksDiffer); since.After(from) {
 		from = since
@@ -117,6 +135,27 @@ func (j *dedupJournal) load(ctx context.Context, since time.Time) error {
 		j.read(m.msg)
 		return nil
 	})
+}
+
+func (j *dedupJournal) makeStream(ctx context.Context) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	there, _ := j.link.js.Stream(ctx, j.stream())
+	stream, err := ensureStream(ctx, j.link.js, there, jetstream.StreamConfig{
+		Name: j.stream(), Subjects: []string{j.subject()}, Description: "stompbox: dedup ids of messages that were removed from their queues",
+		MaxAge: j.window, Duplicates: min(j.window, 2*time.Minute), MaxMsgs: maxDedupIDs, MaxBytes: -1, MaxConsumers: -1, Discard: jetstream.DiscardOld, Replicas: j.replicas, AllowDirect: true,
+	})
+	if err != nil {
+		return nil, storeError("cannot make the stream "+j.stream(), err)
+	}
+	j.setMade()
+	return stream, nil
+}
+
+func (j *dedupJournal) setMade() {
+	j.mu.Lock()
+	j.made = true
+	j.mu.Unlock()
 }
 
 // read takes what a node wrote.
@@ -176,12 +215,10 @@ func (j *dedupJournal) write(stream, id string, stored time.Time, done func(erro
 // whyNoStream returns err where the stream is there and has no leader at the moment, and nil
 // where there is none: no message came with a dedup id since this version stores them.
 func (j *dedupJournal) whyNoStream(err error) error {
-	j.loading.Lock()
-	defer j.loading.Unlock()
-	if j.made {
-		return err
-	}
-	if j.link.checkAsk() != nil {
+	j.mu.Lock()
+	made := j.made
+	j.mu.Unlock()
+	if made || j.link.checkAsk() != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(j.link.ctx, setupTimeout)
@@ -190,6 +227,8 @@ func (j *dedupJournal) whyNoStream(err error) error {
 	if errors.Is(look, jetstream.ErrStreamNotFound) {
 		return nil
 	}
-	j.made = look == nil
+	if look == nil {
+		j.setMade()
+	}
 	return err
 }
