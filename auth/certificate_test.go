@@ -35,7 +35,7 @@ func (c *checker) CheckChain([]*x509.Certificate) error {
 	return nil
 }
 
-// TestACertificateIsALogin: which credentials beside it count, and how long.
+// TestACertificateIsALogin: which other credentials count, and how long.
 func TestACertificateIsALogin(t *testing.T) {
 	t.Parallel()
 	hash, err := auth.HashPasscode("right")

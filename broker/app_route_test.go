@@ -40,7 +40,7 @@ func TestAppServersAnswerRequests(t *testing.T) {
 			server.Send(frames.SEND, "destination", "/user/alice/queue/x", "session", request.Get("session"), "to the session")
 			client.Quiet()
 
-			// A SUBSCRIBE of who serves nothing is one request.
+			// A SUBSCRIBE of a user that serves nothing is one request.
 			client.Send(frames.SUBSCRIBE, "id", "ask", "destination", "/app/chat.members", "room", "1", "receipt", "r")
 			client.Receipt("r")
 			request = server.Message("")

@@ -157,7 +157,7 @@ func (b *Broker) Limits() Limits { return b.settings().limits }
 // Quotas returns the quotas in force, defaults filled in.
 func (b *Broker) Quotas() Quotas { return *b.usage.quotas.Load() }
 
-// CountLimit counts that a limit of [Stats.Limited] was reached beside a session.
+// CountLimit counts that a limit of [Stats.Limited] was reached outside of a session.
 func (b *Broker) CountLimit(name string) { b.usage.count(name) }
 
 // Node returns the random id of this broker, with which its message ids begin.

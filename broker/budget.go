@@ -130,7 +130,7 @@ func limitName(level, name string) string {
 	return level + "_" + name
 }
 
-// give takes n bytes of a user back, and lets those go on who wait for that.
+// give takes n bytes of a user back, and lets those go on that wait for it.
 func (b *budget) give(user string, n int) {
 	if b == nil || n == 0 {
 		return

@@ -246,7 +246,7 @@ func (b topics) presenceMessage(e PresenceEvent) *driver.Message {
 	}
 }
 
-// sendSnapshot gives a new subscriber of a presence topic the list of who is there.
+// sendSnapshot gives a new subscriber of a presence topic the list of present users.
 // What changes from then on follows it.
 func (p *presence) sendSnapshot(sub *subscription) {
 	rest, ok := strings.CutPrefix(sub.destination, presencePrefix)

@@ -79,7 +79,7 @@ const CodeRejected Code = "rejected"
 // interceptorChain are the interceptors as they stand before what the broker does.
 type interceptorChain struct {
 	send, subscribe ActionFunc
-	custom          bool // there are some beside the permissions
+	custom          bool // there are some in addition to the permissions
 }
 
 // newInterceptorChain puts the interceptors in their order, and the permissions after them.

@@ -364,8 +364,8 @@ func TestDurableSubscriptionsOfAUserAreBounded(t *testing.T) {
 	require.EqualValues(t, 1, n.Broker.Stats().Limited["user_durables"])
 }
 
-// TestQueuesOfAUserAreBounded: those on disk with messages count for who has sent to them until
-// they are empty, and those that are consumed for who does so.
+// TestQueuesOfAUserAreBounded: those on disk with messages count for their sender until
+// they are empty, and those that are consumed for the consumer.
 func TestQueuesOfAUserAreBounded(t *testing.T) {
 	t.Parallel()
 	n, as := bounded(t, broker.Quotas{Queues: broker.ByteLimits{User: 1100, Node: 1 << 20}})
@@ -412,7 +412,7 @@ func TestQueuesOfAUserAreBounded(t *testing.T) {
 	}, test.Patience, 10*time.Millisecond)
 }
 
-// TestDestinationsOfHistoriesAreBounded: each counts for who sends to it, over all histories,
+// TestDestinationsOfHistoriesAreBounded: each counts for its sender, over all histories,
 // while something of it is kept.
 func TestDestinationsOfHistoriesAreBounded(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// dedupOverhead is what a store keeps of a dedup id beside its text, about.
+	// dedupOverhead is what a store keeps of a dedup id in addition to its text, about.
 	dedupOverhead = 192
 	// dedupSlots is in how many parts of the window ids are forgotten.
 	dedupSlots = 8

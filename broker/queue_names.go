@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// queueNameBytes is what a store has in memory of a queue on disk beside its name, for as
+	// queueNameBytes is what a store has in memory of a queue on disk in addition to its name, for as
 	// long as there are messages in it; about.
 	queueNameBytes = 512
 	// historyNameBytes is the same of a destination of a history.
@@ -25,7 +25,7 @@ const (
 )
 
 // storedNames bound how many names a store keeps messages under, queues on disk or destinations
-// of histories, by who has sent to them. Those that no user of this node has sent to count for
+// of histories, by their senders. Those that no user of this node has sent to count for
 // all together. A name that has no messages any more is found out where a limit is reached.
 type storedNames struct {
 	ask    func(context.Context) (int64, error) // how many there are; nil: that is not found out
@@ -62,7 +62,7 @@ func newHistoryNames(counter driver.HistoryCounter, b *budget, c *clock) *stored
 	return newStoredNames(counter.CountDestinations, historyNameBytes, b, c)
 }
 
-// queueBytes is what a queue on disk takes beside its messages.
+// queueBytes is what a queue on disk takes in addition to its messages.
 func queueBytes(name string, o *driver.QueueOptions) int {
 	if o.MaxMessages > 0 || o.MaxBytes > 0 {
 		return boundedQueueBytes

@@ -46,7 +46,7 @@ func (d *delivery) charge(b *budget) *Error {
 	return nil
 }
 
-// chargeTo counts a message of a store against the budget of who is to have it.
+// chargeTo counts a message of a store against the budget of its receiver.
 func (d *delivery) chargeTo(b *budget, user string) {
 	if d.budget != nil && d.owner == user || b == nil {
 		return
@@ -77,7 +77,7 @@ type servingQueue struct {
 }
 
 // acquire returns the queue of a source with its use counted, made when it is new. A new
-// one that the store has a consumer for counts for the user, whoever else consumes it.
+// one that the store has a consumer for counts for the user, even if others consume it.
 func (q *queues) acquire(b *Broker, user, name string, source queueSource) (*queue, *Error) {
 	key := source.key()
 	q.mu.Lock()

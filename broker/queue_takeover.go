@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A client whose connection is lost without a word comes back while the broker still takes
+// A client whose connection is lost silently comes back while the broker still takes
 // the former connection for alive. If the two shared a durable subscription meanwhile,
 // each would have a part, and the newer part would come first. So a consumer that joins
 // gets nothing before it is known of each other session whether it is there: it is asked,

@@ -31,7 +31,7 @@ type Quotas struct {
 	// UserRequestRate is how many requests to the HTTP API, but those that send, a user may
 	// make a second, with a burst of as many. Default 200.
 	UserRequestRate int
-	// AddressRequestRate is the same of an address, whoever asks. Default 2000.
+	// AddressRequestRate is the same of an address, for all its users. Default 2000.
 	AddressRequestRate int
 	// UserDurables is the most durable subscriptions of one user. Default 1000.
 	UserDurables int
@@ -56,12 +56,12 @@ type Quotas struct {
 	// MemoryQueues is for the messages of stored queues that are kept in memory alone. They
 	// are those of their sender. Defaults 32 MiB and 256 MiB.
 	MemoryQueues ByteLimits
-	// Queues is for the queues on disk, beside their messages: those with messages, for who
-	// has sent to them, and those that are consumed, for who does so first. Defaults 128 MiB and
-	// 1 GiB.
+	// Queues is for the queues on disk, in addition to their messages: those with messages, for
+	// their senders, and those that are consumed, for their first consumers. Defaults 128 MiB
+	// and 1 GiB.
 	Queues ByteLimits
-	// Histories is for the destinations that histories keep, beside their messages, for who has
-	// sent to them. Defaults 128 MiB and 1 GiB.
+	// Histories is for the destinations that histories keep, in addition to their messages, for
+	// their senders. Defaults 128 MiB and 1 GiB.
 	Histories ByteLimits
 }
 

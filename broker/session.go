@@ -244,7 +244,7 @@ func (s *Session) receive(p []byte, r *readScratch) error {
 	}
 }
 
-// maxEarlyBytes is how much a peer may send before its CONNECT frame is whole, beside a
+// maxEarlyBytes is how much a peer may send before its CONNECT frame is whole, in addition to a
 // header line of any length that is allowed: nothing is known of it yet.
 const maxEarlyBytes = 64 << 10
 

@@ -122,7 +122,7 @@ func TestTokensThatEndInAgesDoNotEndSessions(t *testing.T) {
 }
 
 // TestHeadersThatARelayForwards: Spring's relay sends all headers of its clients'
-// frames beside its own.
+// frames in addition to its own.
 func TestHeadersThatARelayForwards(t *testing.T) {
 	t.Parallel()
 	hash, err := auth.HashPasscode("pw")

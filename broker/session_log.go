@@ -105,7 +105,7 @@ func (s *Session) logEnd(reason error) {
 	}
 	end := s.ended.get()
 	attributes := append(s.attributes("code", end.code, "cause", end.cause), s.totals(s.outbox.written.Load())...)
-	if reason != nil && !errors.Is(reason, io.EOF) { // which says nothing beside the cause
+	if reason != nil && !errors.Is(reason, io.EOF) { // which adds nothing to the cause
 		attributes = append(attributes, "error", reason)
 	}
 	if !s.Connected() {

@@ -73,14 +73,14 @@ type operation struct {
 	// runAsync is for what ends later: done is called with its error once, maybe before
 	// runAsync returns.
 	runAsync func(done func(error))
-	// runConfirmed is for an ACK, beside run: the same, with done called once the store
+	// runConfirmed is for an ACK, as run is for the rest: the same, with done called once the store
 	// has confirmed it.
 	runConfirmed func(done func(error))
 	// store is set where runAsync would write to a store: a transaction writes all of
 	// its messages together instead.
 	store *driver.StoreRequest
-	// outcome counts what became of a message that was stored with others, and is beside
-	// store.
+	// outcome counts what became of a message that was stored with others. It is set
+	// together with store.
 	outcome func(error) error
 	stored  func(error) // ends the span of what a transaction has stored; nil: nothing is traced
 	size    int         // of the body, in bytes

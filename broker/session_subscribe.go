@@ -153,7 +153,7 @@ func (s *Session) awaitSubscribeRate() error {
 
 const (
 	// subscriptionOverhead and wordOverhead are what a subscription and each word of its
-	// destination take beside their text, about, here and in the server of the relay.
+	// destination take in addition to their text, about, here and in the server of the relay.
 	subscriptionOverhead = 1024
 	wordOverhead         = 256
 	// freeSubscriptionBytes is what a connection has of subscriptions before they count.

@@ -17,7 +17,7 @@ type transaction struct {
 	held       int // of the session's account
 }
 
-// operationOverhead is what a frame of a transaction takes beside its text, about, and
+// operationOverhead is what a frame of a transaction takes in addition to its text, about, and
 // a transaction itself.
 const operationOverhead = 512
 

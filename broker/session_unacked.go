@@ -26,7 +26,7 @@ type held struct {
 	waiters []waiter // consumers for which it holds too much
 }
 
-// idOverhead is what the id of a message takes beside its text, about.
+// idOverhead is what the id of a message takes in addition to its text, about.
 const idOverhead = 192
 
 func (d openDelivery) bytes() int {

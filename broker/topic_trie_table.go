@@ -14,7 +14,7 @@ type wordTable struct {
 }
 
 // wordEntry is one word of a bucket. An entry that was taken out still leads on to those
-// behind it, for who reads it at the time.
+// behind it, for readers that hold it at the time.
 type wordEntry struct {
 	word string
 	node atomic.Pointer[node]

@@ -3,7 +3,7 @@ package destination
 import "fmt"
 
 // MaxEncoded is how long a name may be, as [EncodedLen] counts, for a backend to carry
-// it: it becomes part of what NATS takes as one line of 4096 bytes, beside the names of
+// it: it becomes part of what NATS takes as one line of 4096 bytes, together with the names of
 // streams and inboxes.
 const MaxEncoded = 3072
 

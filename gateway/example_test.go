@@ -17,7 +17,7 @@ import (
 	"github.com/stompbox/stompbox/relay"
 )
 
-// A broker mounted in the mux of a service, beside its other handlers.
+// A broker mounted in the mux of a service, next to its other handlers.
 func ExampleNewWebSocket() {
 	dir, _ := os.MkdirTemp("", "stompbox")
 	defer os.RemoveAll(dir)

@@ -126,7 +126,7 @@ func TestSockJSBodiesAreBounded(t *testing.T) {
 	require.Equal(t, http.StatusRequestEntityTooLarge, answer.status, "a poll has no use for it")
 }
 
-// TestSockJSLargeBodiesShareABound, beside which small ones are taken.
+// TestSockJSLargeBodiesShareABound: small ones are accepted meanwhile.
 func TestSockJSLargeBodiesShareABound(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})

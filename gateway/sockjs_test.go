@@ -19,7 +19,7 @@ import (
 	"github.com/stompbox/stompbox/internal/test"
 )
 
-// sockJSServer is a handler of SockJS on a listener, beside a mux of other paths.
+// sockJSServer is a handler of SockJS on a listener, next to a mux of other paths.
 type sockJSServer struct {
 	t       *testing.T
 	handler *gateway.SockJS

@@ -266,7 +266,7 @@ func (e *Events) stream(w http.ResponseWriter, r *http.Request, t *eventConn, s 
 // Nothing else of a stream tells that it has vanished.
 const missedComments = 2
 
-// takeOver serves the stream beside net/http, whose goroutines have larger stacks.
+// takeOver serves the stream outside of net/http, whose goroutines have larger stacks.
 func (e *Events) takeOver(c net.Conn, header http.Header, t *eventConn, s *broker.Session, first []byte) {
 	_ = c.SetDeadline(time.Time{})
 	var head bytes.Buffer

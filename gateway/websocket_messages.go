@@ -38,7 +38,7 @@ var (
 // plainReader reads a WebSocket without extensions, whose messages carry STOMP as it is.
 type plainReader struct {
 	wsReader
-	plain plainMessages // beside its reader: an idle connection holds one piece of memory
+	plain plainMessages // next to its reader: an idle connection holds one piece of memory
 }
 
 func newPlainReader(s session, framing broker.Framing, limit int64) *plainReader {

@@ -30,7 +30,7 @@ const (
 // archiveAPI takes out what is kept, and puts it in elsewhere.
 type archiveAPI struct{ *api }
 
-// withArchive refuses requests of who may not see everything, or not send it, and where
+// withArchive refuses requests of users that may not see everything, or not send it, and where
 // the backend has no archive.
 func (a archiveAPI) withArchive(restores bool, handle apiHandler) apiHandler {
 	everything, err := destination.ParsePattern("/**")

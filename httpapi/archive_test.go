@@ -51,7 +51,7 @@ func sendSlowly(t *testing.T, pieces, size int, pause time.Duration) (n int64, t
 	return n, took, err
 }
 
-// TestABodyOfARestoreHasToMakeProgress: one that trickles for ever ends, and one over a slow
+// TestABodyOfARestoreHasToMakeProgress: one that trickles forever ends, and one over a slow
 // link does not.
 func TestABodyOfARestoreHasToMakeProgress(t *testing.T) {
 	t.Parallel()

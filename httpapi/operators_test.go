@@ -21,7 +21,7 @@ import (
 	"github.com/stompbox/stompbox/internal/test"
 )
 
-// operator asks the API of a node as an operator, or as whoever has the grants.
+// operator asks the API of a node as an operator, or as a user with the grants.
 type operator struct {
 	t      *testing.T
 	server *httptest.Server

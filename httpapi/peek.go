@@ -13,7 +13,7 @@ import (
 const (
 	// MaxPeeked is how many messages one request can look at.
 	MaxPeeked = 100
-	// maxPeekedBytes is how large their bodies may be together, beside the first.
+	// maxPeekedBytes is how large their bodies may be together, without the first.
 	maxPeekedBytes = 1 << 20
 )
 

@@ -216,7 +216,7 @@ func TestAUserIsOneWord(t *testing.T) {
 	}
 }
 
-// TestRequestsOfAnAddressHaveARate: whoever asks, also without credentials that are taken; but
+// TestRequestsOfAnAddressHaveARate: for all its users, also without credentials that are taken; but
 // what is sent is not among them.
 func TestRequestsOfAnAddressHaveARate(t *testing.T) {
 	t.Parallel()

@@ -226,7 +226,7 @@ func (r request) maySee(user string) bool {
 }
 
 // mayKnow reports whether the principal may know of a destination: those of users,
-// which no other user can subscribe to, are known to who can send to them.
+// which no other user can subscribe to, are known to users that can send to them.
 func (r request) mayKnow(destination string) bool {
 	if strings.HasPrefix(destination, "/user/") {
 		return r.principal.Permissions.MaySend(destination)

@@ -57,7 +57,7 @@ func (a *api) send(ctx context.Context, r request) (any, error) {
 	return a.sendNow(ctx, r, all)
 }
 
-// parseCopies is how often the text of a body is in memory while it is parsed, beside the
+// parseCopies is how often the text of a body is in memory while it is parsed, in addition to the
 // text itself.
 const parseCopies = 2
 

@@ -30,7 +30,7 @@ type dataDir struct {
 	crashed atomic.Int64
 }
 
-// Files of a data directory, beside what NATS keeps.
+// Files of a data directory, next to what NATS keeps.
 const (
 	lockFile    = "lock"
 	runningFile = "running"

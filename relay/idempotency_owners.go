@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// recordOverhead is what a record costs beside its text.
+	// recordOverhead is what a record costs in addition to its text.
 	recordOverhead = 1 << 10
 	// nodeRecordBytes is what the records that were put on this node may cost: about 100000
 	// usual ones. Beyond, those of the owner who has most are removed, the oldest first.

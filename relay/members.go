@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// helloEvery is how often a node says that it is there; after lostAfter
-	// without a word the others forget it.
+	// helloEvery is how often a node says that it is there; after lostAfter of silence
+	// the others forget it.
 	helloEvery = 2 * time.Second
 	lostAfter  = 4 * helloEvery
 	// answerWithin bounds how long a flush waits for one node. A node that dies

@@ -20,7 +20,7 @@ const (
 	// pullExpires is how long the server keeps a pull request; what it did not
 	// fill is asked for again.
 	pullExpires = 30 * time.Second
-	// maxPullBytes bounds one pull request, beside one message of any size.
+	// maxPullBytes bounds one pull request, plus one message of any size.
 	maxPullBytes = 8 << 20
 )
 

@@ -313,7 +313,7 @@ func (s *queueStore) Offer(m *driver.Message, done func(error)) error {
 // noRoom answers what is offered to a transient queue that is full, as JetStream does.
 var noRoom = []byte(`{"error":{"code":400,"description":"maximum messages exceeded"}}`)
 
-// OpenTransient takes part in a transient queue, on a NATS queue group.
+// OpenTransient joins a transient queue, on a NATS queue group.
 func (s *queueStore) OpenTransient(queue string, deliver func(*driver.Message) bool) (func(), error) {
 	if err := checkKey(queue); err != nil {
 		return nil, err

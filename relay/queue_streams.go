@@ -222,7 +222,7 @@ func (s *queueStreams) names(ctx context.Context) (all []string, err error) {
 }
 
 // drain returns all that a list of the client library sends. The library sends from a
-// goroutine, which waits for ever where a loop over its channel ends early.
+// goroutine, which waits forever where a loop over its channel ends early.
 func drain[T any](from <-chan T) (all []T) {
 	for v := range from {
 		all = append(all, v)

@@ -13,7 +13,7 @@ import (
 
 const (
 	// appGroup is the queue group of app servers. Native services that share it take
-	// turns with those of STOMP; others get each request beside them.
+	// turns with those of STOMP; others get each request too.
 	appGroup = "stompbox"
 	// headerTaken says, in an answer of a node, that the request was taken, or not:
 	// its own answer comes another way.
@@ -44,7 +44,7 @@ func newRequests(l *link) *requests {
 
 func (r *requests) begin() error { return r.pending.begin(r.link.conn, r.answered) }
 
-// Serve takes part in answering requests. See [driver.RequestRouter].
+// Serve joins those that answer requests. See [driver.RequestRouter].
 func (r *requests) Serve(pattern string, offer func(*driver.Message) bool) (func(), error) {
 	if err := checkKey(pattern); err != nil {
 		return nil, err

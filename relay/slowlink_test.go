@@ -16,7 +16,7 @@ import (
 )
 
 // stallingProxy passes a connection on until the test has it stall: then it takes
-// nothing any more, as a link that is cut without a word does.
+// nothing any more, as a link that is cut silently does.
 type stallingProxy struct {
 	mu      sync.Mutex
 	stalled *sync.Cond

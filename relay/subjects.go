@@ -86,7 +86,7 @@ func checkPrefix(prefix string) error {
 }
 
 // checkKey refuses a key, pattern or queue whose subject NATS would not take: it ends
-// the connection of who sends it a line that is too long. The broker has checked; this is
+// the connection of a client that sends it a line that is too long. The broker has checked; this is
 // for whatever it forgot, and for other users of the package.
 func checkKey(key string) error {
 	if err := destination.CheckEncoded(key, destination.MaxEncoded); err != nil {

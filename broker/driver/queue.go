@@ -38,7 +38,7 @@ type QueueStore interface {
 // QueueMemory measures the queues that a store keeps in memory.
 type QueueMemory interface {
 	// MemoryBytes returns how many bytes the messages in memory take, of all nodes, about. Each
-	// counts [MessageOverhead] beside its text.
+	// counts [MessageOverhead] in addition to its text.
 	MemoryBytes(ctx context.Context) (int64, error)
 }
 
@@ -49,7 +49,7 @@ type QueueCounter interface {
 	CountQueues(ctx context.Context) (int64, error)
 }
 
-// MessageOverhead is about how many bytes a message in memory takes beside its text.
+// MessageOverhead is about how many bytes a message in memory takes in addition to its text.
 const MessageOverhead = 512
 
 // StoreOptions say how to keep one message.

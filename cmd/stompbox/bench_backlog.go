@@ -9,7 +9,7 @@ import (
 // backlogMessages is how long the queue is.
 const backlogMessages = 1_000_000
 
-// benchBacklog returns how much slower a topic's fan-out is beside a queue of a
+// benchBacklog returns how much slower a topic's fan-out is next to a queue of a
 // million messages, as the ratio of CPU per delivery.
 func benchBacklog(ctx context.Context, s *benchServer, o benchOptions) (string, float64, error) {
 	_, before, err := benchFanout(ctx, s, o)

@@ -58,7 +58,7 @@ it by the first line of a file:
 	}
 }
 
-// secretName is the file of the secret beside a first configuration.
+// secretName is the file of the secret next to a first configuration.
 const secretName = "jwt.secret"
 
 func newConfigInit() *cobra.Command {

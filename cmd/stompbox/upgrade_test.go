@@ -58,7 +58,7 @@ func olderBuild(t *testing.T) string {
 }
 
 // TestARollingUpgradeLosesNothing has nodes of an older build become this one, one after the
-// other and under load, and one of them the older one again. Meanwhile both take part in
+// other and under load, and one of them the older one again. Meanwhile both are in
 // one cluster: what was confirmed by either arrives, in order and once in histories, and
 // in queues and durable subscriptions at least once.
 func TestARollingUpgradeLosesNothing(t *testing.T) {

@@ -114,7 +114,7 @@ func openRelay(c *config.Config, certs certificates, log *slog.Logger) (*relay.R
 	return relay.Embed(embedded, options)
 }
 
-// headerRoom is what a message may have beside its body.
+// headerRoom is what a message may have in addition to its body.
 const headerRoom = 1 << 20
 
 func embeddedOptions(c *config.Config, secrets config.PeerSecrets, certs certificates) (relay.EmbeddedOptions, error) {

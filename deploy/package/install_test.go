@@ -20,7 +20,7 @@ import (
 // patience is how long a state may take on a slow machine.
 const patience = 90 * time.Second
 
-// TestDebOnASystemOfItsOwn boots systemd beside the machine's own, on an overlay of its
+// TestDebOnASystemOfItsOwn boots systemd next to the machine's own, on an overlay of its
 // root, installs the package of $TEST_DEB there, and runs TestInsideTheBox in it. It needs
 // root, systemd and overlayfs.
 func TestDebOnASystemOfItsOwn(t *testing.T) {

@@ -92,7 +92,7 @@ const (
 	barsLeft          = 220
 )
 
-// Bars draws a group of bars for each name, with its value beside each bar. A value that
+// Bars draws a group of bars for each name, with its value next to each bar. A value that
 // was not measured has no bar. The longest bar of a group fills the chart where each group
 // has a scale of its own.
 func Bars(title string, names []string, all []Series, ownScale bool, format func(float64) string) string {

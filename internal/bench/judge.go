@@ -1,4 +1,4 @@
-// Package bench has what the benchmarks need beside a broker: a judgement of two builds,
+// Package bench has what the benchmarks need in addition to a broker: a judgement of two builds,
 // a simulation of many sessions, and charts.
 package bench
 

@@ -61,7 +61,7 @@ const (
 	aTopic = "/topic/t"
 )
 
-// TestTheCheckerFindsEachKind has a ledger for each way to break a promise, and one beside
+// TestTheCheckerFindsEachKind has a ledger for each way to break a promise, and one next to
 // it that is fine.
 func TestTheCheckerFindsEachKind(t *testing.T) {
 	t.Parallel()

@@ -40,7 +40,7 @@ data: { max_bytes: 8GiB }
 type sample map[string]float64
 
 // The figures of a sample, with how much the last third of a soak may be above the third
-// before it, beside a tenth.
+// before it, plus a tenth.
 var soakFigures = []struct {
 	name, label string
 	slack       float64

@@ -36,7 +36,7 @@ var Table = []Group{
 			"Send `heart-beat:10000,10000`."},
 		{"too-many-connections", policy, 503, Later,
 			"`limits.connections` of the node is reached, or `limits.address_connections` or `limits.user_connections` of your address or user.",
-			"Close connections that are not used, and reconnect after `retry-after` seconds. Behind a proxy, set `http.trusted_proxies`: else all clients share one address."},
+			"Close connections that are not used, and reconnect after `retry-after` seconds. Behind a proxy, set `http.trusted_proxies`: otherwise all clients share one address."},
 		{"connect-rate", retry, 429, Later,
 			"Your address opens connections faster than `limits.address_connect_rate`.",
 			"Reconnect with a delay that grows and has jitter."},

@@ -192,7 +192,7 @@ func keyType(t reflect.Type, key string) (reflect.Type, bool) {
 	return nil, false
 }
 
-// nearestKey returns the known key that is most like an unknown one: beside it, or
+// nearestKey returns the known key that is most like an unknown one: next to it, or
 // anywhere.
 func nearestKey(unknown, shown string, t reflect.Type) string {
 	var known []string

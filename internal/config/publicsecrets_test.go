@@ -96,7 +96,7 @@ func TestPasscodesThatEverybodyKnowsAreRefused(t *testing.T) {
 	require.NoError(t, check(t, "dev: true\n"+login("guest")))
 }
 
-// TestDocumentsShowNoSecretThatWorks: whoever copies one has to be stopped.
+// TestDocumentsShowNoSecretThatWorks: a reader who copies one has to be stopped.
 func TestDocumentsShowNoSecretThatWorks(t *testing.T) {
 	t.Parallel()
 	shown := regexp.MustCompile(`(?m)^[\s{-]*(?:secret|password|token):[ \t]+"?([^"\s}#][^"\n}#]*)`)

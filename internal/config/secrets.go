@@ -2,7 +2,7 @@ package config
 
 import "fmt"
 
-// secretSetting is a setting that holds a secret, beside one that names a file with it.
+// secretSetting is a setting that holds a secret, next to one that names a file with it.
 type secretSetting struct{ key, value, file string }
 
 // peerSecrets are those that are shown to NATS and to other nodes.

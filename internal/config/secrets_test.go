@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// TestEachSecretCanBeInAFile: a key that sounds like a secret has one for a file beside it.
+// TestEachSecretCanBeInAFile: a key that sounds like a secret has one for a file next to it.
 func TestEachSecretCanBeInAFile(t *testing.T) {
 	t.Parallel()
 	found := 0

@@ -11,7 +11,7 @@ import (
 var static embed.FS
 
 // Chat serves the chat page of development mode at the root of a mux. It wants
-// STOMP over WebSocket at /ws and tokens from /dev/token beside it.
+// STOMP over WebSocket at /ws and tokens from /dev/token of the same server.
 func Chat() http.Handler {
 	pages, err := fs.Sub(static, "static")
 	if err != nil {

@@ -25,6 +25,10 @@ var words = map[string]string{
 	"whom": "(say it in two sentences)", "told": "notified, reported", "hears": "receives, gets", "mended": "fixed",
 	"comings and goings": "join and leave events", "one (may|sees)": "you may, you see", "farewell": "close frame",
 	"takes? turns": "round-robin", "in the way of": "like",
+	"whoever": "any client that", "beside": "next to, in addition to, compared with",
+	"for ever": "forever", "without a word": "silently", "takes? part in": "is in, joins", "in earnest": "in production",
+	// A relative clause whose noun is missing.
+	"(to|for|of|with|by|from|than|as|at|on|tells?|asks?) who (comes|is|are|was|has|had|have|asks?|gets?|wants?|waits?|sends?|serves?|reads?|may|does|can|joins|subscribes)": "the client that, a user who",
 }
 
 var wordPatterns = func() map[*regexp.Regexp]string {
@@ -55,7 +59,7 @@ var testNames = regexp.MustCompile("`Test\\w+`")
 // TestWordsAreThoseOfTheField: plain words, for readers whose first language is another.
 func TestWordsAreThoseOfTheField(t *testing.T) {
 	t.Parallel()
-	files := append(documents(t), "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "stompbox.example.yaml")
+	files := append(documents(t), "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "stompbox.example.yaml", "internal/bench/peers/page.md")
 	for _, file := range files {
 		text := fenced.ReplaceAllStringFunc(read(t, file), func(block string) string { return strings.Repeat("\n", strings.Count(block, "\n")) })
 		checkWords(t, file, 1, text)

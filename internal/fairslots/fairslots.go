@@ -4,7 +4,7 @@ package fairslots
 import "sync"
 
 // Slots are for what is done at a time. A user who has more of them than are free gets no
-// other: one alone gets about half, and the last one is for who has none yet. It is safe for
+// other: one alone gets about half, and the last one is for a caller that has none yet. It is safe for
 // concurrent use.
 type Slots struct {
 	max int

@@ -26,7 +26,7 @@ type Client struct {
 	Connected *frames.Frame
 	// CloseCode is that of the WebSocket close frame, once Closed has seen it.
 	CloseCode int
-	// CloseReason is the text beside it.
+	// CloseReason is the text next to it.
 	CloseReason string
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// usualPercent is how much garbage Go lets come beside what is live.
+	// usualPercent is how much garbage Go allows in addition to what is live.
 	usualPercent = 100
 	// minPlain is how many plain bytes a program has that keeps little, and maxPlain bounds
 	// the effect on one that is large for other reasons.

@@ -60,7 +60,7 @@ test("the search finds an error's code", { skip }, async () => {
   const found = page.locator(".md-search-result__link[href*='errors']").first();
   const input = page.locator(".md-search__input");
   for (let i = 0; i < 60 && !(await found.count()); i++) { // until the page listens, and the index is there
-    await input.click(); // the page loads the index for who comes here, which a filled field alone does not say
+    await input.click(); // the page loads the index when the field gets the focus, which a filled field alone does not say
     await input.selectText();
     await page.keyboard.type("slow-consumer");
     await found.waitFor({ state: "attached", timeout: 1000 }).catch(() => {});

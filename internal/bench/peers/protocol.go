@@ -53,7 +53,7 @@ func (b *base) keep(p []byte) { b.rest = append(b.rest[:0], p...) }
 
 // stomp is STOMP 1.2 over WebSocket: stompbox, Spring, RabbitMQ and Artemis.
 type stomp struct {
-	path, login string // login is what CONNECT has beside a token
+	path, login string // login is what CONNECT has in addition to a token
 	prefix      string // of topics
 }
 

@@ -53,7 +53,7 @@ class DirectTest {
     String onlyAsks = broker.token("alice", "--send", "/app/**", "--subscribe", "/user/**");
     try (Client server = Client.connect(url, broker.token("server")); Client alice = Client.connect(url, onlyAsks)) {
       server.serve("/app/greeting", request -> new Said("server", "hello " + request.getFirst("user")));
-      // A SUBSCRIBE of who serves nothing is one request, and its answer comes there.
+      // A SUBSCRIBE of a user that serves nothing is one request, and its answer comes there.
       BlockingQueue<Said> answers = new LinkedBlockingQueue<>();
       alice.session.subscribe("/app/greeting", alice.inboxOf(answers, Said.class));
       assertThat(next(answers)).isEqualTo(new Said("server", "hello alice"));
