@@ -203,9 +203,16 @@ func (b publisher) makeOperation(from origin, to sendTarget, f *frames.Frame) (o
 		m.ToSession = strings.Clone(f.Get(frames.Session))
 		return b.topics.topicOperation(f, m)
 	case destination.Queue:
-		return b.stores.queueOperation(f, b.message(from, f, dest, dest))
+		m := b.message(from, f, dest, dest)
+		if m.NoEcho {
+			return operation{}, errNoEcho
+		}
+		return b.stores.queueOperation(f, m)
 	case destination.App:
 		m := b.message(from, f, dest, dest)
+		if m.NoEcho {
+			return operation{}, errNoEcho
+		}
 		return operation{size: len(m.Body), memory: messageBytes(m), runAsync: func(done func(error)) {
 			route := b.step("route", trace.Internal, m)
 			b.app.route(m, func(err error) {
@@ -216,6 +223,10 @@ func (b publisher) makeOperation(from origin, to sendTarget, f *frames.Frame) (o
 	}
 	return b.topics.topicOperation(f, b.message(from, f, dest, dest))
 }
+
+// errNoEcho: whoever has a queue's message or a request is the only one, so that to leave the
+// sender out would lose it.
+var errNoEcho = errorf(CodeBadHeader, "no-echo:true goes with topics and users; one consumer gets a message of a queue, and one app server a request, and it may be you")
 
 // topicOperation returns what carries out a SEND to subscribers: at once, or by way
 // of a history, which brings it back.

@@ -238,12 +238,12 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := f.Headers.Lookup("selector"); ok {
-		return nil, errorf(CodeBadHeader, "selectors are not supported; subscribe to a narrower destination or pattern")
-	}
 	requested := dest
 	dest, kind, err = s.authorizeSubscribe(requested, kind, f)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkAsked(kind, f); err != nil {
 		return nil, err
 	}
 	pattern, err := destination.ParseOwnPattern(dest)
@@ -256,6 +256,9 @@ func (s *Session) newSubscription(f *frames.Frame) (*subscription, error) {
 	sub := &subscription{session: s, id: strings.Clone(id), named: named, requestedDestination: requested, destination: dest, pattern: pattern, ack: ack}
 	switch kind {
 	case destination.Topic, destination.User:
+		if _, err := parsePrefetch(f, &s.broker.settings().queues); err != nil {
+			return nil, err // it means nothing here, but is to be a number
+		}
 	case destination.Queue:
 		if s.broker.store == nil {
 			return nil, noStore(dest)
