@@ -164,3 +164,36 @@ func (w *write) release() {
 		itemPool.Put(&queue)
 	}
 }
+
+// flushNow writes what the connection takes at once. A goroutine does what is left.
+func (o *outbox) flushNow() {
+	o.mu.Lock()
+	if !o.immediate || o.state != outboxOpen || len(o.queue) == 0 || o.bytes > maxWriteBytes {
+		o.mu.Unlock()
+		go o.startFlush()
+		return
+	}
+	w := o.takeWriteLocked()
+	o.mu.Unlock()
+	n := o.transport.(ImmediateTransport).WriteNow(w.left)
+	if n < w.bytes {
+		w.skip(n)
+		go o.resume(w)
+		return
+	}
+	o.finishWrite(&w, true)
+	o.mu.Lock()
+	more := len(o.queue) > 0 || o.state != outboxOpen
+	o.running = more
+	o.mu.Unlock()
+	if more {
+		go o.startFlush()
+	}
+}
+
+// resume goes on where flushNow had to stop, and flushes the rest.
+func (o *outbox) resume(w write) {
+	if o.write(w) {
+		o.flush()
+	}
+}

@@ -46,32 +46,6 @@ func (l *flushList) reset() {
 	}
 }
 
-// flushNow writes what the connection takes at once. A goroutine does what is left.
-func (o *outbox) flushNow() {
-	o.mu.Lock()
-	if !o.immediate || o.state != outboxOpen || len(o.queue) == 0 || o.bytes > maxWriteBytes {
-		o.mu.Unlock()
-		go o.startFlush()
-		return
-	}
-	w := o.takeWriteLocked()
-	o.mu.Unlock()
-	n := o.transport.(ImmediateTransport).WriteNow(w.left)
-	if n < w.bytes {
-		w.skip(n)
-		go o.resume(w)
-		return
-	}
-	o.finishWrite(&w, true)
-	o.mu.Lock()
-	more := len(o.queue) > 0 || o.state != outboxOpen
-	o.running = more
-	o.mu.Unlock()
-	if more {
-		go o.startFlush()
-	}
-}
-
 // skip drops the first n bytes of what is left.
 func (w *write) skip(n int) {
 	for n > 0 {
@@ -81,12 +55,5 @@ func (w *write) skip(n int) {
 		}
 		n -= len(w.left[0])
 		w.left = w.left[1:]
-	}
-}
-
-// resume goes on where flushNow had to stop, and flushes the rest.
-func (o *outbox) resume(w write) {
-	if o.write(w) {
-		o.flush()
 	}
 }
