@@ -128,7 +128,8 @@ func envelope(m *driver.Message, id string) []byte {
 		Timestamp   int64             `json:"timestamp"`
 		Headers     map[string]string `json:"headers,omitempty"`
 		Body        *string           `json:"body,omitempty"`
-		Base64      []byte            `json:"base64,omitempty"` // in place of a body that is no text
+		BodyBase64  []byte            `json:"body_base64,omitempty"` // in place of a body that is no text, as over HTTP
+		Base64      []byte            `json:"base64,omitempty"`      // the same, under the name that it had first
 	}{Destination: m.Destination, ID: id, User: m.User, Timestamp: m.Timestamp}
 	for _, h := range m.Headers {
 		if e.Headers == nil {
@@ -142,7 +143,7 @@ func envelope(m *driver.Message, id string) []byte {
 		body := string(m.Body)
 		e.Body = &body
 	} else {
-		e.Base64 = m.Body
+		e.BodyBase64, e.Base64 = m.Body, m.Body
 	}
 	data, err := json.Marshal(e)
 	if err != nil {

@@ -182,13 +182,17 @@ func TestEventsAreWhatSubscribersGet(t *testing.T) {
 	var envelope struct {
 		Destination, User string
 		Headers           map[string]string
+		Body              *string
+		BodyBase64        []byte `json:"body_base64"`
 		Base64            []byte
 	}
 	require.NoError(t, json.Unmarshal([]byte(whole.next().data), &envelope))
 	require.Equal(t, "/topic/prices", envelope.Destination)
 	require.Equal(t, "guest", envelope.User)
 	require.Equal(t, "red", envelope.Headers["colour"])
-	require.Equal(t, []byte("\xff\x00"), envelope.Base64)
+	require.Nil(t, envelope.Body)
+	require.Equal(t, []byte("\xff\x00"), envelope.BodyBase64)
+	require.Equal(t, envelope.BodyBase64, envelope.Base64, "the name that it had first")
 
 	// Comments keep proxies from giving up on a silent stream.
 	time.Sleep(2500 * time.Millisecond)

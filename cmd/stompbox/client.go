@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-stomp/stomp/v3"
@@ -84,16 +86,30 @@ func (c *clientFlags) dial(ctx context.Context) (*stomp.Conn, error) {
 	}
 	switch u.Scheme {
 	case "tcp":
-		return stomp.DialWithContext(ctx, "tcp", u.Host, options...)
+		conn, err := stomp.DialWithContext(ctx, "tcp", u.Host, options...)
+		return conn, unreachable(u, nil, err)
 	case "ws", "wss":
 		dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp", "v11.stomp", "v10.stomp"}, HandshakeTimeout: 10 * time.Second}
-		ws, _, err := dialer.DialContext(ctx, c.url, nil)
+		ws, answer, err := dialer.DialContext(ctx, c.url, nil)
 		if err != nil {
-			return nil, fmt.Errorf("cannot connect to %s: %w", u.Redacted(), err)
+			return nil, unreachable(u, answer, err)
 		}
 		return stomp.ConnectWithContext(ctx, &wsStream{ws: ws}, options...)
 	}
 	return nil, fmt.Errorf("--url %q: use ws://, wss:// or tcp://", c.url)
+}
+
+// unreachable says what to look at where no broker answers as one.
+func unreachable(u *url.URL, answer *http.Response, err error) error {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("cannot connect to %s: no program listens there; start the broker, or name another with --url", u.Redacted())
+	case answer != nil:
+		return fmt.Errorf("cannot connect to %s: the server answers %s; the path of a broker is /ws", u.Redacted(), answer.Status)
+	case err != nil:
+		return fmt.Errorf("cannot connect to %s: %w", u.Redacted(), err)
+	}
+	return nil
 }
 
 // quiet has the STOMP client log nothing: what it has to say comes as errors, too.

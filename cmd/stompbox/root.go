@@ -1,6 +1,11 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -18,7 +23,38 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newServe(), newToken(), newSend(), newRequest(), newSubscribe(), newQueue(), newConfig(), newBench())
 	root.AddCommand(newVersion(), newHealth(), newMan(), newDoctor(), newReload(), newBackup(), newRestore())
 	root.AddCommand(newOperatorCommands()...)
+	explain(root)
 	return root
+}
+
+// explain has a command and those below it say how they are used, where they are used in
+// another way, and show flags that are switches without their two values.
+func explain(c *cobra.Command) {
+	if accepts := c.Args; accepts != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			err := accepts(c, args)
+			if err != nil {
+				err = fmt.Errorf("%w; usage: %s; see %s --help", err, c.UseLine(), c.CommandPath())
+			}
+			return err
+		}
+	}
+	if !c.HasParent() {
+		c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return fmt.Errorf("%w; see %s --help", err, c.CommandPath()) })
+		usage := c.UsageFunc()
+		c.SetUsageFunc(func(c *cobra.Command) error {
+			to, text := c.OutOrStderr(), new(strings.Builder)
+			c.SetOut(text)
+			err := usage(c)
+			c.SetOut(to)
+			const values = "[=true|false]"
+			_, written := io.WriteString(to, strings.ReplaceAll(text.String(), values, strings.Repeat(" ", len(values))))
+			return errors.Join(err, written)
+		})
+	}
+	for _, sub := range c.Commands() {
+		explain(sub)
+	}
 }
 
 // configFlags says where the configuration is.

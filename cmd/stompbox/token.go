@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,6 +30,9 @@ func newToken() *cobra.Command {
 		c, err := flags.loadForClient()
 		if err != nil {
 			return err
+		}
+		if user == "" {
+			return errors.New("missing --user: the name of the user that the token is for")
 		}
 		if _, err := auth.NewPermissions(claims.Grants, user); err != nil {
 			return err

@@ -50,7 +50,7 @@ var Table = []Group{
 			"An operator ended the session, with `POST /api/users/{name}/disconnect`. The message is the operator's reason.",
 			"Ask the operator. The log line `sessions were ended on request` says who it was."},
 		{"shutting-down", retry, 503, Later,
-			"The node is stopping and takes no new sessions.",
+			"The node is stopping, and refuses new sessions with this ERROR. Open ones get none: their WebSockets close with 1012 and a reason that begins with this code, and other connections end.",
 			"Reconnect: the load balancer has another node."},
 	}},
 	{"Permissions", "", []Entry{

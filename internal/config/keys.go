@@ -55,6 +55,18 @@ func nearest(name string, known []string) string {
 	return best
 }
 
+// nearestVariable is nearest for variables, without the beginning that all of them have.
+func nearestVariable(name string, known []string) string {
+	ends := make([]string, len(known))
+	for i, k := range known {
+		ends[i] = strings.TrimPrefix(k, envPrefix+"_")
+	}
+	if end := nearest(strings.TrimPrefix(name, envPrefix+"_"), ends); end != "" {
+		return envPrefix + "_" + end
+	}
+	return ""
+}
+
 // editDistance is how many bytes have to change to make b of a (Levenshtein).
 func editDistance(a, b string) int {
 	a, b = strings.ToLower(a), strings.ToLower(b)

@@ -202,7 +202,7 @@ func readEnv(v *viper.Viper, environ, known []string, where *Locations) (faults 
 			continue
 		}
 		if !ok {
-			faults = append(faults, fmt.Errorf("unknown variable %s", suggestion(name, names)))
+			faults = append(faults, fmt.Errorf("unknown variable %s", suggestionOf(name, nearestVariable(name, names))))
 			continue
 		}
 		v.Set(key, value)

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/internal/test"
+)
+
+// TestCommandsSayHowTheyAreUsed: an error says what to type instead.
+func TestCommandsSayHowTheyAreUsed(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.NotFoundHandler())
+	defer elsewhere.Close()
+	nothing := test.Address(t)
+	for line, says := range map[string]string{
+		"send":                                  "usage: stompbox send DESTINATION [BODY] [flags]; see stompbox send --help",
+		"queue purge":                           "usage: stompbox queue purge QUEUE",
+		"serve --htp x":                         "unknown flag: --htp; see stompbox serve --help",
+		"token --dev":                           "missing --user",
+		"send --url ws://" + nothing + " /a b":  "no program listens there; start the broker, or name another with --url",
+		"send --url tcp://" + nothing + " /a b": "no program listens there; start the broker, or name another with --url",
+		"send --url ws" + strings.TrimPrefix(elsewhere.URL, "http") + " /a b": "the server answers 404 Not Found; the path of a broker is /ws",
+	} {
+		_, said, err := run(t, nil, strings.Fields(line)...)
+		require.Error(t, err, line)
+		require.Contains(t, said, says, line)
+	}
+	_, said, err := run(t, []string{"STOMPBOX_QUEUE_REPLICAS=3"}, "config", "check")
+	require.Error(t, err)
+	require.Contains(t, said, `did you mean "STOMPBOX_QUEUES_REPLICAS"?`)
+	_, said, err = run(t, []string{"STOMPBOX_HTTPP=x"}, "config", "check")
+	require.Error(t, err)
+	require.NotContains(t, said, "STOMPBOX_DEV", "it has only the beginning of all in common")
+
+	help, _, err := run(t, nil, "serve", "--help")
+	require.NoError(t, err)
+	require.Contains(t, help, "--dev    ")
+	require.NotContains(t, help, "true|false")
+}
