@@ -34,9 +34,7 @@ func collectKeys(t reflect.Type, path string, keys *[]string) {
 	}
 }
 
-// suggestion shows an unknown name with the nearest known one.
-func suggestion(name string, known []string) string { return suggestionOf(name, nearest(name, known)) }
-
+// suggestionOf shows an unknown name with the nearest known one.
 func suggestionOf(name, nearest string) string {
 	if nearest == "" {
 		return fmt.Sprintf("%q; stompbox.example.yaml explains all keys", name)
