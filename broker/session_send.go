@@ -224,8 +224,8 @@ func (b publisher) makeOperation(from origin, to sendTarget, f *frames.Frame) (o
 	return b.topics.topicOperation(f, b.message(from, f, dest, dest))
 }
 
-// errNoEcho: whoever has a queue's message or a request is the only one, so that to leave the
-// sender out would lose it.
+// errNoEcho: a queue's message or a request has one receiver, so that to leave the sender out
+// would lose it.
 var errNoEcho = errorf(CodeBadHeader, "no-echo:true goes with topics and users; one consumer gets a message of a queue, and one app server a request, and it may be you")
 
 // topicOperation returns what carries out a SEND to subscribers: at once, or by way

@@ -8,6 +8,7 @@ import (
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/console"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 // mux is what the HTTP listener serves.
@@ -22,12 +23,12 @@ func (s *server) mux() http.Handler {
 	mux.Handle("POST /api/", s.api)
 	mux.Handle("DELETE /api/", s.api)
 	if !s.config().Dev {
-		return s.sockjs.Mount(mux)
+		return s.sockjs.Mount(problem.Mux(mux))
 	}
 	s.addMetrics(mux, s.config().Metrics.Pprof)
 	mux.HandleFunc("GET /dev/token", s.devToken)
 	mux.Handle("GET /", console.Chat())
-	return loopbackHosts(s.sockjs.Mount(mux))
+	return loopbackHosts(s.sockjs.Mount(problem.Mux(mux)))
 }
 
 // healthPatience is how long the locks of the broker may take to come free.

@@ -184,7 +184,7 @@ var Table = []Group{
 			"There is no such user, queue or path.",
 			"Users are found while they are connected, queues while they have messages or consumers."},
 		{"method-not-allowed", 0, 405, Never,
-			"The path does not take the method.",
+			"The path does not support the method.",
 			"Use the method that `detail` names."},
 		{"request-in-progress", 0, 409, Later,
 			"A request with this `Idempotency-Key` is being carried out.",
