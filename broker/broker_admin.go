@@ -131,6 +131,20 @@ func (b *Broker) QueueOptions(queue string) driver.QueueOptions {
 	return b.settings().queues.policy(queue).options()
 }
 
+// HeldMessages returns how many messages of stored queues consumers hold, on all nodes, by queue,
+// and the nodes that did not answer. A store may count what was given back as held until it is
+// delivered again. It is safe for concurrent use.
+func (b *Broker) HeldMessages(ctx context.Context) (held map[string]int, missing []string) {
+	answers, missing := b.directory.gather(ctx, registryQuery{What: "held"})
+	held = make(map[string]int)
+	for _, a := range answers {
+		for name, n := range a.Held {
+			held[name] += n
+		}
+	}
+	return held, missing
+}
+
 // PeekQueue returns messages of a queue without delivering them, oldest first. For a transient
 // queue it returns those that wait in the memory of any node. The error wraps driver.ErrNoQueue
 // if the queue has neither messages nor consumers. It needs a driver with QueueAdmin. It is safe

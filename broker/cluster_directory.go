@@ -12,7 +12,7 @@ import (
 
 // registryQuery is what one node asks the others.
 type registryQuery struct {
-	What  string      `json:"what"` // users, user, sessions, nodes, destinations, presence
+	What  string      `json:"what"` // users, user, sessions, nodes, destinations, presence, held
 	Order admin.Order `json:"order,omitempty"`
 	Name  string      `json:"name,omitempty"`
 	After string      `json:"after,omitempty"`
@@ -24,6 +24,7 @@ type registryAnswer struct {
 	Users        []admin.UserInfo        `json:"users,omitempty"`
 	Sessions     []admin.SessionInfo     `json:"sessions,omitempty"`
 	Destinations []admin.DestinationInfo `json:"destinations,omitempty"`
+	Held         map[string]int          `json:"held,omitempty"`
 }
 
 // mergeUsers adds up what the nodes say of each user.
@@ -114,6 +115,8 @@ func (b directory) registryOf(q registryQuery) (a registryAnswer) {
 		a.Destinations = b.destinationsOf(q.After, q.Limit)
 	case "presence":
 		a.Users = b.usersOf(b.router.usersAt(q.Name))
+	case "held":
+		a.Held = b.heldOf()
 	}
 	return a
 }
@@ -150,6 +153,20 @@ func (b directory) destinationsOf(after string, limit int) (all []admin.Destinat
 		all = append(all, admin.DestinationInfo{Destination: name, Subscriptions: first.counts[name], Nodes: []string{b.name}})
 	}
 	return all
+}
+
+// heldOf counts the messages of stored queues that consumers of this node hold.
+func (b directory) heldOf() map[string]int {
+	held := make(map[string]int)
+	for _, q := range b.queues.all() {
+		if _, ok := q.source.(*storedQueue); !ok {
+			continue
+		}
+		if n := q.held(); n > 0 {
+			held[q.name] = n
+		}
+	}
+	return held
 }
 
 // info describes the session. It may be called by any goroutine.

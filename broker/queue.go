@@ -117,6 +117,17 @@ func (q *queue) feedFrom(feeds ...*feed) []func() {
 	return []func(){}
 }
 
+// held counts the messages that were taken from the store for consumers.
+func (q *queue) held() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := len(q.ready)
+	for _, sub := range q.subs {
+		n += sub.consumer.inFlight
+	}
+	return n
+}
+
 // close lets go of the source, and gives back held and what no subscription took, in
 // their order, unless a consumer joined meanwhile. The next one that joins opens it again.
 func (q *queue) close(held []*delivery) {

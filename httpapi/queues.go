@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -33,7 +34,13 @@ func (a queueAPI) list(ctx context.Context, r request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return a.queues.Queue(ctx, name)
+		q, err := a.queues.Queue(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		shown := []driver.QueueInfo{q}
+		a.countHeld(ctx, shown)
+		return shown[0], nil
 	}
 	all, err := a.queues.ListQueues(ctx)
 	if err != nil {
@@ -45,7 +52,23 @@ func (a queueAPI) list(ctx context.Context, r request) (any, error) {
 			seen = append(seen, q)
 		}
 	}
+	a.countHeld(ctx, seen)
 	return seen, nil
+}
+
+// countHeld asks the nodes what their consumers hold: the store counts what they gave back,
+// too, until it is delivered again. Where a node does not answer, that count stays.
+func (a queueAPI) countHeld(ctx context.Context, all []driver.QueueInfo) {
+	if !slices.ContainsFunc(all, func(q driver.QueueInfo) bool { return q.Held > 0 }) {
+		return
+	}
+	held, missing := a.broker.HeldMessages(ctx)
+	if len(missing) > 0 {
+		return
+	}
+	for i := range all {
+		all[i].Held = min(all[i].Held, held[all[i].Name])
+	}
 }
 
 func (a queueAPI) purge(ctx context.Context, r request) (any, error) {

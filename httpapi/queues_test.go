@@ -1,14 +1,17 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
 )
@@ -34,4 +37,41 @@ func TestNamesOfQueuesThatAreTooLongAreRefused(t *testing.T) {
 	require.Equal(t, http.StatusOK, a.Status)
 	require.True(t, n.Relay.Ready())
 	require.NotContains(t, n.Log.String(), "lost NATS")
+}
+
+// TestWhatAnEndedSessionHeldIsNotHeld: it is free for a move, and is counted so, at once and on
+// each node.
+func TestWhatAnEndedSessionHeldIsNotHeld(t *testing.T) {
+	t.Parallel()
+	a := test.Start(t, test.Options{NATSPort: -1, Name: "north"})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Name: "south"})
+	sender := test.Dial(t, a).Connect()
+	for _, body := range []string{"0", "1", "2", "3"} {
+		sender.Send(frames.SEND, "destination", "/queue/work", "receipt", body, body)
+		sender.Receipt(body)
+	}
+	consumer := test.Dial(t, b).Connect()
+	consumer.Subscribe("q", "/queue/work", "ack", "client-individual", "prefetch-count", "3")
+	consumer.Send(frames.ACK, "id", consumer.Message("0").Get("ack"))
+	for _, body := range []string{"1", "2", "3"} {
+		consumer.Message(body)
+	}
+	require.Eventually(t, func() bool { return a.Relay.Stats().Nodes == 1 }, test.Patience, 10*time.Millisecond)
+	get := api(t, a)
+	wait := func(messages, held int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			status, body := get("admin", auth.Grants{}, "/api/queues?destination=/queue/work")
+			require.Equal(t, http.StatusOK, status, body)
+			var q driver.QueueInfo
+			require.NoError(t, json.Unmarshal([]byte(body), &q))
+			return q.Messages == uint64(messages) && q.Held == held
+		}, test.Patience, 10*time.Millisecond)
+	}
+	wait(3, 3)
+	consumer.Close()
+	wait(3, 0)
+	status, list := get("admin", auth.Grants{}, "/api/queues")
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, list, `"held":0`)
 }

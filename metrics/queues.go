@@ -15,7 +15,7 @@ import (
 var (
 	totalDesc  = desc("stored_queues", "Queues of the store that have messages or consumers, on all nodes together.")
 	depthDesc  = desc("queue_messages", "Messages of the largest queues, those that consumers hold included; the same on all nodes.", "queue")
-	heldDesc   = desc("queue_held_messages", "Messages of the largest queues that consumers hold; the same on all nodes.", "queue")
+	heldDesc   = desc("queue_held_messages", "Messages of the largest queues that consumers hold, or gave back and were not delivered again; the same on all nodes.", "queue")
 	ageDesc    = desc("queue_oldest_message_age_seconds", "Age of the oldest message of the largest queues; the same on all nodes.", "queue")
 	restDesc   = desc("other_queues_messages", "Messages of all queues that are not among the largest; the same on all nodes.")
 	queuesDown = desc("queue_metrics_failed_total", "Times that the store did not say in time what is in the queues.")

@@ -386,6 +386,9 @@ func newHistoryRead(client *clientFlags) *cobra.Command {
 	cmd.Flags().IntVarP(&count, "count", "n", 0, "print at most this many; 0: all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if count < 0 {
+			return notACount(count)
+		}
 		query := url.Values{"destination": args}
 		for name, value := range map[string]string{"since": since, "until": until, "after": after} {
 			setWhere(query, name, value)

@@ -110,6 +110,9 @@ func newQueueMove(client *clientFlags) *cobra.Command {
 	cmd.Flags().StringVar(&to, "to", "", "queue to move to; empty: where a dead letter came from")
 	cmd.Flags().IntVarP(&most, "count", "n", 0, "move at most this many; 0: all that are there now")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if most < 0 {
+			return notACount(most)
+		}
 		var q driver.QueueInfo
 		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues", url.Values{"destination": args}, &q); err != nil {
 			return err

@@ -29,7 +29,7 @@ func newQueuePeek(client *clientFlags) *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if count < 0 {
-			return fmt.Errorf("--count %d: use 0 for all messages, or a number of them", count)
+			return notACount(count)
 		}
 		query := url.Values{"destination": args}
 		for left := count; ; {

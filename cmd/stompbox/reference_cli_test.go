@@ -92,7 +92,7 @@ func TestExamplesOfCommandsAreAccepted(t *testing.T) {
 func writeCommand(out *strings.Builder, c *cobra.Command) {
 	text := cmp.Or(c.Long, strings.TrimSuffix(c.Short, ".")+".")
 	fmt.Fprintf(out, "\n%s %s\n\n%s\n\n", strings.Repeat("#", strings.Count(c.CommandPath(), " ")+1), c.CommandPath(), strings.ReplaceAll(text, "<", "&lt;"))
-	if c.Runnable() {
+	if c.Runnable() && !c.HasSubCommands() {
 		fmt.Fprintf(out, "```text\n%s\n```\n\n", c.UseLine())
 	}
 	if len(c.Aliases) > 0 {

@@ -6,11 +6,18 @@ import (
 	"time"
 
 	"github.com/go-stomp/stomp/v3"
+	"github.com/go-stomp/stomp/v3/frame"
 	"github.com/spf13/cobra"
 )
 
 // requestReplyTo is where the answer comes, as RabbitMQ's clients have it.
 const requestReplyTo = "/temp-queue/answers"
+
+// ownOfRequest is for a request's: its answer comes to the command.
+var ownOfRequest = map[string]string{
+	frame.Destination: "the argument DESTINATION", frame.ContentLength: "the length of the body", frame.Receipt: "the command",
+	frame.Transaction: "nothing: the command sends one message", stomp.ReplyToHeader: "the command, which prints the answer",
+}
 
 func newRequest() *cobra.Command {
 	var headers []string
@@ -30,7 +37,7 @@ func newRequest() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		options, err := headerOptions(headers, stomp.SendOpt.Header)
+		options, err := headerOptions(headers, stomp.SendOpt.Header, ownOfRequest)
 		if err != nil {
 			return err
 		}

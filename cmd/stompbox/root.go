@@ -23,6 +23,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newServe(), newToken(), newSend(), newRequest(), newSubscribe(), newQueue(), newConfig(), newBench())
 	root.AddCommand(newVersion(), newHealth(), newMan(), newDoctor(), newReload(), newBackup(), newRestore())
 	root.AddCommand(newOperatorCommands()...)
+	refuseUnknown(root)
 	explain(root)
 	return root
 }
@@ -54,6 +55,25 @@ func explain(c *cobra.Command) {
 	}
 	for _, sub := range c.Commands() {
 		explain(sub)
+	}
+}
+
+// refuseUnknown has each command that only has others refuse what is none of them: cobra would
+// print its help, and succeed.
+func refuseUnknown(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		refuseUnknown(c)
+		if !c.HasSubCommands() || c.Runnable() {
+			continue
+		}
+		c.Args = cobra.ArbitraryArgs
+		c.DisableFlagsInUseLine = true
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+			}
+			return cmd.Help()
+		}
 	}
 }
 

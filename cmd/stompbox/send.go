@@ -38,7 +38,7 @@ func newSend() *cobra.Command {
 			return err
 		}
 		options := []func(*frame.Frame) error{stomp.SendOpt.Receipt}
-		more, err := headerOptions(headers, stomp.SendOpt.Header)
+		more, err := headerOptions(headers, stomp.SendOpt.Header, ownOfSend)
 		if err != nil {
 			return err
 		}
@@ -143,12 +143,25 @@ func bodyOf(cmd *cobra.Command, args []string) ([]byte, error) {
 	return io.ReadAll(cmd.InOrStdin())
 }
 
-// headerOptions makes the options of headers that were given as name:value.
-func headerOptions(headers []string, option func(name, value string) func(*frame.Frame) error) (all []func(*frame.Frame) error, err error) {
+// The headers that commands set themselves, and what sets them.
+var (
+	ownOfSend = map[string]string{
+		frame.Destination: "the argument DESTINATION", frame.ContentType: "--content-type", frame.ContentLength: "the length of the body",
+		frame.Receipt: "the command, which waits for the receipt", frame.Transaction: "nothing: the command sends one message",
+	}
+	ownOfSubscribe = map[string]string{frame.Destination: "the argument DESTINATION", frame.Receipt: "the command"}
+)
+
+// headerOptions makes the options of headers that were given as name:value. The first header of
+// a name counts, so one that the command sets itself would be ignored.
+func headerOptions(headers []string, option func(name, value string) func(*frame.Frame) error, own map[string]string) (all []func(*frame.Frame) error, err error) {
 	for _, h := range headers {
 		name, value, ok := strings.Cut(h, ":")
 		if !ok {
 			return nil, fmt.Errorf("--header %q is not name:value", h)
+		}
+		if by, ok := own[name]; ok {
+			return nil, fmt.Errorf("--header %s: it is set by %s", h, by)
 		}
 		all = append(all, option(name, value))
 	}

@@ -64,3 +64,31 @@ func TestSendFailsWhereTheMessageIsNotTaken(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, stderr, "send permission")
 }
+
+// TestWrongCommandLinesAreRefused, and nothing is done: a header that is ignored, a command that
+// there is not, or a count that is none would look like success.
+func TestWrongCommandLinesAreRefused(t *testing.T) {
+	t.Parallel()
+	for says, args := range map[string][]string{
+		"--header destination:/queue/b: it is set by the argument DESTINATION":      {"send", "-H", "destination:/queue/b", "/queue/a", "x"},
+		"--header content-length:9: it is set by the length of the body":            {"send", "-H", "content-length:9", "/queue/a", "x"},
+		"--header content-type:a/b: it is set by --content-type":                    {"send", "-H", "content-type:a/b", "/queue/a", "x"},
+		"--header receipt:r: it is set by the command, which waits for the receipt": {"send", "-H", "receipt:r", "/queue/a", "x"},
+		"--header reply-to:/reply/a: it is set by the command":                      {"request", "-H", "reply-to:/reply/a", "/app/a", "x"},
+		"--header destination:/topic/b: it is set by the argument DESTINATION":      {"listen", "-H", "destination:/topic/b", "/topic/a"},
+		"--count -1: use 0 for all messages, or a number of them":                   {"listen", "-n", "-1", "/queue/a"},
+		"--count -2: use 0 for all messages, or a number of them":                   {"history", "read", "-n", "-2", "/topic/a"},
+		"--count -3: use 0 for all messages, or a number of them":                   {"queue", "move", "-n", "-3", "/queue/a"},
+		`unknown command "wrong" for "stompbox queue"`:                              {"queue", "wrong"},
+		`unknown command "rad" for "stompbox history"`:                              {"history", "rad", "/topic/a"},
+		`unknown command "chek" for "stompbox config"`:                              {"config", "chek"},
+	} {
+		out, stderr, err := run(t, nil, args...)
+		require.Error(t, err, "%v", args)
+		require.Empty(t, out)
+		require.Contains(t, stderr, says)
+	}
+	out, _, err := run(t, nil, "queue")
+	require.NoError(t, err)
+	require.Contains(t, out, "Available Commands:")
+}

@@ -33,6 +33,9 @@ func newSubscribe() *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header of the SUBSCRIBE as name:value; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, destinations []string) error {
+		if count < 0 {
+			return notACount(count)
+		}
 		options, err := parseSubscribeOptions(headers)
 		for _, d := range destinations {
 			if err == nil {
@@ -57,6 +60,10 @@ func newSubscribe() *cobra.Command {
 		return printMessages(cmd.Context(), conn, messages, count, show)
 	}
 	return cmd
+}
+
+func notACount(n int) error {
+	return fmt.Errorf("--count %d: use 0 for all messages, or a number of them", n)
 }
 
 // subscribeOptions are the headers of a SUBSCRIBE that decide how messages come.
@@ -87,7 +94,7 @@ func parseSubscribeOptions(headers []string) (o subscribeOptions, err error) {
 	default:
 		return o, fmt.Errorf("--header ack:%s: use auto, client or client-individual", o.ack)
 	}
-	o.headers, err = headerOptions(others, stomp.SubscribeOpt.Header)
+	o.headers, err = headerOptions(others, stomp.SubscribeOpt.Header, ownOfSubscribe)
 	return o, err
 }
 
