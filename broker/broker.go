@@ -212,7 +212,7 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	if now, ok := t.(ImmediateTransport); ok {
 		s.outbox.immediate = now.WritesNow()
 	}
-	s.outbox.onFull = s.tooSlow
+	s.outbox.onFull, s.outbox.waiting.session = s.tooSlow, s
 	s.outbox.onError = s.writeFailed
 	s.outbox.onWritten = s.written
 	s.outbox.lastWrite.Store(s.openedAt)

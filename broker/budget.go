@@ -48,18 +48,21 @@ func (b *budget) shard(user string) *budgetShard {
 
 // take counts n bytes of a user, or says which limit they would be over. A nil budget
 // has no limits.
-func (b *budget) take(user string, n int) *Error {
+func (b *budget) take(user string, n int) *Error { return b.takeTimes(user, n, 1) }
+
+// takeTimes is take with limits that are so many times as high.
+func (b *budget) takeTimes(user string, n, times int) *Error {
 	if b == nil {
 		return nil
 	}
-	if limit, total := b.nodeLimit.Load(), b.node.Add(int64(n)); limit > 0 && total > limit {
+	if limit, total := b.nodeLimit.Load(), b.node.Add(int64(n)); limit > 0 && total/int64(times) > limit {
 		b.node.Add(-int64(n))
 		return b.refuse(&b.nodeHits, "node", "the %s of all users together may take %d bytes on this node; try again later, or raise limits.node_%s", limit)
 	}
 	s := b.shard(user)
 	s.mu.Lock()
 	used := s.users[user] + int64(n)
-	if limit := b.userLimit.Load(); limit > 0 && used > limit {
+	if limit := b.userLimit.Load(); limit > 0 && used/int64(times) > limit {
 		s.mu.Unlock()
 		b.node.Add(-int64(n))
 		return b.refuse(&b.userHits, "user", "your %s may take %d bytes on this node; try again later, or raise limits.user_%s", limit)
@@ -76,6 +79,14 @@ func (b *budget) refuse(hits *atomic.Int64, level, format string, limit int64) *
 	hits.Add(1)
 	e := errorf(b.code, format, b.what, limit, b.name)
 	e.retryAfter, e.limit, e.counted = retryAfter, limitName(level, b.name), true
+	return e
+}
+
+// excess is the error of a connection that ends as its user has too much.
+func (b *budget) excess() *Error {
+	e := errorf(b.code, "slow consumer: the %s may take %d bytes over all connections of a user, and %d of all users; read faster, or raise limits.user_%s and limits.node_%s",
+		b.what, b.userLimit.Load(), b.nodeLimit.Load(), b.name, b.name)
+	e.retryAfter, e.counted = retryAfter, true
 	return e
 }
 
@@ -211,7 +222,7 @@ const accountStep = 64 << 10
 
 // memory has the budgets of a broker.
 type memory struct {
-	waiting, transactions, subscriptions, unacked, incoming, dedup, memoryQueues, queues, histories *budget
+	waiting, transactions, subscriptions, unacked, incoming, dedup, memoryQueues, queues, histories, outboxes *budget
 }
 
 func newMemory(q *Quotas) memory {
@@ -224,6 +235,7 @@ func newMemory(q *Quotas) memory {
 		dedup:         newBudget("dedup_bytes", "dedup ids of the last dedup window", CodeMemoryLimit, q.Dedup),
 		memoryQueues:  newBudget("memory_queue_bytes", "messages in queues that are kept in memory", CodeQueueFull, q.MemoryQueues),
 		histories:     newBudget("history_bytes", "destinations that histories keep, without their messages,", CodeMemoryLimit, q.Histories),
+		outboxes:      newBudget("outbox_bytes", "messages that you do not read as fast as they come", CodeSlowConsumer, q.Outboxes),
 		queues:        newBudget("queue_bytes", "queues on disk and those that you consume, without their messages,", CodeQueueFull, q.Queues),
 	}
 }
@@ -239,10 +251,11 @@ func (m *memory) setLimits(q *Quotas) {
 	m.memoryQueues.setLimits(q.MemoryQueues)
 	m.queues.setLimits(q.Queues)
 	m.histories.setLimits(q.Histories)
+	m.outboxes.setLimits(q.Outboxes)
 }
 
 func (m *memory) all() []*budget {
-	return []*budget{m.waiting, m.transactions, m.subscriptions, m.unacked, m.incoming, m.dedup, m.memoryQueues, m.queues, m.histories}
+	return []*budget{m.waiting, m.transactions, m.subscriptions, m.unacked, m.incoming, m.dedup, m.memoryQueues, m.queues, m.histories, m.outboxes}
 }
 
 // addCounts adds how often the limits were reached, by name.

@@ -268,5 +268,5 @@ func (p *presence) sendSnapshot(sub *subscription) {
 	if sub.ack != ackAuto {
 		sub.session.trackUnacked(sub, m.ID)
 	}
-	sub.session.outbox.pushMessage(encodeFor(sub, m), sub, m, 0, nil)
+	sub.session.outbox.pushMessage(encodeFor(sub, m), sub, m, 0, nil, nil)
 }

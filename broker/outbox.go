@@ -30,6 +30,8 @@ type outbox struct {
 	running  bool
 	paused   bool // the running flush waits, on a saturated node
 	overfull bool
+	// overBudget says that it is overfull as its user has too much in all outboxes.
+	overBudget bool
 
 	immediate bool // the transport is an ImmediateTransport; not under mu
 
@@ -53,6 +55,7 @@ type outbox struct {
 
 	waiters  []waiter  // who found no room, under mu
 	eventIDs *eventIDs // of a stream whose places have to be known, else nil
+	waiting  waiting   // what counts of the queue, and of what is buffered; under mu
 }
 
 // waiter waits for room in an outbox. spaceFreed is called without a lock.
@@ -92,7 +95,7 @@ func (o *outbox) pushHeld(data []byte, flushes *flushList) {
 	switch {
 	case o.state != outboxOpen:
 		o.mu.Unlock()
-	case o.fitsLocked(len(data)) || o.makeRoomLocked(it):
+	case (o.fitsLocked(len(data)) || o.makeRoomLocked(it)) && (o.waiting.isFreeLocked(o, len(data)) || o.waiting.admitLocked(o, it, nil)):
 		o.addHeldLocked(it, flushes)
 		o.mu.Unlock()
 	default:
@@ -112,15 +115,15 @@ func (o *outbox) overflowAndUnlock() {
 }
 
 // pushMessage queues a message and reports whether it did. A message that is a sample
-// has the clock time at which it was published, others have 0. Flushes may be nil.
-func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, publishedAt int64, flushes *flushList) bool {
+// has the clock time at which it was published, others have 0. Flushes and shared may be nil.
+func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, publishedAt int64, flushes *flushList, shared *backlogs) bool {
 	o.mu.Lock()
 	if o.state != outboxOpen || s.closed {
 		o.mu.Unlock()
 		return false
 	}
 	if r := s.replay; r != nil {
-		if !r.admitLocked(o, data, m) {
+		if !r.admitLocked(o, data, m, shared) {
 			o.mu.Unlock()
 			return false
 		}
@@ -134,13 +137,14 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, pu
 		data = encodeFor(s, m.AfterGap())
 	}
 	it := o.messageItemLocked(data, s, m)
-	if o.fitsLocked(len(data)) || o.makeRoomLocked(it) {
+	if (o.fitsLocked(len(data)) || o.makeRoomLocked(it)) && (o.waiting.isFreeLocked(o, len(it.data)) || o.waiting.admitLocked(o, it, shared)) {
 		if publishedAt != 0 && o.sampledAt == 0 {
 			o.sampledAt = publishedAt
 		}
 		if place, ok := o.newest[conflateKey{s, m.Destination}]; ok {
 			at := place - o.taken
 			o.bytes += len(it.data) - len(o.queue[at].data)
+			o.waiting.leave(o.queue[at].data)
 			o.queue[at] = it
 			o.dropped.Add(1)
 		} else {
@@ -198,7 +202,12 @@ func (o *outbox) pushReplayed(data []byte, s *subscription, m *driver.Message) p
 		o.waiters = append(o.waiters, s.replay)
 		return pushFull
 	}
-	o.addLocked(o.messageItemLocked(data, s, m))
+	it := o.messageItemLocked(data, s, m)
+	if !o.waiting.countLocked(o, it.data, nil) {
+		o.waiters = append(o.waiters, s.replay)
+		return pushFull
+	}
+	o.addLocked(it)
 	return pushed
 }
 
@@ -224,7 +233,7 @@ func (o *outbox) goLive(s *subscription, upTo driver.StreamPosition) (result pus
 		r.receipt = ""
 	}
 	o.pushEventIDLocked(s, upTo)
-	for _, h := range r.buffered {
+	for i, h := range r.buffered {
 		if !r.isNewLocked(h.message) {
 			continue
 		}
@@ -232,7 +241,11 @@ func (o *outbox) goLive(s *subscription, upTo driver.StreamPosition) (result pus
 			r.gap = false
 			h.data = encodeFor(s, h.message.AfterGap())
 		}
-		o.addLocked(o.messageItemLocked(h.data, s, h.message))
+		it := o.messageItemLocked(h.data, s, h.message)
+		if sameBytes(it.data, r.buffered[i].data) {
+			r.buffered[i].data = nil // it goes on to count
+		}
+		o.addLocked(it)
 		queued++
 	}
 	r.live = true
@@ -291,6 +304,7 @@ func (o *outbox) end(drop bool, linger time.Duration, last ...[]byte) {
 			o.frames--
 			o.bytes -= len(it.data)
 		}
+		o.waiting.leaveAll(o.queue)
 		clear(o.queue)
 		o.queue = o.queue[:0]
 		o.newest = nil
@@ -324,6 +338,7 @@ func (o *outbox) sentAfter(drop bool, last int) int64 {
 func (o *outbox) abandon() {
 	o.mu.Lock()
 	o.state = outboxClosed
+	o.waiting.clear()
 	clear(o.queue)
 	o.queue, o.newest = nil, nil
 	o.signalDrainedLocked()

@@ -137,6 +137,7 @@ func (o *outbox) finishWrite(w *write, ok bool) {
 	o.frames -= len(w.queue)
 	o.bytes -= w.bytes
 	o.inFlight.frames, o.inFlight.bytes = 0, 0
+	o.waiting.leaveAll(w.queue)
 	var waiters []waiter
 	if o.frames <= o.options.MaxFrames/4 && o.bytes <= o.options.MaxBytes/4 {
 		waiters, o.waiters = o.waiters, nil

@@ -111,7 +111,7 @@ func TestAWriteOfManyMessagesIsABurst(t *testing.T) {
 		push func(*outbox)
 		want bool
 	}{
-		"messages of a topic": {func(o *outbox) { o.pushMessage([]byte("y"), new(subscription), message("/topic/a"), 0, nil) }, true},
+		"messages of a topic": {func(o *outbox) { o.pushMessage([]byte("y"), new(subscription), message("/topic/a"), 0, nil, nil) }, true},
 		"other frames":        {func(o *outbox) { o.push([]byte("y")) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {

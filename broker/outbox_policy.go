@@ -35,9 +35,7 @@ func (o *outbox) dropOldestLocked(size int) {
 	kept := o.queue[:0]
 	for _, it := range o.queue {
 		if it.sub != nil && (o.frames > wantFrames || o.bytes > wantBytes) {
-			o.frames--
-			o.bytes -= len(it.data)
-			o.dropped.Add(1)
+			o.waiting.dropItemLocked(o, it)
 			continue
 		}
 		kept = append(kept, it)
@@ -54,9 +52,7 @@ func (o *outbox) conflateLocked() {
 	for _, it := range o.queue {
 		key := conflateKey{it.sub, it.destination}
 		if at, ok := o.newest[key]; ok && it.sub != nil {
-			o.frames--
-			o.bytes -= len(kept[at].data)
-			o.dropped.Add(1)
+			o.waiting.dropItemLocked(o, kept[at])
 			kept[at] = it
 			continue
 		}

@@ -96,7 +96,7 @@ func TestOutboxKeepsOrderAndBatches(t *testing.T) {
 		if i%3 == 0 {
 			o.push([]byte(text))
 		} else {
-			require.True(t, o.pushMessage([]byte(text), sub, message("/topic/a"), 0, nil))
+			require.True(t, o.pushMessage([]byte(text), sub, message("/topic/a"), 0, nil, nil))
 		}
 	}
 	close(g.open)
@@ -106,7 +106,7 @@ func TestOutboxKeepsOrderAndBatches(t *testing.T) {
 	require.Zero(t, o.bytes)
 	require.Zero(t, o.frames)
 	o.closeSubscription(sub)
-	require.False(t, o.pushMessage([]byte("late"), sub, message("/topic/a"), 0, nil))
+	require.False(t, o.pushMessage([]byte("late"), sub, message("/topic/a"), 0, nil, nil))
 }
 
 func TestSlowConsumerPolicies(t *testing.T) {
@@ -118,7 +118,7 @@ func TestSlowConsumerPolicies(t *testing.T) {
 		o.push([]byte("R "))
 		require.Eventually(t, func() bool { return o.writing.Load() != 0 }, 5*time.Second, time.Millisecond)
 		for i := range 100 {
-			if o.pushMessage([]byte(fmt.Sprintf("%d ", i)), sub, message(fmt.Sprint(i%destinations)), 0, nil) {
+			if o.pushMessage([]byte(fmt.Sprintf("%d ", i)), sub, message(fmt.Sprint(i%destinations)), 0, nil, nil) {
 				accepted++
 			}
 			require.LessOrEqual(t, o.frames, 21)
@@ -246,7 +246,7 @@ func TestAWriteIsBounded(t *testing.T) {
 	sub := new(subscription)
 	body := strings.Repeat("x", maxWriteBytes/4)
 	send := func(i int) {
-		require.True(t, o.pushMessage([]byte(fmt.Sprintf("%d%s ", i, body)), sub, message(fmt.Sprint(i%5)), 0, nil))
+		require.True(t, o.pushMessage([]byte(fmt.Sprintf("%d%s ", i, body)), sub, message(fmt.Sprint(i%5)), 0, nil, nil))
 	}
 	o.push([]byte("R "))
 	require.Eventually(t, func() bool { return o.writing.Load() != 0 }, 5*time.Second, time.Millisecond)

@@ -374,6 +374,13 @@ func (s *Session) finish(drop bool, last ...[]byte) {
 // tooSlow ends the session of a consumer whose outbox is full. It is called
 // from a publisher, which must not wait for it.
 func (s *Session) tooSlow() {
+	s.outbox.mu.Lock()
+	overBudget := s.outbox.overBudget
+	s.outbox.mu.Unlock()
+	if overBudget {
+		s.endWith(s.broker.memory.outboxes.excess())
+		return
+	}
 	s.endWith(errorf(CodeSlowConsumer, "slow consumer: more than %d frames or %d bytes were waiting to be read", s.outbox.options.MaxFrames, s.outbox.options.MaxBytes))
 }
 

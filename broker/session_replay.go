@@ -247,11 +247,16 @@ func (s *Session) goLive(ctx context.Context, sub *subscription, upTo driver.Str
 // admitLocked reports whether a live message is for the subscriber now: it is not
 // while the past is being delivered, nor where it was part of that. The caller
 // holds the outbox's lock.
-func (r *replay) admitLocked(o *outbox, data []byte, m *driver.Message) bool {
+func (r *replay) admitLocked(o *outbox, data []byte, m *driver.Message, shared *backlogs) bool {
 	if r.live {
 		return r.isNewLocked(m)
 	}
 	if r.overflowed || o.buffered.frames >= o.options.MaxFrames/4 || o.buffered.bytes+len(data) > o.options.MaxBytes/4 {
+		r.overflowed = true
+		r.dropBufferedLocked(o)
+		return false
+	}
+	if !o.waiting.countLocked(o, data, shared) {
 		r.overflowed = true
 		r.dropBufferedLocked(o)
 		return false
@@ -267,6 +272,9 @@ func (r *replay) admitLocked(o *outbox, data []byte, m *driver.Message) bool {
 func (r *replay) dropBufferedLocked(o *outbox) {
 	o.buffered.frames -= len(r.buffered)
 	o.buffered.bytes -= r.bufferedBytes
+	for _, h := range r.buffered {
+		o.waiting.leave(h.data)
+	}
 	r.buffered, r.bufferedBytes = nil, 0
 }
 

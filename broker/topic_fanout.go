@@ -19,6 +19,7 @@ type fanout struct {
 	encodings []encoded
 	byKey     map[unique.Handle[encoding]][]byte // beyond a few, in place of encodings
 	kept      int                                // bytes of encodings
+	backlogs  backlogs                           // of encodings that wait in outboxes
 	count     int
 
 	serial      uint       // of the messages that this fanout was used for
@@ -66,6 +67,7 @@ func (f *fanout) release() {
 	}
 	clear(f.encodings)
 	f.encodings, f.byKey = f.encodings[:0], nil
+	f.backlogs.clear()
 	fanouts.Put(f)
 }
 
@@ -85,7 +87,7 @@ func (f *fanout) group(g *group) {
 		if s.ack != ackAuto {
 			s.session.trackUnacked(s, m.ID)
 		}
-		if data := f.encode(s); data != nil && s.session.outbox.pushMessage(data, s, m, f.publishedAt, f.flushes) {
+		if data := f.encode(s); data != nil && s.session.outbox.pushMessage(data, s, m, f.publishedAt, f.flushes, &f.backlogs) {
 			f.count++
 		}
 	}

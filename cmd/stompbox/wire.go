@@ -181,6 +181,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			MemoryQueues:  broker.ByteLimits{User: config.Off(int(l.UserMemoryQueueBytes)), Node: config.Off(int(l.NodeMemoryQueueBytes))},
 			Queues:        broker.ByteLimits{User: config.Off(int(l.UserQueueBytes)), Node: config.Off(int(l.NodeQueueBytes))},
 			Histories:     broker.ByteLimits{User: config.Off(int(l.UserHistoryBytes)), Node: config.Off(int(l.NodeHistoryBytes))},
+			Outboxes:      broker.ByteLimits{User: config.Off(int(l.UserOutboxBytes)), Node: config.Off(int(l.NodeOutboxBytes))},
 		},
 		HeartBeat: broker.HeartBeat{Send: config.Off(c.HeartBeat.Send), Receive: config.Off(c.HeartBeat.Receive), Grace: c.HeartBeat.Grace},
 		Queues:    queues, Presence: presence, Name: c.Cluster.Node,

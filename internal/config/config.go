@@ -309,6 +309,8 @@ type Limits struct {
 	NodeQueueBytes        Size `mapstructure:"node_queue_bytes"`
 	UserHistoryBytes      Size `mapstructure:"user_history_bytes"`
 	NodeHistoryBytes      Size `mapstructure:"node_history_bytes"`
+	UserOutboxBytes       Size `mapstructure:"user_outbox_bytes"`
+	NodeOutboxBytes       Size `mapstructure:"node_outbox_bytes"`
 
 	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
 	IdleTimeout    time.Duration `mapstructure:"idle_timeout"`

@@ -104,6 +104,8 @@ func defaults() map[string]any {
 		"limits.node_queue_bytes":        Size(b.Quotas.Queues.Node),
 		"limits.user_history_bytes":      Size(b.Quotas.Histories.User),
 		"limits.node_history_bytes":      Size(b.Quotas.Histories.Node),
+		"limits.user_outbox_bytes":       Size(b.Quotas.Outboxes.User),
+		"limits.node_outbox_bytes":       Size(b.Quotas.Outboxes.Node),
 		"limits.user_subscribe_rate":     b.Quotas.UserSubscribeRate,
 		"limits.user_request_rate":       b.Quotas.UserRequestRate,
 		"limits.address_request_rate":    b.Quotas.AddressRequestRate,
