@@ -46,8 +46,9 @@ site: ## the website of docs/, in bin/site; needs Python and npm
 screenshot: build ## docs/chat.png, taken by the browser test of the chat page
 	cd interop/js && SCREENSHOT=$(CURDIR)/docs/chat.png node --test --test-timeout=120000 chat.test.js
 
-lint: ## gofmt, go vet, staticcheck, errcheck, bodyclose, gosec and revive
+lint: ## gofmt, go vet, staticcheck, errcheck, bodyclose, gosec and revive; and the words of documents, comments and texts
 	$(GOLANGCI) run ./...
+	go test -count=1 -run Words ./internal/documents
 
 vulncheck: ## known vulnerabilities in what the binary uses; needs the vulnerability database, so it is for before a release
 	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
