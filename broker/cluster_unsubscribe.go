@@ -35,7 +35,7 @@ func (b directory) endSubscriptions(u admin.Unsubscription) (n int) {
 	return n
 }
 
-// endSubscriptions ends the subscriptions of a session that are asked for, but for those
+// endSubscriptions ends the subscriptions of a session that are asked for, except for those
 // that requests made. It may be called by any goroutine.
 func (s *Session) endSubscriptions(u admin.Unsubscription) (ended []*subscription) {
 	s.handling.Lock()

@@ -23,7 +23,7 @@ import (
 //
 //   - To refuse, return an error in place of calling next. An [*Error] is shown as it
 //     is; the text of any other is what the client reads, under the code forbidden.
-//     The session ends, but for a SEND with an error of [Reject].
+//     The session ends, except for a SEND with an error of [Reject].
 //   - To change a frame, change the [Action] before calling next, which checks what it
 //     has become.
 //   - To let through what the permissions do not grant, set [Action.Permitted].

@@ -13,7 +13,7 @@ var (
 const (
 	// minPooled and maxPooled bound the slices that are kept for reuse.
 	minPooled, maxPooled = 16, 4096
-	// maxWriteBytes bounds one write, but for one larger frame. What waits behind it can
+	// maxWriteBytes bounds one write, except for one larger frame. What waits behind it can
 	// still be dropped or replaced, and room is free again as soon as the peer has taken
 	// a part.
 	maxWriteBytes = 128 << 10

@@ -11,7 +11,7 @@ import (
 	"github.com/stompbox/stompbox/frames"
 )
 
-// ending is how a session ends that no error ends. Its code is for the log only, but for that
+// ending is how a session ends that no error ends. Its code is for the log only, except for that
 // of a shutdown, which clients read as well.
 type ending struct{ code, cause string }
 

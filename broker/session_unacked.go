@@ -158,7 +158,7 @@ func (u *unacked) takeUpTo(number uint64) (taken []*delivery) {
 
 // takeAll removes all deliveries, and returns those of queues. It marks those that the
 // client did not come to work on: what it was sent after the last one that it has dealt
-// with, but for one, which it may have failed with.
+// with, except one, which it may have failed with.
 func (u *unacked) takeAll() (taken []*delivery) {
 	failed := false
 	for _, number := range u.order {

@@ -156,7 +156,7 @@ func crafted(t testing.TB, n, words, wildcards int) (key string, all []*group) {
 	return key, all
 }
 
-// BenchmarkTrieCrafted is a publish that thousands of patterns match but for its last word.
+// BenchmarkTrieCrafted is a publish that thousands of patterns match except for its last word.
 func BenchmarkTrieCrafted(b *testing.B) {
 	key, all := crafted(b, 3960, 32, 8)
 	tree := new(trie)

@@ -55,7 +55,7 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// withoutLengths describes frames but for the content-length, which encoding
+// withoutLengths describes frames except for the content-length, which encoding
 // always puts right, and the unescaped CONNECTs, whose CRs become spaces.
 func withoutLengths(all []frames.Frame) []goldenFrame {
 	out := describe(all)

@@ -71,7 +71,7 @@ type SockJSOptions struct {
 	Cookie bool
 }
 
-// WithDefaults returns o with the defaults in place of zeros, but for those that depend
+// WithDefaults returns o with the defaults in place of zeros, except for those that depend
 // on the broker.
 func (o SockJSOptions) WithDefaults() SockJSOptions {
 	o.Prefix = cmp.Or(o.Prefix, "/sockjs")

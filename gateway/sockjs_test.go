@@ -179,7 +179,7 @@ func (p *poller) subscribe(destination string) *poller {
 	return p
 }
 
-// connectHeaders are those of a CONNECT that is taken. A token costs less than a passcode.
+// connectHeaders are those of a CONNECT that is accepted. A token costs less than a passcode.
 func connectHeaders(t *testing.T) []string {
 	t.Helper()
 	return []string{"accept-version", "1.2", "Authorization", "Bearer " + test.Token(t, "ann", time.Hour, auth.AllGrants())}

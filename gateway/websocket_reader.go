@@ -24,7 +24,7 @@ type session interface {
 }
 
 // wsReader reads the frames of a WebSocket (RFC 6455, 5) as they come in pieces. It
-// keeps no buffer but for a control frame that is not whole yet, so an idle connection
+// keeps no buffer except for a control frame that is not whole yet, so an idle connection
 // holds nothing.
 type wsReader struct {
 	session  session

@@ -23,7 +23,7 @@ var (
 	storeDesc         = desc("store_duration_seconds", "Time until JetStream confirmed messages of queues and histories, or refused them.")
 	memoryDesc        = desc("memory_bytes", "Bytes that clients have this node keep, about, by kind: see docs/limits.md.", "kind")
 	connectedDesc     = desc("sessions_connected_total", "Sessions that were authenticated.")
-	receivedDesc      = desc("messages_received_total", "SEND frames that were taken.")
+	receivedDesc      = desc("messages_received_total", "SEND frames that were accepted.")
 	deliveredDesc     = desc("messages_delivered_total", "Messages queued for subscriptions.")
 	droppedDesc       = desc("messages_dropped_total", "Messages dropped because a consumer was too slow.")
 	relayedDesc       = desc("messages_relayed_total", "Messages that arrived from other nodes.")

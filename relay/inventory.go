@@ -216,7 +216,7 @@ func (i *inventories) losses(ctx context.Context, there *inventory) (all [][]any
 	return all, nil
 }
 
-// lacks reports whether a stream has fewer messages than before, but for those of a history
+// lacks reports whether a stream has fewer messages than before, except for those of a history
 // that became too old: they go from its beginning.
 func (is inventoryItem) lacks(was inventoryItem) bool {
 	expired := uint64(0)

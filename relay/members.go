@@ -236,7 +236,7 @@ func (m *members) nameOf(id string) string {
 	return id
 }
 
-// servers returns the NATS servers, but for one, on which other nodes are.
+// servers returns the NATS servers, except one, on which other nodes are.
 func (m *members) servers(but string) map[string]bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -15,7 +15,7 @@ const (
 	// appGroup is the queue group of app servers. Native services that share it take
 	// turns with those of STOMP; others get each request too.
 	appGroup = "stompbox"
-	// headerTaken says, in an answer of a node, that the request was taken, or not:
+	// headerTaken says, in an answer of a node, that the request was accepted, or not:
 	// its own answer comes another way.
 	headerTaken = "stompbox-taken"
 	// maxTries is how many nodes a request is offered to that have no room, or the wrong pattern.

@@ -16,7 +16,7 @@ import (
 )
 
 // guarded are what is compared between two builds. Their figures are CPU per delivery or
-// message, and memory per connection, but for the ratio of streams.
+// message, and memory per connection, except for the ratio of streams.
 var guarded = []benchmark{
 	{"fanout", "CPU s per million deliveries, 64 in flight", benchFanout, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
 	{"fanout-1", "CPU s per million deliveries, 1 in flight", benchFanout, benchOptions{connections: 1000, messages: 200, inFlight: 1}},

@@ -28,7 +28,7 @@ type benchServer struct {
 // benchSecret signs the tokens of a benchmark, so that JWT is part of it.
 const benchSecret = "a secret for benchmarks on loopback, 32 bytes or more"
 
-// startBenchServer runs a broker with its defaults, but for what args change. The program
+// startBenchServer runs a broker with its defaults, except for what args change. The program
 // is this one where it is "".
 func startBenchServer(ctx context.Context, program string, args ...string) (*benchServer, error) {
 	if program == "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/stompbox/stompbox/internal/config"
 )
 
-// newClientCAs returns who signs the certificates of clients, or nil where none are taken.
+// newClientCAs returns who signs the certificates of clients, or nil where none are accepted.
 func newClientCAs(c *config.Config) (*certfile.Authorities, error) {
 	if c.STOMP.ClientTLS.CA == "" {
 		return nil, nil

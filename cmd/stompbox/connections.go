@@ -53,7 +53,7 @@ func logOpenFiles(c *config.Config, log *slog.Logger) {
 
 // connectionGate keeps HTTP from taking the descriptors that the rest of the process needs.
 // Connections beyond what the limit of open files leaves room for are answered with 503,
-// but for questions about the health of the node; and those that are far beyond are closed.
+// except for questions about the health of the node; and those that are far beyond are closed.
 // What is taken over from HTTP, as WebSockets are, counts as a session.
 type connectionGate struct {
 	limit    int64 // 0: none

@@ -46,7 +46,7 @@ func userPath(name string) string {
 	return "/api/users/" + strings.ReplaceAll(url.PathEscape(name), ".", "%2E")
 }
 
-// printableWriter replaces control characters but for tabs and ends of lines.
+// printableWriter replaces control characters except for tabs and ends of lines.
 type printableWriter struct{ w io.Writer }
 
 func (p printableWriter) Write(text []byte) (int, error) {

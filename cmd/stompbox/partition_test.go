@@ -159,7 +159,7 @@ auth: { logins: [ { login: guest, passcode_hash: "`+hash+`", permissions: { send
 	kept.Message("0")
 
 	h.cut(cut)
-	// The majority goes on at once, but for a leader that was on the other side.
+	// The majority goes on at once, except for a leader that was on the other side.
 	var majority sync.WaitGroup
 	majority.Go(func() {
 		for publish.next < 200 {

@@ -25,7 +25,7 @@ func (c *configFlags) loadToServe() (*config.Config, error) {
 	return read, nil
 }
 
-// preflight makes the parts of a node that a configuration describes, but for those that
+// preflight makes the parts of a node that a configuration describes, except for those that
 // need more than files, and returns all that is wrong with them. It is for what reading
 // the configuration does not see: what is in files, and what the parts refuse.
 func preflight(c *config.Config) (faults []error) {

@@ -134,7 +134,7 @@ var keyTexts = map[string]string{
 	"limits.node_outbox_bytes":            "The same, of all users of this node together.",
 	"limits.user_subscribe_rate":          "Subscriptions that one user may make in a second, on this node, with a burst of ten seconds. 0: no limit.",
 	"limits.user_request_rate":            "Requests of one user to the HTTP API in a second, on this node, except those that send. 0: no limit.",
-	"limits.address_request_rate":         "Requests from one address to the HTTP API in a second, on this node, but for those that send. 0: no limit.",
+	"limits.address_request_rate":         "Requests from one address to the HTTP API in a second, on this node, except for those that send. 0: no limit.",
 	"limits.user_durables":                "Durable subscriptions of one user that were used on this node since its start. 0: no limit.",
 	"limits.address_failed_logins":        "Wrong passcodes of one address in a minute. Above, only passcodes that were right before are accepted.",
 	"limits.user_failed_logins":           "Wrong passcodes for one login in a minute, from all addresses.",

@@ -153,7 +153,7 @@ func hostPort(key, address string) (host string, port int, err error) {
 	return host, port, err
 }
 
-// brokerOptions are the options of a broker, but for those that are no settings.
+// brokerOptions are the options of a broker, except for those that are no settings.
 func brokerOptions(c *config.Config) broker.Options {
 	l := c.Limits
 	queues, _ := c.Queues.Parse() // checked by Load, as is the next

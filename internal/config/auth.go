@@ -121,7 +121,7 @@ func (k Key) load(dev bool) (auth.Key, error) {
 }
 
 // readSecret returns a secret of the configuration, or of the file that it names. It
-// refuses those that everybody knows, but for development mode.
+// refuses those that everybody knows, except for development mode.
 func readSecret(secret, file string, dev bool) (string, error) {
 	if file != "" {
 		text, err := os.ReadFile(file)

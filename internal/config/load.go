@@ -146,7 +146,7 @@ func deleteIn(value any, field string) bool {
 	return false
 }
 
-// readFile sets the keys of a file, but for the maps with names of the operator's, which
+// readFile sets the keys of a file, except for the maps with names of the operator's, which
 // it returns.
 func readFile(v *viper.Viper, file string, where *Locations) (named map[string]any, faults []error, err error) {
 	explicit := file != ""

@@ -74,7 +74,7 @@ func Changed(all []Setting) (changed []Setting) {
 	return changed
 }
 
-// PrintSettings writes settings as a file that could be read, but for masked secrets. Behind
+// PrintSettings writes settings as a file that could be read, except for masked secrets. Behind
 // each value is where it comes from.
 func PrintSettings(w io.Writer, all []Setting) error {
 	for _, s := range all {

@@ -58,7 +58,7 @@ func under(list []string, key string) bool {
 }
 
 // Reload returns the configuration that holds when next is read by a broker that runs with
-// c: next, but for the keys that only a restart changes, which stay as they are in c and
+// c: next, except for the keys that only a restart changes, which stay as they are in c and
 // are listed. Changed are the keys that take effect. What files hold is not compared.
 func (c *Config) Reload(next *Config) (effective *Config, changed []string, kept []KeyReason, err error) {
 	merged := *next

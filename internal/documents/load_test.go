@@ -23,7 +23,7 @@ import (
 	"github.com/stompbox/stompbox/internal/config"
 )
 
-// TestYAMLBlocksAreConfigurations loads each as serve would, but for the files that they name.
+// TestYAMLBlocksAreConfigurations loads each as serve would, except for the files that they name.
 func TestYAMLBlocksAreConfigurations(t *testing.T) {
 	t.Parallel()
 	for _, b := range allBlocks(t, "yaml") {

@@ -26,7 +26,7 @@ var words = map[string]string{
 	"comings and goings": "join and leave events", "one (may|sees)": "you may, you see", "farewell": "close frame",
 	"takes? turns": "round-robin", "in the way of": "like",
 	"whoever": "any client that", "beside": "next to, in addition to, compared with",
-	"for ever": "forever", "without a word": "silently", "takes? part in": "is in, joins", "in earnest": "in production",
+	"for ever": "forever", "but for": "except for", "without a word": "silently", "takes? part in": "is in, joins", "in earnest": "in production",
 	// A relative clause whose noun is missing.
 	"(to|for|of|with|by|from|than|as|at|on|tells?|asks?) who (comes|is|are|was|has|had|have|asks?|gets?|wants?|waits?|sends?|serves?|reads?|may|does|can|joins|subscribes)": "the client that, a user who",
 }
