@@ -185,6 +185,9 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, hand
 		}
 		defer done()
 	}
+	if err := checkParameters(pattern, r); err != nil {
+		return nil, err
+	}
 	answer, err := handle(r.Context(), request{r, p, a.broker, w})
 	a.audit(pattern, r, p, err)
 	return answer, err

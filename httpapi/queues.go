@@ -113,14 +113,14 @@ func (a queueAPI) move(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	left := 0
+	left := make(map[string]bool) // by message id: some are looked at twice
 	moved, err := a.queues.MoveQueue(ctx, name, limit, func(m *driver.Message) (string, driver.QueueOptions) {
 		target := to
 		if target == "" && m.Dead != nil {
 			target = m.Dead.Origin
 		}
 		if !isQueue(target) || a.broker.CheckDestination(target) != nil || !r.principal.Permissions.MaySend(target) {
-			left++
+			left[m.ID] = true
 			return "", driver.QueueOptions{}
 		}
 		return target, a.broker.QueueOptions(target)
@@ -129,5 +129,5 @@ func (a queueAPI) move(ctx context.Context, r request) (any, error) {
 		return nil, err
 	}
 	a.log.Info("messages were moved", "destination", name, "to", to, "user", r.principal.Name, "messages", moved)
-	return map[string]int{"moved": moved, "left": left}, nil
+	return map[string]int{"moved": moved, "left": len(left)}, nil
 }

@@ -75,3 +75,51 @@ func TestWhatAnEndedSessionHeldIsNotHeld(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, list, `"held":0`)
 }
+
+// TestMisspelledParametersAreRefused where something would be changed, or more than was meant.
+func TestMisspelledParametersAreRefused(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
+	c.Send(frames.SEND, "destination", "/queue/a", "receipt", "r", "x")
+	c.Receipt("r")
+	p := newPoster(t, n, "operator", auth.Grants{})
+	for path, says := range map[string]string{
+		"/api/queues/purge?destination=/queue/a&oldr=24h":        "there is no parameter oldr; use destination, id, user, older, header, after",
+		"/api/queues/move?destination=/queue/a&To=/queue/b":      "there is no parameter To; use destination, to, limit",
+		"/api/users/guest/disconnect?sesion=5":                   "there is no parameter sesion; use session, reason, for, until",
+		"/api/users/guest/unsubscribe?destination=/topic/a&id=1": "there is no parameter id",
+		"/api/bans?user=guest&for=1h&reson=x":                    "there is no parameter reson",
+		"/api/send?destination=/queue/b":                         "this request has none",
+	} {
+		a := p.post(path, "{}")
+		require.Equal(t, http.StatusBadRequest, a.Status, path)
+		require.Contains(t, a.Detail, says)
+	}
+	c.Subscribe("q", "/queue/a")
+	c.Message("x")
+}
+
+// TestAMoveCountsNothingThatStays: messages that are no dead letters have nowhere to go, and are
+// not taken to find that out.
+func TestAMoveCountsNothingThatStays(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
+	for _, body := range []string{"0", "1", "2"} {
+		c.Send(frames.SEND, "destination", "/queue/a", "receipt", "r", body)
+		c.Receipt("r")
+	}
+	p := newPoster(t, n, "operator", auth.Grants{})
+	for range 6 {
+		a := p.post("/api/queues/move?destination=/queue/a", "")
+		require.Equal(t, http.StatusOK, a.Status)
+		require.Equal(t, []int{0, 3}, []int{a.Moved, a.Left})
+	}
+	c.Subscribe("q", "/queue/a", "ack", "client")
+	for _, body := range []string{"0", "1", "2"} {
+		f := c.Message(body)
+		require.Equal(t, "1", f.Get("delivery-count"))
+		require.Empty(t, f.Get("redelivered"))
+	}
+}

@@ -92,13 +92,6 @@ func (r request) messageFilter() (func(*driver.Message) bool, error) {
 		}
 		all = append(all, func(m *driver.Message) bool { return broker.MessageHeaders(m).Get(name) == value })
 	}
-	for name := range query {
-		switch name {
-		case "destination", "after", "id", "user", "older", "header":
-		default:
-			return nil, problem.New(http.StatusBadRequest, "there is no parameter "+problem.Truncate(name)+"; use id, user, older or header")
-		}
-	}
 	if len(all) == 0 {
 		return nil, nil
 	}

@@ -37,6 +37,7 @@ type answer struct {
 	Type         string
 	Index        *int
 	Disconnected int
+	Moved, Left  int
 }
 
 // poster sends requests to a node's API as a user.

@@ -187,6 +187,15 @@ const moveWait = 2 * time.Second
 // move that breaks off and is repeated stores none twice within the dedup window.
 // A target of "" leaves the message where it is.
 func (a queueAdmin) MoveQueue(ctx context.Context, queue string, limit int, target func(*driver.Message) (string, driver.QueueOptions)) (moved int, err error) {
+	movable := false
+	_, err = a.scan(ctx, queue, "", limit, func(_ jetstream.Stream, _ place, _ uint64, m *driver.Message) (bool, error) {
+		to, _ := target(m)
+		movable = movable || to != "" && to != queue
+		return !movable, nil
+	})
+	if err != nil || !movable {
+		return 0, err // what is taken and put back counts as delivered
+	}
 	places, err := a.places(ctx, queue)
 	if err != nil {
 		return 0, err
@@ -214,12 +223,18 @@ func (a queueAdmin) moveFrom(ctx context.Context, queue string, p place, limit i
 	if err != nil {
 		return 0, storeError("cannot consume "+queue, err)
 	}
+	var stay []jetstream.Msg
+	defer func() {
+		for _, msg := range stay { // not before: each would come again at once, and count as delivered
+			_ = msg.Nak()
+		}
+	}()
 	done := make(chan error, limit)
 	under := 0
 	for msg := range batch.Messages() {
 		to, copied, ok := a.copyOf(queue, p, msg, target)
 		if !ok {
-			_ = msg.Nak()
+			stay = append(stay, msg)
 			continue
 		}
 		if err := a.store.streams.ensure(ctx, to, copied.options); err != nil {
