@@ -107,6 +107,16 @@ var valuesThatWork = map[string]string{
 	"one node":      "{ replicaCount: 1, auth: { existingSecret: keys }, persistence: { enabled: false }, drain: { preStopSeconds: 0 } }",
 	"external NATS": "{ replicaCount: 2, auth: { existingSecret: keys }, config: { nats: { url: 'nats://nats:4222' }, queues: { replicas: 3 } } }",
 	"everything":    everything,
+	"the example":   exampleValues(),
+}
+
+// exampleValues are those of examples/kubernetes.
+func exampleValues() string {
+	text, err := os.ReadFile("../../examples/kubernetes/values.yaml")
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
 }
 
 func TestChartLints(t *testing.T) {

@@ -81,7 +81,14 @@ func lastStage(t *testing.T, file string) instructions.Stage {
 func TestComposeFilesLoad(t *testing.T) {
 	inImage, err := os.ReadFile("../docker/stompbox.yaml")
 	require.NoError(t, err)
-	for file, services := range map[string]int{"../docker/compose.yaml": 1, "../docker/compose.cluster.yaml": 3} {
+	const example = "../../examples/compose/compose.yaml"
+	mounted, err := os.ReadFile("../../examples/compose/stompbox.yaml")
+	require.NoError(t, err)
+	for file, services := range map[string]int{"../docker/compose.yaml": 1, "../docker/compose.cluster.yaml": 3, example: 1} {
+		configuration := string(inImage)
+		if file == example {
+			configuration = string(mounted)
+		}
 		_, err := compose(t, file)
 		require.ErrorContains(t, err, "STOMPBOX_AUTH_JWT_SECRET", "without a secret nothing starts")
 		project, err := compose(t, file, "STOMPBOX_AUTH_JWT_SECRET=a secret of this test, which is long enough", "STOMPBOX_CLUSTER_PASSWORD=x")
@@ -94,7 +101,7 @@ func TestComposeFilesLoad(t *testing.T) {
 			for key, value := range service.Environment {
 				env = append(env, key+"="+*value)
 			}
-			stompboxAccepts(t, file+" "+name, string(inImage), env)
+			stompboxAccepts(t, file+" "+name, configuration, env)
 		}
 	}
 }
