@@ -65,7 +65,7 @@ type Quotas struct {
 	Histories ByteLimits
 	// Outboxes is for messages of topics and other frames that clients do not read as fast as
 	// they come, above the first 256 KiB of a connection. One that many connections wait for
-	// counts once. Defaults 64 MiB and 1 GiB.
+	// counts once. Defaults 32 MiB and 1 GiB.
 	Outboxes ByteLimits
 }
 
@@ -103,7 +103,7 @@ func (q Quotas) WithDefaults() Quotas {
 	q.MemoryQueues.setDefaults(0, 32<<20, 256<<20)
 	q.Queues.setDefaults(0, 128<<20, 1<<30)
 	q.Histories.setDefaults(0, 128<<20, 1<<30)
-	q.Outboxes.setDefaults(0, 64<<20, 1<<30)
+	q.Outboxes.setDefaults(0, 32<<20, 1<<30)
 	return q
 }
 

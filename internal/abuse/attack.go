@@ -45,6 +45,7 @@ var attacks = []attack{
 	{"transactions", 8, transactions},
 	{"receipts", 8, unreadReceipts},
 	{"slow-readers", 20, slowReaders},
+	{"backlogs", 64, backlogs},
 	{"control-headers", 4, controlHeaders},
 	{"long-names", 4, longNames},
 	{"event-streams", 20, eventStreams},

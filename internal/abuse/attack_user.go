@@ -230,6 +230,23 @@ func slowReaders(ctx context.Context, t *target, worker int) error {
 	})
 }
 
+// backlogs has connections that read nothing, each with messages of its own.
+func backlogs(ctx context.Context, t *target, worker int) error {
+	body := strings.Repeat("x", 256<<10)
+	own := func(worker int) string { return fmt.Sprintf("/topic/own.%d", worker) }
+	sends := worker%8 == 0
+	return t.pour(ctx, sends, func(l *link, i int) error {
+		switch {
+		case sends:
+			return l.send(frames.SEND, "destination", own(worker+1+i%7), body)
+		case i == 0:
+			return l.send(frames.SUBSCRIBE, "id", "0", "destination", own(worker))
+		}
+		sleep(ctx, time.Second)
+		return nil
+	})
+}
+
 // controlHeaders sends headers that mean something to NATS and JetStream.
 func controlHeaders(ctx context.Context, t *target, _ int) error {
 	return t.flood(ctx, func(l *link, i int) error {
