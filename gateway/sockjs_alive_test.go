@@ -20,7 +20,7 @@ import (
 func TestASockJSClientThatPollsIsAlive(t *testing.T) {
 	t.Parallel()
 	start := func(t *testing.T) (*test.Node, *sockJSServer) {
-		n := test.Start(t, test.Options{Broker: broker.Options{HeartBeat: broker.HeartBeat{Send: -1, Receive: 3 * time.Second, Grace: 1}}})
+		n := test.Start(t, test.Options{Broker: broker.Options{HeartBeat: broker.HeartBeat{Send: -1, Receive: 8 * time.Second, Grace: 1}}})
 		return n, sockJSOf(t, n, gateway.SockJSOptions{HeartBeat: time.Hour, DisconnectDelay: time.Hour})
 	}
 	connect := func(t *testing.T, server *sockJSServer, path string) {
@@ -31,8 +31,8 @@ func TestASockJSClientThatPollsIsAlive(t *testing.T) {
 		n, server := start(t)
 		p := server.poller("/000/polls")
 		connect(t, server, p.path)
-		require.Contains(t, p.poll(), `heart-beat:0,3000`)
-		for range 3 { // which is longer than what was agreed
+		require.Contains(t, p.poll(), `heart-beat:0,8000`)
+		for range 2 { // which is longer than what was agreed
 			require.Equal(t, "a[\"\\n\"]\n", p.poll())
 		}
 		// Not coming back is no answer. What ends the session is there at the next poll.
