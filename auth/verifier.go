@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -141,6 +142,9 @@ func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) ([]Key, error) {
 	if _, ok := t.Header["crit"]; ok {
 		return nil, errors.New("the token's header crit demands extensions, none of which is supported")
 	}
+	if encoded, ok := t.Header["b64"]; ok && encoded != true { // RFC 7797, 7: not for JWTs
+		return nil, errors.New("the token's header b64 says that its claims are not encoded")
+	}
 	kid, isText := t.Header["kid"].(string)
 	if _, ok := t.Header["kid"]; ok && !isText {
 		return nil, errors.New("the token's header kid is not text")
@@ -170,6 +174,9 @@ func (v *Verifier) principal(claims *claims) (*Principal, error) {
 	name, _ := claims.MapClaims[v.o.PrincipalClaim].(string)
 	if name == "" {
 		return nil, fmt.Errorf("the token's claim %q, which names the principal, is missing or not text", v.o.PrincipalClaim)
+	}
+	if strings.ContainsRune(name, utf8.RuneError) { // two such names would be one user
+		return nil, fmt.Errorf("the token's claim %q is not UTF-8", v.o.PrincipalClaim)
 	}
 	if err := checkName(name); err != nil {
 		return nil, err
