@@ -33,6 +33,9 @@ func (b stores) queueOperation(f *frames.Frame, m *driver.Message) (operation, e
 	}
 	policy := b.settings().queues.policy(m.Key)
 	o := driver.StoreOptions{Queue: policy.options()}
+	if err := checkBooleans(f, HeaderPersistent, HeaderAutoDelete); err != nil {
+		return operation{}, err
+	}
 	if value, ok := f.Headers.Lookup(HeaderPersistent); isTrue(f, HeaderAutoDelete) || ok && strings.EqualFold(value, "false") {
 		o.Queue = driver.QueueOptions{Memory: true}
 	}

@@ -44,6 +44,9 @@ func (s *Session) checkAsked(kind destination.Kind, f *frames.Frame) error {
 			return errorf(CodeBadHeader, "the header %q of a SUBSCRIBE is not supported: %s", h.Name, instead)
 		}
 	}
+	if err := checkBooleans(f, HeaderDurable, HeaderAutoDelete); err != nil {
+		return err
+	}
 	durable := isTrue(f, HeaderDurable)
 	switch kind {
 	case destination.Queue:
@@ -81,4 +84,15 @@ func refuseReplay(f *frames.Frame, why string) error {
 func isFalse(f *frames.Frame, header string) bool {
 	value, ok := f.Headers.Lookup(header)
 	return ok && strings.EqualFold(value, "false")
+}
+
+// checkBooleans refuses values that are neither true nor false: they would count as absent.
+func checkBooleans(f *frames.Frame, headers ...string) error {
+	for _, header := range headers {
+		value, ok := f.Headers.Lookup(header)
+		if ok && value != "" && !strings.EqualFold(value, "true") && !strings.EqualFold(value, "false") {
+			return errorf(CodeBadHeader, "the header %s has to be true or false, not %q", header, value)
+		}
+	}
+	return nil
 }

@@ -49,6 +49,12 @@ func TestWhatCannotBeDoneIsRefused(t *testing.T) {
 		{frames.SEND, "/app/a", []string{"no-echo", "true"}, "goes with topics and users"},
 		{frames.SEND, "/topic/a", []string{"no-echo", "true"}, ""},
 		{frames.SEND, "/queue/a", []string{"no-echo", "false"}, ""},
+		{frames.SUBSCRIBE, "/topic/chat.a", []string{"durable", "yes"}, `durable has to be true or false, not "yes"`},
+		{frames.SUBSCRIBE, "/topic/chat.a", []string{"durable", " true"}, `not " true"`},
+		{frames.SUBSCRIBE, "/queue/a", []string{"auto-delete", "1"}, "auto-delete has to be true or false"},
+		{frames.SEND, "/topic/a", []string{"no-echo", "yes"}, "no-echo has to be true or false"},
+		{frames.SEND, "/queue/a", []string{"persistent", "maybe"}, "persistent has to be true or false"},
+		{frames.SEND, "/queue/a", []string{"persistent", "FALSE", "auto-delete", ""}, ""},
 	}
 	for _, tt := range tests {
 		for _, dial := range []func(testing.TB, *test.Node) *test.Client{test.Dial, test.DialTCP} {

@@ -189,6 +189,9 @@ func (b publisher) newOperation(from origin, to sendTarget, f *frames.Frame) (op
 
 func (b publisher) makeOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
 	dest := to.destination
+	if err := checkBooleans(f, HeaderNoEcho); err != nil {
+		return operation{}, err
+	}
 	switch to.kind {
 	case destination.User:
 		user, own, ok := destination.SplitUser(dest)
