@@ -35,6 +35,10 @@ type Headers map[string]string
 // limit, which is smaller, comes after it.
 const maxHeaders = 1000
 
+// maxListHeaders bounds those of all messages of a list, which take several times as much
+// memory as their text.
+const maxListHeaders = 100_000
+
 // UnmarshalJSON reads an object of strings.
 func (h *Headers) UnmarshalJSON(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -87,14 +91,14 @@ func (l *List) Given() bool { return l.text != nil }
 var ErrTooMany = errors.New("too many messages")
 
 // Decode returns the messages, or an error that wraps [ErrTooMany] once there are more
-// than limit.
+// than limit. Their headers are bounded too.
 func (l *List) Decode(limit int) ([]Message, error) {
 	d := json.NewDecoder(bytes.NewReader(l.text))
 	d.DisallowUnknownFields()
 	if first, err := d.Token(); err != nil || first != json.Delim('[') {
 		return nil, errors.New("invalid request body: messages has to be a list")
 	}
-	all := []Message{}
+	all, headers := []Message{}, 0
 	for d.More() {
 		if len(all) == limit {
 			return nil, ErrTooMany
@@ -102,6 +106,9 @@ func (l *List) Decode(limit int) ([]Message, error) {
 		var m Message
 		if err := d.Decode(&m); err != nil {
 			return nil, explain(err)
+		}
+		if headers += len(m.Headers); headers > maxListHeaders {
+			return nil, fmt.Errorf("headers: the messages of a list may have %d", maxListHeaders)
 		}
 		all = append(all, m)
 	}

@@ -23,6 +23,11 @@ func TestLongListsAndHeadersAreRefusedWhileTheyAreRead(t *testing.T) {
 	require.ErrorIs(t, err, jsonmessage.ErrTooMany)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4<<20))
 
+	message := `{"headers":{"h0":"","h":""}}`
+	require.NoError(t, json.Unmarshal([]byte("["+strings.Repeat(message+",", 50_000)+`{"headers":{"h":""}}]`), &l))
+	_, err = l.Decode(1_000_000)
+	require.EqualError(t, err, "headers: the messages of a list may have 100000")
+
 	var m jsonmessage.Message
 	err = json.Unmarshal([]byte(`{"headers":{`+strings.Repeat(`"a":"b",`, 3)+`"c":"d"}}`), &m)
 	require.NoError(t, err)
