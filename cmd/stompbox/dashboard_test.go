@@ -156,11 +156,12 @@ func TestPromtoolAcceptsAlertsQueriesAndMetrics(t *testing.T) {
 
 	text, err := os.ReadFile("../../docs/operations.md")
 	require.NoError(t, err)
-	_, config, ok := strings.Cut(string(text), "```yaml\nscrape_configs:")
+	_, config, ok := strings.Cut(string(text), "sudo tee /etc/prometheus/prometheus.yml >/dev/null <<'END'\n")
 	require.True(t, ok)
-	config, _, _ = strings.Cut(config, "```")
+	config, _, _ = strings.Cut(config, "END\n")
+	require.Contains(t, config, "scrape_configs:")
 	file = filepath.Join(dir, "prometheus.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("scrape_configs:"+config), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
 	check("", "check", "config", "--syntax-only", file)
 
 	p, url := busyNode(t)

@@ -60,9 +60,11 @@ func runbook(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "user.token"), []byte(token), 0o600))
 	copyFile(t, "/box/stompbox.deb", filepath.Join(dir, "stompbox_0_any.deb"))
 
-	// Without sudo root does it. Where Prometheus is not there, its tool is not tried.
+	// Without sudo root does it. Prometheus is not installed; where its tool is not there either,
+	// that is not tried.
 	script := "set -euo pipefail\ncd " + dir + `
 sudo() { if [ "$1" = -u ]; then runuser -u "$2" -- "${@:3}"; else "$@"; fi; }
+groupadd -f prometheus && mkdir -p /etc/prometheus
 command -v promtool >/dev/null || promtool() { echo SUCCESS; }
 `
 	blocks := steps(t, string(text))

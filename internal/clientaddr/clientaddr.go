@@ -105,7 +105,7 @@ func (p Proxies) client(h http.Header) (string, bool) {
 	return found, found != ""
 }
 
-// secure reports whether the last proxy was reached over TLS.
+// secure reports whether the last proxy was reached over TLS. Traefik says wss of a WebSocket.
 func secure(h http.Header) bool {
 	proto := ""
 	if all := split(h["X-Forwarded-Proto"]); len(all) > 0 {
@@ -113,7 +113,7 @@ func secure(h http.Header) bool {
 	} else if elements := forwarded(h["Forwarded"]); len(elements) > 0 {
 		proto = elements[len(elements)-1].proto
 	}
-	return strings.EqualFold(proto, "https")
+	return strings.EqualFold(proto, "https") || strings.EqualFold(proto, "wss")
 }
 
 func split(lines []string) (hops []string) {

@@ -75,6 +75,18 @@ func TestOnlyTrustedProxiesSayWhereAClientIs(t *testing.T) {
 	require.ErrorContains(t, err, "lb.example")
 }
 
+// TestTheSchemeIsThatOfTheLastProxy: Traefik names that of WebSockets.
+func TestTheSchemeIsThatOfTheLastProxy(t *testing.T) {
+	t.Parallel()
+	proxies, err := clientaddr.ParseProxies([]string{"10.0.0.0/8"})
+	require.NoError(t, err)
+	for proto, want := range map[string]string{"https": "https", "wss": "https", "WSS": "https", "http, wss": "https", "http": "", "ws": "", "https, ws": "", "": "", "wsss": ""} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr, r.Header = "10.1.2.3:5", http.Header{"X-Forwarded-Proto": {proto}}
+		proxies.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { require.Equal(t, want, r.URL.Scheme, proto) })).ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
 // TestAllLinesOfAHeaderCount: a proxy may add its line below those that a client made up.
 func TestAllLinesOfAHeaderCount(t *testing.T) {
 	t.Parallel()

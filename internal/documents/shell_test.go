@@ -28,7 +28,7 @@ func TestShellBlocksSayHowTheyRun(t *testing.T) {
 // own: `run: name`, with `terminal 2` for another terminal, and `stays` for a program that
 // goes on running. A text block that follows has the output; one with `prints: name,
 // terminal 2` has what another terminal prints next. `interrupt: name, terminal 2` presses
-// Ctrl-C there.
+// Ctrl-C there. `installed` is for readers who have the program, and no checkout.
 func TestShellBlocksRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a checkout")
@@ -72,6 +72,8 @@ func TestShellBlocksRun(t *testing.T) {
 				switch {
 				case option == "stays":
 					stays = true
+				case option == "installed":
+					m.install()
 				case strings.HasPrefix(option, "terminal "):
 					name = option
 				default:
@@ -100,6 +102,7 @@ func (m *machine) write(name, text string) {
 func (m *machine) clean() {
 	m.t.Helper()
 	require.NoFileExists(m.t, filepath.Join(m.checkout, "stompbox.yaml"), "make a folder for it")
+	require.NoError(m.t, os.RemoveAll(m.installed))
 	for _, pattern := range []string{"*.secret", "*.token", "*.key", "*.pem", "*-data", "my*", "examples/mine", "*.mjs", "*.html"} {
 		left, err := filepath.Glob(filepath.Join(m.checkout, pattern))
 		require.NoError(m.t, err)

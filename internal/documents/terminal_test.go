@@ -26,6 +26,7 @@ type machine struct {
 	t         *testing.T
 	namespace string
 	checkout  string
+	installed string // where an installed program is, on the PATH
 	env       []string
 	terminals map[string]*terminal
 }
@@ -40,12 +41,12 @@ func newMachine(t *testing.T) *machine {
 		}
 		t.Skip("network namespaces need root and iproute2")
 	}
-	m := &machine{t: t, namespace: "sbxdocs" + strconv.Itoa(os.Getpid()), checkout: t.TempDir(), terminals: make(map[string]*terminal)}
+	m := &machine{t: t, namespace: "sbxdocs" + strconv.Itoa(os.Getpid()), checkout: t.TempDir(), installed: filepath.Join(t.TempDir(), "bin"), terminals: make(map[string]*terminal)}
 	m.command("ip", "netns", "add", m.namespace)
 	t.Cleanup(func() { m.command("ip", "netns", "del", m.namespace) })
 	m.command("ip", "netns", "exec", m.namespace, "ip", "link", "set", "lo", "up")
 	copyCheckout(t, m.checkout)
-	m.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GOFLAGS=-buildvcs=false", "GOPROXY=off", "GOTOOLCHAIN=local"}
+	m.env = []string{"PATH=" + m.installed + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GOFLAGS=-buildvcs=false", "GOPROXY=off", "GOTOOLCHAIN=local"}
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOROOT"} {
 		value, err := exec.Command("go", "env", name).Output()
 		require.NoError(t, err)
@@ -73,6 +74,15 @@ func copyCheckout(t *testing.T, folder string) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o755))
 		require.NoError(t, os.WriteFile(to, text, info.Mode()))
 	}
+}
+
+// install does what a package does.
+func (m *machine) install() {
+	m.t.Helper()
+	build := exec.Command("go", "build", "-o", filepath.Join(m.installed, "stompbox"), "./cmd/stompbox")
+	build.Dir, build.Env = m.checkout, m.env
+	said, err := build.CombinedOutput()
+	require.NoError(m.t, err, "%s", said)
 }
 
 func (m *machine) command(words ...string) {
