@@ -23,13 +23,20 @@ const (
 // looks for others first and makes the stream afterwards, so two nodes that ask at the same
 // time would both get theirs, and each message would be in both. A stream whose name
 // is the same for all nodes is made by one of them alone, so it serves as a lock.
-func (s *historyStreams) makeStream(ctx context.Context, h *history) (string, error) {
+//
+// It goes on if its caller leaves, such as a session that ends: a lock that is left behind
+// keeps all others waiting.
+func (s *historyStreams) makeStream(caller context.Context, h *history) (string, error) {
 	if s.link.conn.ConnectedClusterName() == "" {
-		unlock, err := s.lockMaking(ctx, h)
+		unlock, err := s.lockMaking(caller, h)
 		if err != nil {
 			return "", storeError("cannot make the history "+h.policy.Name, err)
 		}
 		defer unlock()
+	}
+	ctx, done := s.outliving(caller)
+	defer done()
+	if s.link.conn.ConnectedClusterName() == "" {
 		name, err := s.link.js.StreamNameBySubject(ctx, h.prefix+".>")
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return name, err
@@ -48,6 +55,16 @@ func (s *historyStreams) makeStream(ctx context.Context, h *history) (string, er
 	return found, s.awaitLeader(ctx, found)
 }
 
+// outliving returns a context for what is not to be left half done if its caller leaves.
+func (s *historyStreams) outliving(caller context.Context) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(caller), setupTimeout)
+	stop := context.AfterFunc(s.link.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
 // lockMaking waits until no other node makes the stream. A lock that its node left behind
 // is removed.
 func (s *historyStreams) lockMaking(ctx context.Context, h *history) (unlock func(), err error) {
@@ -57,7 +74,9 @@ func (s *historyStreams) lockMaking(ctx context.Context, h *history) (unlock fun
 		Storage: jetstream.FileStorage, MaxMsgs: 1,
 	}
 	for {
-		made, err := createRetrying(ctx, func() (jetstream.Stream, error) { return s.link.js.CreateStream(ctx, lock) })
+		create, done := s.outliving(ctx)
+		made, err := createRetrying(create, func() (jetstream.Stream, error) { return s.link.js.CreateStream(create, lock) })
+		done()
 		if err == nil && made.CachedInfo().Config.Description == lock.Description {
 			return func() {
 				ctx, cancel := context.WithTimeout(s.link.ctx, setupTimeout)

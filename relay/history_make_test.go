@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"strconv"
 	"sync"
 	"testing"
@@ -79,4 +80,27 @@ func TestALockThatWasLeftIsRemoved(t *testing.T) {
 	name, err := streams.nameOf(t.Context(), h)
 	require.NoError(t, err)
 	require.Contains(t, name, "stompbox_history_all_")
+}
+
+// TestAHistoryIsMadeForACallerThatLeaves: a session that ends while its history is made, such
+// as by an error, leaves no lock behind for which the next one waits.
+func TestAHistoryIsMadeForACallerThatLeaves(t *testing.T) {
+	t.Parallel()
+	match, err := destination.ParsePattern("/topic/room.**")
+	require.NoError(t, err)
+	settings := HistorySettings{Policies: []driver.HistoryPolicy{{Name: "room", Match: match, MaxMessages: 1}}}
+	r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{Histories: settings})
+	require.NoError(t, err)
+	t.Cleanup(r.Close)
+	streams := r.histories.streams
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	made, err := streams.makeStream(left, streams.all["room"])
+	require.NoError(t, err)
+	name, err := streams.nameOf(t.Context(), streams.all["room"])
+	require.NoError(t, err)
+	require.Equal(t, made, name)
+	for name := range r.link.js.StreamNames(t.Context(), jetstream.WithStreamListSubject("stompbox.making.>")).Name() {
+		require.Empty(t, name, "a lock was left behind")
+	}
 }
