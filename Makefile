@@ -28,8 +28,8 @@ cluster-demo: build ## three nodes on this machine: chat pages on ports 8080, 80
 test: ## all Go tests with the race detector; needs Go alone
 	go test -race -p 1 -timeout 30m ./...
 
-test-fast: ## all Go tests without the race detector
-	go test -p 1 -timeout 15m ./...
+test-fast: ## the Go tests without the race detector, and without those that take long
+	go test -short -p 2 -timeout 15m ./...
 
 # The linter has many dependencies, so go.mod does without it. Its first build takes a minute.
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0

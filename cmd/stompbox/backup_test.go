@@ -20,6 +20,9 @@ var durableHeaders = []string{"durable", "true", "auto-delete", "false", "ack", 
 // TestABackupOfOneNodeGoesIntoACluster moves what a node keeps to three, of which one is
 // killed then.
 func TestABackupOfOneNodeGoesIntoACluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	const count = 50
 	one := serve(t, nil, "--dev", "-c", historyConfig(t, 1))
 	c := test.DialAddress(t, one.tcp).Connect()

@@ -22,6 +22,9 @@ const kills = 10
 // last-event-id see everything that was confirmed, in order and once; the queue
 // loses nothing that was confirmed.
 func TestTenKilledNodesLoseAndRepeatNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	c := clusterOf(t, 3, nil, "-c", historyConfig(t, 3))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -56,6 +59,9 @@ func TestTenKilledNodesLoseAndRepeatNothing(t *testing.T) {
 // TestRollingRestartMissesNothing restarts three nodes, one after the other, under
 // 500 clients that follow a history topic and come back as STOMP.js does.
 func TestRollingRestartMissesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	const clients = 500
 	c := clusterOf(t, 3, []string{"STOMPBOX_DRAIN_WINDOW=2s", "STOMPBOX_LOG_LEVEL=warn"}, "-c", historyConfig(t, 3))
 	ctx, cancel := context.WithCancel(t.Context())

@@ -315,6 +315,9 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 
 // TestTheBenchmarksRun runs each at its smallest: they check order and loss.
 func TestTheBenchmarksRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel()
 	for _, args := range [][]string{
 		{"fanout", "--connections", "20", "--messages", "50"}, {"pingpong", "--messages", "50"}, {"idle", "--connections", "20"},

@@ -126,6 +126,9 @@ const partitionPasscode = "a passcode of this test"
 // TestAPartitionHeals cuts one node of three off from the others, while clients
 // still reach it.
 func TestAPartitionHeals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	h := namespaces(t)
 	hash, err := auth.HashPasscode(partitionPasscode)
 	require.NoError(t, err)

@@ -18,6 +18,9 @@ import (
 // once and in order, and those of a queue once, while the configuration is reloaded twenty
 // times, each time to another one.
 func TestReloadUnderLoadLosesAndRepeatsNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Parallel()
 	const clients, consumers, reloads = 1000, 20, 20
 	cheap, err := bcrypt.GenerateFromPassword([]byte("a passcode under load"), bcrypt.MinCost)
