@@ -21,6 +21,9 @@ type historyCursor struct {
 	page    []*storedMessage
 	pages   int // that were read
 	ended   bool
+	// turned, where not nil, is called with each page but the first: some of it may have been
+	// dropped while the one before was delivered.
+	turned func(ctx context.Context, next uint64, page []*storedMessage) error
 }
 
 // peek returns the next message, or nil at the end.
@@ -60,6 +63,11 @@ func (c *historyCursor) read(ctx context.Context) error {
 		}
 		if m != nil {
 			page = append(page, m)
+		}
+	}
+	if c.turned != nil && c.pages > 1 {
+		if err := c.turned(ctx, c.next, page); err != nil {
+			return err
 		}
 	}
 	if c.ended = len(page) == 0; !c.ended {

@@ -2,7 +2,10 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
@@ -19,16 +22,24 @@ type historyReplay struct {
 	deliver func(*driver.Message) error
 	gap     bool            // something before the next message is gone
 	checked map[string]bool // destinations whose first message was met
+	// What was dropped is looked for again with each page. The following is of the last look.
+	dropped  uint64  // how many messages the stream had dropped
+	cleared  *string // what operators had cleared
+	trimming bool    // some were dropped since the replay began
+}
+
+// begin notes what a stream has dropped as the replay of it begins.
+func (r *historyReplay) begin(state jetstream.StreamState) {
+	r.dropped, r.cleared = droppedOf(state), r.history.clearedText.Load()
 }
 
 // all delivers what matches in (from, upTo), merged from the subjects.
 func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo uint64) error {
 	cursors := make([]*historyCursor, len(subjects))
 	for i, subject := range subjects {
-		cursors[i] = &historyCursor{link: r.streams.link, stream: r.stream, subject: subject, next: max(from, 1), upTo: upTo}
+		cursors[i] = &historyCursor{link: r.streams.link, stream: r.stream, subject: subject, next: max(from, 1), upTo: upTo, turned: r.turned}
 	}
-	exact, pages := !destination.HasWildcard(r.pattern.String()), 1
-	return merge(ctx, cursors, func(stored *storedMessage) error {
+	err := merge(ctx, cursors, func(stored *storedMessage) error {
 		m, _, ok := r.streams.decodeStored(stored.msg)
 		if isNewer(stored.msg.Header) {
 			return fmt.Errorf("%w: the history %s has messages that cannot be read: %w", driver.ErrUnavailable, r.history.policy.Name, errNewer)
@@ -36,21 +47,83 @@ func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo u
 		if !ok || !r.pattern.Match(m.Key) {
 			return nil
 		}
-		if exact && cursors[0].pages > pages { // more may have been dropped while the last page was delivered
-			pages, r.checked = cursors[0].pages, nil
-		}
 		if err := r.checkTrimmed(ctx, m); err != nil {
 			return err
 		}
 		m.Gap = r.gap
 		r.gap = false
-		err := r.deliver(m)
-		if exact && r.after.Epoch == r.epoch {
-			r.after.Seq = m.Position.Seq
-		}
-		return err
+		return r.deliver(m)
 	})
+	if err != nil || !r.trimming || r.gap {
+		return err
+	}
+	r.gap, err = r.replacedAll(ctx, subjects, upTo)
+	return err
 }
+
+// turned looks what was dropped while a page was delivered, as the next one comes, which
+// begins at next or later. What is below next was delivered.
+func (r *historyReplay) turned(ctx context.Context, next uint64, page []*storedMessage) error {
+	if len(page) > 0 {
+		if err := r.checkLeader(ctx, page[len(page)-1].seq, r.history.prefix+".>"); err != nil {
+			return err
+		}
+	}
+	_, info, err := r.streams.info(ctx, r.history)
+	if err != nil {
+		return err
+	}
+	if droppedOf(info.State) == r.dropped {
+		return nil
+	}
+	r.dropped, r.checked, r.trimming = droppedOf(info.State), nil, true
+	if r.after.Epoch != r.epoch || r.after.Seq < next-1 {
+		r.after = driver.StreamPosition{Epoch: r.epoch, Seq: next - 1}
+	}
+	r.gap = r.gap || info.State.FirstSeq > next && (len(page) == 0 || page[0].seq > next)
+	if cleared := r.history.clearedText.Load(); cleared != r.cleared {
+		r.cleared, r.gap = cleared, r.gap || r.history.clearedSince(r.pattern, r.after.Seq)
+	}
+	return nil
+}
+
+// maxReplaced is how many pages are read to find what replaced all that a destination had.
+// Where there are more, messages count as missing.
+const maxReplaced = 16
+
+// replacedAll reports whether so much came to a destination after upTo that nothing may be
+// left of what it had before.
+func (r *historyReplay) replacedAll(ctx context.Context, subjects []string, upTo uint64) (bool, error) {
+	limit := r.history.policy.MaxMessages
+	_, info, err := r.streams.info(ctx, r.history)
+	if err != nil || limit <= 0 || info.State.LastSeq < upTo+uint64(limit) {
+		return false, err
+	}
+	counts, replaced := make(map[string]int64), errors.New("all of a destination was replaced")
+	for _, subject := range subjects {
+		c := &historyCursor{link: r.streams.link, stream: r.stream, subject: subject, next: upTo + 1, upTo: info.State.LastSeq}
+		err = merge(ctx, []*historyCursor{c}, func(stored *storedMessage) error {
+			m, _, ok := r.streams.decodeStored(stored.msg)
+			if !ok || !r.pattern.Match(m.Key) {
+				return nil
+			}
+			if counts[m.Key]++; counts[m.Key] >= limit || c.pages > maxReplaced {
+				return replaced
+			}
+			return nil
+		})
+		if err != nil {
+			break
+		}
+	}
+	if errors.Is(err, replaced) {
+		return true, nil
+	}
+	return false, err
+}
+
+// droppedOf returns how many messages a stream has had that it has no more.
+func droppedOf(state jetstream.StreamState) uint64 { return state.LastSeq - state.Msgs }
 
 // last delivers the newest messages that match, a page at a time.
 func (r *historyReplay) last(ctx context.Context, subjects []string, upTo uint64, count int) error {
@@ -121,10 +194,8 @@ func (r *historyReplay) checkTrimmed(ctx context.Context, m *driver.Message) err
 	subject := Subject(r.history.prefix, m.Key)
 	// One that was cut off leads until it notices the next one, and has what is gone. Who has
 	// the message is no such one, and nor is who answers after it.
-	if has, err := readFromLeader(ctx, r.streams.link, r.stream, pageRequest{Seq: m.Position.Seq, Subject: subject}); err != nil {
+	if err := r.checkLeader(ctx, m.Position.Seq, subject); err != nil {
 		return err
-	} else if has == nil {
-		return fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, r.stream)
 	}
 	first, err := readFromLeader(ctx, r.streams.link, r.stream, pageRequest{Seq: 1, Subject: subject})
 	if err != nil || first == nil || first.seq <= r.after.Seq {
@@ -136,4 +207,14 @@ func (r *historyReplay) checkTrimmed(ctx context.Context, m *driver.Message) err
 	}
 	r.gap = r.gap || kept >= limit
 	return nil
+}
+
+// checkLeader returns an error where who answers for the stream has nothing from a message on
+// that was read.
+func (r *historyReplay) checkLeader(ctx context.Context, seq uint64, subject string) error {
+	has, err := readFromLeader(ctx, r.streams.link, r.stream, pageRequest{Seq: seq, Subject: subject})
+	if err == nil && has == nil {
+		err = fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, r.stream)
+	}
+	return err
 }

@@ -73,6 +73,7 @@ func (s *historyStore) replayOnce(ctx context.Context, r *historyReplay, q drive
 		}
 	}
 	r.stream, r.after = stream, q.After
+	r.begin(state)
 	_, r.epoch = s.streams.epochOf(stream)
 	from, gap := firstWanted(q.After, r.epoch, state)
 	r.gap = r.gap || gap || q.After.Epoch == r.epoch && r.history.clearedSince(q.Pattern, q.After.Seq)
