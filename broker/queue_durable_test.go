@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -305,6 +306,46 @@ func TestADurableSubscriptionTellsWhatItsHistoryDropped(t *testing.T) {
 			c.Send(frames.UNSUBSCRIBE, "id", "d", "durable", "true", "receipt", "ended")
 			c.Receipt("ended")
 			c.Close()
+		}
+	}
+}
+
+// TestADurableSubscriptionTellsWhatItsHistoryDropsWhileItsClientIsSlow, though it is connected.
+func TestADurableSubscriptionTellsWhatItsHistoryDropsWhileItsClientIsSlow(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Histories: test.Histories(t)})
+	sender := test.Dial(t, n).Connect()
+	for _, pattern := range []string{"/topic/short.a", "/topic/short.*"} {
+		for _, sent := range []int{3, 9} { // of which 5 are kept, where the client has one unacknowledged
+			t.Run(fmt.Sprintf("%s %d", pattern, sent), func(t *testing.T) {
+				c := test.Dial(t, n).Connect()
+				c.Subscribe("d", pattern, append([]string{"prefetch-count", "1"}, durable...)...)
+				for range 2 { // the second time something was dropped before
+					sender.SendKept("/topic/short.a", "before")
+					f := c.Message("before")
+					require.Empty(t, f.Get("replay"))
+					for i := range sent {
+						sender.SendKept("/topic/short.a", strconv.Itoa(i))
+					}
+					gaps := 0
+					for last := -1; last < sent-1; { // the node may have asked for the first one before
+						c.Send(frames.ACK, "id", f.Get("ack"))
+						f = c.Expect(frames.MESSAGE)
+						i, err := strconv.Atoi(string(f.Body))
+						require.NoError(t, err)
+						require.Equal(t, i > last+1, f.Get("replay") == "incomplete", "%d after %d", i, last)
+						if i > last+1 {
+							gaps++
+						}
+						last = i
+					}
+					require.Equal(t, sent > 5, gaps == 1, "%d gaps", gaps)
+					c.Send(frames.ACK, "id", f.Get("ack"))
+				}
+				c.Send(frames.UNSUBSCRIBE, "id", "d", "durable", "true", "receipt", "ended")
+				c.Receipt("ended")
+				c.Close()
+			})
 		}
 	}
 }

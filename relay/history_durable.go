@@ -19,6 +19,7 @@ type durableSource struct {
 	history      *history
 	subscription driver.DurableSubscription
 	trims        atomic.Pointer[trimDetector] // nil: it is new, so nothing was dropped before it
+	lag          durableTrims
 }
 
 // OpenDurable consumes a durable subscription. See [driver.HistoryStore].
@@ -150,6 +151,9 @@ func (s *durableSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata)
 	_, epoch := s.store.streams.epochOf(meta.Stream)
 	at := driver.StreamPosition{Epoch: epoch, Seq: meta.Sequence.Stream}
 	d := driver.Delivery{Count: int(meta.NumDelivered), Seq: meta.Sequence.Stream, Token: msg.Reply, Redelivered: q.mayBeKnown(meta)}
+	if meta.NumDelivered == 1 {
+		s.lag.next(s, q, meta, epoch)
+	}
 	m, ok := decode(s.history.prefix, msg, at.String)
 	if !ok || !s.subscription.Pattern.Match(m.Key) || m.ToSession != "" {
 		d.Message = &driver.Message{ID: at.String()}
@@ -158,6 +162,7 @@ func (s *durableSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata)
 		return
 	}
 	m.Position, m.ID = at, at.String()
+	m.Gap = s.lag.takeGap()
 	if t := s.trims.Load(); t != nil && at.Seq > t.sure && t.before(s.store.link.ctx, nil, m, 0) {
 		m.Gap = true
 	}

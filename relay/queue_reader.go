@@ -43,6 +43,7 @@ type reader struct {
 	next        string // the subject of pull requests
 	round       int    // of pull requests: what the leader before says of its own is too late
 	outstanding int    // asked for and not delivered
+	waited      bool   // nothing was asked for since takeWaited
 	heard       time.Time
 	lost        bool // the consumer has to be looked for again
 	comesAgain  bool // the last message was delivered before: more of these may wait
@@ -79,12 +80,22 @@ type readerSource interface {
 // Pull has n more messages delivered.
 func (q *reader) Pull(n int) {
 	q.mu.Lock()
+	q.waited = q.waited || q.outstanding == 0
 	q.outstanding += n
 	waits := q.lost || q.recovering || q.closed
 	q.mu.Unlock()
 	if !waits {
 		q.request(n)
 	}
+}
+
+// takeWaited reports whether nothing was asked for at some time since it was last called.
+func (q *reader) takeWaited() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	waited := q.waited
+	q.waited = false
+	return waited
 }
 
 func (q *reader) request(n int) {
