@@ -47,7 +47,7 @@ func (s *Session) acknowledge(f *frames.Frame) (outcome, error) {
 		return outcomeReceipt, s.buffer(name, op)
 	}
 	if receipt, ok := f.Headers.Lookup(frames.Receipt); ok && op.runConfirmed != nil {
-		op.runConfirmed(s.receipts.reserve(receipt, 0).complete)
+		op.runConfirmed(s.receipts.reserve(receipt, 0, false).complete)
 		return outcomePending, nil
 	}
 	return outcomeReceipt, op.run()

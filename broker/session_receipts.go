@@ -40,8 +40,16 @@ type pendingReceipt struct {
 	about   string   // the receipt that an ERROR names where there is none of its own
 	bytes   int
 	then    func() // instead of a RECEIPT
+	store   bool   // the frame is a message for a store
+	stored  []*storesAwaited
 	done    bool
 	err     error
+}
+
+// storesAwaited are messages for stores that a replay waits for.
+type storesAwaited struct {
+	left int           // under the queue's lock
+	done chan struct{} // closed where none is left
 }
 
 // confirm sends the RECEIPT of a frame, when it is its turn.
@@ -76,8 +84,8 @@ const receiptOverhead = 128
 
 // reserve takes a place for a frame whose outcome is not known yet. It waits while too
 // many are pending, which keeps the session from being read.
-func (q *receiptQueue) reserve(receipt string, bytes int) *pendingReceipt {
-	p := &pendingReceipt{queue: q, receipt: strings.Clone(receipt), bytes: receiptOverhead + len(receipt) + bytes}
+func (q *receiptQueue) reserve(receipt string, bytes int, store bool) *pendingReceipt {
+	p := &pendingReceipt{queue: q, receipt: strings.Clone(receipt), bytes: receiptOverhead + len(receipt) + bytes, store: store}
 	q.mu.Lock()
 	q.waitLocked(p.bytes)
 	q.addLocked(p)
@@ -117,6 +125,11 @@ func (p *pendingReceipt) complete(err error) {
 	q := p.queue
 	q.mu.Lock()
 	p.done, p.err = true, err
+	for _, awaited := range p.stored {
+		if awaited.left--; awaited.left == 0 {
+			close(awaited.done)
+		}
+	}
 	failed := q.advanceLocked()
 	if q.notFull != nil {
 		q.notFull.Broadcast()
@@ -161,6 +174,24 @@ func (q *receiptQueue) afterPending(then func()) {
 		return
 	}
 	q.pending = append(q.pending, &pendingReceipt{queue: q, then: then, done: true})
+}
+
+// awaitStores returns a channel that is closed once all that was given to a store so far is
+// there, or was refused.
+func (q *receiptQueue) awaitStores() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	awaited := &storesAwaited{done: make(chan struct{})}
+	for _, p := range q.pending {
+		if p.store && !p.done {
+			p.stored = append(p.stored, awaited)
+			awaited.left++
+		}
+	}
+	if awaited.left == 0 {
+		close(awaited.done)
+	}
+	return awaited.done
 }
 
 // failPending ends the session for a frame that failed after it was read.

@@ -21,7 +21,7 @@ func TestReceiptsThatWaitAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Detach(nil)
 	s.setUser("ann", new(userUsage))
-	first := s.receipts.reserve("first", 10)
+	first := s.receipts.reserve("first", 10, false)
 	confirmed := make(chan int)
 	go func() {
 		for i := range 10 {

@@ -101,9 +101,14 @@ func (s *Session) parseReplay(sub *subscription, f *frames.Frame) (*replay, erro
 func (s *Session) startReplay(sub *subscription, g *group) {
 	ctx, cancel := context.WithCancel(s.broker.ctx)
 	sub.replay.cancel = cancel
+	sent := s.receipts.awaitStores() // the newest messages may be the session's own
 	s.broker.background.Go(func() {
 		defer cancel()
-		s.replay(ctx, sub, g)
+		select {
+		case <-sent:
+			s.replay(ctx, sub, g)
+		case <-ctx.Done():
+		}
 	})
 }
 

@@ -84,6 +84,30 @@ func readEverything(t *testing.T, node *test.Node, pattern, last string, want, e
 	}
 }
 
+// TestReplayLastComesAfterWhatItsSessionSent has SENDs and the SUBSCRIBE in one write, so that the
+// SUBSCRIBE is read before the store has the messages.
+func TestReplayLastComesAfterWhatItsSessionSent(t *testing.T) {
+	t.Parallel()
+	node := test.Start(t, test.Options{Histories: test.Histories(t)})
+	c := test.Dial(t, node).Connect()
+	for round := range 30 {
+		room := fmt.Sprintf("/topic/chat.own%d", round)
+		var all []byte
+		for _, body := range []string{"a", "b", "c", "d"} {
+			f := frames.New(frames.SEND, "destination", room)
+			f.Body = []byte(body)
+			all = frames.Append(all, f, frames.V12)
+		}
+		id := strconv.Itoa(round)
+		all = frames.Append(all, frames.New(frames.SUBSCRIBE, "destination", room, "id", id, "replay-last", "2"), frames.V12)
+		c.Raw(string(all))
+		c.Message("c")
+		c.Message("d")
+		c.Send(frames.SEND, "destination", room, "live")
+		c.Message("live")
+	}
+}
+
 func TestReplayIsIncompleteWhereThePastIsGone(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{NATSPort: -1, Histories: test.Histories(t)})

@@ -111,7 +111,7 @@ func (s *Session) execute(op operation, receipt string) (outcome, error) {
 	if op.run != nil {
 		return outcomeReceipt, op.run()
 	}
-	done := s.receipts.reserve(receipt, op.memory).complete
+	done := s.receipts.reserve(receipt, op.memory, op.store != nil).complete
 	if op.store != nil {
 		s.store(op, done)
 	} else {

@@ -103,7 +103,7 @@ func (s *Session) commit(f *frames.Frame) (outcome, error) {
 			continue
 		}
 		if op.runConfirmed != nil && wanted {
-			a := s.receipts.reserve("", 0) // the COMMIT's RECEIPT comes after it
+			a := s.receipts.reserve("", 0, false) // the COMMIT's RECEIPT comes after it
 			a.about = strings.Clone(receipt)
 			op.runConfirmed(a.complete)
 			continue

@@ -137,12 +137,14 @@ test("the watchdog of the documents comes back from a network that is silent", a
   await page.goto(broker.page);
   const url = `/events?destination=/topic/prices.silent&heartbeat=event&access_token=${await devToken(broker, "alice")}`;
   await page.evaluate(({ code, url }) => {
-    window.seen = []; window.opened = 0;
-    window.EventSource = class extends EventSource { constructor(url) { super(url); opened++; } };
+    window.seen = []; window.opened = 0; window.subscribed = 0;
+    window.EventSource = class extends EventSource {
+      constructor(url) { super(url); opened++; this.addEventListener("connected", () => subscribed++); }
+    };
     const follow = eval(`(${code})`);
     follow(url, (e) => seen.push(e.data));
   }, { code, url });
-  await until(() => page.evaluate(() => opened > 0));
+  await until(() => page.evaluate(() => subscribed > 0));
   await confirmed("/topic/prices.silent", "before");
   await until(async () => (await page.evaluate(() => seen)).includes("before"));
   const opened = await page.evaluate(() => window.opened);
