@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,61 +73,69 @@ func (s *Session) parseAckHeaders(f *frames.Frame) (*subscription, uint64, error
 	if !ok {
 		return nil, 0, errorf(CodeMissingHeader, "%s needs the header %s in STOMP %s", f.Command, header, s.version())
 	}
-	switch s.version() {
-	case frames.V12:
-		sub, number := s.findByAck(id)
-		if sub == nil && !strings.ContainsAny(id, "/-") {
+	name, named := f.Headers.Lookup(frames.Subscription)
+	meant := func(sub *subscription) bool { return !named || sub.named && sub.id == name }
+	if s.version() == frames.V12 {
+		sub, number, err := s.findByAck(id, meant)
+		switch {
+		case err != nil:
+			return nil, 0, errorf(CodeAck, "%s: %v", f.Command, err)
+		case sub == nil && !strings.ContainsAny(id, "/-"):
 			return nil, 0, errorf(CodeAck, "%s: no message with id %q waits for an acknowledgement; id is the ack header of a MESSAGE", f.Command, id)
 		}
 		return sub, number, nil
-	case frames.V11:
-		name, ok := f.Headers.Lookup(frames.Subscription)
-		if !ok {
-			return nil, 0, errorf(CodeMissingHeader, "%s needs the header subscription in STOMP 1.1", f.Command)
-		}
-		sub, number := s.findLatest(knownID(id), func(sub *subscription) bool { return sub.named && sub.id == name })
-		return sub, number, nil
 	}
-	sub, number := s.findLatest(knownID(id), func(*subscription) bool { return true })
+	if !named && s.version() == frames.V11 {
+		return nil, 0, errorf(CodeMissingHeader, "%s needs the header subscription in STOMP 1.1", f.Command)
+	}
+	sub, number := s.findLatest(knownID(id), meant)
 	return sub, number, nil
 }
 
 // findByAck returns the delivery with an ack header.
-func (s *Session) findByAck(ack string) (*subscription, uint64) {
+func (s *Session) findByAck(ack string, meant func(*subscription) bool) (*subscription, uint64, error) {
 	at := strings.LastIndexByte(ack, '/')
 	number, err := strconv.ParseUint(ack[at+1:], 36, 64)
 	if at < 0 || err != nil {
-		return s.findOnlyHolder(knownID(ack))
+		return s.findOnlyHolder(knownID(ack), meant)
 	}
 	if ack[:at] != s.id {
-		return s.findLatest(ack[:at], func(sub *subscription) bool { return sub.serial == number })
+		sub, number := s.findLatest(ack[:at], func(sub *subscription) bool { return sub.serial == number })
+		return sub, number, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sub := range s.holders() {
 		if _, ok := sub.unacked.open[number]; ok && sub.ack != ackAuto {
-			return sub, number
+			return sub, number, nil
 		}
 	}
-	return nil, 0
+	return nil, 0, nil
 }
 
-// findOnlyHolder serves 1.2 clients that name the message-id: where one subscription
-// alone holds the message, it is clear what they mean.
-func (s *Session) findOnlyHolder(messageID string) (holder *subscription, number uint64) {
+// findOnlyHolder serves 1.2 clients that name the message-id, with or without the
+// subscription: where one subscription alone holds the message, it is clear what they
+// mean. It fails where it is not clear which of several would lose the message.
+func (s *Session) findOnlyHolder(messageID string, meant func(*subscription) bool) (holder *subscription, number uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	holders, delivers := 0, false
 	for sub := range s.holders() {
 		last, ok := sub.unacked.latest[messageID]
-		switch {
-		case !ok || sub.ack == ackAuto:
-		case holder != nil:
-			return nil, 0
-		default:
-			holder, number = sub, last
+		if !ok || sub.ack == ackAuto || !meant(sub) {
+			continue
 		}
+		holders++
+		holder, number = sub, last
+		delivers = delivers || sub.consumer != nil
 	}
-	return holder, number
+	switch {
+	case holders < 2:
+		return holder, number, nil
+	case delivers:
+		return nil, 0, fmt.Errorf("%d subscriptions hold the message %q; send the ack header of the MESSAGE as id", holders, truncate(messageID, maxQuoted))
+	}
+	return nil, 0, nil // of topics, where it has no effect
 }
 
 // findLatest returns the last delivery of a message that the session holds, of the
