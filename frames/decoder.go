@@ -163,8 +163,9 @@ func (d *Decoder) scan(data []byte) (end int, err *Error) {
 		}
 		next := d.cur.scanned + eol + 1
 		line := data[d.cur.line : next-1]
-		if d.version.allowsCR() && len(line) > 0 && line[len(line)-1] == '\r' {
-			line = line[:len(line)-1]
+		if n := len(line) - 1; n >= 0 && line[n] == '\r' && (d.allowsCR() || d.cur.command == "") {
+			line = line[:n]
+			d.cur.crlf = true
 		}
 		switch {
 		case d.cur.command == "":
@@ -182,6 +183,10 @@ func (d *Decoder) scan(data []byte) (end int, err *Error) {
 	}
 	return d.scanBody(data)
 }
+
+// allowsCR reports whether lines of the current frame may end in CR LF: those of 1.2, and
+// in every version those of a frame whose command does, since no command ends in CR.
+func (d *Decoder) allowsCR() bool { return d.cur.crlf || d.version.allowsCR() }
 
 func (d *Decoder) scanBody(data []byte) (end int, err *Error) {
 	if d.cur.length >= 0 {
@@ -377,7 +382,7 @@ func (d *Decoder) receiptOf(data []byte) string {
 	}
 	for line := range bytes.Lines(data[d.cur.line:]) {
 		text, whole := bytes.CutSuffix(line, []byte("\n"))
-		if d.version.allowsCR() {
+		if d.allowsCR() {
 			text = bytes.TrimSuffix(text, []byte("\r"))
 		}
 		if !whole || len(text) == 0 || bytes.IndexByte(text, 0) >= 0 {

@@ -36,7 +36,7 @@ func TestDecoderRefusesWhatTheSpecificationForbids(t *testing.T) {
 		{"padded empty name", frames.V10, "SEND\n :x\n\n\x00", frames.CodeHeader, "empty name", ""},
 		{"headers not closed", frames.V12, "DISCONNECT\nreceipt:9\n\x00", frames.CodeHeader, "NUL byte in the headers", "9"},
 		{"NUL in a header", frames.V12, "SEND\na:\x00b\n\nx\x00", frames.CodeHeader, "NUL byte in the headers", ""},
-		{"CR LF in 1.1", frames.V11, "SEND\r\ndestination:/topic/a\r\n\r\n\x00", frames.CodeCommand, `"SEND."`, ""},
+		{"CR LF after the command alone", frames.V11, "SEND\ndestination:/topic/a\n\r\n\x00", frames.CodeHeader, "no colon", ""},
 		{"undefined escape", frames.V12, "SEND\nreceipt:r\nkey:a\\tb\n\n\x00", frames.CodeEscape, `STOMP 1.2 defines \r, \n, \c and \\`, "r"},
 		{"carriage return escape in 1.1", frames.V11, "SEND\nkey:a\\rb\n\n\x00", frames.CodeEscape, `STOMP 1.1 defines \n, \c and \\`, ""},
 		{"escape at the end", frames.V12, "SEND\nkey:a\\\n\n\x00", frames.CodeEscape, "undefined escape", ""},
@@ -183,6 +183,30 @@ func TestDecoderIgnoresLineEndsInPlaceOfABody(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDecoderTakesCRLFOfCommandsInEveryVersion: of programs such as telnet, whose lines
+// all end so. In other frames of 1.1, a CR is part of the value.
+func TestDecoderTakesCRLFOfCommandsInEveryVersion(t *testing.T) {
+	t.Parallel()
+	for _, v := range []frames.Version{0, frames.V10, frames.V11, frames.V12} {
+		raw := "SEND\r\ndestination:/topic/a\r\nkey:value\r\n\r\nbody\r\n\x00\r\nBEGIN\r\ntransaction:t\r\n\r\n\x00"
+		for _, size := range []int{1, 5, len(raw)} {
+			all, err := decodeInPieces([]byte(raw), size, v, &frames.Limits{})
+			require.NoError(t, err)
+			require.Len(t, all, 2)
+			require.Equal(t, frames.Headers{{Name: "destination", Value: "/topic/a"}, {Name: "key", Value: "value"}}, all[0].Headers)
+			require.Equal(t, "body\r\n", string(all[0].Body))
+			require.Equal(t, "t", all[1].Get("transaction"))
+		}
+	}
+	all, err := decodeInPieces([]byte("BEGIN\r\ntransaction:t\r\n\r\n\x00SEND\ndestination:/topic/a\nkey:value\r\n\n\x00"), 7, frames.V11, &frames.Limits{})
+	require.NoError(t, err)
+	require.Equal(t, "value\r", all[1].Get("key"))
+	_, err = decodeInPieces([]byte("SEND\r\nreceipt:r\r\nkey\r\n\r\n\x00"), 1, frames.V11, &frames.Limits{})
+	var e *frames.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, "r", e.Receipt)
 }
 
 func TestConnectVersion(t *testing.T) {

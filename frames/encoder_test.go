@@ -1,6 +1,7 @@
 package frames_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -73,7 +74,10 @@ func TestHeartBeats(t *testing.T) {
 	h, err = frames.ParseHeartBeat("")
 	require.NoError(t, err)
 	require.Zero(t, h)
-	for _, bad := range []string{"1", "a,b", "-1,0", "1,2,3", "1.5,2", "99999999999,0", ","} {
+	h, err = frames.ParseHeartBeat("9223372036854775807,99999999999999999999")
+	require.NoError(t, err)
+	require.Equal(t, frames.HeartBeat{Send: ms(math.MaxInt32), Receive: ms(math.MaxInt32)}, h)
+	for _, bad := range []string{"1", "a,b", "-1,0", "1,2,3", "1.5,2", ","} {
 		_, err := frames.ParseHeartBeat(bad)
 		require.ErrorIs(t, err, &frames.Error{Code: frames.CodeHeartBeat}, "heart-beat %q", bad)
 	}

@@ -1,6 +1,7 @@
 package frames
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,9 @@ func ParseHeartBeat(value string) (HeartBeat, error) {
 
 func parseMillis(s string) (time.Duration, error) {
 	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 31)
+	if errors.Is(err, strconv.ErrRange) {
+		err = nil // 25 days, which ParseUint returned, are as good as longer ones
+	}
 	return time.Duration(n) * time.Millisecond, err
 }
 

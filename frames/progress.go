@@ -9,6 +9,7 @@ type progress struct {
 	spans   []span // the headers so far
 	body    int    // start of the body; 0 while the headers are read
 	length  int    // the content-length, or -1
+	crlf    bool   // a line ended in CR LF
 }
 
 // span is where a header stands in the frame's bytes.
