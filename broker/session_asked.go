@@ -16,8 +16,10 @@ var unsupported = map[string]string{
 	"activemq.subcriptionName":  "a durable subscription is made with durable:true and an id", // as ActiveMQ spells it
 	"durable-subscription-name": "a durable subscription is made with durable:true and an id",
 	"durable-subscriber-name":   "a durable subscription is made with durable:true and an id",
+	"x-queue-name":              "subscribers that are to share messages consume a /queue; a durable subscription is made with durable:true and an id",
 	"x-stream-offset":           "a history replays with last-event-id or replay-last",
-	"x-single-active-consumer":  "all consumers of a queue share its messages; consume it from one connection",
+	"x-stream-filter":           "a subscription gets all messages of its destination; subscribe to a narrower destination",
+	"x-expires":                 "durable subscriptions that are not used are removed after history.durable_idle, and queues keep messages for max_age of queues.policies",
 	"x-message-ttl":             "set max_age in queues.policies, or expires on the SEND",
 	"x-max-length":              "set max_messages in queues.policies",
 	"x-max-length-bytes":        "set max_bytes in queues.policies",
@@ -27,27 +29,96 @@ var unsupported = map[string]string{
 
 // unsupportedIfTrue are the same where their value is true.
 var unsupportedIfTrue = map[string]string{
-	"browser":          "to look at a queue without consuming it, use GET /api/queues/peek or stompbox queue peek",
-	"no-local":         "set no-echo:true on the SEND",
-	"activemq.noLocal": "set no-echo:true on the SEND",
+	"browser":                  "to look at a queue without consuming it, use GET /api/queues/peek or stompbox queue peek",
+	"no-local":                 "set no-echo:true on the SEND",
+	"activemq.noLocal":         "set no-echo:true on the SEND",
+	HeaderNoEcho:               "set no-echo:true on the SEND",
+	"activemq.retroactive":     "a history replays with last-event-id or replay-last",
+	"activemq.exclusive":       insteadOfExclusive,
+	"x-single-active-consumer": insteadOfExclusive,
+}
+
+const insteadOfExclusive = "all consumers of a queue share its messages; consume it from one connection"
+
+// askedOfKind returns what to do instead of a header of SUBSCRIBE whose effect matters to
+// some kinds of destinations.
+func askedOfKind(kind destination.Kind, durable bool, name, value string) (instead string) {
+	queue := kind == destination.Queue
+	switch {
+	case name == "exclusive" && queue && strings.EqualFold(value, "true"):
+		return insteadOfExclusive
+	case name == "x-queue-type" && queue && value == "stream":
+		return "to read what others read too, and from its beginning, subscribe to a topic that a history keeps"
+	case name == HeaderPersistent && !queue && !durable && strings.EqualFold(value, "true"):
+		return "a durable subscription is made with durable:true and an id"
+	case name == "subscription-type":
+		return otherRouting(queue, value)
+	}
+	return ""
+}
+
+// otherRouting is for Artemis's names of what a prefix says here.
+func otherRouting(queue bool, value string) (instead string) {
+	switch {
+	case queue && strings.EqualFold(value, "MULTICAST"):
+		return "/queue/ gives each message to one consumer; /topic/ gives it to all"
+	case !queue && strings.EqualFold(value, "ANYCAST"):
+		return "/topic/ gives each message to all subscribers; /queue/ gives it to one"
+	}
+	return ""
+}
+
+// unsupportedOfSend returns what to do instead of a header of SEND by which other brokers'
+// clients ask for what this one does not do.
+func unsupportedOfSend(kind destination.Kind, name, value string) (instead string) {
+	switch name {
+	case "AMQ_SCHEDULED_DELAY", "AMQ_SCHEDULED_PERIOD", "AMQ_SCHEDULED_REPEAT", "AMQ_SCHEDULED_CRON", "_AMQ_SCHED_DELIVERY", "x-delay":
+		return "messages are delivered at once; send it when it is due"
+	case "JMSXGroupID", "_AMQ_GROUP_ID":
+		return "all consumers of a queue share its messages; use one queue for each group"
+	case "_AMQ_DUPL_ID", "x-deduplication-header":
+		return "set dedup-id"
+	case "ActiveMQ.Retain":
+		if strings.EqualFold(value, "true") {
+			return "a history keeps messages, and replay-last:1 of a SUBSCRIBE gets the last one"
+		}
+	case "destination-type":
+		if kind == destination.Topic || kind == destination.Queue {
+			return otherRouting(kind == destination.Queue, value)
+		}
+	}
+	return ""
+}
+
+// checkAskedOfSend refuses a SEND that asks for what the broker does not do.
+func checkAskedOfSend(kind destination.Kind, f *frames.Frame) error {
+	for _, h := range f.Headers {
+		if instead := unsupportedOfSend(kind, h.Name, h.Value); instead != "" {
+			return errorf(CodeBadHeader, "the header %q of a SEND is not supported: %s", h.Name, instead)
+		}
+	}
+	return checkBooleans(f, HeaderNoEcho)
 }
 
 // checkAsked refuses a SUBSCRIBE that asks for what destinations of its kind cannot do: to
 // confirm it would have its client rely on that.
 func (s *Session) checkAsked(kind destination.Kind, f *frames.Frame) error {
-	for _, h := range f.Headers {
-		instead, ok := unsupported[h.Name]
-		if !ok && strings.EqualFold(h.Value, "true") {
-			instead, ok = unsupportedIfTrue[h.Name]
-		}
-		if ok {
-			return errorf(CodeBadHeader, "the header %q of a SUBSCRIBE is not supported: %s", h.Name, instead)
-		}
-	}
-	if err := checkBooleans(f, HeaderDurable, HeaderAutoDelete); err != nil {
+	if err := checkBooleans(f, HeaderDurable, HeaderAutoDelete, HeaderNoEcho, HeaderPersistent); err != nil {
 		return err
 	}
 	durable := isTrue(f, HeaderDurable)
+	for _, h := range f.Headers {
+		instead := unsupported[h.Name]
+		if instead == "" && strings.EqualFold(h.Value, "true") {
+			instead = unsupportedIfTrue[h.Name]
+		}
+		if instead == "" {
+			instead = askedOfKind(kind, durable, h.Name, h.Value)
+		}
+		if instead != "" {
+			return errorf(CodeBadHeader, "the header %q of a SUBSCRIBE is not supported: %s", h.Name, instead)
+		}
+	}
 	switch kind {
 	case destination.Queue:
 		if durable && isTrue(f, HeaderAutoDelete) {

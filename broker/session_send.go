@@ -189,7 +189,7 @@ func (b publisher) newOperation(from origin, to sendTarget, f *frames.Frame) (op
 
 func (b publisher) makeOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
 	dest := to.destination
-	if err := checkBooleans(f, HeaderNoEcho); err != nil {
+	if err := checkAskedOfSend(to.kind, f); err != nil {
 		return operation{}, err
 	}
 	switch to.kind {
