@@ -289,11 +289,16 @@ func (d *Decoder) headerLine(data, line []byte) *Error {
 	return nil
 }
 
-// headEnds checks the headers as a whole and finds out how the body ends.
+// headEnds checks the headers as a whole and finds out how the body ends. The
+// content-length of a command without a body does not count: some clients send an ACK
+// with all headers of the MESSAGE.
 func (d *Decoder) headEnds(data []byte) *Error {
 	head := data[:d.cur.body]
 	if !utf8.Valid(head) {
 		return errorf(CodeUTF8, "the headers are not valid UTF-8")
+	}
+	if !mayHaveBody(d.cur.command) {
+		return nil
 	}
 	for _, s := range d.cur.spans {
 		if string(s.nameIn(data)) != ContentLength {

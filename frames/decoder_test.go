@@ -209,6 +209,23 @@ func TestDecoderTakesCRLFOfCommandsInEveryVersion(t *testing.T) {
 	require.Equal(t, "r", e.Receipt)
 }
 
+// TestDecoderIgnoresTheContentLengthOfWhatHasNoBody: PHP's stomp acknowledges with all
+// headers of the MESSAGE.
+func TestDecoderIgnoresTheContentLengthOfWhatHasNoBody(t *testing.T) {
+	t.Parallel()
+	for _, v := range []frames.Version{frames.V10, frames.V11, frames.V12} {
+		raw := "ACK\nmessage-id:m\nid:m\ncontent-length:4\n\n\x00\nBEGIN\ntransaction:t\ncontent-length:\n\n\n\x00"
+		for _, size := range []int{1, 5, len(raw)} {
+			all, err := decodeInPieces([]byte(raw), size, v, &frames.Limits{})
+			require.NoError(t, err)
+			require.Len(t, all, 2)
+			require.Equal(t, "m", all[0].Get("message-id"))
+			require.Empty(t, all[0].Body)
+			require.Equal(t, "t", all[1].Get("transaction"))
+		}
+	}
+}
+
 func TestConnectVersion(t *testing.T) {
 	t.Parallel()
 	f := frames.New(frames.CONNECT, " login ", " guest\t", "passcode", " a b ")
