@@ -105,9 +105,10 @@ func New(b *broker.Broker, o Options) http.Handler {
 		mux.HandleFunc(pattern, a.authenticated(pattern, handle))
 	}
 	mux.HandleFunc("GET /api/openapi.json", openAPI)
-	mux.HandleFunc("/api/", a.unknown)
 	// Authentication is never ambient, but a page may still know a login.
-	return KeepUserNames(http.NewCrossOriginProtection().Handler(mux))
+	pages := http.NewCrossOriginProtection()
+	pages.SetDenyHandler(http.HandlerFunc(refusePage))
+	return KeepUserNames(pages.Handler(problem.Mux(mux, "; /api/openapi.json describes all requests")))
 }
 
 // sendPattern is of the requests that send messages, whose rate is that of messages.
@@ -244,7 +245,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Write(w, p)
 }
 
-// unknown answers what the API does not have.
-func (a *api) unknown(w http.ResponseWriter, r *http.Request) {
-	problem.Write(w, problem.New(http.StatusNotFound, problem.Truncate(r.Method)+" "+problem.Truncate(r.URL.Path)+" is not part of the API; see /api/openapi.json"))
+// refusePage answers a request that changes something and comes from a page of another origin.
+func refusePage(w http.ResponseWriter, _ *http.Request) {
+	problem.Write(w, problem.Coded(problem.CodeOrigin, "the HTTP API answers no pages of other origins; send from your server, or over a WebSocket"))
 }

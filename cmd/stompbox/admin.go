@@ -13,6 +13,7 @@ import (
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/problem"
 	"github.com/stompbox/stompbox/metrics"
 )
 
@@ -30,7 +31,7 @@ func (s *server) metricsMux() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	s.addMetrics(mux, s.config().Metrics.Pprof)
-	return newGuard(s.config().Metrics.AllowedHosts, s.log, own, admin).wrap(mux), nil
+	return newGuard(s.config().Metrics.AllowedHosts, s.log, own, admin).wrap(problem.Mux(mux, "")), nil
 }
 
 // adminMux is what the listener of operators serves. Health is for load balancers too,
@@ -47,7 +48,7 @@ func (s *server) adminMux() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("/", g.wrap(guarded))
+	mux.Handle("/", g.wrap(problem.Mux(guarded, "")))
 	mux.Handle("/api/", httpapi.New(s.broker, httpapi.Options{Logger: s.log, Authenticator: newOperators(s.auth, token), Reload: s.reloads.reloadForAPI}))
 	return mux, nil
 }

@@ -19,16 +19,21 @@ func (s *server) mux() http.Handler {
 	mux.Handle("OPTIONS /events", s.events)
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /api/", s.api)
-	mux.Handle("POST /api/", s.api)
-	mux.Handle("DELETE /api/", s.api)
 	if !s.config().Dev {
-		return s.sockjs.Mount(problem.Mux(mux))
+		return s.withAPI(mux)
 	}
 	s.addMetrics(mux, s.config().Metrics.Pprof)
 	mux.HandleFunc("GET /dev/token", s.devToken)
 	mux.Handle("GET /", console.Chat())
-	return loopbackHosts(s.sockjs.Mount(problem.Mux(mux)))
+	return loopbackHosts(s.withAPI(mux))
+}
+
+// withAPI adds SockJS and the HTTP API, which answer every method of their paths themselves.
+func (s *server) withAPI(mux *http.ServeMux) http.Handler {
+	all := http.NewServeMux()
+	all.Handle("/", problem.Mux(mux, ""))
+	all.Handle("/api/", s.api)
+	return s.sockjs.Mount(all)
 }
 
 // healthPatience is how long the locks of the broker may take to come free.

@@ -21,7 +21,10 @@ func TestWhatIsNotServedIsAProblem(t *testing.T) {
 	}{
 		{"POST", "/ws", 405, "method-not-allowed", "GET, HEAD"},
 		{"PUT", "/events", 405, "method-not-allowed", "GET, HEAD, OPTIONS"},
-		{"PATCH", "/api/send", 405, "method-not-allowed", "DELETE, GET, HEAD, POST"},
+		{"PATCH", "/api/send", 405, "method-not-allowed", "POST"},
+		{"GET", "/api/send", 405, "method-not-allowed", "POST"},
+		{"PUT", "/api/bans", 405, "method-not-allowed", "DELETE, GET, HEAD, POST"},
+		{"PUT", "/api/nothing", 404, "not-found", ""},
 		{"DELETE", "/readyz", 405, "method-not-allowed", "GET, HEAD"},
 		{"GET", "/nothing", 404, "not-found", ""},
 		{"GET", "/", 404, "not-found", ""},

@@ -2,8 +2,9 @@ package problem
 
 import "net/http"
 
-// Mux answers what a mux does not serve with problem documents, in place of its own text.
-func Mux(mux *http.ServeMux) http.Handler {
+// Mux answers what a mux does not serve with problem documents, in place of its own text. The
+// hint is added to the detail of a path that is not there, such as where all paths are listed.
+func Mux(mux *http.ServeMux, hint string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		refusal, pattern := mux.Handler(r)
 		if pattern != "" || r.RequestURI == "*" {
@@ -18,7 +19,7 @@ func Mux(mux *http.ServeMux) http.Handler {
 			Write(w, New(said.status, Truncate(r.Method)+" is not supported by "+where+"; use "+allowed))
 			return
 		}
-		Write(w, New(http.StatusNotFound, "there is no "+where+" here"))
+		Write(w, New(http.StatusNotFound, "there is no "+where+" here"+hint))
 	})
 }
 
