@@ -119,7 +119,7 @@ func (a *archive) Import(ctx context.Context, entry driver.ArchiveEntry, r io.Re
 	if h, _ := a.histories.epochOf(entry.Name); h != nil {
 		h.restoring.Store(true)
 		defer h.restoring.Store(false)
-		config.Metadata[metadataEpoch] = newEpoch() // in place of what is known of the stream before
+		config.Metadata[metadataEpoch] = newEpoch(h.epochIn(entry.Name)) // in place of what is known of the stream before
 	}
 	defer a.announce()
 	if err := a.makeRoom(ctx, entry, config); err != nil {

@@ -25,18 +25,36 @@ const metadataEpoch = "stompbox-epoch"
 // would be given twice in the one before.
 type laterEpoch struct{ stream, epoch string }
 
-func newEpoch() string { return strconv.FormatInt(time.Now().UnixMilli(), 36) }
+// newEpoch names an epoch that begins now, later than one before.
+func newEpoch(before string) string {
+	now := time.Now().UnixMilli()
+	if last, err := strconv.ParseInt(before, 36, 64); err == nil {
+		now = max(now, last+1) // another node's clock may be ahead
+	}
+	return strconv.FormatInt(now, 36)
+}
 
-// learnEpoch notes which epoch a stream's messages are of, and what was cleared of it.
+// learnEpoch notes which epoch a stream's messages are of, and what was cleared of it. An
+// epoch never comes back: who names an earlier one does not know the later one yet.
 func (h *history) learnEpoch(config *jetstream.StreamConfig) {
 	h.learnCleared(config)
 	epoch := config.Metadata[metadataEpoch]
-	if now := h.later.Load(); epoch != "" && (now == nil || *now != laterEpoch{config.Name, epoch}) {
+	if now := h.later.Load(); epoch != "" && (now == nil || now.stream != config.Name || isLater(epoch, now.epoch)) {
 		h.later.Store(&laterEpoch{config.Name, epoch})
 	}
 	if when, ok := config.Metadata[metadataRestored]; ok {
 		h.restored.Store(&when)
 	}
+}
+
+// isLater reports whether an epoch began after another one of the same stream.
+func isLater(epoch, than string) bool {
+	a, errA := strconv.ParseInt(epoch, 36, 64)
+	b, errB := strconv.ParseInt(than, 36, 64)
+	if errA != nil || errB != nil {
+		return epoch != than
+	}
+	return a > b
 }
 
 // epochIn returns the epoch of a stream of the history.
@@ -72,36 +90,61 @@ func (s *historyStreams) ofKey(key string) *history {
 // verify brings a stream that is there in line with its policy, and begins an epoch where
 // it ends before what this node has confirmed. The caller holds the history's lock.
 func (s *historyStreams) verify(ctx context.Context, h *history, name string) error {
-	stream, err := s.link.js.Stream(ctx, name)
+	info, err := s.link.lookAt(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) { // another node has just made it
 		if err := s.awaitLeader(ctx, name); err != nil {
 			return err
 		}
-		stream, err = s.link.js.Stream(ctx, name)
+		info, err = s.link.lookAt(ctx, name)
 	}
 	if err != nil {
 		return storeError("cannot look at "+name, err)
 	}
-	info := stream.CachedInfo()
 	s.elections.know(name, info)
 	if err := checkFormat(name, info.Config.Metadata); err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
 	h.learnEpoch(&info.Config)
-	if lost, err := s.lostConfirmed(h, name, info.State.LastSeq); err != nil {
-		return err
-	} else if lost != "" {
-		later := laterEpoch{name, newEpoch()}
-		s.link.log.Error("a history lost messages that were confirmed; it begins a new epoch, and clients that come back read replay:incomplete", "history", h.policy.Name, "stream", name, "ends", info.State.LastSeq, "why", lost, "epoch", later.epoch)
-		h.later.Store(&later)
-	}
 	if _, err := s.link.js.UpdateStream(ctx, s.config(h, name)); err != nil {
 		return storeError("cannot set the limits of the history "+h.policy.Name, err)
+	}
+	// A majority has just answered, so this node is not cut off. How far the stream goes is
+	// judged by what its leader says after that.
+	if info, err = s.link.lookAt(ctx, name); err != nil {
+		return storeError("cannot look at "+name, err)
+	}
+	lost, err := s.lostConfirmed(h, name, info.State.LastSeq)
+	if err != nil {
+		return err
+	}
+	if lost == "" {
+		h.beginning = nil
+	} else if err := s.beginEpochLocked(ctx, h, info, lost); err != nil {
+		return err
 	}
 	return s.confirmed.begin(h.policy.Name, name, info.State.LastSeq)
 }
 
-// lostConfirmed says why a stream that ends at a sequence lost what was confirmed, or "".
+// beginEpochLocked gives the messages that come to a stream from now on a later epoch. No message
+// is of that epoch before the stream has it, which takes a majority. Where that fails, the same
+// epoch is tried again. The caller holds the history's lock.
+func (s *historyStreams) beginEpochLocked(ctx context.Context, h *history, info *jetstream.StreamInfo, why string) error {
+	name := info.Config.Name
+	if h.beginning == nil || h.beginning.stream != name {
+		h.beginning = &laterEpoch{name, newEpoch(h.epochIn(name))}
+	}
+	if _, err := s.link.js.UpdateStream(ctx, s.configIn(h, name, h.beginning)); err != nil {
+		return storeError("cannot begin a new epoch of the history "+h.policy.Name, err)
+	}
+	h.later.Store(h.beginning)
+	h.beginning = nil
+	s.link.log.Error("a history lost messages that were confirmed; it begins a new epoch, and clients that come back read replay:incomplete", "history", h.policy.Name, "stream", name, "ends", info.State.LastSeq, "why", why, "epoch", h.epochIn(name))
+	return nil
+}
+
+// lostConfirmed says why a stream that ends at a sequence lost what was confirmed, or "". It is
+// asked with what a leader said that a majority has heard lately. Servers that are back with
+// each other may still elect one that has all.
 func (s *historyStreams) lostConfirmed(h *history, name string, end uint64) (string, error) {
 	if s.confirmed == nil {
 		return "", nil
@@ -114,7 +157,7 @@ func (s *historyStreams) lostConfirmed(h *history, name string, end uint64) (str
 	switch {
 	case stream != name:
 		return "", nil
-	case end < seq && server.clustered && time.Since(server.data.started) < staleWait:
+	case end < seq && server.clustered && s.link.states.connectedFor(time.Now()) < staleWait:
 		return "", fmt.Errorf("%w: the history %s is not there yet up to %d", driver.ErrUnavailable, h.policy.Name, seq)
 	case end < seq:
 		return "it was confirmed up to " + strconv.FormatUint(seq, 10), nil

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/broker/driver"
@@ -131,6 +132,152 @@ func TestAMachineThatWentDownBeginsAnEpoch(t *testing.T) {
 		require.Equal(t, id == bootID(), before.UpTo == after.UpTo, id)
 		k.Close()
 	}
+}
+
+// verify looks at the history's stream as after a restart, and returns its epoch.
+func (r *Relay) verify(ctx context.Context, t *testing.T) (epoch string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	h := r.histories.streams.all["all"]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	name := h.stream
+	require.NotEmpty(t, name)
+	err = r.histories.streams.verify(ctx, h, name)
+	return h.epochIn(name), err
+}
+
+// confirm has a node note that the history's messages were confirmed up to a sequence.
+func (r *Relay) confirm(t *testing.T, seq uint64) {
+	t.Helper()
+	name, err := r.histories.streams.nameOf(t.Context(), r.histories.streams.all["all"])
+	require.NoError(t, err)
+	r.histories.streams.confirmed.note([]byte(`{"stream":"` + name + `","seq":` + strconv.FormatUint(seq, 10) + `}`))
+}
+
+// TestAServerThatIsCutOffBeginsNoEpoch: its stream has no leader that it knows, so it answers for
+// that itself, and does not have what others were the first to store.
+func TestAServerThatIsCutOffBeginsNoEpoch(t *testing.T) {
+	t.Parallel()
+	all := clusterOf(t, 3)
+	d := all[0]
+	d.store(0)
+	before := d.gets(0, false).Position.Epoch
+	d.confirm(t, 100)
+	d.link.server.data.started = time.Now().Add(-time.Hour)
+	for _, other := range all[1:] {
+		other.close()
+	}
+	name, err := d.histories.streams.nameOf(t.Context(), d.histories.streams.all["all"])
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		stream, err := d.link.js.Stream(ctx, name)
+		return err == nil && stream.CachedInfo().Cluster.Leader == ""
+	}, 3*patience, 100*time.Millisecond, "it answers for the stream")
+	for range 3 {
+		epoch, err := d.verify(t.Context(), t)
+		require.ErrorIs(t, err, driver.ErrUnavailable)
+		require.Equal(t, before, epoch)
+	}
+	require.Zero(t, d.logged("begins a new epoch"))
+}
+
+// TestAnEpochBeginsOnceTheStreamHasIt: until then messages are of the one before. What fails is
+// tried again, and is no other epoch each time.
+func TestAnEpochBeginsOnceTheStreamHasIt(t *testing.T) {
+	t.Parallel()
+	k := openKeeper(t, t.TempDir())
+	defer k.Close()
+	k.store("1")
+	_, before := k.replay(driver.StreamPosition{})
+	k.confirm(t, 100)
+	streams := k.histories.streams
+	streams.settings.Replicas = 3 // which this server refuses
+	h := streams.all["all"]
+	info, err := k.link.lookAt(t.Context(), h.stream)
+	require.NoError(t, err)
+	for range 3 {
+		epoch, err := k.verify(t.Context(), t)
+		require.Error(t, err)
+		require.Equal(t, before.UpTo.Epoch, epoch)
+		h.mu.Lock()
+		tried := h.beginning
+		require.Error(t, streams.beginEpochLocked(t.Context(), h, info, "a test"))
+		if tried != nil {
+			require.Equal(t, *tried, *h.beginning)
+		}
+		require.Equal(t, before.UpTo.Epoch, h.epochIn(h.stream))
+		h.mu.Unlock()
+	}
+	want := h.beginning.epoch
+	streams.settings.Replicas = 1
+	epoch, err := k.verify(t.Context(), t)
+	require.NoError(t, err)
+	require.Equal(t, want, epoch)
+	_, after := k.replay(driver.StreamPosition{})
+	require.Equal(t, want, after.UpTo.Epoch)
+	info, err = k.link.lookAt(t.Context(), h.stream)
+	require.NoError(t, err)
+	require.Equal(t, want, info.Config.Metadata[metadataEpoch])
+}
+
+// TestWhatIsNotThereYetIsNotLost: a server of a cluster waits for as long as others may still
+// come, from when it was last cut off, and not from its start.
+func TestWhatIsNotThereYetIsNotLost(t *testing.T) {
+	t.Parallel()
+	k := openKeeper(t, t.TempDir())
+	defer k.Close()
+	k.store("1")
+	k.confirm(t, 100)
+	h := k.histories.streams.all["all"]
+	ofCluster := &link{server: &Server{clustered: true, data: &dataDir{started: time.Now().Add(-time.Hour)}}}
+	streams := &historyStreams{link: ofCluster, confirmed: k.histories.streams.confirmed}
+	states := &ofCluster.states
+	wait := func() {
+		t.Helper()
+		_, err := streams.lostConfirmed(h, h.stream, 1)
+		require.ErrorIs(t, err, driver.ErrUnavailable)
+	}
+	for _, e := range []linkEvent{jetStreamAnswered, routesLost, routesBack, jetStreamAnswered} {
+		states.apply(e)
+		wait()
+	}
+	states.since = time.Now().Add(-staleWait)
+	lost, err := streams.lostConfirmed(h, h.stream, 1)
+	require.NoError(t, err)
+	require.NotEmpty(t, lost)
+	for range maxMisses {
+		states.apply(jetStreamMissed)
+	}
+	wait()
+	states.apply(jetStreamAnswered)
+	wait()
+	lost, err = streams.lostConfirmed(h, h.stream, 100)
+	require.NoError(t, err)
+	require.Empty(t, lost, "what is there is not waited for")
+}
+
+// TestAnEpochDoesNotComeBack: a server that was cut off when it began names the one before.
+func TestAnEpochDoesNotComeBack(t *testing.T) {
+	t.Parallel()
+	h := &history{base: "a"}
+	learn := func(stream, epoch string) string {
+		h.learnEpoch(&jetstream.StreamConfig{Name: stream, Metadata: map[string]string{metadataEpoch: epoch}})
+		return h.epochIn(stream)
+	}
+	first := newEpoch("")
+	second := newEpoch(first)
+	third := newEpoch(second)
+	require.Equal(t, "x", learn("a_x", ""))
+	require.Equal(t, second, learn("a_x", second))
+	require.Equal(t, second, learn("a_x", first))
+	require.Equal(t, second, learn("a_x", ""))
+	require.Equal(t, third, learn("a_x", third))
+	require.Equal(t, first, learn("a_y", first), "another stream")
+	require.True(t, isLater(newEpoch("zzzzzzzzz"), "zzzzzzzzz"), "the clock of another node may be ahead")
 }
 
 func TestAnswersOfJetStreamAreRead(t *testing.T) {

@@ -16,8 +16,8 @@ const (
 	makeLook = 20 * time.Millisecond
 )
 
-// makeStream makes the stream of a history that seems to have none, and returns its name,
-// which is another one where another node was faster.
+// makeStream makes the stream of a history that seems to have none, and returns its name. It
+// reports false where another node was faster, or it was there.
 //
 // A cluster of servers refuses a second stream for the same subjects. A server on its own
 // looks for others first and makes the stream afterwards, so two nodes that ask at the same
@@ -26,11 +26,11 @@ const (
 //
 // It goes on if its caller leaves, such as a session that ends: a lock that is left behind
 // keeps all others waiting.
-func (s *historyStreams) makeStream(caller context.Context, h *history) (string, error) {
+func (s *historyStreams) makeStream(caller context.Context, h *history) (name string, made bool, err error) {
 	if s.link.conn.ConnectedClusterName() == "" {
 		unlock, err := s.lockMaking(caller, h)
 		if err != nil {
-			return "", storeError("cannot make the history "+h.policy.Name, err)
+			return "", false, storeError("cannot make the history "+h.policy.Name, err)
 		}
 		defer unlock()
 	}
@@ -39,20 +39,20 @@ func (s *historyStreams) makeStream(caller context.Context, h *history) (string,
 	if s.link.conn.ConnectedClusterName() == "" {
 		name, err := s.link.js.StreamNameBySubject(ctx, h.prefix+".>")
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return name, err
+			return name, false, err
 		}
 	}
-	name := h.base + "_" + newEpoch()
-	made, err := createRetrying(ctx, func() (jetstream.Stream, error) { return s.link.js.CreateStream(ctx, s.config(h, name)) })
+	name = h.base + "_" + newEpoch("")
+	stream, err := createRetrying(ctx, func() (jetstream.Stream, error) { return s.link.js.CreateStream(ctx, s.config(h, name)) })
 	if err == nil {
-		s.elections.know(name, made.CachedInfo())
-		return name, nil
+		s.elections.know(name, stream.CachedInfo())
+		return name, true, nil
 	}
 	found, again := s.link.js.StreamNameBySubject(ctx, h.prefix+".>")
 	if again != nil {
-		return "", storeError("cannot make the history "+h.policy.Name, err)
+		return "", false, storeError("cannot make the history "+h.policy.Name, err)
 	}
-	return found, s.awaitLeader(ctx, found)
+	return found, false, s.awaitLeader(ctx, found)
 }
 
 // outliving returns a context for what is not to be left half done if its caller leaves.

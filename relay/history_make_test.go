@@ -95,7 +95,7 @@ func TestAHistoryIsMadeForACallerThatLeaves(t *testing.T) {
 	streams := r.histories.streams
 	left, leave := context.WithCancel(t.Context())
 	leave()
-	made, err := streams.makeStream(left, streams.all["room"])
+	made, _, err := streams.makeStream(left, streams.all["room"])
 	require.NoError(t, err)
 	name, err := streams.nameOf(t.Context(), streams.all["room"])
 	require.NoError(t, err)

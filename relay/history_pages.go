@@ -39,44 +39,29 @@ type pageRequest struct {
 // readPage returns what one request brings, and how many messages match from its
 // sequence on.
 func readPage(ctx context.Context, l *link, stream string, q pageRequest) (page []*storedMessage, matching int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
-	defer cancel()
-	inbox := nats.NewInbox()
-	sub, err := l.conn.SubscribeSync(inbox)
-	if err != nil {
-		return nil, 0, unreachable(err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	body, err := json.Marshal(q)
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := l.conn.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, body); err != nil {
-		return nil, 0, unreachable(err)
-	}
-	for {
-		msg, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, 0, unreachable(err)
-		}
+	err = askDirect(ctx, l, stream, q, func(msg *nats.Msg) (done bool, err error) {
 		if lastOf(msg.Header, headerStream) == stream { // a message, whatever other headers it was stored with
 			m := &storedMessage{msg: msg}
 			if m.seq, err = strconv.ParseUint(lastOf(msg.Header, headerSequence), 10, 64); err != nil {
-				return nil, 0, fmt.Errorf("relay: a stored message without its sequence: %w", err)
+				return false, fmt.Errorf("relay: a stored message without its sequence: %w", err)
 			}
 			if page = append(page, m); len(page) == 1 {
 				matching, _ = strconv.Atoi(lastOf(msg.Header, "Nats-Num-Pending"))
 				matching++
 			}
-			continue
+			return false, nil
 		}
 		switch status := statusOf(msg); status {
 		case "204", "404": // the end of the batch, or no message
-			return page, matching, nil
+			return true, nil
 		default:
-			return nil, 0, fmt.Errorf("%w: status %q %s", driver.ErrUnavailable, status, lastOf(msg.Header, "Description"))
+			return false, fmt.Errorf("%w: status %q %s", driver.ErrUnavailable, status, lastOf(msg.Header, "Description"))
 		}
+	})
+	if err != nil {
+		return nil, 0, err
 	}
+	return page, matching, nil
 }
 
 const errCodeNoMessage = 10037
@@ -124,33 +109,6 @@ func readFromLeader(ctx context.Context, l *link, stream string, q pageRequest) 
 	m.Header[headerSubject] = []string{got.Subject}
 	m.Header[headerSequence] = []string{strconv.FormatUint(got.Seq, 10)}
 	return &storedMessage{msg: m, seq: got.Seq, stored: got.Time}, nil
-}
-
-// countAtLeader returns how many messages a stream's leader has on a subject.
-func countAtLeader(ctx context.Context, l *link, stream, subject string) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
-	defer cancel()
-	body, err := json.Marshal(map[string]string{"subjects_filter": subject})
-	if err != nil {
-		return 0, err
-	}
-	msg, err := l.conn.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+stream, body)
-	if err != nil {
-		return 0, unreachable(err)
-	}
-	var answer struct {
-		State struct {
-			Subjects map[string]int64 `json:"subjects"`
-		} `json:"state"`
-		Error *apiError `json:"error"`
-	}
-	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		return 0, fmt.Errorf("relay: an answer of the server cannot be read: %w", err)
-	}
-	if answer.Error != nil {
-		return 0, answer.Error
-	}
-	return answer.State.Subjects[subject], nil
 }
 
 // seekLast returns the sequence from which on count messages match, or as many as

@@ -52,6 +52,8 @@ type history struct {
 	mu       sync.Mutex // held while the stream is looked for; guards the following
 	stream   string     // its name, or "" while unknown
 	verified bool       // that its limits are the policy's
+	// beginning is the epoch that is to begin, until it is known that the stream has it.
+	beginning *laterEpoch
 
 	later     atomic.Pointer[laterEpoch] // the epoch, where it is not the stream's first one
 	restored  atomic.Pointer[string]     // when the stream was restored from a backup, where it was
@@ -138,12 +140,15 @@ func (s *historyStreams) nameOf(ctx context.Context, h *history) (string, error)
 	name, err := s.link.js.StreamNameBySubject(ctx, h.prefix+".>")
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		if name, err = s.makeStream(ctx, h); err != nil {
+		var made bool
+		if name, made, err = s.makeStream(ctx, h); err != nil {
 			return "", err
 		}
+		h.verified = h.verified || made
 	case err != nil:
 		return "", storeError("cannot find the history "+h.policy.Name, err)
-	case !h.verified:
+	}
+	if !h.verified {
 		if err := s.verify(ctx, h, name); err != nil {
 			return "", err
 		}
@@ -177,6 +182,12 @@ func (s *historyStreams) awaitLeader(ctx context.Context, name string) error {
 }
 
 func (s *historyStreams) config(h *history, name string) jetstream.StreamConfig {
+	return s.configIn(h, name, h.later.Load())
+}
+
+// configIn is config for a stream whose messages are of a later epoch than its first one, where
+// that is not nil.
+func (s *historyStreams) configIn(h *history, name string, later *laterEpoch) jetstream.StreamConfig {
 	limit := func(n int64) int64 {
 		if n <= 0 {
 			return -1
@@ -184,7 +195,7 @@ func (s *historyStreams) config(h *history, name string) jetstream.StreamConfig 
 		return n
 	}
 	metadata := make(map[string]string)
-	if later := h.later.Load(); later != nil && later.stream == name {
+	if later != nil && later.stream == name {
 		metadata[metadataEpoch] = later.epoch
 	}
 	if text := h.clearedText.Load(); text != nil && *text != "" {
@@ -233,7 +244,8 @@ func (s *historyStreams) forget() {
 	}
 }
 
-// info asks the leader about a history's stream: how far it goes, and who leads.
+// info asks the leader about a history's stream: how far it goes, and who leads. A majority has
+// heard that leader lately.
 func (s *historyStreams) info(ctx context.Context, h *history) (string, *jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
@@ -241,12 +253,11 @@ func (s *historyStreams) info(ctx context.Context, h *history) (string, *jetstre
 	if err != nil {
 		return "", nil, err
 	}
-	stream, err := s.link.js.Stream(ctx, name)
+	info, err := s.link.lookAt(ctx, name)
 	if err != nil {
 		h.forget() // it may have been made again
 		return "", nil, storeError("cannot look at "+name, err)
 	}
-	info := stream.CachedInfo()
 	h.learnEpoch(&info.Config) // another node may have begun one
 	return name, info, nil
 }

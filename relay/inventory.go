@@ -113,7 +113,7 @@ func (i *inventories) take(ctx context.Context) (*inventory, error) {
 // and then. A server of a cluster waits until it knows what the others have.
 func (i *inventories) check(now time.Time) {
 	server := i.link.server
-	if now.Before(i.due) || i.link.state() != connected || server.clustered && now.Sub(server.data.started) < staleWait {
+	if now.Before(i.due) || i.link.state() != connected || server.clustered && i.link.states.connectedFor(now) < staleWait {
 		return
 	}
 	ctx, cancel := context.WithTimeout(i.link.ctx, inventoryTimeout)

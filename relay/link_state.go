@@ -3,6 +3,7 @@ package relay
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // linkState says what can be done over a link now.
@@ -66,6 +67,7 @@ type linkStateMachine struct {
 	mu       sync.Mutex // held for a transition; guards the following
 	misses   int        // checks in a row without an answer
 	answered bool       // JetStream has answered before
+	since    time.Time  // since when the link is connected, and JetStream has answered
 }
 
 func (m *linkStateMachine) state() linkState { return linkState(m.current.Load()) }
@@ -76,8 +78,25 @@ func (m *linkStateMachine) apply(e linkEvent) (from, to linkState) {
 	defer m.mu.Unlock()
 	from = m.state()
 	to = m.nextLocked(from, e)
+	switch {
+	case to != connected || !m.answered:
+		m.since = time.Time{}
+	case m.since.IsZero():
+		m.since = time.Now()
+	}
 	m.current.Store(int32(to))
 	return from, to
+}
+
+// connectedFor returns how long the link has been connected without a break, and JetStream has
+// been there.
+func (m *linkStateMachine) connectedFor(now time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.since.IsZero() {
+		return 0
+	}
+	return now.Sub(m.since)
 }
 
 func (m *linkStateMachine) nextLocked(from linkState, e linkEvent) linkState {

@@ -122,34 +122,37 @@ func (j *dedupJournal) unread() *dedupLoad {
 }
 
 func (j *dedupJournal) load(ctx context.Context, since time.Time) error {
-	stream, err := j.makeStream(ctx)
-	if err != nil {
+	if err := j.makeStream(ctx); err != nil {
 		return err
+	}
+	info, err := j.link.lookAt(ctx, j.stream())
+	if err != nil {
+		return storeError("cannot look at "+j.stream(), err)
 	}
 	from := time.Now().Add(-j.window)
 	if since = since.Add(-clocksDiffer); since.After(from) {
 		from = since
 	}
-	cursor := &historyCursor{link: j.link, stream: j.stream(), subject: j.subject(), since: &from, upTo: stream.CachedInfo().State.LastSeq}
+	cursor := &historyCursor{link: j.link, stream: j.stream(), subject: j.subject(), since: &from, upTo: info.State.LastSeq}
 	return merge(ctx, []*historyCursor{cursor}, func(m *storedMessage) error {
 		j.read(m.msg)
 		return nil
 	})
 }
 
-func (j *dedupJournal) makeStream(ctx context.Context) (jetstream.Stream, error) {
+func (j *dedupJournal) makeStream(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	there, _ := j.link.js.Stream(ctx, j.stream())
-	stream, err := ensureStream(ctx, j.link.js, there, jetstream.StreamConfig{
+	_, err := ensureStream(ctx, j.link.js, there, jetstream.StreamConfig{
 		Name: j.stream(), Subjects: []string{j.subject()}, Description: "stompbox: dedup ids of messages that were removed from their queues",
 		MaxAge: j.window, Duplicates: min(j.window, 2*time.Minute), MaxMsgs: maxDedupIDs, MaxBytes: -1, MaxConsumers: -1, Discard: jetstream.DiscardOld, Replicas: j.replicas, AllowDirect: true,
 	})
 	if err != nil {
-		return nil, storeError("cannot make the stream "+j.stream(), err)
+		return storeError("cannot make the stream "+j.stream(), err)
 	}
 	j.setMade()
-	return stream, nil
+	return nil
 }
 
 func (j *dedupJournal) setMade() {

@@ -195,11 +195,11 @@ func (k *knownConsumers) ask(c *knownConsumer) (upTo uint64, err error) {
 	if known {
 		return upTo, nil
 	}
-	stream, err := k.link.js.Stream(ctx, c.stream)
+	info, err := k.link.lookAt(ctx, c.stream)
 	if err != nil {
 		return 0, err
 	}
-	return stream.CachedInfo().State.LastSeq, nil
+	return info.State.LastSeq, nil
 }
 
 // answer says up to where this node got messages of a consumer; nothing where it does not

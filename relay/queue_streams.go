@@ -148,6 +148,7 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 		config.Subjects = []string{s.link.prefix + ".queue.>"}
 		config.Description = "stompbox: all queues without limits of their own"
 	}
+	asked := time.Now()
 	there, err := s.link.js.Stream(ctx, p.stream)
 	if err == nil {
 		if err := checkFormat(p.stream, there.CachedInfo().Config.Metadata); err != nil {
@@ -160,7 +161,7 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 	if err != nil {
 		return storeError("cannot make the stream "+p.stream, err)
 	}
-	if config.MaxMsgs < 0 && config.MaxBytes < 0 && !o.Memory { // a file for each queue with limits would be many
+	if config.MaxMsgs < 0 && config.MaxBytes < 0 && !o.Memory && checkLed(made.CachedInfo(), asked) == nil { // a file for each queue with limits would be many
 		s.confirmed.beginAgain(confirmedQueues, p.stream, made.CachedInfo().State.LastSeq)
 	}
 	s.elections.know(p.stream, made.CachedInfo())
