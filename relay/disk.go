@@ -19,6 +19,8 @@ const (
 	maxReserve = 64 << 20
 	// restartEvery is how often JetStream is started again at most.
 	restartEvery = 2 * time.Second
+	// growEvery is how often it is looked whether JetStream may keep more than before.
+	growEvery = 10 * time.Second
 )
 
 // errDiskFull says that the disk of the data directory has no room left.
@@ -38,6 +40,7 @@ type disk struct {
 	held    bool  // the reserve is on the disk
 	broken  bool  // JetStream has to be started again
 	retry   time.Time
+	grow    time.Time // when to look again whether JetStream may keep more
 	once    sync.Once
 }
 
@@ -71,6 +74,12 @@ func (d *disk) check(now time.Time) {
 	if d.broken && !now.Before(d.retry) {
 		d.retry = now.Add(restartEvery)
 		d.restart(now)
+	}
+	if !low && !d.broken && (d.full.Load() || now.After(d.grow)) {
+		d.grow = now.Add(growEvery)
+		if err := d.link.server.grow(); err != nil {
+			d.link.log.Warn("the limit of what JetStream keeps could not be raised", "error", err)
+		}
 	}
 	switch wasFull := d.full.Load(); {
 	case low && !wasFull:

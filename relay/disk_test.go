@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/broker/driver"
+	"github.com/stompbox/stompbox/destination"
 )
 
 // fullable is a relay whose disk can be filled.
@@ -150,4 +151,76 @@ func TestAServerOfAClusterStartsAgainAfterAFailedWrite(t *testing.T) {
 	require.Eventually(t, failing.Ready, 3*patience, 10*time.Millisecond)
 	require.Equal(t, 1, failing.logged("JetStream was started again after a failed write"))
 	require.Positive(t, failing.link.server.data.crashed.Load())
+}
+
+// TestWhatWasStartedOnAFullDiskTakesMessagesOnceThereIsRoom: what JetStream may keep is not for
+// good three quarters of the room that there was at its start.
+func TestWhatWasStartedOnAFullDiskTakesMessagesOnceThereIsRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pattern, err := destination.ParsePattern("/topic/**")
+	require.NoError(t, err)
+	var free atomic.Int64
+	free.Store(1 << 30)
+	f := &fullable{t: t, got: make(chan driver.Delivery, 10)}
+	start := func() {
+		t.Helper()
+		f.Relay, err = Embed(EmbeddedOptions{DataDir: dir, free: func(string) (uint64, uint64, error) {
+			return uint64(free.Load()), 64 << 20, nil
+		}}, Options{Histories: HistorySettings{Policies: []driver.HistoryPolicy{{Name: "all", Match: pattern}}}})
+		require.NoError(t, err)
+		t.Cleanup(f.Close)
+	}
+	keep := func() error {
+		stored := make(chan error, 1)
+		f.queues.Store(&driver.Message{Key: "/topic/a", Destination: "/topic/a", Body: []byte("kept")}, driver.StoreOptions{History: "all"}, func(err error) { stored <- err })
+		return <-stored
+	}
+	replays := func() (n int) {
+		t.Helper()
+		request := driver.ReplayRequest{History: "all", Pattern: pattern, Last: 10}
+		_, err := f.histories.Replay(t.Context(), request, func(*driver.Message) error { n++; return nil })
+		require.NoError(t, err)
+		return n
+	}
+	start()
+	require.NoError(t, f.store("first"))
+	require.NoError(t, keep())
+	require.NoError(t, f.Driver().Bans.PutBan(t.Context(), "mallory", []byte("{}"), time.Now().Add(time.Hour))) // which reserves room
+	f.Close()
+
+	free.Store(1 << 20)
+	start()
+	f.eventually(func() bool { return !f.Ready() })
+	require.ErrorIs(t, f.store("refused"), errDiskFull)
+	f.open()
+	f.consumes("first")
+	require.Equal(t, 1, replays())
+
+	free.Store(1 << 30)
+	f.eventually(f.Ready)
+	require.NoError(t, keep())
+	require.Equal(t, 2, replays())
+	require.GreaterOrEqual(t, f.link.server.running().JetStreamConfig().MaxStore, int64(3<<28))
+
+	free.Store(4 << 30)
+	require.NoError(t, f.link.server.grow())
+	require.GreaterOrEqual(t, f.link.server.running().JetStreamConfig().MaxStore, int64(3<<30))
+	require.NoError(t, f.link.server.restartJetStream())
+	require.GreaterOrEqual(t, f.link.server.running().JetStreamConfig().MaxStore, int64(3<<30))
+}
+
+func TestRoomForWhatIsKept(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		free, used, reserved uint64
+		want                 int64
+	}{
+		"empty":              {free: 4 << 30, want: 3 << 30},
+		"with what it has":   {free: 2 << 30, used: 2 << 30, want: 3 << 30},
+		"full":               {used: 1 << 30, want: 1<<30 + leastRoom},
+		"full, and reserved": {used: 1 << 30, reserved: 1 << 30, want: 2<<30 + leastRoom},
+	} {
+		require.Equal(t, c.want, roomFor(c.free, c.used, c.reserved), name)
+	}
 }

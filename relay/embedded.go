@@ -33,7 +33,8 @@ type EmbeddedOptions struct {
 	// SyncInterval is the time between syncs. Default [DefaultSyncInterval].
 	SyncAlways   bool
 	SyncInterval time.Duration
-	// MaxBytes bounds JetStream's data on disk. Default three quarters of the free space.
+	// MaxBytes bounds JetStream's data on disk. Default three quarters of what it has and the
+	// free space. That grows with the free space.
 	MaxBytes int64
 	// Cluster, if not nil, joins the servers of several nodes.
 	Cluster *ClusterOptions
@@ -111,6 +112,7 @@ type Server struct {
 	free      func(path string) (free, size uint64, err error)
 	failed    chan struct{} // JetStream reports that it could not write
 	served    bool          // what a bad end of the last process left is dealt with
+	grows     bool          // how much JetStream may keep is not set
 }
 
 // maxControlLine is the longest line that a client of the server may send: subjects of
@@ -128,7 +130,7 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 		return nil, err
 	}
 	data.rebooted = data.rebooted && !e.SyncAlways
-	embedded := &Server{options: options, private: options.DontListen && e.Cluster == nil, clustered: e.Cluster != nil, data: data}
+	embedded := &Server{options: options, private: options.DontListen && e.Cluster == nil, clustered: e.Cluster != nil, data: data, grows: e.MaxBytes <= 0}
 	embedded.log = &natsLogger{log: cmp.Or(o.Logger, slog.Default()), failed: make(chan struct{}, 1)}
 	embedded.failed, embedded.free = embedded.log.failed, e.free
 	if embedded.free == nil {
@@ -214,6 +216,9 @@ func (s *Server) InProcessConn() (net.Conn, error) { return s.running().InProces
 
 // start makes and starts the server.
 func (s *Server) start() error {
+	if s.grows && s.options.JetStreamMaxStore <= 0 {
+		s.options.JetStreamMaxStore = 1 // JetStream changes no limit that it chose itself
+	}
 	made, err := server.NewServer(s.options)
 	if err != nil {
 		return fmt.Errorf("relay: embedded NATS: %w", err)
@@ -226,6 +231,9 @@ func (s *Server) start() error {
 	made.Start()
 	if !made.ReadyForConnections(startTimeout) {
 		return fmt.Errorf("relay: the embedded NATS server did not start; is %s writable?", s.options.StoreDir)
+	}
+	if err := s.grow(); err != nil {
+		return fmt.Errorf("relay: embedded NATS: %w", err)
 	}
 	return nil
 }
