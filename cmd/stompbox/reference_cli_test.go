@@ -89,9 +89,13 @@ func TestExamplesOfCommandsAreAccepted(t *testing.T) {
 	check(newRoot())
 }
 
+// indented is a line of a command's help to copy, which Markdown would take for a heading.
+var indented = regexp.MustCompile(`(?m)^  (\S.*)$`)
+
 func writeCommand(out *strings.Builder, c *cobra.Command) {
 	text := cmp.Or(c.Long, strings.TrimSuffix(c.Short, ".")+".")
-	fmt.Fprintf(out, "\n%s %s\n\n%s\n\n", strings.Repeat("#", strings.Count(c.CommandPath(), " ")+1), c.CommandPath(), strings.ReplaceAll(text, "<", "&lt;"))
+	text = indented.ReplaceAllString(strings.ReplaceAll(text, "<", "&lt;"), "```text\n$1\n```")
+	fmt.Fprintf(out, "\n%s %s\n\n%s\n\n", strings.Repeat("#", strings.Count(c.CommandPath(), " ")+1), c.CommandPath(), text)
 	if c.Runnable() && !c.HasSubCommands() {
 		fmt.Fprintf(out, "```text\n%s\n```\n\n", c.UseLine())
 	}

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/webhook"
 )
 
 // TestReferenceOfConfiguration: keys and defaults are those of config.Config, the text is
@@ -117,15 +118,25 @@ func keyRow(t *testing.T, key string, v reflect.Value, comments map[string]strin
 		text = comments[key]
 	}
 	require.NotEmpty(t, text, "%s: say what it is for, in a comment of stompbox.example.yaml or in keyTexts", key)
+	if of, ok := itemDefaults[key]; ok {
+		v = reflect.ValueOf(of)
+	}
 	shown := ""
-	if !v.IsZero() && !strings.Contains(key, "[]") {
+	if !v.IsZero() {
 		shown = "`" + shownDefault(v) + "`"
 	}
 	return fmt.Sprintf("| `%s` | %s | %s |\n", key, shown, tableText(text))
 }
 
+// itemDefaults are those of a list's items, which are none of the configuration's own.
+var itemDefaults = map[string]any{
+	"app.webhooks[].timeout":   webhook.Options{}.WithDefaults().Timeout,
+	"app.webhooks[].deadline":  webhook.Options{}.WithDefaults().Deadline,
+	"app.webhooks[].in_flight": webhook.Options{}.WithDefaults().MaxInFlight,
+}
+
 // code finds what documents have as code: paths, keys and URLs.
-var code = regexp.MustCompile("(`[^`]*`)|(\\bdocs/[\\w-]+\\.md\\b)|([a-z]*:?/+[a-z$][\\w./$<>*{}:-]*[\\w>*]|\\b[a-z]+(?:[._][a-z]+)+\\b|\\*+)")
+var code = regexp.MustCompile("(`[^`]*`)|(\\bdocs/[\\w-]+\\.md\\b)|([a-z]*:?/+[a-z$][\\w./$<>*{}:-]*[\\w>*]|\\b[a-z]+(?:[._][a-z]+)+\\b|/\\*\\*|\"\\*\"|\\*+)")
 
 // tableText is a comment as a cell of a table has it: a sentence.
 func tableText(text string) string {
@@ -138,7 +149,7 @@ func tableText(text string) string {
 		}
 		return "`" + found + "`"
 	})
-	if text != "" && !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, ", or") {
+	if text != "" && !strings.HasSuffix(text, ".") {
 		text += "."
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
