@@ -72,7 +72,16 @@ class Browser {
     this.socket.close();
     this.process.kill();
     await this.exit;
-    rmSync(this.profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    // Its children end later than it does, and write until then. rmSync tries again, but does not
+    // look again what is in a folder.
+    for (let tries = 1; ; tries++) {
+      try {
+        return rmSync(this.profile, { recursive: true, force: true });
+      } catch (error) {
+        if (tries === 100) throw error;
+        await sleep(100);
+      }
+    }
   }
 }
 
@@ -91,9 +100,12 @@ before(async () => {
 });
 after(async () => {
   if (!hidden) return;
-  await browser?.close();
-  site?.close();
-  assert.equal(await broker.remove(), 0);
+  try {
+    await browser?.close();
+  } finally {
+    site?.close();
+    assert.equal(await broker.remove(), 0);
+  }
 });
 
 // What runs in the page: a client with STOMP.js's ordinary timers, and one whose heart-beats
