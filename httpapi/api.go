@@ -71,7 +71,10 @@ func New(b *broker.Broker, o Options) http.Handler {
 	}
 	d := b.Driver()
 	a := &api{broker: b, authenticator: o.Authenticator, queues: d.QueueAdmin, records: d.Idempotency, archive: d.Archive, log: o.Logger, refusals: credentials.NewRefusals(o.Logger)}
-	a.archives, a.kept, a.idempotent = archiveAPI{a}, historyAPI{a}, idempotentSend{a}
+	a.archives, a.kept, a.idempotent = archiveAPI{a}, historyAPI{a}, idempotentSend{api: a, sendingFor: maxSending}
+	if d.Queues != nil {
+		a.idempotent.sendingFor = sendingFor(d.Queues.DedupWindow())
+	}
 	a.queueAPI, a.operators, a.registry = queueAPI{a}, operatorAPI{a}, registryAPI{a}
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]apiHandler{

@@ -20,9 +20,9 @@ import (
 const (
 	// maxKey is the longest Idempotency-Key in bytes.
 	maxKey = 255
-	// sendingFor is how long a request that died may still be at it, before another
+	// maxSending is how long a request that died may still be at it at most, before another
 	// one with its key takes its place.
-	sendingFor = 30 * time.Second
+	maxSending = 30 * time.Second
 	// settleTimeout is how long the broker tries to note what became of a request.
 	settleTimeout = 5 * time.Second
 )
@@ -38,7 +38,16 @@ type idempotencyRecord struct {
 type replayed struct{ json.RawMessage }
 
 // idempotentSend sends once what a client may send again.
-type idempotentSend struct{ *api }
+type idempotentSend struct {
+	*api
+	sendingFor time.Duration
+}
+
+// sendingFor is how long a request that died may still be at it. The other one that takes its
+// place has to come while the store knows the dedup ids of what the first one stored.
+func sendingFor(dedupWindow time.Duration) time.Duration {
+	return min(maxSending, dedupWindow/2)
+}
 
 // sendIdempotent sends what a key was not used for before, and else answers as at first.
 // Where it is not known whether a request with the key was sent, it is sent again:
@@ -52,7 +61,7 @@ func (a idempotentSend) sendIdempotent(ctx context.Context, r request, keys []st
 	}
 	id := hash([]byte(r.principal.Name + "\x00" + keys[0]))
 	key := hash([]byte(r.principal.Name))[:32] + "." + id
-	record := idempotencyRecord{Fingerprint: hash(text), Until: time.Now().Add(sendingFor).Unix()}
+	record := idempotencyRecord{Fingerprint: hash(text), Until: time.Now().Add(a.sendingFor).Unix()}
 	revision, earlier, err := a.claim(ctx, key, record)
 	if err != nil || earlier != nil {
 		return earlier, err
@@ -88,14 +97,21 @@ func (a idempotentSend) claim(ctx context.Context, key string, record idempotenc
 		case old.Answer != nil:
 			return 0, replayed{old.Answer}, nil
 		case time.Now().Unix() < old.Until:
-			return 0, nil, problem.New(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
+			return 0, nil, inProgress(time.Until(time.Unix(old.Until, 0)))
 		}
 	}
 	revision, err = a.records.PutRecord(ctx, key, mine, last)
 	if errors.Is(err, driver.ErrRecordChanged) {
-		err = problem.New(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
+		err = inProgress(time.Second)
 	}
 	return revision, nil, err
+}
+
+// inProgress says that another request has the key, and when it has it no more at the latest.
+func inProgress(left time.Duration) error {
+	d := problem.New(http.StatusConflict, "a request with the Idempotency-Key is being sent; try again a little later")
+	d.RetryAfter = max(left, time.Second)
+	return d
 }
 
 // settle notes what became of a request, so that others with its key hear the same. A

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,10 +19,12 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/codes"
 	"github.com/stompbox/stompbox/internal/test"
+	"github.com/stompbox/stompbox/relay"
 )
 
 // answer is what a POST to the API gets.
@@ -245,6 +248,50 @@ func TestAnIdempotencyKeySendsOnce(t *testing.T) {
 	queue.Subscribe("q", "/queue/a")
 	queue.Message("q")
 	queue.Quiet()
+}
+
+// forgetful is a store of records that fails once it has a request's first record, as for a
+// node that dies before it notes what became of the request.
+type forgetful struct {
+	driver.IdempotencyStore
+	died atomic.Bool
+}
+
+func (f *forgetful) PutRecord(ctx context.Context, key string, record []byte, last uint64) (uint64, error) {
+	if last > 0 && f.died.CompareAndSwap(false, true) {
+		return 0, driver.ErrUnavailable
+	}
+	return f.IdempotencyStore.PutRecord(ctx, key, record, last)
+}
+
+// TestAKeyIsFreeAgainWithinTheDedupWindow, so that the request which repeats one that died
+// stores nothing twice.
+func TestAKeyIsFreeAgainWithinTheDedupWindow(t *testing.T) {
+	t.Parallel()
+	for window, most := range map[time.Duration]int{8 * time.Second: 4, time.Hour: 30} {
+		n := test.Start(t, test.Options{Queues: relay.QueueSettings{DedupWindow: window}, Wrap: func(d driver.Driver) driver.Driver {
+			d.Idempotency = &forgetful{IdempotencyStore: d.Idempotency}
+			return d
+		}})
+		p := newPoster(t, n, "shop", auth.Grants{Send: []string{"/queue/**"}})
+		const one = `{"destination":"/queue/a","body":"one"}`
+		require.Equal(t, 200, p.send(one, "Idempotency-Key", "k").Status)
+		r, err := http.NewRequest(http.MethodPost, p.url+"/api/send", strings.NewReader(one))
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+p.token)
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "k")
+		got, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, got.Body.Close())
+		if got.StatusCode == http.StatusOK {
+			continue // this machine took so long
+		}
+		require.Equal(t, http.StatusConflict, got.StatusCode)
+		wait, err := strconv.Atoi(got.Header.Get("Retry-After"))
+		require.NoError(t, err)
+		require.LessOrEqual(t, wait, most)
+	}
 }
 
 func TestDisconnectEndsTheSessionsOfAUser(t *testing.T) {

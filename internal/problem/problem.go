@@ -132,6 +132,10 @@ func Write(w http.ResponseWriter, err error) {
 		w.Header().Set("Retry-After", seconds(d.RetryAfter, retryAfter))
 	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", seconds(d.RetryAfter, time.Second))
+	case http.StatusConflict:
+		if d.RetryAfter > 0 {
+			w.Header().Set("Retry-After", seconds(d.RetryAfter, time.Second))
+		}
 	}
 	w.Header().Set("Content-Type", ContentType)
 	w.WriteHeader(d.Status)
