@@ -204,6 +204,7 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	s.incomingBytes = account{budget: b.memory.incoming, user: anonymousAt + address.String(), free: freeEarlyBytes}
 	s.receipts.session = s
 	s.outbox.transport, s.outbox.options, s.outbox.clock = t, &current.outbox, b.clock
+	s.outbox.marksGaps = true
 	s.outbox.dropped, s.outbox.latency, s.outbox.pacing = &b.counters.dropped, &b.counters.publishLatency, b.pacing
 	s.traffic = b.counters.transport(t.Name())
 	s.outbox.traffic = s.traffic

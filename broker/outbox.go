@@ -49,6 +49,7 @@ type outbox struct {
 	lastWrite atomic.Int64 // clock time of the last completed write
 	writing   atomic.Int64 // clock time since which a write is under way, or 0
 	dropped   *atomic.Int64
+	marksGaps bool // the next message of a subscription says that others were dropped before it
 	onWritten func([]*delivery)
 
 	onDrained chan struct{} // closed when all is written or the connection is lost; nil while nothing waits
@@ -76,6 +77,7 @@ type item struct {
 	sub         *subscription
 	destination string
 	delivery    *delivery
+	gap         bool // it says that something before it is missing
 }
 
 type conflateKey struct {
@@ -122,27 +124,35 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, pu
 		o.mu.Unlock()
 		return false
 	}
+	gap := m.Gap
 	if r := s.replay; r != nil {
 		if !r.admitLocked(o, data, m, shared) {
 			o.mu.Unlock()
 			return false
 		}
 		if r.gap {
-			r.gap = false
+			r.gap, gap = false, true
 			data = encodeFor(s, m.AfterGap())
 		}
 	}
 	if s.gap {
-		s.gap = false
+		s.gap, gap = false, true
 		data = encodeFor(s, m.AfterGap())
 	}
 	it := o.messageItemLocked(data, s, m)
+	it.gap = gap
 	if (o.fitsLocked(len(data)) || o.makeRoomLocked(it)) && (o.waiting.isFreeLocked(o, len(it.data)) || o.waiting.admitLocked(o, it, shared)) {
+		if s.gap { // to make room
+			it = o.markGapLocked(it, s, m)
+		}
 		if publishedAt != 0 && o.sampledAt == 0 {
 			o.sampledAt = publishedAt
 		}
 		if place, ok := o.newest[conflateKey{s, m.Destination}]; ok {
 			at := place - o.taken
+			if o.queue[at].gap && !it.gap {
+				it = o.markGapLocked(it, s, m)
+			}
 			o.bytes += len(it.data) - len(o.queue[at].data)
 			o.waiting.leave(o.queue[at].data)
 			o.queue[at] = it
@@ -158,6 +168,16 @@ func (o *outbox) pushMessage(data []byte, s *subscription, m *driver.Message, pu
 	}
 	o.overflowAndUnlock()
 	return false
+}
+
+// markGapLocked has a message that is about to be queued say that something before it is missing.
+func (o *outbox) markGapLocked(it item, s *subscription, m *driver.Message) item {
+	s.gap = false
+	o.waiting.leave(it.data)
+	it = o.messageItemLocked(encodeFor(s, m.AfterGap()), s, m)
+	it.gap = true
+	o.waiting.countLocked(o, it.data, nil) // a header more
+	return it
 }
 
 // noteGap has the next message of a subscription say that something before it is missing: the

@@ -184,6 +184,7 @@ func (w *waiting) dropMessagesLocked(o *outbox) {
 	kept := o.queue[:0]
 	for _, it := range o.queue {
 		if it.sub != nil {
+			it.sub.gap = o.marksGaps
 			w.dropItemLocked(o, it)
 			continue
 		}

@@ -35,6 +35,7 @@ func (o *outbox) dropOldestLocked(size int) {
 	kept := o.queue[:0]
 	for _, it := range o.queue {
 		if it.sub != nil && (o.frames > wantFrames || o.bytes > wantBytes) {
+			it.sub.gap = o.marksGaps
 			o.waiting.dropItemLocked(o, it)
 			continue
 		}
@@ -52,6 +53,7 @@ func (o *outbox) conflateLocked() {
 	for _, it := range o.queue {
 		key := conflateKey{it.sub, it.destination}
 		if at, ok := o.newest[key]; ok && it.sub != nil {
+			it.sub.gap = it.sub.gap || kept[at].gap && !it.gap
 			o.waiting.dropItemLocked(o, kept[at])
 			kept[at] = it
 			continue

@@ -68,16 +68,30 @@ func (o *outbox) pushEventIDLocked(s *subscription, upTo driver.StreamPosition) 
 	if !ok || upTo.Epoch == "" {
 		return
 	}
-	if r := s.replay; r.gap {
-		r.gap = false
-		o.addLocked(item{data: framing.Notice(nil, EventReplayIncomplete, []byte(s.destination))})
-	}
+	o.pushGapNoticeLocked(s, framing)
 	id := upTo.In(s.place)
 	if v := o.eventIDs; v != nil {
 		v.places[s.eventIDIndex].position = upTo
 		id = v.String()
 	}
 	o.addLocked(item{data: framing.EventID(nil, id)})
+}
+
+// pushGapNotice tells the client of a stream at once that something is missing, where nothing
+// keeps what it missed. The next message may be long in coming.
+func (o *outbox) pushGapNotice(s *subscription) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if framing, ok := s.session.framing.(EventFraming); ok && o.state == outboxOpen && !s.closed {
+		o.pushGapNoticeLocked(s, framing)
+	}
+}
+
+func (o *outbox) pushGapNoticeLocked(s *subscription, framing EventFraming) {
+	if r := s.replay; r.gap {
+		r.gap = false
+		o.addLocked(item{data: framing.Notice(nil, EventReplayIncomplete, []byte(s.destination))})
+	}
 }
 
 // beatEvent has the client of a stream see that it is connected, and where it is.

@@ -118,7 +118,9 @@ func (s *Session) subscribeStream(i int, dest, last string) error {
 	switch {
 	case destination.IsReserved(sub.destination):
 		s.broker.presence.sendSnapshot(sub)
-	case sub.replay == nil || sub.replay.live:
+	case sub.replay == nil:
+	case sub.replay.live:
+		s.outbox.pushGapNotice(sub)
 	case sub.replay.fromNow:
 		s.beginNow(sub, group)
 	default:

@@ -273,16 +273,18 @@ func TestEventsReplayWhatWasMissed(t *testing.T) {
 		require.Equal(t, sse{event: "replay-incomplete", data: "/topic/chat.new"}, gap.next())
 		gap.data("in between")
 	}
-	// A page that left before the gap of one destination was reported gets that when it is back.
+	// Where nothing is kept, that is known before anything is sent.
 	plain := []string{"/topic/plain", "/topic/plain2"}
 	left := ask{user: "alice", lastID: "lost-1,lost-2"}.stream(t, servers[0], plain...)
-	sender.Send(frames.SEND, "destination", plain[1], "two")
+	require.Equal(t, sse{event: "replay-incomplete", data: plain[0]}, left.next())
 	require.Equal(t, sse{event: "replay-incomplete", data: plain[1]}, left.next())
+	sender.Send(frames.SEND, "destination", plain[1], "two")
 	lastID := left.data("two").id
 	_ = left.answer.Body.Close()
 	back := ask{user: "alice", lastID: lastID}.stream(t, servers[0], plain...)
-	sender.Send(frames.SEND, "destination", plain[0], "one")
 	require.Equal(t, sse{event: "replay-incomplete", data: plain[0]}, back.next())
+	require.Equal(t, sse{event: "replay-incomplete", data: plain[1]}, back.next())
+	sender.Send(frames.SEND, "destination", plain[0], "one")
 	back.data("one")
 
 	empty := ask{user: "alice", lastID: "other-17"}.stream(t, servers[0], "/topic/chat.nothing")
