@@ -48,9 +48,12 @@ func (b *bans) PutBan(ctx context.Context, key string, ban []byte, until time.Ti
 	kv, err := b.link.js.KeyValue(ctx, b.bucket())
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		bucket := jetstream.KeyValueConfig{
-			Bucket: b.bucket(), Description: "stompbox: who is banned", History: 1, MaxBytes: maxBanBytes, Replicas: b.replicas,
+			Bucket: b.bucket(), Description: "stompbox: who is banned", History: 1, Replicas: b.replicas,
 		}
-		kv, err = createRetrying(ctx, func() (jetstream.KeyValue, error) { return b.link.js.CreateOrUpdateKeyValue(ctx, bucket) })
+		kv, err = createReserving(ctx, maxBanBytes, func(bytes int64) (jetstream.KeyValue, error) {
+			bucket.MaxBytes = bytes
+			return b.link.js.CreateOrUpdateKeyValue(ctx, bucket)
+		})
 	}
 	if err != nil {
 		return storeError("cannot open the bucket of bans", err)

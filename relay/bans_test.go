@@ -54,3 +54,21 @@ func TestBansAreKeptOverARestart(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 	r.Close()
 }
+
+// TestLittleRoomIsEnoughForBansAndRecords: what they reserve is no more than there is.
+func TestLittleRoomIsEnoughForBansAndRecords(t *testing.T) {
+	t.Parallel()
+	for _, room := range []int64{40 << 20, 1 << 19} {
+		r, err := Embed(EmbeddedOptions{DataDir: t.TempDir(), MaxBytes: room}, Options{})
+		require.NoError(t, err)
+		t.Cleanup(r.Close)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		_, err = r.idempotency.PutRecord(ctx, "ann.key", []byte("record"), 0)
+		require.NoError(t, err)
+		require.NoError(t, r.Driver().Bans.PutBan(ctx, "user ann", []byte("{}"), time.Now().Add(time.Hour)))
+		stream, err := r.link.js.Stream(ctx, r.idempotency.recordStream())
+		require.NoError(t, err)
+		require.LessOrEqual(t, stream.CachedInfo().Config.MaxBytes, room)
+	}
+}

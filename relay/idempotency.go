@@ -130,9 +130,12 @@ func (i *idempotency) keepShares(ctx context.Context, key string, seq uint64, si
 func (i *idempotency) makeRecords(ctx context.Context) error {
 	records := jetstream.StreamConfig{
 		Name: i.recordStream(), Subjects: []string{i.recordSubject(">")}, Description: "stompbox: which messages of the HTTP API were sent, by idempotency key",
-		MaxMsgsPerSubject: 1, MaxAge: recordAge, MaxMsgs: maxRecords, MaxBytes: maxRecordBytes, Discard: jetstream.DiscardOld, Replicas: i.replicas,
+		MaxMsgsPerSubject: 1, MaxAge: recordAge, MaxMsgs: maxRecords, Discard: jetstream.DiscardOld, Replicas: i.replicas,
 	}
-	_, err := createRetrying(ctx, func() (jetstream.Stream, error) { return i.link.js.CreateOrUpdateStream(ctx, records) })
+	_, err := createReserving(ctx, maxRecordBytes, func(bytes int64) (jetstream.Stream, error) {
+		records.MaxBytes = bytes
+		return i.link.js.CreateOrUpdateStream(ctx, records)
+	})
 	if err != nil {
 		return storeError("cannot make the stream "+i.recordStream(), err)
 	}
