@@ -104,7 +104,7 @@ func unauthenticated(err error) error {
 	if errors.As(err, &busy) {
 		return &Error{Code: CodeLoginBusy, Message: busy.Error(), retryAfter: int(math.Ceil(busy.RetryAfter.Seconds()))}
 	}
-	return &Error{Code: CodeUnavailable, Message: "authentication is not available at the moment", Cause: err}
+	return &Error{Code: CodeUnavailable, Message: "authentication is not available at the moment; connect again in some seconds", Cause: err}
 }
 
 // freeBytes is what a connection has of some budgets before it counts.

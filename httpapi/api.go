@@ -243,7 +243,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p = problem.New(http.StatusNotFound, "the queue has neither messages nor consumers")
 	default:
 		a.log.Warn("an API request failed", "path", r.URL.Path, "error", err)
-		p = problem.New(http.StatusServiceUnavailable, "the message store is not available; the broker's log says why")
+		p = problem.New(http.StatusServiceUnavailable, "the message store is not available; try again in some seconds. The broker's log says why")
 	}
 	problem.Write(w, p)
 }

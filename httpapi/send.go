@@ -156,7 +156,7 @@ func (a *api) sendNow(ctx context.Context, r request, all []broker.Publication) 
 func sendProblem(err error) *problem.Details {
 	var e *broker.Error
 	if !errors.As(err, &e) {
-		return problem.New(http.StatusServiceUnavailable, "the message could not be sent; the broker's log says why")
+		return problem.New(http.StatusServiceUnavailable, "the message may not have been sent; send it again with the same Idempotency-Key. The broker's log says why")
 	}
 	p := problem.Of(e)
 	var failed *broker.SendError

@@ -123,7 +123,7 @@ func seconds(d, otherwise time.Duration) string {
 func Write(w http.ResponseWriter, err error) {
 	var d *Details
 	if !errors.As(err, &d) {
-		d = New(http.StatusServiceUnavailable, "that is not available at the moment; the broker's log says why")
+		d = New(http.StatusServiceUnavailable, "that is not available at the moment; try again in some seconds. The broker's log says why")
 	}
 	switch d.Status {
 	case http.StatusUnauthorized:
