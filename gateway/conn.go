@@ -31,6 +31,9 @@ type conn struct {
 // that may be another than the connection's, or "". Vanished is after how long a peer is
 // given up whose system does not answer any more; 0 leaves that to the operating system.
 func newConn(nc net.Conn, framing broker.Framing, remote string, vanished time.Duration) *conn {
+	if r, ok := nc.(*requestConn); ok {
+		nc = r.Conn // there are no more requests
+	}
 	c := &conn{Conn: nc, framing: framing}
 	if remote != "" && remote != nc.RemoteAddr().String() {
 		c.remote = remote // of a client behind a proxy

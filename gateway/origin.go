@@ -114,6 +114,9 @@ func endsInNumber(host string) bool {
 // connect. Requests without an Origin are not a browser's, and are allowed: a
 // session needs credentials that no browser adds by itself.
 func originAllowed(r *http.Request, allowed []string) bool {
+	if len(r.Header["Origin"]) > 1 {
+		return false // a browser sends one
+	}
 	origin := r.Header.Get("Origin")
 	if origin == "" || slices.Contains(allowed, anyOrigin) {
 		return true

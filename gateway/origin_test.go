@@ -59,6 +59,10 @@ func TestOrigins(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/events", nil)
 	r.Header.Set("Origin", "null")
 	require.False(t, originNamed(r, []string{"*", "null"}), "any page can be a sandboxed frame")
+	for _, origins := range [][]string{{"https://b.example", "https://evil.example"}, {"", "https://evil.example"}} {
+		r.Header["Origin"] = origins
+		require.False(t, originAllowed(r, []string{"https://b.example"}), "a browser sends one")
+	}
 }
 
 func TestOriginsThatCanNeverMatchAreRefused(t *testing.T) {

@@ -35,6 +35,7 @@ func (s *server) serveHTTP(h http.Handler, guards ...func(*http.Server)) func(co
 		for _, guard := range guards {
 			guard(hs)
 		}
+		gateway.GuardRequests(hs)
 		stopped := make(chan struct{})
 		stop := context.AfterFunc(ctx, func() {
 			defer close(stopped)

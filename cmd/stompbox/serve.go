@@ -120,18 +120,18 @@ func (s *server) listen() error {
 	if !c.HTTP.ProxyProtocol {
 		mux, sender, shared = s.proxies.http.Handler(mux), nil, s.proxies.http.Trusts
 	}
-	if err := s.open("http", c.HTTP.Listen, sender, s.serveHTTP(mux, s.gate.guard, s.newAddressGate(shared).guard(c.HTTP.ProxyProtocol))); err != nil {
+	if err := s.open("http", c.HTTP.Listen, sender, shared, s.serveHTTP(mux, s.gate.guard, s.newAddressGate(shared).guard(c.HTTP.ProxyProtocol))); err != nil {
 		return err
 	}
 	if s.issuer != nil && c.ACME.HTTPListen != "" { // else that challenge is not offered
-		if err := s.open("acme.http", c.ACME.HTTPListen, nil, s.serveHTTP(s.issuer.handler(), s.guardAddresses())); err != nil {
+		if err := s.open("acme.http", c.ACME.HTTPListen, nil, nil, s.serveHTTP(s.issuer.handler(), s.guardAddresses())); err != nil {
 			return err
 		}
 	}
 	if sender = s.proxies.stomp; !c.STOMP.ProxyProtocol {
 		sender = nil
 	}
-	return s.open("stomp", c.STOMP.Listen, sender, s.tcp.Serve)
+	return s.open("stomp", c.STOMP.Listen, sender, nil, s.tcp.Serve)
 }
 
 // newAddressGate bounds the connections of one address to a listener. Those of shared addresses
@@ -152,14 +152,14 @@ func (s *server) listenForOperators() error {
 	if err != nil {
 		return err
 	}
-	if err := s.open("metrics", c.Metrics.Listen, nil, s.serveHTTP(forMetrics, s.guardAddresses())); err != nil {
+	if err := s.open("metrics", c.Metrics.Listen, nil, nil, s.serveHTTP(forMetrics, s.guardAddresses())); err != nil {
 		return err
 	}
 	forAdmin, err := s.adminMux()
 	if err != nil {
 		return err
 	}
-	return s.open("admin", c.Admin.Listen, nil, s.serveHTTP(forAdmin, s.guardAddresses()))
+	return s.open("admin", c.Admin.Listen, nil, nil, s.serveHTTP(forAdmin, s.guardAddresses()))
 }
 
 // vanishedAfter is after how long the peer of an answer that goes on is given up whose
@@ -172,8 +172,9 @@ func (s *server) vanishedAfter() time.Duration {
 	return max(c.Limits.WriteTimeout, 2*c.Events.HeartBeat, 2*c.SockJS.HeartBeat)
 }
 
-// open opens a port. A list of proxies is of those that send the PROXY protocol.
-func (s *server) open(name, address string, proxies *clientaddr.List, serve func(context.Context, net.Listener) error) error {
+// open opens a port. A list of proxies is of those that send the PROXY protocol; shared reports
+// whether an address is of one that sends headers.
+func (s *server) open(name, address string, proxies *clientaddr.List, shared func(remote string) bool, serve func(context.Context, net.Listener) error) error {
 	if address == "" {
 		return nil
 	}
@@ -185,7 +186,11 @@ func (s *server) open(name, address string, proxies *clientaddr.List, serve func
 	if proxies != nil {
 		l = proxies.Listener(l)
 	}
-	if t := s.tlsConfig(name); t != nil {
+	t := s.tlsConfig(name)
+	if name != "stomp" {
+		l = &gateway.RequestListener{Listener: l, Broker: s.broker, Encrypted: t != nil, Shared: shared}
+	}
+	if t != nil {
 		l = tls.NewListener(l, t)
 	}
 	s.listeners = append(s.listeners, listener{name, l, serve})

@@ -25,6 +25,7 @@ type attack struct {
 var attacks = []attack{
 	{quiet, 0, nil},
 	{"connections", 8, silentConnections},
+	{"endless-headers", 300, endlessHeaders},
 	{"frames-before-connect", 60, framesBeforeConnect},
 	{"unfinished-posts", 200, unfinishedPosts},
 	{"sockjs-bodies", 40, sockJSBodies},

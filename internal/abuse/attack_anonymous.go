@@ -36,6 +36,26 @@ func silentConnections(ctx context.Context, t *target, worker int) error {
 	return nil
 }
 
+// endlessHeaders sends headers that are short and many, and never ends them.
+func endlessHeaders(ctx context.Context, t *target, worker int) error {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", t.HTTP)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	var lines strings.Builder
+	for i := range 8000 {
+		fmt.Fprintf(&lines, "%x:\n", i+worker)
+	}
+	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n%s", t.HTTP, lines.String()); err != nil {
+		return err
+	}
+	sleep(ctx, 5*time.Second)
+	return nil
+}
+
 // framesBeforeConnect sends a body of the full size where a CONNECT is due.
 func framesBeforeConnect(ctx context.Context, t *target, _ int) error {
 	l, err := t.dialWebSocket(ctx)

@@ -1,0 +1,196 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/problem"
+)
+
+const (
+	// headerBytes is about how much memory a byte of a header takes that the HTTP server
+	// parses, and headerLine what each header takes in addition: a line of three bytes has an
+	// entry of a map and an allocation.
+	headerBytes = 2
+	headerLine  = 96
+	// freeHeaders is how much memory of a request's headers does not count.
+	freeHeaders = 8 << 10
+	// What is encrypted has lines that are not seen. So each byte above the first ones, of which
+	// the handshake has some, counts as if the lines were as short as can be.
+	encryptedBytes = 20
+	freeEncrypted  = 4 << 10
+)
+
+// RequestListener has the headers of requests count from their first byte on, for the address
+// that they come from: the HTTP server keeps them until they are complete, and takes twenty
+// times the memory of headers that are short. What is encrypted by a listener above it counts as
+// Encrypted. Where there is too much, the connection is not read for a while, and then it ends.
+// GuardRequests has to be called for the server.
+type RequestListener struct {
+	net.Listener
+	Broker    *broker.Broker
+	Encrypted bool
+	// Shared reports whether an address is a proxy's, whose requests are those of many clients.
+	Shared func(remote string) bool
+}
+
+// Accept implements [net.Listener].
+func (l *RequestListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	r := &requestConn{Conn: c, listener: l}
+	r.counts.Store(true)
+	return r, nil
+}
+
+// requestConn is a connection that an HTTP server reads.
+type requestConn struct {
+	net.Conn
+	listener *RequestListener
+	counts   atomic.Bool // what is read is of headers
+	streams  atomic.Bool // HTTP/2, where headers of one request at most are not complete
+
+	mu          sync.Mutex       // guards the following
+	arriving    *broker.Arriving // nil until there is something to count
+	bytes, line int
+}
+
+// Raw returns the connection below.
+func (c *requestConn) Raw() net.Conn { return c.Conn }
+
+// Read implements [net.Conn].
+func (c *requestConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.counts.Load() {
+		if over := c.count(p[:n]); over != nil {
+			return n, &net.OpError{Op: "read", Net: "tcp", Err: over} // which the server does not answer
+		}
+	}
+	return n, err
+}
+
+func (c *requestConn) count(p []byte) error {
+	c.mu.Lock()
+	c.bytes += len(p)
+	var memory int
+	if c.listener.Encrypted {
+		memory = (c.bytes - freeEncrypted) * encryptedBytes
+	} else {
+		c.line += bytes.Count(p, []byte("\n"))
+		memory = c.bytes*headerBytes + c.line*headerLine - freeHeaders
+	}
+	if memory > 0 && c.arriving == nil {
+		c.arriving = c.account()
+	}
+	a := c.arriving
+	c.mu.Unlock()
+	if memory <= 0 {
+		return nil
+	}
+	err := a.Await(memory)
+	if !c.counts.Load() { // meanwhile the request began, or the connection ended
+		_ = a.Set(0)
+	}
+	return err
+}
+
+// account may wait for the header of a proxy.
+func (c *requestConn) account() *broker.Arriving {
+	remote := c.RemoteAddr().String()
+	return c.listener.Broker.NewArriving(remote, c.listener.Shared != nil && c.listener.Shared(remote))
+}
+
+// await has what comes next be headers or, as a request is handled, no headers.
+func (c *requestConn) await(headers bool) {
+	headers = headers && !c.streams.Load()
+	c.counts.Store(headers)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bytes, c.line = 0, 0; c.arriving != nil {
+		_ = c.arriving.Set(0)
+	}
+}
+
+// requestsOf returns the connection below one of an HTTP server that counts headers, or nil.
+func requestsOf(c net.Conn) *requestConn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	r, _ := c.(*requestConn)
+	return r
+}
+
+type requestConnKey struct{}
+
+// GuardRequests has an HTTP server of a RequestListener count the headers of requests while they
+// are handled, too. It may be called once everything else about the server is set.
+func GuardRequests(s *http.Server) {
+	state, connContext, next := s.ConnState, s.ConnContext, s.Handler
+	s.ConnState = func(c net.Conn, now http.ConnState) {
+		if r := requestsOf(c); r != nil {
+			switch now {
+			case http.StateIdle:
+				r.await(true)
+			case http.StateClosed, http.StateHijacked:
+				r.await(false)
+			}
+		}
+		if state != nil {
+			state(c, now)
+		}
+	}
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if connContext != nil {
+			ctx = connContext(ctx, c)
+		}
+		if r := requestsOf(c); r != nil {
+			ctx = context.WithValue(ctx, requestConnKey{}, r)
+		}
+		return ctx
+	}
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := r.Context().Value(requestConnKey{}).(*requestConn)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if r.ProtoMajor > 1 {
+			c.streams.Store(true)
+		}
+		c.await(false)
+		if memory := headerMemory(r) - freeHeaders; memory > 0 {
+			a := c.account()
+			if err := a.Set(memory); err != nil {
+				w.Header().Set("Connection", "close")
+				var e *broker.Error
+				if errors.As(err, &e) {
+					err = problem.Of(e)
+				}
+				problem.Write(w, err)
+				return
+			}
+			defer func() { _ = a.Set(0) }()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// headerMemory is about how much memory the headers of a request take.
+func headerMemory(r *http.Request) int {
+	n := len(r.RequestURI) * headerBytes
+	for name, values := range r.Header {
+		for _, value := range values {
+			n += len(name) + len(value) + headerLine
+		}
+	}
+	return n
+}
