@@ -98,10 +98,11 @@ func (h *handlers) find(key string) *handler {
 	return nil
 }
 
-// take answers a request in a goroutine of its own, and reports whether it is its.
-func (h *handler) take(m *driver.Message) bool {
+// take answers a request in a goroutine of its own. It returns [driver.ErrNoAppServer] for one
+// that is not its, and an *Error where there is no room.
+func (h *handler) take(m *driver.Message) error {
 	if !h.pattern.Match(m.Key) {
-		return false
+		return driver.ErrNoAppServer
 	}
 	b := h.broker
 	begun, busy := b.handlers.begin(m.User)
@@ -109,17 +110,15 @@ func (h *handler) take(m *driver.Message) bool {
 		if busy == fairslots.OverPart {
 			b.CountLimit(limitUserRequests)
 		}
-		b.app.failOrLog(m, CodeAppBusy, "too many requests at a time; try again")
-		return true
+		return errorf(CodeAppBusy, "too many requests at a time; try again")
 	}
 	if !begun {
-		return false
+		return driver.ErrNoAppServer
 	}
 	bytes := messageBytes(m)
 	if err := b.memory.waiting.take(m.User, bytes); err != nil {
 		b.handlers.end(m.User)
-		b.app.failOrLog(m, CodeAppBusy, err.Message)
-		return true
+		return err
 	}
 	go func() {
 		defer b.handlers.end(m.User)
@@ -133,7 +132,7 @@ func (h *handler) take(m *driver.Message) bool {
 			b.app.answer(m, reply.Headers, reply.Body)
 		}
 	}()
-	return true
+	return nil
 }
 
 // begin takes a slot for a request of a user, unless there is none for it or the broker

@@ -61,8 +61,11 @@ func (a *appQueue) open(q *queue) ([]func(), error) {
 		b.queues.serve(a.pattern, q)
 		return []func(){withdraw}, nil
 	}
-	stop, err := b.requestRouter.Serve(a.name, func(m *driver.Message) bool {
-		return a.pattern.Match(m.Key) && q.hasConsumers() && q.offer(newDelivery(m, 1)) == nil
+	stop, err := b.requestRouter.Serve(a.name, func(m *driver.Message) error {
+		if !a.pattern.Match(m.Key) || !q.hasConsumers() {
+			return driver.ErrNoAppServer
+		}
+		return q.offer(newDelivery(m, 1))
 	})
 	if err != nil {
 		return nil, err

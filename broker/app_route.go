@@ -56,9 +56,15 @@ func (b appRouter) route(m *driver.Message, taken func(error)) {
 		taken(b.failRequest(m, CodeAppBusy, err.Message))
 		return
 	}
-	if h := b.handlers.find(m.Key); h != nil && h.take(m) {
-		taken(nil)
-		return
+	if h := b.handlers.find(m.Key); h != nil {
+		switch err := h.take(m); {
+		case err == nil:
+			taken(nil)
+			return
+		case !errors.Is(err, driver.ErrNoAppServer):
+			b.routeElsewhere(m, err, taken)
+			return
+		}
 	}
 	var busy error
 	if q := b.queues.findApp(m.Key); q != nil {
@@ -101,6 +107,8 @@ func (b appRouter) routeElsewhere(m *driver.Message, busy error, taken func(erro
 		switch {
 		case errors.Is(err, driver.ErrNoAppServer):
 			taken(none())
+		case errors.Is(err, driver.ErrQueueFull):
+			taken(b.failRequest(m, CodeAppBusy, "the app servers of "+m.Key+" have more requests than they can take"))
 		case err != nil:
 			b.log.Warn("a request could not be handed on", "destination", m.Key, "session", m.Session, "error", err)
 			taken(b.failRequest(m, CodeUnavailable, "the app servers of "+m.Key+" cannot be reached at the moment"))

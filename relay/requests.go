@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -18,6 +19,8 @@ const (
 	// headerTaken says, in an answer of a node, that the request was accepted, or not:
 	// its own answer comes another way.
 	headerTaken = "stompbox-taken"
+	// headerBusy says, beside that it was not accepted, that there was no room for it.
+	headerBusy = "stompbox-busy"
 	// maxTries is how many nodes a request is offered to that have no room, or the wrong pattern.
 	maxTries = 3
 	// requestTimeout is how long a service may take that answers by itself.
@@ -29,6 +32,7 @@ type appRequest struct {
 	message *driver.Message
 	done    func(*driver.Message, error)
 	tries   int
+	busy    bool // a node had no room
 }
 
 // requests is a [driver.RequestRouter] on a queue group of NATS.
@@ -45,7 +49,7 @@ func newRequests(l *link) *requests {
 func (r *requests) begin() error { return r.pending.begin(r.link.conn, r.answered) }
 
 // Serve joins those that answer requests. See [driver.RequestRouter].
-func (r *requests) Serve(pattern string, offer func(*driver.Message) bool) (func(), error) {
+func (r *requests) Serve(pattern string, offer func(*driver.Message) error) (func(), error) {
 	if err := checkKey(pattern); err != nil {
 		return nil, err
 	}
@@ -62,11 +66,18 @@ func (r *requests) Serve(pattern string, offer func(*driver.Message) bool) (func
 				r.external.offer(msg, m, offer)
 				return
 			}
-			taken := ok && offer(m)
+			err := driver.ErrNoAppServer
+			if ok {
+				err = offer(m)
+			}
 			if msg.Reply == "" {
 				return
 			}
-			_ = r.link.conn.PublishMsg(&nats.Msg{Subject: msg.Reply, Header: nats.Header{headerVersion: versionWritten, headerTaken: []string{strconv.FormatBool(taken)}}})
+			header := nats.Header{headerVersion: versionWritten, headerTaken: []string{strconv.FormatBool(err == nil)}}
+			if err != nil && !errors.Is(err, driver.ErrNoAppServer) {
+				header[headerBusy] = []string{"true"}
+			}
+			_ = r.link.conn.PublishMsg(&nats.Msg{Subject: msg.Reply, Header: header})
 		})
 		if err == nil {
 			subs = append(subs, sub)
@@ -115,13 +126,18 @@ func (r *requests) answered(id uint64, msg *nats.Msg) {
 		return // too late
 	}
 	taken := msg.Header.Get(headerTaken)
+	q.busy = q.busy || msg.Header.Get(headerBusy) == "true"
 	switch {
+	case statusOf(msg) == "503" && q.busy:
+		q.done(nil, driver.ErrQueueFull)
 	case statusOf(msg) == "503":
 		q.done(nil, driver.ErrNoAppServer)
 	case taken == "true":
 		q.done(nil, nil)
 	case taken != "" && q.tries < maxTries:
 		r.send(q) // another app server may take it
+	case taken != "" && q.busy:
+		q.done(nil, driver.ErrQueueFull)
 	case taken != "":
 		q.done(nil, driver.ErrNoAppServer)
 	default:

@@ -44,14 +44,14 @@ func newExternalRequests(l *link) *externalRequests {
 func isExternal(msg *nats.Msg) bool { return msg.Reply != "" && originOf(msg.Header) == fromNative }
 
 // offer gives a program's request to an app server of this node.
-func (e *externalRequests) offer(msg *nats.Msg, m *driver.Message, offer func(*driver.Message) bool) {
+func (e *externalRequests) offer(msg *nats.Msg, m *driver.Message, offer func(*driver.Message) error) {
 	reply, err := e.expect(msg.Reply)
 	if err != nil {
 		e.refuse(msg.Reply, "too many requests wait for an answer")
 		return
 	}
 	m.Headers = m.Headers.Without(driver.HeaderReplyTo).With(driver.HeaderReplyTo, reply)
-	if !offer(m) {
+	if offer(m) != nil {
 		e.take(reply)
 		e.refuse(msg.Reply, "the app servers of "+m.Key+" have more requests than they can take")
 	}
