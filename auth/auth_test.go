@@ -145,6 +145,10 @@ func TestTokensThatMustBeRefused(t *testing.T) {
 		_, err = v.Verify(t.Context(), sign(jwt.SigningMethodHS256, kid, secret, nil))
 		require.NoError(t, err, "kid %q", kid)
 	}
+	for _, tenant := range []any{"t", true, 0, 7, []any{"", "t"}, map[string]any{"id": nil}} {
+		_, err = v.Verify(t.Context(), hs(func(c jwt.MapClaims) { c["tenant"] = tenant }))
+		require.NoError(t, err, "tenant %v", tenant)
+	}
 	header := func(name string, value any) string {
 		token := jwt.NewWithClaims(jwt.SigningMethodHS256, good())
 		token.Header["kid"], token.Header[name] = "main", value
@@ -168,6 +172,14 @@ func TestTokensThatMustBeRefused(t *testing.T) {
 		"no subject":         {hs(remove("sub")), `claim "sub"`},
 		"subject not text":   {hs(set("sub", 7)), `claim "sub"`},
 		"no required claim":  {hs(remove("tenant")), `no claim "tenant"`},
+		"required but null":  {hs(set("tenant", nil)), `no claim "tenant"`},
+		"required but empty": {hs(set("tenant", "")), `no claim "tenant"`},
+		"required but blank": {hs(set("tenant", " \t")), `no claim "tenant"`},
+		"required but false": {hs(set("tenant", false)), `no claim "tenant"`},
+		"required, no list":  {hs(set("tenant", []any{})), `no claim "tenant"`},
+		"required, a list":   {hs(set("tenant", []any{"", nil, false})), `no claim "tenant"`},
+		"required, a map":    {hs(set("tenant", map[string]any{})), `no claim "tenant"`},
+		"subject with NUL":   {hs(set("sub", "\x00127.0.0.1/32")), "NUL character"},
 		"wrong secret":       {sign(jwt.SigningMethodHS256, "main", append([]byte("x"), secret...), nil), "signature is invalid"},
 		"other algorithm":    {sign(jwt.SigningMethodHS512, "main", secret, nil), "no key for kid \"main\" with algorithm HS512"},
 		"unknown kid of RSA": {sign(jwt.SigningMethodRS256, "other", rsaKey, nil), "no key for kid"},

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -43,5 +45,22 @@ func (c *claims) date(name string) (*jwt.NumericDate, error) {
 	return &jwt.NumericDate{Time: time.Unix(int64(seconds), 0)}, nil
 }
 
-// has reports whether the token says something of that name: null says nothing.
-func (c *claims) has(name string) bool { return c.MapClaims[name] != nil }
+// has reports whether the token says something of that name. An issuer that has nothing to say, or
+// says that something is not so, writes null, false, an empty text or an empty list.
+func (c *claims) has(name string) bool { return saysSomething(c.MapClaims[name]) }
+
+func saysSomething(claim any) bool {
+	switch c := claim.(type) {
+	case nil:
+		return false
+	case bool:
+		return c
+	case string:
+		return strings.TrimSpace(c) != ""
+	case []any:
+		return slices.ContainsFunc(c, saysSomething)
+	case map[string]any:
+		return len(c) > 0
+	}
+	return true
+}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/stompbox/stompbox/destination"
@@ -63,7 +64,11 @@ const MaxName = 1024
 // [MaxName]. Its text is for the client, because the credentials were valid.
 var ErrNameTooLong = fmt.Errorf("the user's name takes more than %d bytes when it is encoded in a destination", MaxName)
 
+// checkName refuses NUL too, which names have that are the broker's own.
 func checkName(name string) error {
+	if strings.ContainsRune(name, 0) {
+		return errors.New("the user's name has a NUL character")
+	}
 	if err := destination.CheckEncoded(destination.EscapeSegment(name), MaxName); err != nil {
 		return fmt.Errorf("%w: %w", ErrNameTooLong, err)
 	}

@@ -43,7 +43,7 @@ type VerifierOptions struct {
 	RolesClaim string
 	// Roles are grants by name, which are found as [Roles.Find] says.
 	Roles Roles
-	// RequiredClaims are claims that must be present and not null.
+	// RequiredClaims are claims that must be present and neither null, false nor empty.
 	RequiredClaims []string
 	// DefaultGrants are for tokens with neither permissions nor a known role.
 	DefaultGrants Grants
@@ -168,7 +168,7 @@ func (v *Verifier) keysFor(ctx context.Context, t *jwt.Token) ([]Key, error) {
 func (v *Verifier) principal(claims *claims) (*Principal, error) {
 	for _, name := range v.o.RequiredClaims {
 		if !claims.has(name) {
-			return nil, fmt.Errorf("the token has no claim %q", name)
+			return nil, fmt.Errorf("the token has no claim %q, or it is empty or false", name)
 		}
 	}
 	name, _ := claims.MapClaims[v.o.PrincipalClaim].(string)

@@ -78,7 +78,7 @@ var keyTexts = map[string]string{
 	"auth.jwt.jwks_refresh":               "How often the set is fetched again.",
 	"auth.jwt.issuer":                     "The `iss` that tokens must have. Empty accepts any.",
 	"auth.jwt.audience":                   "Tokens must have one of these in `aud`. Empty accepts any.",
-	"auth.jwt.required_claims":            "Claims that tokens must have, with any value.",
+	"auth.jwt.required_claims":            "Claims that tokens must have, with any value but null, false, and what is empty.",
 	"auth.jwt.principal_claim":            "The claim that is the user's name.",
 	"auth.jwt.permissions_claim":          "The claim that has the permissions.",
 	"auth.jwt.roles_claim":                "The claim that has a role, or a list of them.",
