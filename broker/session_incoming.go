@@ -114,11 +114,13 @@ func (a *Arriving) Set(n int) error {
 	return nil
 }
 
-// Await is Set that waits for a while where there is too much.
-func (a *Arriving) Await(n int) error {
+// Await is Set that waits for a while where there is too much, as long as goesOn returns true.
+func (a *Arriving) Await(n int, goesOn func() bool) error {
 	err := a.Set(n)
 	for began := time.Now(); err != nil && time.Since(began) < a.patience; err = a.Set(n) {
-		time.Sleep(incomingRetry)
+		if time.Sleep(incomingRetry); !goesOn() {
+			break
+		}
 	}
 	return err
 }

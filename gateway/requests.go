@@ -26,6 +26,8 @@ const (
 	// the handshake has some, counts as if the lines were as short as can be.
 	encryptedBytes = 20
 	freeEncrypted  = 4 << 10
+	// handshakeBytes is the same of a handshake: TLS keeps a message of it until it is complete.
+	handshakeBytes = 3
 )
 
 // RequestListener has the headers of requests count from their first byte on, for the address
@@ -37,6 +39,9 @@ type RequestListener struct {
 	net.Listener
 	Broker    *broker.Broker
 	Encrypted bool
+	// Sessions says that no requests come, but sessions of a [TCP], which count what they receive:
+	// only their handshakes count here.
+	Sessions bool
 	// Shared reports whether an address is a proxy's, whose requests are those of many clients.
 	Shared func(remote string) bool
 }
@@ -52,7 +57,7 @@ func (l *RequestListener) Accept() (net.Conn, error) {
 	return r, nil
 }
 
-// requestConn is a connection that an HTTP server reads.
+// requestConn is a connection of a RequestListener.
 type requestConn struct {
 	net.Conn
 	listener *RequestListener
@@ -66,6 +71,13 @@ type requestConn struct {
 
 // Raw returns the connection below.
 func (c *requestConn) Raw() net.Conn { return c.Conn }
+
+// Close implements [net.Conn].
+func (c *requestConn) Close() error {
+	err := c.Conn.Close()
+	c.await(false)
+	return err
+}
 
 // Read implements [net.Conn].
 func (c *requestConn) Read(p []byte) (int, error) {
@@ -82,9 +94,12 @@ func (c *requestConn) count(p []byte) error {
 	c.mu.Lock()
 	c.bytes += len(p)
 	var memory int
-	if c.listener.Encrypted {
+	switch l := c.listener; {
+	case l.Sessions:
+		memory = (c.bytes - freeEncrypted) * handshakeBytes
+	case l.Encrypted:
 		memory = (c.bytes - freeEncrypted) * encryptedBytes
-	} else {
+	default:
 		c.line += bytes.Count(p, []byte("\n"))
 		memory = c.bytes*headerBytes + c.line*headerLine - freeHeaders
 	}
@@ -96,7 +111,7 @@ func (c *requestConn) count(p []byte) error {
 	if memory <= 0 {
 		return nil
 	}
-	err := a.Await(memory)
+	err := a.Await(memory, c.counts.Load)
 	if !c.counts.Load() { // meanwhile the request began, or the connection ended
 		_ = a.Set(0)
 	}

@@ -186,3 +186,50 @@ func TestHeadersFromProxiesCountForTheNodeAlone(t *testing.T) {
 	require.Eventually(t, func() bool { return s.incoming() > headersOfAnAddress }, test.Patience, 10*time.Millisecond)
 	s.answers(t, s.dial(t, "127.0.0.1"))
 }
+
+// TestHandshakesThatDoNotEndCountForTheirAddress: TLS keeps a message of 64 KiB until it is complete.
+func TestHandshakesThatDoNotEndCountForTheirAddress(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Quotas: broker.Quotas{Incoming: broker.ByteLimits{User: headersOfAnAddress}}}})
+	keys := httptest.NewUnstartedServer(nil)
+	keys.StartTLS()
+	t.Cleanup(keys.Close)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	tcp := gateway.NewTCP(n.Broker, gateway.TCPOptions{})
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- tcp.Serve(ctx, tls.NewListener(&gateway.RequestListener{Listener: l, Broker: n.Broker, Encrypted: true, Sessions: true}, keys.TLS))
+	}()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-served)
+	})
+	incoming := func() int64 { return n.Broker.Stats().Memory["incoming"] }
+
+	// The first record of a ClientHello of 0xff00 bytes.
+	record := append([]byte{22, 3, 1, 16_000 >> 8, 16_000 & 0xff, 1, 0, 0xff, 0, 3, 3}, make([]byte, 16_000-6)...)
+	var open []net.Conn
+	for range 100 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		open = append(open, c)
+		go func() { _, _ = c.Write(record) }()
+	}
+	require.Eventually(t, func() bool { return n.Broker.Stats().Limited["user_incoming_bytes"] > 0 }, test.Patience, 10*time.Millisecond)
+	require.Greater(t, incoming(), int64(headersOfAnAddress/2))
+	require.LessOrEqual(t, incoming(), int64(headersOfAnAddress))
+	for _, c := range open {
+		_ = c.Close()
+	}
+	require.Eventually(t, func() bool { return incoming() == 0 }, test.Patience, 10*time.Millisecond)
+
+	c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	_, err = io.WriteString(c, "CONNECT\naccept-version:1.2\nx:"+strings.Repeat("x", 9000)+"\n")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return incoming() > 0 }, test.Patience, 10*time.Millisecond)
+	require.LessOrEqual(t, incoming(), int64(64<<10), "what the session receives it counts itself")
+}

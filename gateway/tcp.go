@@ -93,14 +93,20 @@ func (t *TCP) handle(nc net.Conn) {
 		refuseConn(c, err)
 		return
 	}
-	c.serve(&t.conns, tcpReader{s})
+	c.serve(&t.conns, tcpReader{s, requestsOf(nc)})
 }
 
 // tcpReader gives a session what comes. What comes after the end of the session is
 // thrown away, so that its last frames arrive.
-type tcpReader struct{ session *broker.Session }
+type tcpReader struct {
+	session *broker.Session
+	shakes  *requestConn // counts the handshake; nil where there is none
+}
 
 func (r tcpReader) feed(p []byte) error {
+	if r.shakes != nil && r.shakes.counts.Load() {
+		r.shakes.await(false)
+	}
 	_ = r.session.Receive(p)
 	return nil
 }

@@ -19,7 +19,7 @@ const (
 	// headerTaken says, in an answer of a node, that the request was accepted, or not:
 	// its own answer comes another way.
 	headerTaken = "stompbox-taken"
-	// headerBusy says, beside that it was not accepted, that there was no room for it.
+	// headerBusy says that it was not accepted because there was no room for it.
 	headerBusy = "stompbox-busy"
 	// maxTries is how many nodes a request is offered to that have no room, or the wrong pattern.
 	maxTries = 3

@@ -187,8 +187,8 @@ func (s *server) open(name, address string, proxies *clientaddr.List, shared fun
 		l = proxies.Listener(l)
 	}
 	t := s.tlsConfig(name)
-	if name != "stomp" {
-		l = &gateway.RequestListener{Listener: l, Broker: s.broker, Encrypted: t != nil, Shared: shared}
+	if sessions := name == "stomp"; t != nil || !sessions {
+		l = &gateway.RequestListener{Listener: l, Broker: s.broker, Encrypted: t != nil, Sessions: sessions, Shared: shared}
 	}
 	if t != nil {
 		l = tls.NewListener(l, t)
