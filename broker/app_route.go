@@ -121,13 +121,15 @@ func (b appRouter) routeElsewhere(m *driver.Message, busy error, taken func(erro
 	})
 }
 
-// answer sends the answer to a request, where its sender asked for one.
+// answer sends the answer to a request, where its sender asked for one. Handlers, webhooks and
+// programs on NATS have no more headers passed on than a SEND has.
 func (b appRouter) answer(m *driver.Message, headers frames.Headers, body []byte) {
 	to, ok := m.Headers.Lookup(HeaderReplyTo)
 	if !ok {
 		return
 	}
-	kept := headers.Without(HeaderCorrelationID, HeaderReplyTo)
+	kept, _ := passThrough(headers)
+	kept = kept.Without(HeaderCorrelationID, HeaderReplyTo)
 	if id, ok := m.Headers.Lookup(HeaderCorrelationID); ok {
 		kept = kept.With(HeaderCorrelationID, id)
 	}
