@@ -21,6 +21,7 @@ const (
 	kindQueues      = "queues"
 	kindHistory     = "history"
 	kindDedup       = "dedup-ids"
+	kindBans        = "bans" // of inventories alone
 	kindIdempotency = "idempotency-keys"
 )
 

@@ -34,7 +34,9 @@ type keptBan struct {
 	Ban   json.RawMessage `json:"ban"`
 }
 
-func (b *bans) bucket() string { return streamBase(b.link.prefix) + "_bans" }
+func (b *bans) bucket() string { return bansBucket(b.link.prefix) }
+
+func bansBucket(prefix string) string { return streamBase(prefix) + "_bans" }
 
 // PutBan keeps a ban. See [driver.BanStore].
 func (b *bans) PutBan(ctx context.Context, key string, ban []byte, until time.Time) error {

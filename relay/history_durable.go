@@ -46,7 +46,7 @@ func (s *durableSource) config(name string) jetstream.ConsumerConfig {
 	subjects := PatternSubjects(s.history.prefix, s.subscription.Pattern.String())
 	c := s.store.readers.consumerConfig(name, s.subscription.Name)
 	c.FilterSubjects = subjects
-	c.DeliverPolicy = jetstream.DeliverNewPolicy
+	c.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
 	c.InactiveThreshold = s.store.streams.settings.DurableIdle
 	return c
 }
@@ -69,15 +69,33 @@ func (s *durableSource) ensure(ctx context.Context) (stream string, consumer *je
 	config := s.config(name)
 	if consumer != nil { // where it began does not change
 		config.DeliverPolicy, config.OptStartSeq = consumer.Config.DeliverPolicy, consumer.Config.OptStartSeq
+	} else if config.OptStartSeq, err = s.next(ctx); err != nil {
+		return "", nil, err
 	}
 	if consumer == nil || !sameConsumer(consumer.Config, config) {
 		made, err := s.store.readers.makeConsumer(ctx, stream, config)
+		if err != nil && consumer == nil { // another node may have been faster, and begun at another place
+			if _, theirs, again := s.store.findDurable(ctx, stream, s.history, s.subscription); again == nil && theirs != nil {
+				return stream, theirs, nil
+			}
+		}
 		if err != nil {
 			return "", nil, storeError("cannot make the durable subscription "+s.subscription.Name, err)
 		}
 		consumer = made.CachedInfo()
 	}
 	return stream, consumer, nil
+}
+
+// next is where a subscription begins that is made now. It is a part of what the consumer is:
+// where the file is lost that says what was delivered, all since then comes again. Of one that
+// begins with new messages, none would come.
+func (s *durableSource) next(ctx context.Context) (uint64, error) {
+	_, info, err := s.store.streams.info(ctx, s.history)
+	if err != nil {
+		return 0, err
+	}
+	return info.State.LastSeq + 1, nil
 }
 
 // sameConsumer reports whether a consumer is as it should be. To set again what it has

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -154,4 +155,74 @@ func TestWhatTheServerSaysOfEachStreamIsLogged(t *testing.T) {
 		n.Warnf("message %d was dropped", i)
 	}
 	require.Equal(t, maxSaid, strings.Count(said.String(), "was dropped"))
+}
+
+// TestADurableSubscriptionThatLostItsPlaceGetsAllAgain, all since it was made: the file that
+// says what it had is gone.
+func TestADurableSubscriptionThatLostItsPlaceGetsAllAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	openAgain(t, dir, func(d *deaf) {
+		d.storeAt("/topic/a", 0)
+		durable := d.openDurable()
+		for n := range 3 {
+			d.storeAt("/topic/a", n+1)
+		}
+		durable.takes("/topic/a 1", false)
+		durable.Close(nil)
+	})
+	found, err := filepath.Glob(filepath.Join(dir, "nats/jetstream/$G/streams/stompbox_history_all_*/obs/*/o.dat"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	require.NoError(t, os.Remove(found[0]))
+	openAgain(t, dir, func(d *deaf) {
+		durable := d.openDurable()
+		for _, body := range []string{"/topic/a 1", "/topic/a 2", "/topic/a 3"} {
+			durable.takes(body, false)
+		}
+		durable.Close(nil)
+	})
+}
+
+// TestADurableSubscriptionIsMadeByTheFirstOfMany that join it while messages come.
+func TestADurableSubscriptionIsMadeByTheFirstOfMany(t *testing.T) {
+	t.Parallel()
+	openAgain(t, t.TempDir(), func(d *deaf) {
+		pattern, err := destination.ParsePattern("/topic/a")
+		require.NoError(t, err)
+		for n := range 20 {
+			d.storeAt("/topic/a", n)
+			subscription := driver.DurableSubscription{History: "all", Name: fmt.Sprint("user", n), Pattern: pattern}
+			opened := make(chan error, 8)
+			for range cap(opened) {
+				go func() {
+					q, err := d.histories.OpenDurable(t.Context(), subscription, func(driver.Delivery) {})
+					if err == nil {
+						q.Close(nil)
+					}
+					opened <- err
+				}()
+			}
+			for i := range cap(opened) {
+				d.storeAt("/topic/a", 100*(n+1)+i)
+				require.NoError(t, <-opened)
+			}
+		}
+	})
+}
+
+// TestAStartSaysThatBansAreGone, by which users come in again.
+func TestAStartSaysThatBansAreGone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	openAgain(t, dir, func(d *deaf) {
+		require.NoError(t, d.Driver().Bans.PutBan(t.Context(), "user eve", []byte("{}"), time.Now().Add(time.Hour)))
+	})
+	_, less := openAgain(t, dir, nil)
+	require.Empty(t, less)
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "nats/jetstream/$G/streams/KV_stompbox_bans/msgs")))
+	_, less = openAgain(t, dir, nil)
+	require.Len(t, less, 1)
+	require.Contains(t, less[0], "KV_stompbox_bans")
+	require.Contains(t, less[0], "it ends before what it had")
 }
