@@ -18,7 +18,7 @@ var (
 	heldDesc   = desc("queue_held_messages", "Messages of the largest queues that consumers hold, or gave back and were not delivered again; the same on all nodes.", "queue")
 	ageDesc    = desc("queue_oldest_message_age_seconds", "Age of the oldest message of the largest queues; the same on all nodes.", "queue")
 	restDesc   = desc("other_queues_messages", "Messages of all queues that are not among the largest; the same on all nodes.")
-	queuesDown = desc("queue_metrics_failed_total", "Times that the store did not say in time what is in the queues.")
+	queuesDown = desc("queue_metrics_failed_total", "Times that the store did not answer in time for the metrics of queues.")
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	sockJSSessionsDesc = desc("sockjs_sessions", "Sessions of SockJS over HTTP: open, or ended and still telling so.")
+	sockJSSessionsDesc = desc("sockjs_sessions", "Sessions of SockJS over HTTP: open, or ended and not forgotten yet.")
 	sockJSPendingDesc  = desc("sockjs_pending_sessions", "Sessions of SockJS over HTTP that have not connected.")
 	sockJSBodiesDesc   = desc("sockjs_body_bytes", "Bytes of large messages of SockJS that are being read.")
 	sockJSRefusedDesc  = desc("sockjs_refused_total", "Requests of SockJS that were refused, by the reason.", "reason")
