@@ -94,6 +94,7 @@ func (c *conn) readUntilIdle(beat bool) (parked bool, err error) {
 	call := readCalls.Get().(*readCall)
 	defer readCalls.Put(call)
 	var deadline time.Time
+	var t turn
 	for {
 		wait := !beat
 		if at := p.finishAt.Load(); at != 0 {
@@ -112,6 +113,7 @@ func (c *conn) readUntilIdle(beat bool) (parked bool, err error) {
 		case err == nil:
 			if !idle {
 				beat = false
+				t.read(n)
 				continue
 			}
 		case errors.Is(err, errNothing):
