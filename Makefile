@@ -77,6 +77,7 @@ fuzz: ## each fuzz target for 20 seconds
 	go test ./relay -run '^$$' -fuzz '^FuzzHeaders$$' -fuzztime 20s
 	go test ./gateway -run '^$$' -fuzz '^FuzzSockJSMessages$$' -fuzztime 20s
 	go test ./gateway -run '^$$' -fuzz '^FuzzUTF8Parts$$' -fuzztime 20s
+	go test ./gateway -run '^$$' -fuzz '^FuzzInflater$$' -fuzztime 20s
 	go test ./gateway -run '^$$' -fuzz '^FuzzEventsParameters$$' -fuzztime 20s
 	go test ./httpapi -run '^$$' -fuzz '^FuzzSend$$' -fuzztime 20s
 	go test ./internal/config -run '^$$' -fuzz '^FuzzLoad$$' -fuzztime 20s
