@@ -139,6 +139,16 @@ func (q *queue) close(held []*delivery) {
 		q.requeue(held)
 		return
 	}
+	if q.closers == nil && slices.ContainsFunc(held, func(d *delivery) bool { return d.reader != nil }) {
+		// It was closed before these came back, after an UNSUBSCRIBE, and has given back what is
+		// younger. A reader takes that again, to give all back in their order.
+		q.mu.Unlock()
+		if q.openLocked() != nil {
+			q.requeue(held)
+			return
+		}
+		q.mu.Lock()
+	}
 	ready, feeds := q.ready, q.feeds
 	q.ready, q.feeds, q.waits = nil, nil, nil
 	q.mu.Unlock()

@@ -109,6 +109,38 @@ func awaitSessions(t *testing.T, n *test.Node, sessions int64) {
 }
 
 // TestATransientQueueKeepsItsOrder when one consumer ends and another is there.
+// TestWhatIsHeldAfterAnUnsubscribeComesAgainInItsOrder has the queue closed while a session
+// still holds its oldest message.
+func TestWhatIsHeldAfterAnUnsubscribeComesAgainInItsOrder(t *testing.T) {
+	t.Parallel()
+	node := test.Start(t, test.Options{})
+	sender := test.Dial(t, node).Connect()
+	for round := range 5 {
+		dest := fmt.Sprintf("/queue/unsubscribed%d", round)
+		a, b := test.Dial(t, node).Connect(), test.Dial(t, node).Connect()
+		a.Subscribe("q", dest, "ack", "client-individual", "prefetch-count", "1")
+		for _, body := range numbered(20) {
+			sender.Send(frames.SEND, "destination", dest, body)
+		}
+		sender.Quiet()
+		messages(a, 1)
+		b.Subscribe("q", dest, "ack", "client-individual", "prefetch-count", "5")
+		messages(b, 5)
+		a.Send(frames.UNSUBSCRIBE, "id", "q", "receipt", "left")
+		a.Receipt("left")
+		b.Close()
+		awaitSessions(t, node, 2)
+		a.Close()
+		awaitSessions(t, node, 1)
+		next := test.Dial(t, node).Connect()
+		next.Subscribe("q", dest, "ack", "client-individual")
+		_, bodies := messages(next, 20)
+		require.Equal(t, numbered(20), bodies)
+		next.Close()
+		awaitSessions(t, node, 1)
+	}
+}
+
 func TestATransientQueueKeepsItsOrder(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{})

@@ -42,11 +42,11 @@ const insteadOfExclusive = "all consumers of a queue share its messages; consume
 
 // askedOfKind returns what to do instead of a header of SUBSCRIBE whose effect matters to
 // some kinds of destinations.
-func askedOfKind(kind destination.Kind, durable bool, name, value string) (instead string) {
+func askedOfKind(kind destination.Kind, durable, autoDelete bool, name, value string) (instead string) {
 	queue := kind == destination.Queue
 	switch {
-	case name == "exclusive" && queue && strings.EqualFold(value, "true"):
-		return insteadOfExclusive
+	case name == "exclusive" && queue && !autoDelete && strings.EqualFold(value, "true"):
+		return insteadOfExclusive // with auto-delete:true it is RabbitMQ's way to make a queue for answers
 	case name == "x-queue-type" && queue && value == "stream":
 		return "to read what others read too, and from its beginning, subscribe to a topic that a history keeps"
 	case name == HeaderPersistent && !queue && !durable && strings.EqualFold(value, "true"):
@@ -106,14 +106,14 @@ func (s *Session) checkAsked(kind destination.Kind, f *frames.Frame) error {
 	if err := checkBooleans(f, HeaderDurable, HeaderAutoDelete, HeaderNoEcho, HeaderPersistent); err != nil {
 		return err
 	}
-	durable := isTrue(f, HeaderDurable)
+	durable, autoDelete := isTrue(f, HeaderDurable), isTrue(f, HeaderAutoDelete)
 	for _, h := range f.Headers {
 		instead := unsupported[h.Name]
 		if instead == "" && strings.EqualFold(h.Value, "true") {
 			instead = unsupportedIfTrue[h.Name]
 		}
 		if instead == "" {
-			instead = askedOfKind(kind, durable, h.Name, h.Value)
+			instead = askedOfKind(kind, durable, autoDelete, h.Name, h.Value)
 		}
 		if instead != "" {
 			return errorf(CodeBadHeader, "the header %q of a SUBSCRIBE is not supported: %s", h.Name, instead)

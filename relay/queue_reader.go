@@ -46,6 +46,7 @@ type reader struct {
 	waited      bool   // nothing was asked for since takeWaited
 	heard       time.Time
 	lost        bool // the consumer has to be looked for again
+	served      bool // a message came
 	comesAgain  bool // the last message was delivered before: more of these may wait
 	recovering  bool // and is being looked for; what is outstanding is asked for then
 	closed      bool
@@ -190,6 +191,7 @@ func (q *reader) message(msg *nats.Msg) {
 	q.mu.Lock()
 	q.outstanding = max(q.outstanding-1, 0)
 	q.heard = time.Now()
+	q.served = true
 	q.comesAgain = err == nil && meta.NumDelivered > 1
 	closed := q.closed
 	if q.came != nil {

@@ -25,6 +25,7 @@ func (q *reader) Close(held []driver.Delivery) <-chan struct{} {
 	q.closed = true
 	if !closed {
 		q.returns = append(q.returns, held...)
+		q.comesAgain = q.comesAgain || len(held) > 0 && !q.served // what an earlier reader gave back
 	}
 	key := q.next
 	q.mu.Unlock()
@@ -40,8 +41,11 @@ func (q *reader) Close(held []driver.Delivery) <-chan struct{} {
 	q.readers.remove(q, key, returned)
 	q.sub.SetClosedHandler(func(string) { close(drained) })
 	_ = q.sub.Drain() // what is on its way still arrives
-	if key == "" {
-		close(returned) // it has read nothing
+	if key == "" {    // it has read nothing
+		for _, d := range held {
+			q.Requeue(d) // an earlier reader has
+		}
+		close(returned)
 		return returned
 	}
 	q.readers.link.background.Go(func() {
