@@ -95,7 +95,7 @@ func (f *backfill) fill() (done bool, err error) {
 			f.settle(target, true) // the stream is gone, and what it had
 			return true, nil
 		}
-		if err := f.fetch(from, target); err != nil {
+		if err := f.fetch(from, target, true); err != nil {
 			return false, err
 		}
 		// Who was cut off leads until it notices the next one, and what it does not have must
@@ -113,7 +113,7 @@ func (f *backfill) fill() (done bool, err error) {
 			return true, nil
 		}
 		if from, _ = f.span(); from <= target {
-			if err := f.fetch(from, target); err != nil {
+			if err := f.fetch(from, target, false); err != nil {
 				return false, err
 			}
 		}
@@ -130,12 +130,13 @@ func (f *backfill) span() (from, target uint64) {
 	return p.reached() + 1, p.target
 }
 
-// fetch delivers what the stream has up to target.
-func (f *backfill) fetch(from, target uint64) error {
+// fetch delivers what the stream has up to target, which it may not have reached yet where
+// that is open.
+func (f *backfill) fetch(from, target uint64, open bool) error {
 	ctx := f.store.link.ctx
 	var cursors []*historyCursor
 	for _, subject := range PatternSubjects(f.history.prefix, f.interest.pattern.String()) {
-		cursors = append(cursors, &historyCursor{link: f.store.link, stream: f.stream, subject: subject, next: from, upTo: target})
+		cursors = append(cursors, &historyCursor{link: f.store.link, stream: f.stream, subject: subject, next: from, upTo: target, open: open})
 	}
 	return merge(ctx, cursors, func(stored *storedMessage) error {
 		m, _, ok := f.store.streams.decodeStored(stored.msg)

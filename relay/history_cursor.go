@@ -10,7 +10,8 @@ import (
 
 // historyCursor reads the messages of a stream on one subject, which may have
 // wildcards, in order and up to a position. It reads from whichever replica answers.
-// One that lags could end too early, so the end is checked with the leader.
+// One that lags could end too early, so the end is checked with the leader, and that a
+// server which has all up to the position has no more.
 type historyCursor struct {
 	link    *link
 	stream  string
@@ -21,6 +22,8 @@ type historyCursor struct {
 	page    []*storedMessage
 	pages   int // that were read
 	ended   bool
+	// open says that the stream may not go up to the position yet.
+	open bool
 	// turned, where not nil, is called with each page but the first: some of it may have been
 	// dropped while the one before was delivered.
 	turned func(ctx context.Context, next uint64, page []*storedMessage) error
@@ -46,7 +49,7 @@ func (c *historyCursor) read(ctx context.Context) error {
 		c.ended = true
 		return nil
 	}
-	page, _, err := readPage(ctx, c.link, c.stream, pageRequest{Seq: c.next, Since: c.since, Subject: c.subject, Batch: pageMessages, MaxBytes: pageSize(c.pages)})
+	page, err := c.request(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,12 +60,8 @@ func (c *historyCursor) read(ctx context.Context) error {
 	c.since = nil
 	c.pages++
 	if len(page) == 0 {
-		m, err := readFromLeader(ctx, c.link, c.stream, pageRequest{Seq: c.next, Subject: c.subject})
-		if err != nil {
+		if page, err = c.requestAtEnd(ctx); err != nil {
 			return err
-		}
-		if m != nil {
-			page = append(page, m)
 		}
 	}
 	if c.turned != nil && c.pages > 1 {
@@ -80,6 +79,38 @@ func (c *historyCursor) read(ctx context.Context) error {
 	return nil
 }
 
+func (c *historyCursor) request(ctx context.Context) ([]*storedMessage, error) {
+	page, _, err := readPage(ctx, c.link, c.stream, pageRequest{Seq: c.next, Since: c.since, Subject: c.subject, Batch: pageMessages, MaxBytes: pageSize(c.pages)})
+	return page, err
+}
+
+// endTries is how often the end is asked for, since messages may come meanwhile.
+const endTries = 3
+
+// requestAtEnd returns what comes next where a replica had nothing: nothing only if there is
+// nothing up to the position.
+func (c *historyCursor) requestAtEnd(ctx context.Context) (page []*storedMessage, err error) {
+	var atEnd error
+	for range endTries {
+		m, err := readFromLeader(ctx, c.link, c.stream, pageRequest{Seq: c.next, Subject: c.subject})
+		switch {
+		case err != nil:
+			return nil, err
+		case m != nil:
+			return []*storedMessage{m}, nil
+		case c.open:
+			return nil, nil
+		}
+		if atEnd = checkNothing(ctx, c.link, c.stream, c.subject, c.next, c.upTo); atEnd == nil {
+			return nil, nil
+		}
+		if page, err = c.request(ctx); err != nil || len(page) > 0 {
+			return page, err
+		}
+	}
+	return nil, atEnd
+}
+
 // pageSize is how many bytes the next of so many pages may have. The first ones are small, since
 // a client may give up what it asked for a moment ago, and ask again.
 func pageSize(pages int) int {
@@ -93,8 +124,11 @@ func pageSize(pages int) int {
 // the leader has.
 func (c *historyCursor) checkNothingSince(ctx context.Context) error {
 	newest, err := readFromLeader(ctx, c.link, c.stream, pageRequest{Seq: max(c.upTo, 1), Subject: c.subject})
-	if err != nil || newest == nil {
+	if err != nil {
 		return err
+	}
+	if newest == nil {
+		return checkNothing(ctx, c.link, c.stream, c.subject, max(c.upTo, 1), c.upTo)
 	}
 	if newest.stored.Before(*c.since) {
 		return nil

@@ -219,6 +219,9 @@ func (l *link) checkAsk() error {
 // private reports whether only this node can reach the server.
 func (l *link) private() bool { return l.server != nil && l.server.private }
 
+// replicated reports whether several servers may answer for a stream.
+func (l *link) replicated() bool { return l.conn.ConnectedClusterName() != "" }
+
 // clustered reports whether the embedded server is one of several.
 func (l *link) clustered() bool { return l.server != nil && l.server.clustered }
 
