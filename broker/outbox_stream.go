@@ -68,7 +68,7 @@ func (o *outbox) pushEventIDLocked(s *subscription, upTo driver.StreamPosition) 
 	if !ok || upTo.Epoch == "" {
 		return
 	}
-	o.pushGapNoticeLocked(s, framing)
+	s.replay.pushGapNoticeLocked(o, s.destination, framing)
 	id := upTo.In(s.place)
 	if v := o.eventIDs; v != nil {
 		v.places[s.eventIDIndex].position = upTo
@@ -83,14 +83,16 @@ func (o *outbox) pushGapNotice(s *subscription) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if framing, ok := s.session.framing.(EventFraming); ok && o.state == outboxOpen && !s.closed {
-		o.pushGapNoticeLocked(s, framing)
+		s.replay.pushGapNoticeLocked(o, s.destination, framing)
 	}
 }
 
-func (o *outbox) pushGapNoticeLocked(s *subscription, framing EventFraming) {
-	if r := s.replay; r.gap {
+// pushGapNoticeLocked tells the client of a stream that something is missing, if it is. The
+// caller holds the outbox's lock.
+func (r *replay) pushGapNoticeLocked(o *outbox, destination string, framing EventFraming) {
+	if r.gap {
 		r.gap = false
-		o.addLocked(item{data: framing.Notice(nil, EventReplayIncomplete, []byte(s.destination))})
+		o.addLocked(item{data: framing.Notice(nil, EventReplayIncomplete, []byte(destination))})
 	}
 }
 
