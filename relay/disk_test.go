@@ -3,9 +3,11 @@ package relay
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
+	"github.com/stompbox/stompbox/internal/test/local"
 )
 
 // fullable is a relay whose disk can be filled.
@@ -21,6 +24,7 @@ type fullable struct {
 	*Relay
 	t    *testing.T
 	free atomic.Int64
+	said local.Log
 	got  chan driver.Delivery
 	q    driver.QueueReader
 }
@@ -32,7 +36,7 @@ func newFullable(t *testing.T) *fullable {
 	var err error
 	f.Relay, err = Embed(EmbeddedOptions{DataDir: t.TempDir(), free: func(string) (uint64, uint64, error) {
 		return uint64(f.free.Load()), 64 << 20, nil
-	}}, Options{})
+	}}, Options{Logger: slog.New(slog.NewTextHandler(&f.said, nil))})
 	require.NoError(t, err)
 	t.Cleanup(f.Close)
 	return f
@@ -110,7 +114,11 @@ func TestJetStreamStartsAgainAfterAFailedWrite(t *testing.T) {
 	require.NoError(t, f.store("second"))
 	jetStream := f.link.server.running().JetStreamConfig()
 	f.link.server.failed <- struct{}{}
-	f.eventually(func() bool { return f.link.server.data.crashed.Load() > 0 })
+	// Until it is started again it takes messages, and confirms no acknowledgement.
+	f.eventually(func() bool {
+		return strings.Contains(f.said.String(), "JetStream was started again after a failed write")
+	})
+	require.Positive(t, f.link.server.data.crashed.Load())
 	f.eventually(func() bool {
 		err := f.store("third")
 		require.True(t, err == nil || errors.Is(err, driver.ErrUnavailable), "%v", err)
