@@ -51,6 +51,8 @@ type outbox struct {
 	dropped   *atomic.Int64
 	marksGaps bool // the next message of a subscription says that others were dropped before it
 	onWritten func([]*delivery)
+	// acknowledging counts the writes under way of messages that are acknowledged once they are written.
+	acknowledging atomic.Int32
 
 	onDrained chan struct{} // closed when all is written or the connection is lost; nil while nothing waits
 

@@ -104,6 +104,9 @@ func (o *outbox) takeWriteLocked() write {
 		}
 	}
 	*w.batch, w.left = batch, batch
+	if len(w.deliveries) > 0 {
+		o.acknowledging.Add(1)
+	}
 	return w
 }
 
@@ -143,8 +146,11 @@ func (o *outbox) finishWrite(w *write, ok bool) {
 		waiters, o.waiters = o.waiters, nil
 	}
 	o.mu.Unlock()
-	if ok && len(w.deliveries) > 0 {
-		o.onWritten(w.deliveries)
+	if len(w.deliveries) > 0 {
+		if ok {
+			o.onWritten(w.deliveries)
+		}
+		o.acknowledging.Add(-1)
 	}
 	for _, waiting := range waiters {
 		waiting.spaceFreed()
@@ -196,5 +202,14 @@ func (o *outbox) flushNow() {
 func (o *outbox) resume(w write) {
 	if o.write(w) {
 		o.flush()
+	}
+}
+
+// awaitAcknowledged returns when no write is under way of messages that are acknowledged once they
+// are written: the client of one that is nearly done may have left for what it got. It
+// waits for a second at most.
+func awaitAcknowledged(o *outbox) {
+	for began := time.Now(); o.acknowledging.Load() > 0 && time.Since(began) < time.Second; {
+		time.Sleep(time.Millisecond)
 	}
 }

@@ -84,6 +84,29 @@ func (o *outbox) idle() bool {
 	return !o.running
 }
 
+// TestAnEndWaitsForWhatIsAcknowledgedByItsWriting: the client may leave for the message before
+// the write that brought it has returned.
+func TestAnEndWaitsForWhatIsAcknowledgedByItsWriting(t *testing.T) {
+	t.Parallel()
+	g := newGate(false)
+	o, _ := newTestOutbox(g, OutboxOptions{MaxBytes: 1 << 20, MaxFrames: 1000, Policy: PolicyDisconnect})
+	var acknowledged atomic.Bool
+	o.onWritten = func(all []*delivery) {
+		runtime.Gosched()
+		acknowledged.Store(len(all) == 1)
+	}
+	require.Equal(t, pushed, o.pushDelivery([]byte("m"), &delivery{Delivery: driver.Delivery{Message: message("/queue/a")}, sub: new(subscription)}))
+	require.Eventually(t, func() bool { return o.acknowledging.Load() == 1 }, 5*time.Second, time.Millisecond)
+	ended := make(chan bool)
+	go func() {
+		awaitAcknowledged(o)
+		ended <- acknowledged.Load()
+	}()
+	close(g.open)
+	require.True(t, <-ended)
+	awaitAcknowledged(o) // nothing is under way
+}
+
 func TestOutboxKeepsOrderAndBatches(t *testing.T) {
 	t.Parallel()
 	g := newGate(false)

@@ -393,6 +393,7 @@ func (s *Session) writeFailed(error) {
 // release lets go of all that the session has, which is free for others at once. What
 // was queued of queues and not written goes back with the rest.
 func (s *Session) release() {
+	awaitAcknowledged(&s.outbox)
 	s.handling.Lock()
 	defer s.handling.Unlock()
 	s.mu.Lock()
