@@ -314,7 +314,7 @@ func TestOperatorsMendQueuesMessageByMessage(t *testing.T) {
 	require.Equal(t, []string{"one", "four"}, bodies)
 	o.ask("POST", "/api/queues/purge?destination=/queue/work&older=1h", 200, &purged)
 	require.Zero(t, purged.Purged)
-	for _, wrong := range []string{"older=x", "header=colour", "colour=red"} {
+	for _, wrong := range []string{"older=x", "older=", "older=0s", "older=-1h", "user=", "id=", "header=colour", "colour=red"} {
 		o.ask("POST", "/api/queues/purge?destination=/queue/work&"+wrong, 400, nil)
 	}
 	o.ask("POST", "/api/queues/purge?destination=/queue/work&id="+ids["four"], 200, &purged)

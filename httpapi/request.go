@@ -70,6 +70,11 @@ func (r request) time(name string) (time.Time, error) {
 // messageFilter says which messages a request is about, or nil for all.
 func (r request) messageFilter() (func(*driver.Message) bool, error) {
 	query := r.URL.Query()
+	for _, name := range []string{"id", "user", "older"} {
+		if query.Has(name) && query.Get(name) == "" {
+			return nil, problem.New(http.StatusBadRequest, "the parameter "+name+" is empty; leave it out to mean all messages")
+		}
+	}
 	var all []func(*driver.Message) bool
 	if id := query.Get("id"); id != "" {
 		all = append(all, func(m *driver.Message) bool { return m.ID == id })
@@ -79,8 +84,8 @@ func (r request) messageFilter() (func(*driver.Message) bool, error) {
 	}
 	if text := query.Get("older"); text != "" {
 		age, err := time.ParseDuration(text)
-		if err != nil || age < 0 {
-			return nil, problem.New(http.StatusBadRequest, "the parameter older has to be a duration, such as 90m")
+		if err != nil || age <= 0 {
+			return nil, problem.New(http.StatusBadRequest, "the parameter older has to be a duration above zero, such as 90m")
 		}
 		before := time.Now().Add(-age).UnixMilli()
 		all = append(all, func(m *driver.Message) bool { return m.Timestamp < before })

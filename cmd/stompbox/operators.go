@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/httpapi"
@@ -471,12 +472,14 @@ type purgeFilter struct {
 	headers  []string
 }
 
-func (p *purgeFilter) query(queue string) url.Values {
+// query has each flag that was given, also an empty or negative one: the broker refuses that, and
+// without it all messages would be removed.
+func (p *purgeFilter) query(queue string, given *pflag.FlagSet) url.Values {
 	query := url.Values{"destination": {queue}}
-	setWhere(query, "id", p.id)
-	setWhere(query, "user", p.user)
-	if p.older > 0 {
-		query.Set("older", p.older.String())
+	for name, value := range map[string]string{"id": p.id, "user": p.user, "older": p.older.String()} {
+		if given.Changed(name) {
+			query.Set(name, value)
+		}
 	}
 	if len(p.headers) > 0 {
 		query["header"] = p.headers

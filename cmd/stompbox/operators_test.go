@@ -67,6 +67,9 @@ func TestOperatorsCommands(t *testing.T) {
 	id := strings.Fields(do("queue", "peek", "/queue/work"))[0]
 	require.Contains(t, do("queue", "get", "/queue/work", id), `"body":"one"`)
 	require.Equal(t, "moved "+id+" to /queue/other\n", do("queue", "requeue", "/queue/work", id, "--to", "/queue/other"))
+	for _, filter := range [][]string{{"--older", "-1h"}, {"--older", "0"}, {"--user", ""}, {"--id", ""}} {
+		fails("the parameter "+strings.TrimPrefix(filter[0], "--"), append([]string{"queue", "purge", "--yes", "/queue/work"}, filter...)...)
+	}
 	require.Equal(t, "purged 0 messages of /queue/work\n", do("queue", "purge", "--yes", "--header", "type:one", "/queue/work"))
 	require.Equal(t, "purged 1 messages of /queue/work\n", do("queue", "purge", "--yes", "--header", "type:two", "/queue/work"))
 

@@ -82,7 +82,7 @@ func newQueuePurge(client *clientFlags) *cobra.Command {
 		if !yes {
 			return errors.New("this deletes the messages of the queue for good; add --yes to confirm")
 		}
-		purged, query := uint64(0), filter.query(args[0])
+		purged, query := uint64(0), filter.query(args[0], cmd.Flags())
 		for {
 			var answer httpapi.Purged
 			if err := client.ask(cmd.Context(), http.MethodPost, "/api/queues/purge", query, &answer); err != nil {
