@@ -33,7 +33,8 @@ func (s *historyStore) backfill(i *interest, m *driver.Message) bool {
 	if !ok {
 		return false
 	}
-	f := &backfill{store: s, interest: i, history: h, stream: stream, epoch: epoch, last: make(map[string]uint64)}
+	f := &backfill{store: s, interest: i, history: h, stream: stream, epoch: epoch, last: make(map[string]uint64), looked: make(map[string]struct{})}
+	f.drops = drops{streams: s.streams, history: h, stream: stream}
 	f.start = i.progressLocked(epoch).reached()
 	s.link.background.Go(f.run)
 	return true
@@ -49,11 +50,13 @@ type backfill struct {
 
 	start     uint64            // what was reached before
 	last      map[string]uint64 // the last message that was delivered since, by destination
-	checked   bool              // whether the stream still begins at start
-	fetched   int               // messages that had not arrived
-	gone      int               // places where some are missing for good
-	unread    bool              // a newer build wrote what is before the next message
-	ahead     int               // how often the stream ended before a message that is held
+	drops     drops
+	looked    map[string]struct{} // destinations before whose messages nothing is gone since the last look
+	checked   bool                // whether the stream still begins where this interest is
+	fetched   int                 // messages that had not arrived
+	gone      int                 // places where some are missing for good
+	unread    bool                // a newer build wrote what is before the next message
+	ahead     int                 // how often the stream ended before a message that is held
 	lastError error
 }
 
@@ -136,7 +139,7 @@ func (f *backfill) fetch(from, target uint64, open bool) error {
 	ctx := f.store.link.ctx
 	var cursors []*historyCursor
 	for _, subject := range PatternSubjects(f.history.prefix, f.interest.pattern.String()) {
-		cursors = append(cursors, &historyCursor{link: f.store.link, stream: f.stream, subject: subject, next: from, upTo: target, open: open})
+		cursors = append(cursors, &historyCursor{link: f.store.link, stream: f.stream, subject: subject, next: from, upTo: target, open: open, turned: f.turned})
 	}
 	return merge(ctx, cursors, func(stored *storedMessage) error {
 		m, _, ok := f.store.streams.decodeStored(stored.msg)
@@ -167,12 +170,24 @@ func (f *backfill) fetch(from, target uint64, open bool) error {
 	})
 }
 
+// turned looks with each page whether more was dropped since the one before: then what was found
+// out about a destination holds no more.
+func (f *backfill) turned(ctx context.Context, _ uint64, page []*storedMessage) error {
+	more, err := f.drops.look(ctx, page)
+	if more {
+		clear(f.looked)
+		f.checked = false
+	}
+	return err
+}
+
 // trimmedBefore reports whether messages are gone before one that was not held, the first
 // of its destination.
 func (f *backfill) trimmedBefore(ctx context.Context, m *driver.Message) (bool, error) {
 	f.interest.mu.Lock()
 	p := f.interest.progressLocked(f.epoch)
-	_, known := f.last[m.Key]
+	_, known := f.looked[m.Key]
+	reached, last := max(f.start, p.delivered), max(f.start, f.last[m.Key])
 	for _, held := range p.held {
 		known = known || held.message.Position.Seq == m.Position.Seq
 	}
@@ -182,16 +197,12 @@ func (f *backfill) trimmedBefore(ctx context.Context, m *driver.Message) (bool, 
 		return false, nil
 	}
 	if !f.checked {
-		_, info, err := f.store.streams.info(ctx, f.history)
-		if err != nil {
-			return false, err
-		}
 		f.checked = true
-		if info.State.FirstSeq > f.start+1 {
+		if f.drops.first > reached+1 {
 			return true, nil
 		}
 	}
-	return f.store.streams.trimmedAfter(ctx, f.history, f.stream, m, f.start)
+	return f.store.streams.trimmedAfter(ctx, f.history, f.stream, m, last)
 }
 
 // passHeldLocked delivers what is held up to a sequence.
@@ -213,9 +224,10 @@ func (f *backfill) passLocked(p *progress, m *driver.Message, gap bool) {
 	}
 	if len(f.last) >= maxSeen {
 		clear(f.last)
+		clear(f.looked)
 		f.start = p.delivered
 	}
-	f.last[m.Key] = m.Position.Seq
+	f.last[m.Key], f.looked[m.Key] = m.Position.Seq, struct{}{}
 	f.interest.deliverLocked(p, m)
 }
 

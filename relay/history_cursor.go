@@ -24,8 +24,8 @@ type historyCursor struct {
 	ended   bool
 	// open says that the stream may not go up to the position yet.
 	open bool
-	// turned, where not nil, is called with each page but the first: some of it may have been
-	// dropped while the one before was delivered.
+	// turned, where not nil, is called with each page: some of what was to be in it may have been
+	// dropped since the reading began, or while the page before was delivered.
 	turned func(ctx context.Context, next uint64, page []*storedMessage) error
 }
 
@@ -64,7 +64,7 @@ func (c *historyCursor) read(ctx context.Context) error {
 			return err
 		}
 	}
-	if c.turned != nil && c.pages > 1 {
+	if c.turned != nil {
 		if err := c.turned(ctx, c.next, page); err != nil {
 			return err
 		}

@@ -119,8 +119,8 @@ func (s *durableSource) lookForTrims(ctx context.Context, stream string, consume
 		return err
 	}
 	s.trims.Store(&trimDetector{
-		streams: s.store.streams, history: s.history, stream: stream,
-		sure: consumer.AckFloor.Stream, first: info.State.FirstSeq,
+		drops: drops{streams: s.store.streams, history: s.history, stream: stream, first: info.State.FirstSeq},
+		sure:  consumer.AckFloor.Stream,
 	})
 	return nil
 }

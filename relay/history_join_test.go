@@ -172,7 +172,7 @@ func TestWhatAReplayEndedBeforeIsDelivered(t *testing.T) {
 						from = 3 // all that may be missing
 					}
 					repair := func() {
-						require.True(t, d.histories.repairGaps(t.Context(), h, &historyCursor{link: d.link, stream: stream, subject: h.prefix + ".>", next: from, upTo: 5}, 1))
+						require.True(t, d.histories.repairGaps(t.Context(), h, &historyCursor{link: d.link, stream: stream, subject: h.prefix + ".>", next: from, upTo: 5}))
 					}
 					repair()
 					for n := first; n <= 5; n++ {

@@ -53,7 +53,7 @@ func (s *historyStore) check(ctx context.Context) {
 			since := s.bus.oldestInterest(h.policy.Match).Add(-clocksDiffer)
 			cursor.since = &since
 		}
-		if (cursor.next > 0 || cursor.since != nil) && !s.repairGaps(ctx, h, cursor, state.FirstSeq) {
+		if (cursor.next > 0 || cursor.since != nil) && !s.repairGaps(ctx, h, cursor) {
 			s.scheduleRepair()
 			continue
 		}
@@ -78,10 +78,13 @@ func leaderOf(info *jetstream.StreamInfo) string {
 const clocksDiffer = time.Minute
 
 // repairGaps delivers what of the past did not arrive, and reports whether it could read
-// all of it. The stream begins at first.
-func (s *historyStore) repairGaps(ctx context.Context, h *history, cursor *historyCursor, first uint64) bool {
+// all of it.
+func (s *historyStore) repairGaps(ctx context.Context, h *history, cursor *historyCursor) bool {
 	start := time.Now()
-	trims := trimDetector{streams: s.streams, history: h, stream: cursor.stream, sure: cursor.next - 1, first: first, unknown: cursor.since != nil}
+	trims := trimDetector{drops: drops{streams: s.streams, history: h, stream: cursor.stream}, sure: cursor.next - 1, unknown: cursor.since != nil}
+	if !trims.unknown {
+		cursor.turned = trims.turned
+	}
 	exact, wild := s.bus.interestsIn(h.policy.Match)
 	found, read := 0, 0
 	err := merge(ctx, []*historyCursor{cursor}, func(stored *storedMessage) error {

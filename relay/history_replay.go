@@ -20,6 +20,7 @@ type historyReplay struct {
 	pattern destination.Pattern
 	after   driver.StreamPosition
 	deliver func(*driver.Message) error
+	from    uint64          // where the reading begins
 	gap     bool            // something before the next message is gone
 	checked map[string]bool // destinations whose first message was met
 	// What was dropped is looked for again with each page. The following is of the last look.
@@ -35,9 +36,10 @@ func (r *historyReplay) begin(state jetstream.StreamState) {
 
 // all delivers what matches in (from, upTo), merged from the subjects.
 func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo uint64) error {
+	r.from = max(from, 1)
 	cursors := make([]*historyCursor, len(subjects))
 	for i, subject := range subjects {
-		cursors[i] = &historyCursor{link: r.streams.link, stream: r.stream, subject: subject, next: max(from, 1), upTo: upTo, turned: r.turned}
+		cursors[i] = &historyCursor{link: r.streams.link, stream: r.stream, subject: subject, next: r.from, upTo: upTo, turned: r.turned}
 	}
 	err := merge(ctx, cursors, func(stored *storedMessage) error {
 		m, _, ok := r.streams.decodeStored(stored.msg)
@@ -61,15 +63,14 @@ func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo u
 	return err
 }
 
-// turned looks what was dropped while a page was delivered, as the next one comes, which
-// begins at next or later. What is below next was delivered.
+// turned looks what was dropped while a page was asked for, or the one before was delivered. The
+// page begins at next or later, and what is below next was delivered. Where nothing is known of
+// what the client has, or a gap is known, no first page says more.
 func (r *historyReplay) turned(ctx context.Context, next uint64, page []*storedMessage) error {
-	if len(page) > 0 {
-		if err := r.checkLeader(ctx, page[len(page)-1].seq, r.history.prefix+".>"); err != nil {
-			return err
-		}
+	if next == r.from && (r.after.Epoch != r.epoch || r.gap) {
+		return nil
 	}
-	_, info, err := r.streams.info(ctx, r.history)
+	info, err := r.streams.infoAt(ctx, r.history, r.stream, page)
 	if err != nil {
 		return err
 	}
@@ -85,6 +86,16 @@ func (r *historyReplay) turned(ctx context.Context, next uint64, page []*storedM
 		r.cleared, r.gap = cleared, r.gap || r.history.clearedSince(r.pattern, r.after.Seq)
 	}
 	return nil
+}
+
+// infoAt is what a leader says of a stream that has all that was read of it: one that was cut off
+// leads until it notices the next one, and has what is gone.
+func (s *historyStreams) infoAt(ctx context.Context, h *history, stream string, page []*storedMessage) (*jetstream.StreamInfo, error) {
+	_, info, err := s.info(ctx, h)
+	if err == nil && len(page) > 0 && info.State.LastSeq < page[len(page)-1].seq {
+		err = fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, stream)
+	}
+	return info, err
 }
 
 // maxReplaced is how many pages are read to find what replaced all that a destination had.

@@ -6,14 +6,35 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
-// trimDetector finds out what of the messages that an interest missed is gone from the
-// history, for one reading of it.
-type trimDetector struct {
+// drops notes with each page of a reading what its stream has dropped, since that may concern
+// what was still to be read.
+type drops struct {
 	streams *historyStreams
 	history *history
 	stream  string
+
+	first   uint64 // where the stream begins
+	dropped uint64 // how many messages the stream had dropped
+	known   bool   // one look was taken
+}
+
+// look reports whether the stream has dropped more since the last look.
+func (d *drops) look(ctx context.Context, page []*storedMessage) (more bool, err error) {
+	info, err := d.streams.infoAt(ctx, d.history, d.stream, page)
+	if err != nil {
+		return false, err
+	}
+	dropped := droppedOf(info.State)
+	more = d.known && dropped != d.dropped
+	d.first, d.dropped, d.known = info.State.FirstSeq, dropped, true
+	return more, nil
+}
+
+// trimDetector finds out what of the messages that an interest missed is gone from the
+// history, for one reading of it.
+type trimDetector struct {
+	drops
 	sure    uint64 // all up to it arrived
-	first   uint64 // where the stream began
 	unknown bool   // nothing is known of what arrived
 	checked map[checkedDestination]struct{}
 }
@@ -21,6 +42,15 @@ type trimDetector struct {
 type checkedDestination struct {
 	interest *interest
 	key      string
+}
+
+// turned has what was found out forgotten where the stream has dropped more since the last page.
+func (t *trimDetector) turned(ctx context.Context, _ uint64, page []*storedMessage) error {
+	more, err := t.look(ctx, page)
+	if more {
+		clear(t.checked)
+	}
+	return err
 }
 
 // before reports, at the first message of a destination that an interest missed,

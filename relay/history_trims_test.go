@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -106,6 +107,106 @@ func TestWhatIsDroppedBetweenPagesOfAReplayIsReported(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, tt.gaps, gaps)
 			require.Equal(t, tt.incomplete, result.Incomplete)
+		})
+	}
+}
+
+// TestWhatIsDroppedBeforeTheFirstPageOfAReplayIsReported: a server that does not answer may have
+// the first page come seconds after the leader said how far the stream goes.
+func TestWhatIsDroppedBeforeTheFirstPageOfAReplayIsReported(t *testing.T) {
+	t.Parallel()
+	const kept = 5
+	for name, tt := range map[string]struct {
+		kept      int64
+		pattern   string
+		meanwhile func(d *deaf, stream jetstream.Stream)
+		delivered int
+		gap       bool
+	}{
+		"nothing":             {kept: kept, pattern: "/topic/a", meanwhile: func(*deaf, jetstream.Stream) {}, delivered: 3},
+		"a part":              {kept: kept, pattern: "/topic/a", meanwhile: func(d *deaf, _ jetstream.Stream) { d.storeMany("/topic/a", kept-1) }, delivered: 1, gap: true},
+		"all":                 {kept: kept, pattern: "/topic/a", meanwhile: func(d *deaf, _ jetstream.Stream) { d.storeMany("/topic/a", kept) }, gap: true},
+		"all of one of two":   {kept: kept, pattern: "/topic/*", meanwhile: func(d *deaf, _ jetstream.Stream) { d.storeMany("/topic/a", kept) }, delivered: 3, gap: true},
+		"what is not wanted":  {kept: kept, pattern: "/topic/a", meanwhile: func(d *deaf, _ jetstream.Stream) { d.storeMany("/topic/b", kept) }, delivered: 3},
+		"what the client has": {kept: kept, pattern: "/topic/a", meanwhile: func(d *deaf, _ jetstream.Stream) { d.storeMany("/topic/a", 1) }, delivered: 3},
+		"the front of a stream": {pattern: "/topic/a", meanwhile: func(d *deaf, s jetstream.Stream) {
+			require.NoError(d.t, s.Purge(d.t.Context(), jetstream.WithPurgeSequence(6)))
+		}, delivered: 1, gap: true},
+		"all that a stream has": {pattern: "/topic/a", meanwhile: func(d *deaf, s jetstream.Stream) { require.NoError(d.t, s.Purge(d.t.Context())) }, gap: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDeaf(t, tt.kept)
+			d.storeMany("/topic/a", 1)
+			after := d.gets(0, false).Position
+			d.stopHearing()
+			for range 3 {
+				d.storeMany("/topic/b", 1)
+				d.storeMany("/topic/a", 1)
+			}
+			streams, h := d.histories.streams, d.histories.streams.all["all"]
+			name, info, err := streams.info(t.Context(), h)
+			require.NoError(t, err)
+			stream, err := d.link.js.Stream(t.Context(), name)
+			require.NoError(t, err)
+			pattern, err := destination.ParsePattern(tt.pattern)
+			require.NoError(t, err)
+			var gaps []bool
+			r := &historyReplay{
+				streams: streams, history: h, stream: name, epoch: after.Epoch, pattern: pattern, after: after,
+				deliver: func(m *driver.Message) error {
+					gaps = append(gaps, m.Gap)
+					return nil
+				},
+			}
+			r.begin(info.State)
+			tt.meanwhile(d, stream)
+			require.NoError(t, r.all(t.Context(), PatternSubjects(h.prefix, tt.pattern), after.Seq+1, info.State.LastSeq))
+			require.Len(t, gaps, tt.delivered)
+			require.Equal(t, tt.gap, r.gap || slices.Contains(gaps, true))
+		})
+	}
+}
+
+// TestWhatIsDroppedWhileASubscriberIsFilledUpIsReported: more may be dropped between the pages
+// that are fetched since they did not arrive.
+func TestWhatIsDroppedWhileASubscriberIsFilledUpIsReported(t *testing.T) {
+	t.Parallel()
+	const kept, last = 300, 300
+	for more, gaps := range map[int][]uint64{0: nil, 250: nil, 280: {281}, kept: {last}} {
+		t.Run(strconv.Itoa(more), func(t *testing.T) {
+			t.Parallel()
+			d := newDeaf(t, kept)
+			d.storeMany("/topic/a", 1)
+			first := d.gets(0, false).Position
+			d.stopHearing()
+			d.storeMany("/topic/a", last-2)
+			d.store(last)
+			pattern, err := destination.ParsePattern("/topic/a")
+			require.NoError(t, err)
+			got := make(chan *driver.Message, 2*kept)
+			count := 0
+			i := newInterest(d.histories, pattern, 0, func(m *driver.Message) {
+				if count++; count == 10 {
+					d.storeMany("/topic/a", more)
+				}
+				got <- m
+			})
+			i.mu.Lock()
+			i.progressLocked(first.Epoch).delivered = first.Seq
+			i.mu.Unlock()
+			i.arrived(d.live(last, last-1, "last"))
+			var reported []uint64
+			for {
+				m := receive(t, got)
+				if m.Gap {
+					reported = append(reported, m.Position.Seq)
+				}
+				if m.Position.Seq == last {
+					break
+				}
+			}
+			require.Equal(t, gaps, reported)
 		})
 	}
 }
