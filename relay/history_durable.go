@@ -18,7 +18,7 @@ type durableSource struct {
 	store        *historyStore
 	history      *history
 	subscription driver.DurableSubscription
-	trims        atomic.Pointer[trimDetector] // nil: it is new, so nothing was dropped before it
+	trims        atomic.Pointer[trimDetector] // nil until it is known where the subscription is
 	lag          durableTrims
 }
 
@@ -61,11 +61,6 @@ func (s *durableSource) ensure(ctx context.Context) (stream string, consumer *je
 		return "", nil, err
 	}
 	s.trims.Store(nil)
-	if consumer != nil {
-		if err := s.lookForTrims(ctx, stream, consumer); err != nil {
-			return "", nil, err
-		}
-	}
 	config := s.config(name)
 	if consumer != nil { // where it began does not change
 		config.DeliverPolicy, config.OptStartSeq = consumer.Config.DeliverPolicy, consumer.Config.OptStartSeq
@@ -76,6 +71,7 @@ func (s *durableSource) ensure(ctx context.Context) (stream string, consumer *je
 		made, err := s.store.readers.makeConsumer(ctx, stream, config)
 		if err != nil && consumer == nil { // another node may have been faster, and begun at another place
 			if _, theirs, again := s.store.findDurable(ctx, stream, s.history, s.subscription); again == nil && theirs != nil {
+				s.lookForTrims(stream, theirs)
 				return stream, theirs, nil
 			}
 		}
@@ -84,6 +80,7 @@ func (s *durableSource) ensure(ctx context.Context) (stream string, consumer *je
 		}
 		consumer = made.CachedInfo()
 	}
+	s.lookForTrims(stream, consumer)
 	return stream, consumer, nil
 }
 
@@ -112,17 +109,14 @@ func filtersOf(c jetstream.ConsumerConfig) []string {
 	return c.FilterSubjects
 }
 
-// lookForTrims has the subscription notified of what the history drops before it has had it.
-func (s *durableSource) lookForTrims(ctx context.Context, stream string, consumer *jetstream.ConsumerInfo) error {
-	_, info, err := s.store.streams.info(ctx, s.history)
-	if err != nil {
-		return err
+// lookForTrims has the subscription notified of what the history dropped since what it had, or
+// since it was made.
+func (s *durableSource) lookForTrims(stream string, consumer *jetstream.ConsumerInfo) {
+	sure := consumer.AckFloor.Stream
+	if start := consumer.Config.OptStartSeq; start > 0 {
+		sure = max(sure, start-1)
 	}
-	s.trims.Store(&trimDetector{
-		drops: drops{streams: s.store.streams, history: s.history, stream: stream, first: info.State.FirstSeq},
-		sure:  consumer.AckFloor.Stream,
-	})
-	return nil
+	s.trims.Store(&trimDetector{drops: drops{streams: s.store.streams, history: s.history, stream: stream}, sure: sure})
 }
 
 // findDurable returns the name of the consumer, and what it is where it is there: the

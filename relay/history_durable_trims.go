@@ -57,7 +57,7 @@ func (d *durableTrims) look(s *durableSource, meta *nats.MsgMetadata) {
 	}
 	d.looked, d.dropped = true, dropped
 	d.gap = d.gap || info.State.FirstSeq > d.last+1
-	s.trims.Store(&trimDetector{drops: drops{streams: s.store.streams, history: s.history, stream: meta.Stream}, sure: d.last})
+	s.trims.Store(&trimDetector{drops: drops{streams: s.store.streams, history: s.history, stream: meta.Stream, first: info.State.FirstSeq, known: true}, sure: d.last})
 }
 
 // takeGap reports whether the next message comes after a gap, once.

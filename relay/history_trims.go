@@ -65,6 +65,14 @@ func (t *trimDetector) before(ctx context.Context, i *interest, m *driver.Messag
 	}
 	t.checked[at] = struct{}{}
 	last = max(last, t.sure)
+	if m.Position.Seq == last+1 {
+		return false
+	}
+	if !t.known { // what cannot be found out is taken for a gap
+		if _, err := t.look(ctx, []*storedMessage{{seq: m.Position.Seq}}); err != nil {
+			return true
+		}
+	}
 	return t.first > last+1 || t.streams.trimmedSince(ctx, t.history, t.stream, m, last)
 }
 

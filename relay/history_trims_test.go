@@ -211,6 +211,61 @@ func TestWhatIsDroppedWhileASubscriberIsFilledUpIsReported(t *testing.T) {
 	}
 }
 
+// TestWhatIsDroppedBeforeADurableSubscriptionReadsIsReported: between the time at which it was
+// made or opened, and its first message.
+func TestWhatIsDroppedBeforeADurableSubscriptionReadsIsReported(t *testing.T) {
+	t.Parallel()
+	const kept = 5
+	for name, tt := range map[string]struct {
+		kept      int64
+		meanwhile func(d *deaf, stream jetstream.Stream)
+		gap       bool
+	}{
+		"nothing":          {kept: kept, meanwhile: func(d *deaf, _ jetstream.Stream) { d.storeMany("/topic/a", kept-1) }},
+		"all of its limit": {kept: kept, meanwhile: func(d *deaf, _ jetstream.Stream) { d.storeMany("/topic/a", kept+1) }, gap: true},
+		"the front of a stream": {meanwhile: func(d *deaf, s jetstream.Stream) {
+			d.storeMany("/topic/a", kept)
+			_, info, err := d.histories.streams.info(d.t.Context(), d.histories.streams.all["all"])
+			require.NoError(d.t, err)
+			require.NoError(d.t, s.Purge(d.t.Context(), jetstream.WithPurgeSequence(info.State.LastSeq)))
+		}, gap: true},
+		"what another topic had": {meanwhile: func(d *deaf, _ jetstream.Stream) {
+			d.storeMany("/topic/b", kept)
+			d.storeMany("/topic/a", 1)
+		}},
+	} {
+		for _, state := range []string{"new", "opened again", "opened again with one acknowledged"} {
+			t.Run(name+", "+state, func(t *testing.T) {
+				t.Parallel()
+				d := newDeaf(t, tt.kept)
+				d.stopHearing()
+				d.storeMany("/topic/b", 2)
+				stream, _, err := d.histories.streams.info(t.Context(), d.histories.streams.all["all"])
+				require.NoError(t, err)
+				s, err := d.link.js.Stream(t.Context(), stream)
+				require.NoError(t, err)
+				c := d.openDurable()
+				if state == "opened again with one acknowledged" {
+					d.store(0)
+					c.takes("0", false)
+				}
+				if state != "new" {
+					<-c.Close(nil)
+					c = d.openDurable()
+				}
+				tt.meanwhile(d, s)
+				c.Pull(1)
+				select {
+				case got := <-c.got:
+					require.Equal(t, tt.gap, got.Message.Gap)
+				case <-time.After(patience):
+					t.Fatal("nothing came")
+				}
+			})
+		}
+	}
+}
+
 // storeMany stores messages with bodies from 0 on.
 func (d *deaf) storeMany(key string, n int) {
 	d.t.Helper()
