@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
@@ -44,12 +45,26 @@ var ErrTooManyBans = fmt.Errorf("there are %d bans already; lift some, or wait u
 
 // bans are who is kept out. It is safe for concurrent use.
 type bans struct {
+	read     chan struct{} // closed when all that were made before were read
+	markRead func()        // closes it, if it is open
+	asking   atomic.Bool   // other nodes are about to be asked
+
 	mu    sync.RWMutex // guards the following
 	byKey map[string]admin.Ban
 }
 
-// check returns a [*BannedError] for a principal that is kept out.
+func newBans() *bans {
+	b := &bans{read: make(chan struct{})}
+	b.markRead = sync.OnceFunc(func() { close(b.read) })
+	return b
+}
+
+// check returns a [*BannedError] for a principal that is kept out, and [ErrBansUnread] while that
+// is not known.
 func (b *bans) check(p *auth.Principal, now time.Time) error {
+	if !b.areRead() {
+		return ErrBansUnread
+	}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	if len(b.byKey) == 0 {
@@ -61,6 +76,14 @@ func (b *bans) check(p *auth.Principal, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// has reports whether a ban is known already, as all of them are that are read again.
+func (b *bans) has(ban *admin.Ban) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	known, ok := b.byKey[ban.Key()]
+	return ok && known.Made.Equal(ban.Made) && known.Lifted == ban.Lifted
 }
 
 // put takes a ban in place of an older one, and reports whether it did.
@@ -95,34 +118,6 @@ func (b *bans) all(now time.Time) []admin.Ban {
 	}
 	slices.SortFunc(all, func(a, b admin.Ban) int { return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.Key(), b.Key())) })
 	return all
-}
-
-// bannedAuthenticator keeps out who is banned, whichever way they come.
-type bannedAuthenticator struct {
-	Authenticator
-	bans *bans
-}
-
-func (a bannedAuthenticator) Authenticate(ctx context.Context, c auth.Credentials) (*auth.Principal, error) {
-	p, err := a.Authenticator.Authenticate(ctx, c)
-	if err == nil {
-		err = a.bans.check(p, time.Now())
-	}
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-func (a bannedAuthenticator) Refresh(ctx context.Context, old *auth.Principal, token string) (*auth.Principal, error) {
-	p, err := a.Authenticator.Refresh(ctx, old, token)
-	if err == nil {
-		err = a.bans.check(p, time.Now())
-	}
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
 }
 
 // spreadBan applies a ban to this node and the others, and has it kept.
@@ -175,7 +170,7 @@ func (b directory) learnBan(text []byte) (n int) {
 	if json.Unmarshal(text, &ban) != nil || ban.User == "" && ban.Token == "" {
 		return 0
 	}
-	if !b.bans.put(ban, time.Now()) {
+	if b.bans.has(&ban) || !b.bans.put(ban, time.Now()) {
 		return 0
 	}
 	return b.endBanned(ban)
@@ -197,34 +192,3 @@ func (b directory) endBanned(ban admin.Ban) (n int) {
 }
 
 func banned(e *BannedError) *Error { return &Error{Code: CodeBanned, Message: e.Error()} }
-
-// joinBans has this node learn of the bans that there are, and of new ones.
-func (b directory) joinBans() error {
-	if b.cluster != nil {
-		if err := b.cluster.HandleRequest(banSubject, func(query []byte) []byte {
-			return strconv.AppendInt(nil, int64(b.learnBan(query)), 10)
-		}); err != nil {
-			return err
-		}
-		if err := b.cluster.HandleRequest(bansSubject, func([]byte) []byte {
-			text, _ := json.Marshal(b.bans.all(time.Now())) // strings always can be
-			return text
-		}); err != nil {
-			return err
-		}
-		answers, _ := b.cluster.Request(b.ctx, bansSubject, nil)
-		for _, answer := range answers {
-			var all []json.RawMessage
-			if json.Unmarshal(answer.Body, &all) != nil {
-				continue
-			}
-			for _, text := range all {
-				b.learnBan(text)
-			}
-		}
-	}
-	if store := b.driver.Bans; store != nil {
-		return store.WatchBans(func(ban []byte) { b.learnBan(ban) })
-	}
-	return nil
-}

@@ -64,7 +64,7 @@ type Broker struct {
 	liveness  liveness
 	strangers *strangers
 	lines     logattr.Peers // about sessions, by user
-	bans      bans
+	bans      *bans
 	memory    memory
 	dedup     *dedupWindow
 	durables  *durables
@@ -103,7 +103,8 @@ func New(o Options) (*Broker, error) {
 	b.app, b.directory, b.peeks, b.upkeep = appRouter{b}, directory{b}, peeks{b}, upkeep{b}
 	b.takeovers.Broker = b
 	b.current.Store(newSettings(&o))
-	b.auth = bannedAuthenticator{o.Authenticator, &b.bans}
+	b.bans = newBans()
+	b.auth = bannedAuthenticator{o.Authenticator, b.bans}
 	b.store, b.history, b.requestRouter, b.cluster = o.Driver.Queues, o.Driver.Histories, o.Driver.Requests, o.Driver.Cluster
 	if b.store != nil {
 		b.ackWait = b.store.AckWait()
@@ -135,7 +136,7 @@ func New(o Options) (*Broker, error) {
 	}
 	b.presence = newPresence(b, o.Presence)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	if err := errors.Join(b.joinCluster(), b.directory.joinBans()); err != nil {
+	if err := errors.Join(b.joinCluster(), banExchange{b}.join()); err != nil {
 		b.cancel()
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (b *Broker) Stats() Stats {
 		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
 		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(), Stale: c.stale.Load(),
 		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Revoked: c.revoked.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
-		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())),
+		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())), BansRead: b.bans.areRead(),
 	}
 }
 

@@ -103,6 +103,14 @@ func (b *Broker) joinCluster() error {
 	if err := b.cluster.HandleRequest(takeoverSubject, b.takeovers.answerTakeover); err != nil {
 		return err
 	}
+	b.cluster.WatchNodes(func(node string, here bool) {
+		if len(b.presence.patterns) > 0 {
+			b.presence.nodeChanged(node, here)
+		}
+		if here {
+			banExchange{b}.askSoon()
+		}
+	})
 	return b.presence.join()
 }
 

@@ -38,7 +38,6 @@ func (p *presence) join() error {
 	if err := c.OnBroadcast(presenceSubject, p.onChange); err != nil {
 		return err
 	}
-	c.WatchNodes(p.nodeChanged)
 	p.catchUp()
 	return nil
 }

@@ -100,6 +100,9 @@ func unauthenticated(err error) error {
 	if errors.As(err, &kept) {
 		return banned(kept)
 	}
+	if errors.Is(err, ErrBansUnread) {
+		return &Error{Code: CodeUnavailable, Message: ErrBansUnread.Error(), retryAfter: retryAfter}
+	}
 	var busy *auth.BusyError
 	if errors.As(err, &busy) {
 		return &Error{Code: CodeLoginBusy, Message: busy.Error(), retryAfter: int(math.Ceil(busy.RetryAfter.Seconds()))}

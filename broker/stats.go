@@ -35,6 +35,7 @@ type Stats struct {
 	Replayed      int64 // messages of the past delivered
 	Incomplete    int64 // times that something of the past was missing
 	Queues        int64 // queues with subscriptions on this node, now
+	BansRead      bool  // the node knows who is banned; until then it lets no client in
 	Errors        map[Code]int64
 	Limited       map[string]int64 // times that a limit was reached, by its name
 	Memory        map[string]int64 // bytes that peers have the node keep, by kind

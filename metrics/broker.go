@@ -22,6 +22,7 @@ var (
 	publishDesc       = desc("publish_duration_seconds", "Time from the arrival of a message of a topic or user to its write to the socket of a subscriber, of one message in 64.")
 	storeDesc         = desc("store_duration_seconds", "Time until JetStream confirmed messages of queues and histories, or refused them.")
 	memoryDesc        = desc("memory_bytes", "Bytes that clients have this node keep, about, by kind: see docs/limits.md.", "kind")
+	bansReadDesc      = desc("bans_read", "1 once this node knows who is banned. Until then it lets no client in.")
 	connectedDesc     = desc("sessions_connected_total", "Sessions that were authenticated.")
 	receivedDesc      = desc("messages_received_total", "SEND frames that were accepted.")
 	deliveredDesc     = desc("messages_delivered_total", "Messages queued for subscriptions.")
@@ -46,6 +47,13 @@ var (
 	relayErrorsDesc   = desc("relay_errors_total", "Messages that could not be handed to other nodes.")
 )
 
+func oneIf(is bool) int64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
 func (c brokerCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
 
 func (c brokerCollector) Collect(ch chan<- prometheus.Metric) {
@@ -58,6 +66,7 @@ func (c brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(sessionsDesc, s.Sessions)
 	gauge(subscriptionsDesc, s.Subscriptions)
+	gauge(bansReadDesc, oneIf(s.BansRead))
 	count(connectedDesc, s.Connected)
 	count(receivedDesc, s.Received)
 	count(deliveredDesc, s.Delivered)

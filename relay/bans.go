@@ -14,11 +14,8 @@ import (
 const (
 	// maxBanBytes bounds what is kept of bans.
 	maxBanBytes = 64 << 20
-	// bansEvery is how often the store of bans is looked for while there is none, or it
-	// is out of reach.
-	bansEvery = 5 * time.Second
-	// bansPatience is how long the start of a node waits for what the store has.
-	bansPatience = 3 * time.Second
+	// banReplicas is on how many servers of a cluster bans are.
+	banReplicas = 3
 )
 
 // bans is a [driver.BanStore] on a key-value bucket of JetStream, which is made with the
@@ -26,6 +23,26 @@ const (
 type bans struct {
 	link     *link
 	replicas int
+	missed   chan struct{} // has one element if the bucket is to be read again
+}
+
+func newBans(l *link, replicas int) *bans {
+	return &bans{link: l, replicas: replicas, missed: make(chan struct{}, 1)}
+}
+
+// create makes the bucket. In a cluster it is on three servers if there are so many, even where
+// queues.replicas is less: without it no node that starts knows who is banned.
+func (b *bans) create(ctx context.Context, bucket jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	if b.link.replicated() && bucket.Replicas < banReplicas {
+		safe := bucket
+		safe.Replicas = banReplicas
+		kv, err := b.link.js.CreateOrUpdateKeyValue(ctx, safe)
+		var api *jetstream.APIError
+		if !errors.As(err, &api) || api.ErrorCode != errorNoPeers {
+			return kv, err
+		}
+	}
+	return b.link.js.CreateOrUpdateKeyValue(ctx, bucket)
 }
 
 // keptBan is what the bucket has. The time is for who removes it once it is over.
@@ -37,6 +54,9 @@ type keptBan struct {
 func (b *bans) bucket() string { return bansBucket(b.link.prefix) }
 
 func bansBucket(prefix string) string { return streamBase(prefix) + "_bans" }
+
+// bansStream is the stream of the bucket.
+func bansStream(prefix string) string { return "KV_" + bansBucket(prefix) }
 
 // PutBan keeps a ban. See [driver.BanStore].
 func (b *bans) PutBan(ctx context.Context, key string, ban []byte, until time.Time) error {
@@ -54,7 +74,7 @@ func (b *bans) PutBan(ctx context.Context, key string, ban []byte, until time.Ti
 		}
 		kv, err = createReserving(ctx, maxBanBytes, func(bytes int64) (jetstream.KeyValue, error) {
 			bucket.MaxBytes = bytes
-			return b.link.js.CreateOrUpdateKeyValue(ctx, bucket)
+			return b.create(ctx, bucket)
 		})
 	}
 	if err != nil {
@@ -65,79 +85,4 @@ func (b *bans) PutBan(ctx context.Context, key string, ban []byte, until time.Ti
 		return storeError("cannot keep a ban", err)
 	}
 	return nil
-}
-
-// WatchBans follows the bucket. See [driver.BanStore].
-func (b *bans) WatchBans(watch func(ban []byte)) error {
-	loaded, patience := make(chan struct{}), bansPatience
-	if b.link.checkAsk() != nil {
-		patience = 0 // such as the first node of a cluster, which no majority is there for
-	}
-	b.link.background.Go(func() {
-		first := loaded
-		for b.link.ctx.Err() == nil {
-			b.follow(watch, func() {
-				if first != nil {
-					close(first)
-					first = nil
-				}
-			})
-			select {
-			case <-b.link.ctx.Done():
-			case <-time.After(bansEvery):
-			}
-		}
-	})
-	select {
-	case <-loaded:
-	case <-b.link.ctx.Done():
-	case <-time.After(patience):
-		b.link.log.Warn("what is kept of bans could not be read yet; it counts as soon as JetStream is there")
-	}
-	return nil
-}
-
-// follow reads the bucket until that fails. It calls ready when all that was kept was read,
-// or there is no bucket.
-func (b *bans) follow(watch func(ban []byte), ready func()) {
-	kv, err := b.link.js.KeyValue(b.link.ctx, b.bucket())
-	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
-		ready()
-		return
-	}
-	if err != nil {
-		return
-	}
-	watcher, err := kv.WatchAll(b.link.ctx, jetstream.IgnoreDeletes())
-	if err != nil {
-		return
-	}
-	defer func() { _ = watcher.Stop() }()
-	for {
-		select {
-		case entry, ok := <-watcher.Updates():
-			if !ok {
-				return
-			}
-			if entry == nil {
-				ready()
-				continue
-			}
-			b.learn(kv, entry, watch)
-		case <-b.link.ctx.Done():
-			return
-		}
-	}
-}
-
-func (b *bans) learn(kv jetstream.KeyValue, entry jetstream.KeyValueEntry, watch func(ban []byte)) {
-	var kept keptBan
-	if json.Unmarshal(entry.Value(), &kept) != nil {
-		return
-	}
-	if time.Now().After(kept.Until) {
-		_ = kv.Purge(b.link.ctx, entry.Key(), jetstream.LastRevision(entry.Revision())) // or another node has
-		return
-	}
-	watch(kept.Ban)
 }

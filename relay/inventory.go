@@ -91,7 +91,7 @@ func (i *inventories) addConfirmed(confirmed *confirmedPlaces) {
 
 // kindOf returns what a stream has, or "" for one that is not looked at.
 func (i *inventories) kindOf(stream string, storage jetstream.StorageType) string {
-	if stream == "KV_"+bansBucket(i.link.prefix) {
+	if stream == bansStream(i.link.prefix) {
 		return kindBans
 	}
 	return i.archive.kindOf(stream, storage)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,7 @@ type link struct {
 	writing sync.WaitGroup
 	lost    atomic.Int64 // messages that could not be written to the connection
 	newer   atomic.Int64 // messages that a newer build wrote, and this one cannot read
+	denied  atomic.Bool  // NATS does not permit this node to ask for the bucket of bans
 
 	// The callbacks are set before the connection is made, and called by any goroutine.
 	onLost   []func() // answers that are waited for do not come any more
@@ -147,6 +149,9 @@ func (l *link) reported(sub *nats.Subscription, err error) {
 	}
 	if errors.Is(err, nats.ErrSlowConsumer) {
 		l.mayHaveMissed()
+	}
+	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), "$JS.API.STREAM.INFO."+bansStream(l.prefix)) {
+		l.denied.Store(true)
 	}
 	l.log.Warn("NATS reported an error", "subject", subject, "error", err)
 }

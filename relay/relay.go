@@ -49,6 +49,7 @@ type Relay struct {
 	queues      *queueStore
 	histories   *historyStore
 	idempotency *idempotency
+	bans        *bans
 	archive     *archive
 	inventories *inventories // of the embedded server, else nil
 	health      *health
@@ -105,12 +106,13 @@ func newRelay(o Options, server *Server) *Relay {
 		r.inventories = newInventories(l, r.archive)
 	}
 	r.idempotency = newIdempotency(l, o.Queues.Replicas)
+	r.bans = newBans(l, r.queues.streams.settings.Replicas)
 	r.health = &health{link: l, acks: r.acks, members: r.members, readers: r.readers}
 	if l.clustered() {
 		r.health.joining.begin(server)
 	}
 	l.onLost = []func(){r.acks.disconnected, r.requests.disconnected, r.queues.streams.forget, streams.forget, r.readers.markLost}
-	l.onMissed = []func(){r.histories.scheduleRepair, r.queues.dedup.reload}
+	l.onMissed = []func(){r.histories.scheduleRepair, r.queues.dedup.reload, r.bans.mayHaveMissed}
 	return r
 }
 
@@ -164,7 +166,7 @@ func (r *Relay) Driver() driver.Driver {
 		Bus: r.bus, Queues: r.queues, QueueMemory: r.queues, QueueCounter: r.queues, HistoryCounter: r.histories, Histories: r.histories, Requests: r.requests,
 		Cluster: r.members, Idempotency: r.idempotency, QueueAdmin: queueAdmin{r.queues},
 		Archive:      r.archive,
-		HistoryAdmin: historyAdmin{r.histories}, Bans: &bans{r.link, r.queues.streams.settings.Replicas},
+		HistoryAdmin: historyAdmin{r.histories}, Bans: r.bans,
 	}
 }
 

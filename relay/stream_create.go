@@ -7,10 +7,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// What the server answers where it could not make the files of a stream.
+// What the server answers where it could not make a stream.
 const (
 	errorStreamCreate jetstream.ErrorCode = 10049
 	errorStreamStore  jetstream.ErrorCode = 10077
+	errorNoPeers      jetstream.ErrorCode = 10005 // fewer servers than replicas
 )
 
 // createRetrying makes a stream. While the server removes the folder of the only stream that

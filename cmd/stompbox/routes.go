@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/console"
 	"github.com/stompbox/stompbox/internal/problem"
@@ -50,13 +51,16 @@ func (s *server) healthy(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte("ok\n"))
 }
 
-// ready answers load balancers: 503 while draining or without NATS.
+// ready answers load balancers: 503 while draining, without NATS, or before it is known who is
+// banned.
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case s.broker.Draining():
 		http.Error(w, "draining", http.StatusServiceUnavailable)
 	case !s.relay.Ready():
 		http.Error(w, "NATS or its JetStream is out of reach", http.StatusServiceUnavailable)
+	case !s.broker.Stats().BansRead:
+		http.Error(w, broker.ErrBansUnread.Error(), http.StatusServiceUnavailable)
 	default:
 		_, _ = w.Write([]byte("ready\n"))
 	}

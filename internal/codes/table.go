@@ -150,7 +150,7 @@ var Table = []Group{
 			"A SEND that wants a confirmation went to a transient queue without a consumer. The message was not kept.",
 			"Start a consumer, or use a queue that `queues.transient` does not match."},
 		{"unavailable", retry, 503, Later,
-			"The store or NATS did not answer, or the broker failed. It may not be known whether the message was stored.",
+			"The store or NATS did not answer, or the broker failed. It may not be known whether the message was stored. At CONNECT: the node does not know yet who is banned, for example while a cluster starts; connect again after `retry-after`.",
 			"Send it again with the same `dedup-id`, which stores it once. Operators: `GET /readyz`, `stompbox doctor`, the log."},
 		{"not-available-yet", protocol, 501, Never,
 			"The backend of this broker does not have what was asked for, such as queues.",

@@ -98,6 +98,8 @@ func Unauthenticated(err error, hint string) error {
 	switch {
 	case errors.As(err, &kept):
 		return Coded(broker.CodeBanned, kept.Error())
+	case errors.Is(err, broker.ErrBansUnread):
+		return Coded(broker.CodeUnavailable, broker.ErrBansUnread.Error())
 	case errors.Is(err, auth.ErrNameTooLong):
 		return New(http.StatusUnauthorized, auth.ErrNameTooLong.Error())
 	case errors.Is(err, auth.ErrUnauthenticated):
