@@ -119,7 +119,7 @@ func TestListenersForOperatorsAreClosedByDefault(t *testing.T) {
 		}
 	}
 	_, err := config.Admin{Token: "short"}.LoadToken(false)
-	require.ErrorContains(t, err, "openssl rand -hex 32")
+	require.ErrorContains(t, err, "openssl rand -base64 32")
 	_, err = config.Metrics{TokenFile: "/nowhere"}.LoadToken(false)
 	require.ErrorContains(t, err, "metrics.token")
 	require.False(t, config.Token{}.Matches(""), "no token is not the empty one")

@@ -33,7 +33,7 @@ func TestReloadUnderLoadLosesAndRepeatsNothing(t *testing.T) {
 		}
 		return fmt.Sprintf(`
 auth:
-  jwt: { secret: "%032d" }
+  jwt: { secret: "a secret of this test %032d" }
   logins: [ { login: client, passcode_hash: '%s', role: client }, { login: sender, passcode_hash: '%s', permissions: { send: ["/**"], subscribe: ["/**"] } } ]
   roles: { client: { subscribe: %s } }
 limits: { subscriptions: %d, headers: %d, user_connections: 0 }

@@ -182,7 +182,7 @@ func TestStompboxTakesTheConfigurationOfTheChart(t *testing.T) {
 		}
 		text = strings.ReplaceAll(text, "https://login.example/jwks", "http://127.0.0.1:1/jwks")
 		text = strings.ReplaceAll(text, " /tls/", " "+certificate(t)+"/")
-		env := []string{"STOMPBOX_CLUSTER_PASSWORD=x"}
+		env := []string{"STOMPBOX_CLUSTER_PASSWORD=a password of this test"}
 		for _, entry := range container(all)["env"].([]any) {
 			variable := entry.(object)
 			if variable["name"] == "STOMPBOX_CLUSTER_NODE" {

@@ -91,7 +91,7 @@ func TestComposeFilesLoad(t *testing.T) {
 		}
 		_, err := compose(t, file)
 		require.ErrorContains(t, err, "STOMPBOX_AUTH_JWT_SECRET", "without a secret nothing starts")
-		project, err := compose(t, file, "STOMPBOX_AUTH_JWT_SECRET=a secret of this test, which is long enough", "STOMPBOX_CLUSTER_PASSWORD=x")
+		project, err := compose(t, file, "STOMPBOX_AUTH_JWT_SECRET=a secret of this test, which is long enough", "STOMPBOX_CLUSTER_PASSWORD=a password of this test")
 		require.NoError(t, err)
 		require.Len(t, project.Services, services)
 		for name, service := range project.Services {

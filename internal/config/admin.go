@@ -29,9 +29,6 @@ type Admin struct {
 	AllowedHosts []string `mapstructure:"allowed_hosts"`
 }
 
-// minToken is the least length of a token in bytes.
-const minToken = 20
-
 // Token is a secret that a request shows as Authorization: Bearer. The zero value is none,
 // which nothing matches.
 type Token struct {
@@ -71,8 +68,8 @@ func loadToken(section, value, file string, dev bool) (Token, error) {
 		return Token{}, nil
 	}
 	text, err := readSecret(value, file, dev)
-	if err == nil && len(text) < minToken {
-		err = fmt.Errorf("it has %d bytes, and needs %d; make one: openssl rand -hex 32", len(text), minToken)
+	if err == nil {
+		err = checkStrong(text)
 	}
 	if err != nil {
 		return Token{}, fmt.Errorf("%s.token: %w", section, err)

@@ -120,8 +120,8 @@ func (k Key) load(dev bool) (auth.Key, error) {
 	return auth.NewSecretKey(k.ID, k.Algorithm, []byte(secret))
 }
 
-// readSecret returns a secret of the configuration, or of the file that it names. It
-// refuses those that everybody knows, except for development mode.
+// readSecret returns a secret of the configuration, or of the file that it names. It refuses one
+// that is blank, and those that everybody knows or guesses, except for development mode.
 func readSecret(secret, file string, dev bool) (string, error) {
 	if file != "" {
 		text, err := os.ReadFile(file)
@@ -130,8 +130,13 @@ func readSecret(secret, file string, dev bool) (string, error) {
 		}
 		secret = strings.TrimRight(string(text), "\r\n")
 	}
-	if !dev && isPublic(secret) || strings.HasPrefix(secret, exampleSecret) {
+	switch {
+	case strings.TrimSpace(secret) == "":
+		return "", errBlankSecret
+	case !dev && isPublic(secret) || strings.HasPrefix(secret, exampleSecret):
 		return "", errPublicSecret
+	case !dev && isMonotonous(secret):
+		return "", errMonotonousSecret
 	}
 	return secret, nil
 }

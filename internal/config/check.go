@@ -96,7 +96,9 @@ func check(c *Config, client bool) (problems []error) {
 	checkACME(c, problem)
 	checkClientTLS(c, problem)
 	checkSecrets(c, problem)
-	checkPublicSecrets(c, problem)
+	if !client { // which shows them to no one
+		checkPeerSecrets(c, problem)
+	}
 	checkWebhooks(c, problem)
 	if _, err := c.Log.ParseLevel(); err != nil {
 		problem("log.level %q is not debug, info, warn or error", c.Log.Level)

@@ -20,7 +20,7 @@ const toPrint = `auth:
       permissions: { send: ["/topic/{user}: #1"] }
     - { login: b, passcode_hash_file: /etc/hash }
   roles: { "https://id.example/Editor": { send: [/topic/a] } }
-nats: { url: "nats://n:hidden@a:4222,nats://b:4222", password: hidden }
+nats: { url: "nats://n:hidden@a:4222,nats://b:4222", user: n, password: well hidden }
 queues: { policies: [ { match: /queue/a, max_bytes: 1.5GiB, max_age: 36h } ] }
 limits: { body: 8388608B }
 `

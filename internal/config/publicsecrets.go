@@ -76,26 +76,17 @@ func decodings(text string) []string {
 	return all
 }
 
-// checkPublicSecrets refuses secrets that everybody knows. Development mode, which listens
-// on loopback alone, takes them.
-func checkPublicSecrets(c *Config, problem func(string, ...any)) {
-	if c.Dev {
-		return
-	}
-	for key, secret := range map[string]string{"nats.password": c.NATS.Password, "nats.token": c.NATS.Token, "cluster.password": c.Cluster.Password} {
-		if isPublic(secret) {
-			problem("%s: %w", key, errPublicSecret)
-		}
-	}
-}
-
-// checkPasscodes refuses logins whose passcode everybody knows. bcrypt takes its time, so
+// checkPasscodes refuses logins without a passcode, or with one that everybody knows. bcrypt takes its time, so
 // all are compared at once.
 func checkPasscodes(logins []auth.Login) error {
 	problems := make([]error, len(logins))
 	var compared sync.WaitGroup
 	for i, login := range logins {
 		compared.Go(func() {
+			if auth.PasscodeMatches(login.PasscodeHash, "") {
+				problems[i] = fmt.Errorf("login %q: its passcode is blank; choose one, and hash it with stompbox config hash", login.Name)
+				return
+			}
 			for _, passcode := range publicPasscodes {
 				if auth.PasscodeMatches(login.PasscodeHash, passcode) {
 					problems[i] = fmt.Errorf("login %q: its passcode is that of an example, which everybody knows; choose one, and hash it with stompbox config hash", login.Name)

@@ -67,7 +67,7 @@ func TestSecretsThatEverybodyKnowsAreRefused(t *testing.T) {
 			"keys by file":   check(t, "auth: { jwt: { keys: [ { id: a, algorithm: HS256, secret_file: '"+file+"' } ] } }"),
 			"webhook":        check(t, secretAuth+fmt.Sprintf(hook, "secret", secret)),
 			"webhook's file": check(t, secretAuth+fmt.Sprintf(hook, "secret_file", file)),
-			"cluster":        check(t, secretAuth+"cluster: { listen: '127.0.0.1:6222', node: a, password: '"+secret+"' }"),
+			"cluster":        check(t, secretAuth+"cluster: { listen: '127.0.0.1:6222', node: a, user: a, password: '"+secret+"' }"),
 			"NATS":           check(t, secretAuth+"nats: { url: 'nats://127.0.0.1:4222', token: '"+secret+"' }"),
 			"NATS variable":  check(t, secretAuth, "STOMPBOX_NATS_PASSWORD="+secret),
 		} {
@@ -76,7 +76,7 @@ func TestSecretsThatEverybodyKnowsAreRefused(t *testing.T) {
 		}
 	}
 	require.NoError(t, check(t, "auth: { jwt: { secret: 'MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=' } }"))
-	require.ErrorContains(t, check(t, secretAuth+"cluster: { listen: '127.0.0.1:6222', node: a, password: guest }"), "cluster.password: the secret is")
+	require.ErrorContains(t, check(t, secretAuth+"cluster: { listen: '127.0.0.1:6222', node: a, user: a, password: guest }"), "cluster.password: the secret is")
 	require.NoError(t, check(t, "dev: true\nauth: { jwt: { secret: '"+devSecret+"' } }"), "development mode has it anyway")
 }
 
@@ -111,7 +111,7 @@ func TestDocumentsShowNoSecretThatWorks(t *testing.T) {
 		for _, match := range shown.FindAllStringSubmatch(string(text), -1) {
 			secret := strings.TrimSpace(match[1])
 			found++
-			require.ErrorContains(t, check(t, secretAuth+"cluster: { listen: '127.0.0.1:6222', node: a, password: '"+secret+"' }"), "everybody knows", "%s: %s", file, secret)
+			require.ErrorContains(t, check(t, secretAuth+"cluster: { listen: '127.0.0.1:6222', node: a, user: a, password: '"+secret+"' }"), "everybody knows", "%s: %s", file, secret)
 		}
 	}
 	require.GreaterOrEqual(t, found, 3)

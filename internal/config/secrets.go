@@ -16,13 +16,16 @@ func peerSecrets(c *Config) []secretSetting {
 
 func (s secretSetting) isSet() bool { return s.value != "" || s.file != "" }
 
-func (s secretSetting) read(dev bool) (string, error) {
+func (s secretSetting) read(c *Config) (string, error) {
 	if !s.isSet() {
 		return "", nil
 	}
-	text, err := readSecret(s.value, s.file, dev)
+	text, err := readSecret(s.value, s.file, c.Dev)
+	if err == nil && mustBeStrong(c, s.key) {
+		err = checkStrong(text)
+	}
 	if err != nil {
-		return "", fmt.Errorf("configuration: %s: %w", s.key, err)
+		return "", fmt.Errorf("%s: %w", s.key, err)
 	}
 	return text, nil
 }
@@ -33,8 +36,8 @@ type PeerSecrets struct{ NATSPassword, NATSToken, ClusterPassword string }
 // ReadPeerSecrets reads them, from files where those are named.
 func (c *Config) ReadPeerSecrets() (p PeerSecrets, err error) {
 	for i, to := range []*string{&p.NATSPassword, &p.NATSToken, &p.ClusterPassword} {
-		if *to, err = peerSecrets(c)[i].read(c.Dev); err != nil {
-			return p, err
+		if *to, err = peerSecrets(c)[i].read(c); err != nil {
+			return p, fmt.Errorf("configuration: %w", err)
 		}
 	}
 	return p, nil

@@ -14,6 +14,9 @@ func (w Webhook) Secrets(dev bool) (secret, previous []byte, err error) {
 	if secret, err = readHookSecret(w.Secret, w.SecretFile, dev); err != nil {
 		return nil, nil, err
 	}
+	if w.Previous.Secret == "" && w.Previous.SecretFile == "" {
+		return secret, nil, nil
+	}
 	if previous, err = readHookSecret(w.Previous.Secret, w.Previous.SecretFile, dev); err != nil {
 		return nil, nil, fmt.Errorf("previous: %w", err)
 	}

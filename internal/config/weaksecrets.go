@@ -1,0 +1,89 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+)
+
+const (
+	// minToken is the least length of a token, and of a password that keeps others out, in bytes.
+	minToken = 20
+	// minVariety is how many different bytes a secret has at least. 20 random digits have fewer
+	// once in a million times.
+	minVariety = 5
+)
+
+var (
+	errBlankSecret      = errors.New("the secret is blank; make one: openssl rand -base64 32")
+	errMonotonousSecret = fmt.Errorf("the secret has fewer than %d different bytes, so it is easy to guess; make one: openssl rand -base64 32", minVariety)
+)
+
+// isMonotonous reports a secret that repeats a few bytes, also in an encoding.
+func isMonotonous(secret string) bool {
+	if variety(secret) < minVariety {
+		return true
+	}
+	for _, decoded := range decodings(secret) {
+		if variety(decoded) == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// variety is how many different bytes a text has.
+func variety(text string) int {
+	var has [256]bool
+	n := 0
+	for i := range len(text) {
+		if !has[text[i]] {
+			has[text[i]] = true
+			n++
+		}
+	}
+	return n
+}
+
+// checkStrong refuses a secret that is too short to keep others out.
+func checkStrong(secret string) error {
+	if len(secret) < minToken {
+		return fmt.Errorf("it has %d bytes, and needs %d; make one: openssl rand -base64 32", len(secret), minToken)
+	}
+	return nil
+}
+
+// mustBeStrong reports whether a password is all that keeps others out of a port of this node
+// that they reach.
+func mustBeStrong(c *Config, key string) bool {
+	switch key {
+	case "cluster.password":
+		return beyondLoopback(c.Cluster.Listen)
+	case "nats.password":
+		return beyondLoopback(c.NATS.Listen)
+	}
+	return false
+}
+
+// checkPeerSecrets refuses passwords that keep no one out. Those in files are read later.
+func checkPeerSecrets(c *Config, problem func(string, ...any)) {
+	for _, s := range peerSecrets(c) {
+		if s.value == "" {
+			continue
+		}
+		if _, err := s.read(c); err != nil {
+			problem("%w", err)
+		}
+	}
+	for section, has := range map[string]struct{ user, password, needed bool }{
+		"cluster": {c.Cluster.User != "", c.Cluster.Password != "" || c.Cluster.PasswordFile != "", true},
+		// An external server may know users without a password.
+		"nats": {c.NATS.User != "", c.NATS.Password != "" || c.NATS.PasswordFile != "", c.NATS.Listen != ""},
+	} {
+		switch {
+		case has.password && !has.user:
+			problem("%s.password needs %s.user: without that the password counts for nothing", section, section)
+		case has.user && !has.password && has.needed:
+			problem("%s.user needs %s.password or %s.password_file", section, section, section)
+		}
+	}
+}
