@@ -18,6 +18,7 @@ type budget struct {
 	connectionLimit, userLimit, nodeLimit atomic.Int64 // 0 is none
 	node                                  atomic.Int64
 	connectionHits, userHits, nodeHits    atomic.Int64 // how often the limits were reached
+	total                                 *total       // which this kind is a part of, or nil
 	seed                                  maphash.Seed
 	shards                                [budgetShards]budgetShard
 }
@@ -55,6 +56,18 @@ func (b *budget) takeTimes(user string, n, times int) *Error {
 	if b == nil {
 		return nil
 	}
+	if err := b.takeKind(user, n, times); err != nil {
+		return err
+	}
+	if err := b.total.take(b.code, user, n, times); err != nil {
+		b.giveKind(user, n)
+		return err
+	}
+	return nil
+}
+
+// takeKind is takeTimes without the total.
+func (b *budget) takeKind(user string, n, times int) *Error {
 	if limit, total := b.nodeLimit.Load(), b.node.Add(int64(n)); limit > 0 && total/int64(times) > limit {
 		b.node.Add(-int64(n))
 		return b.refuse(&b.nodeHits, "node", "the %s of all users together may take %d bytes on this node; try again later, or raise limits.node_%s", limit)
@@ -103,6 +116,7 @@ func (b *budget) force(user string, n int) {
 	if b == nil {
 		return
 	}
+	b.total.force(user, n)
 	b.node.Add(int64(n))
 	s := b.shard(user)
 	s.mu.Lock()
@@ -120,6 +134,9 @@ func (b *budget) over(user string) bool {
 	}
 	if b.nodeLimit.Load() > 0 && b.node.Load() > b.nodeLimit.Load() {
 		b.nodeHits.Add(1)
+		return true
+	}
+	if b.total.over(user) {
 		return true
 	}
 	limit := b.userLimit.Load()
@@ -146,6 +163,11 @@ func (b *budget) give(user string, n int) {
 	if b == nil || n == 0 {
 		return
 	}
+	b.total.give(user, b.giveKind(user, n))
+}
+
+// giveKind is give without the total. It returns how many bytes the user had of those.
+func (b *budget) giveKind(user string, n int) int {
 	s := b.shard(user)
 	s.mu.Lock()
 	gone := min(int64(n), s.users[user]) // all was scaled meanwhile where there is less
@@ -165,6 +187,7 @@ func (b *budget) give(user string, n int) {
 	if len(waiters) > 0 {
 		go wake(waiters) // the caller may hold what they need
 	}
+	return int(gone)
 }
 
 // scale has all users have a part of what they have, as it was found out that they have
@@ -176,6 +199,7 @@ func (b *budget) scale(part float64) {
 		for user, used := range s.users {
 			now := int64(float64(used) * part)
 			b.node.Add(now - used)
+			b.total.give(user, int(used-now))
 			if s.users[user] = now; now <= 0 {
 				delete(s.users, user)
 			}
@@ -222,11 +246,13 @@ const accountStep = 64 << 10
 
 // memory has the budgets of a broker.
 type memory struct {
+	total                                                                                                     *total
 	waiting, transactions, subscriptions, unacked, incoming, dedup, memoryQueues, queues, histories, outboxes *budget
 }
 
 func newMemory(q *Quotas) memory {
-	return memory{
+	m := memory{
+		total:         newTotal(),
 		waiting:       newBudget("waiting_bytes", "messages that wait for app servers and in transient queues", CodeQueueFull, q.Waiting),
 		transactions:  newBudget("transaction_bytes", "frames of open transactions", CodeTransactionSize, q.Transactions),
 		subscriptions: newBudget("subscription_bytes", "subscriptions", CodeTooManySubs, q.Subscriptions),
@@ -238,6 +264,11 @@ func newMemory(q *Quotas) memory {
 		outboxes:      newBudget("outbox_bytes", "messages that you do not read as fast as they come", CodeSlowConsumer, q.Outboxes),
 		queues:        newBudget("queue_bytes", "queues on disk and those that you consume, without their messages,", CodeQueueFull, q.Queues),
 	}
+	for _, b := range m.all() {
+		b.total = m.total
+	}
+	m.total.setLimits(q.Memory, m.all())
+	return m
 }
 
 // setLimits puts other limits in force. What is taken stays.
@@ -252,6 +283,7 @@ func (m *memory) setLimits(q *Quotas) {
 	m.queues.setLimits(q.Queues)
 	m.histories.setLimits(q.Histories)
 	m.outboxes.setLimits(q.Outboxes)
+	m.total.setLimits(q.Memory, m.all())
 }
 
 func (m *memory) all() []*budget {
@@ -267,6 +299,7 @@ func (m *memory) addCounts(counts map[string]int64) {
 			}
 		}
 	}
+	m.total.addCounts(counts)
 }
 
 // bytes are what is taken now, by kind.

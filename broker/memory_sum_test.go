@@ -15,7 +15,10 @@ import (
 func TestTheSumOfAllMemoryLimitsIsDocumented(t *testing.T) {
 	t.Parallel()
 	var user, node int
-	for _, field := range reflect.ValueOf(broker.Quotas{}.WithDefaults()).Fields() {
+	quotas := broker.Quotas{}.WithDefaults()
+	total := quotas.Memory
+	quotas.Memory = broker.ByteLimits{}
+	for _, field := range reflect.ValueOf(quotas).Fields() {
 		if limits, ok := field.Interface().(broker.ByteLimits); ok {
 			user += limits.User
 			node += limits.Node
@@ -23,5 +26,6 @@ func TestTheSumOfAllMemoryLimitsIsDocumented(t *testing.T) {
 	}
 	text, err := os.ReadFile("../docs/limits.md")
 	require.NoError(t, err)
-	require.Contains(t, string(text), fmt.Sprintf("together are %dMiB for one user, and %dMiB for all users", user>>20, node>>20))
+	require.Contains(t, string(text), fmt.Sprintf("The limits of the kinds together are %dMiB for one user, and %dMiB for all users", user>>20, node>>20))
+	require.Contains(t, string(text), fmt.Sprintf("| `limits.user_memory_bytes` | %dMiB |", total.User>>20))
 }

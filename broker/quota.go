@@ -67,6 +67,11 @@ type Quotas struct {
 	// they come, above the first 256 KiB of a connection. One that many connections wait for
 	// counts once. Defaults 32 MiB and 1 GiB.
 	Outboxes ByteLimits
+	// Memory is for all of these kinds together. The limit of a user counts as the highest of the
+	// kinds where that is higher, and not at all where one of them has no limit; but one user never
+	// has more than a quarter of what all may have. Default 256 MiB for a user, and no limit for
+	// all users.
+	Memory ByteLimits
 }
 
 // ByteLimits bound one kind of memory, in bytes. A zero is the default; a negative value
@@ -104,6 +109,7 @@ func (q Quotas) WithDefaults() Quotas {
 	q.Queues.setDefaults(0, 128<<20, 1<<30)
 	q.Histories.setDefaults(0, 128<<20, 1<<30)
 	q.Outboxes.setDefaults(0, 32<<20, 1<<30)
+	q.Memory.setDefaults(0, 256<<20, 0)
 	return q
 }
 

@@ -132,6 +132,8 @@ var keyTexts = map[string]string{
 	"limits.node_history_bytes":           "The same, of all users of this node together, and of what other nodes and earlier starts left.",
 	"limits.user_outbox_bytes":            "Bytes that clients of one user do not read as fast as they come, counted on this node, above the first 256 KiB of a connection. What many of them wait for counts once. 0: no limit.",
 	"limits.node_outbox_bytes":            "The same, of all users of this node together.",
+	"limits.user_memory_bytes":            "Bytes that all of these limits together allow a user.",
+	"limits.node_memory_share":            "The part of the memory of the process that they allow all users together; one user may have a quarter of that. 0: no limit.",
 	"limits.user_subscribe_rate":          "Subscriptions that one user may make in a second, on this node, with a burst of ten seconds. 0: no limit.",
 	"limits.user_request_rate":            "Requests of one user to the HTTP API in a second, on this node, except those that send. 0: no limit.",
 	"limits.address_request_rate":         "Requests from one address to the HTTP API in a second, on this node, except for those that send. 0: no limit.",

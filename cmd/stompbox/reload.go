@@ -94,7 +94,7 @@ func (s *reloader) reloadLocked(ctx context.Context) (*reloaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.broker.Reconfigure(brokerOptions(c)); err != nil {
+	if err := s.broker.Reconfigure(brokerOptions(c, s.memory)); err != nil {
 		parts.closeUnlessOf(s.parts)
 		return nil, err
 	}

@@ -61,6 +61,7 @@ type server struct {
 	auth      *auth.Replaceable
 	parts     authParts // of auth
 	certs     certificates
+	memory    int64                 // that the process may use, in bytes, or 0
 	issuer    *issuer               // nil: no certificates are issued
 	clientCAs *certfile.Authorities // nil: clients show no certificates
 	proxies   struct{ http, stomp *clientaddr.List }

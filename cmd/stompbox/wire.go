@@ -16,6 +16,7 @@ import (
 	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/config"
 	"github.com/stompbox/stompbox/internal/logattr"
+	"github.com/stompbox/stompbox/internal/memlimit"
 	"github.com/stompbox/stompbox/internal/tracing"
 	"github.com/stompbox/stompbox/relay"
 	"github.com/stompbox/stompbox/webhook"
@@ -46,7 +47,8 @@ func (s *server) setUp(ctx context.Context) error {
 		s.log.Warn("messages larger than NATS's max_payload reach only the subscribers of this node; lower limits.body or raise max_payload", "max_payload", limit, "limits.body", int64(c.Limits.Body))
 	}
 	logOpenFiles(c, s.log)
-	options := brokerOptions(c)
+	s.memory = memlimit.Set()
+	options := brokerOptions(c, s.memory)
 	options.Authenticator, options.Driver, options.Logger, options.Server = s.auth, s.relay.Driver(), s.log, "stompbox/"+version()
 	if s.tracer, err = tracing.FromEnvironment(ctx, version(), c.Cluster.Node, s.log); err != nil {
 		return err
@@ -153,8 +155,9 @@ func hostPort(key, address string) (host string, port int, err error) {
 	return host, port, err
 }
 
-// brokerOptions are the options of a broker, except for those that are no settings.
-func brokerOptions(c *config.Config) broker.Options {
+// brokerOptions are the options of a broker of a process that may use so many bytes of memory,
+// except for those that are no settings.
+func brokerOptions(c *config.Config, memory int64) broker.Options {
 	l := c.Limits
 	queues, _ := c.Queues.Parse() // checked by Load, as is the next
 	presence, _ := c.Presence.Parse()
@@ -182,6 +185,7 @@ func brokerOptions(c *config.Config) broker.Options {
 			Queues:        broker.ByteLimits{User: config.Off(int(l.UserQueueBytes)), Node: config.Off(int(l.NodeQueueBytes))},
 			Histories:     broker.ByteLimits{User: config.Off(int(l.UserHistoryBytes)), Node: config.Off(int(l.NodeHistoryBytes))},
 			Outboxes:      broker.ByteLimits{User: config.Off(int(l.UserOutboxBytes)), Node: config.Off(int(l.NodeOutboxBytes))},
+			Memory:        broker.ByteLimits{User: config.Off(int(l.UserMemoryBytes)), Node: config.Off(int(float64(memory) * l.NodeMemoryShare))},
 		},
 		HeartBeat: broker.HeartBeat{Send: config.Off(c.HeartBeat.Send), Receive: config.Off(c.HeartBeat.Receive), Grace: c.HeartBeat.Grace},
 		Queues:    queues, Presence: presence, Name: c.Cluster.Node,

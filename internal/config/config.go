@@ -312,6 +312,9 @@ type Limits struct {
 	UserOutboxBytes       Size `mapstructure:"user_outbox_bytes"`
 	NodeOutboxBytes       Size `mapstructure:"node_outbox_bytes"`
 
+	UserMemoryBytes Size    `mapstructure:"user_memory_bytes"`
+	NodeMemoryShare float64 `mapstructure:"node_memory_share"`
+
 	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
 	IdleTimeout    time.Duration `mapstructure:"idle_timeout"`
 	FrameTimeout   time.Duration `mapstructure:"frame_timeout"`

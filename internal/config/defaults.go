@@ -24,6 +24,7 @@ var ownDefaults = map[string]any{
 	"auth.jwt.leeway":       "5s",
 	"auth.jwt.roles_claim":  "roles",
 
+	"limits.node_memory_share":     0.5,
 	"limits.address_failed_logins": 1000,
 	"limits.user_failed_logins":    1000,
 
@@ -106,6 +107,7 @@ func defaults() map[string]any {
 		"limits.node_history_bytes":      Size(b.Quotas.Histories.Node),
 		"limits.user_outbox_bytes":       Size(b.Quotas.Outboxes.User),
 		"limits.node_outbox_bytes":       Size(b.Quotas.Outboxes.Node),
+		"limits.user_memory_bytes":       Size(b.Quotas.Memory.User),
 		"limits.user_subscribe_rate":     b.Quotas.UserSubscribeRate,
 		"limits.user_request_rate":       b.Quotas.UserRequestRate,
 		"limits.address_request_rate":    b.Quotas.AddressRequestRate,

@@ -37,6 +37,9 @@ func checkRanges(c *Config, problem func(string, ...any)) {
 			problem("%s %s is more than %s", key, d, maxBeat)
 		}
 	}
+	if s := l.NodeMemoryShare; !(s >= 0 && s <= 1) {
+		problem("limits.node_memory_share %v is not 0 to 1", s)
+	}
 	if g := c.HeartBeat.Grace; !(g >= 1 && g <= maxGrace) { // which NaN is not
 		problem("heartbeat.grace %v is not 1 to %d intervals", g, maxGrace)
 	}
