@@ -261,3 +261,13 @@ func (s *historyStreams) info(ctx context.Context, h *history) (string, *jetstre
 	h.learnEpoch(&info.Config) // another node may have begun one
 	return name, info, nil
 }
+
+// infoAt is what a leader says of a stream that has all that was read of it: one that was cut off
+// leads until it notices the next one, and has what is gone.
+func (s *historyStreams) infoAt(ctx context.Context, h *history, stream string, page []*storedMessage) (*jetstream.StreamInfo, error) {
+	_, info, err := s.info(ctx, h)
+	if err == nil && len(page) > 0 && info.State.LastSeq < page[len(page)-1].seq {
+		err = fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, stream)
+	}
+	return info, err
+}

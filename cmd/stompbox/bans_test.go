@@ -69,11 +69,12 @@ func (b *banned) try(p *process) {
 	if b.stop == nil {
 		b.stop = make(chan struct{})
 	}
+	stop := b.stop
 	way := func(in func() bool) {
 		b.tries.Go(func() {
 			for !in() {
 				select {
-				case <-b.stop:
+				case <-stop:
 					return
 				case <-time.After(10 * time.Millisecond):
 				}

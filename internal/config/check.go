@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,31 +17,7 @@ import (
 // check returns the values that cannot work, before anything is started.
 func check(c *Config, client bool) (problems []error) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if c.HTTP.Listen == "" && c.STOMP.Listen == "" {
-		problem("http.listen and stomp.listen are both empty, so no client could connect")
-	}
-	listeners := map[string]string{
-		"http.listen": c.HTTP.Listen, "stomp.listen": c.STOMP.Listen,
-		"metrics.listen": c.Metrics.Listen, "admin.listen": c.Admin.Listen, "acme.http_listen": c.ACME.HTTPListen, "nats.listen": c.NATS.Listen, "cluster.listen": c.Cluster.Listen,
-	}
-	for key, address := range listeners {
-		if address == "" {
-			continue
-		}
-		host, port, err := net.SplitHostPort(address)
-		switch {
-		case err != nil:
-			problem("%s %q is not host:port, such as 127.0.0.1:8080", key, address)
-		case !isPort(key, port):
-			problem("%s %q: %q is no port", key, address, port)
-		case c.Dev && !gateway.IsLoopback(host):
-			problem("%s %q is beyond loopback, which --dev does not allow: it accepts guest/guest; use 127.0.0.1, or configure keys and leave --dev out", key, address)
-		case key == "nats.listen" && !gateway.IsLoopback(host) && (c.NATS.User == "" || c.NATS.Password == "" && c.NATS.PasswordFile == ""):
-			problem("nats.listen %q is beyond loopback; set nats.user and nats.password too", address)
-		case key == "cluster.listen" && !gateway.IsLoopback(host) && (c.Cluster.User == "" || c.Cluster.Password == "" && c.Cluster.PasswordFile == ""):
-			problem("cluster.listen %q is beyond loopback; set cluster.user and cluster.password too, the same on all nodes", address)
-		}
-	}
+	checkListeners(c, problem)
 	for key, t := range map[string]TLS{"http.tls": c.HTTP.TLS, "stomp.tls": c.STOMP.TLS, "nats.tls": c.NATS.TLS} {
 		if (t.Cert == "") != (t.Key == "") {
 			problem("%s needs both cert and key", key)
@@ -52,9 +29,6 @@ func check(c *Config, client bool) (problems []error) {
 	if _, _, err := c.Proxies(); err != nil {
 		problem("%w", err)
 	}
-	if c.NATS.URL != "" && c.NATS.Listen != "" {
-		problem("nats.listen is for the embedded server; it does not go with nats.url")
-	}
 	for i, l := range c.Auth.Logins {
 		if _, ok := c.Auth.Roles.Find(l.Role); l.Role != "" && !ok {
 			problem("auth.logins, entry %d: login %q has role %q, which auth.roles does not define", i+1, l.Login, l.Role)
@@ -64,11 +38,16 @@ func check(c *Config, client bool) (problems []error) {
 	if err != nil {
 		problem("outbox.policy: %w", err)
 	}
-	if _, _, err := c.Data.Syncing(); err != nil {
+	if _, every, err := c.Data.Syncing(); err != nil {
 		problem("data.sync %q is neither always nor a time such as 2m", c.Data.Sync)
+	} else if every > 0 && every < minSync {
+		problem("data.sync %q is too short; %s is the least, and always syncs each message", c.Data.Sync, minSync)
 	}
 	_, err = c.Queues.Parse()
 	problems = append(problems, err)
+	if q := c.Queues; q.Prefetch > q.MaxPrefetch && q.MaxPrefetch > 0 && q.Prefetch != defaultPrefetch {
+		problem("queues.prefetch %d is more than queues.max_prefetch %d", q.Prefetch, q.MaxPrefetch)
+	}
 	if c.Queues.AckWait < time.Second {
 		problem("queues.ack_wait %s is too short; nodes that are alive extend it, so it can well be 30s", c.Queues.AckWait)
 	}
@@ -84,12 +63,15 @@ func check(c *Config, client bool) (problems []error) {
 	problems = append(problems, err)
 	_, err = c.Presence.Parse()
 	problems = append(problems, err)
-	for key, d := range map[string]time.Duration{"events.heartbeat": c.Events.HeartBeat, "sockjs.heartbeat": c.SockJS.HeartBeat, "sockjs.disconnect_delay": c.SockJS.DisconnectDelay, "sockjs.body_timeout": c.SockJS.BodyTimeout, "app.timeout": c.App.Timeout} {
-		if d < time.Second {
+	for key, d := range map[string]time.Duration{"events.heartbeat": c.Events.HeartBeat, "sockjs.heartbeat": c.SockJS.HeartBeat, "sockjs.disconnect_delay": c.SockJS.DisconnectDelay, "sockjs.body_timeout": c.SockJS.BodyTimeout, "app.timeout": c.App.Timeout, "queues.dedup_window": c.Queues.DedupWindow, "auth.jwt.jwks_refresh": c.Auth.JWT.JWKSRefresh} {
+		if d >= 0 && d < time.Second {
 			problem("%s %s is too short; 1s is the least", key, d)
 		}
 	}
 	checkRanges(c, problem)
+	checkZeros(c, problem)
+	checkNATS(c, problem)
+	checkHosts(c, problem)
 	checkSockJS(c, problem)
 	checkCluster(c, problem)
 	checkAdmin(c, problem)
@@ -125,6 +107,49 @@ func checkSockJS(c *Config, problem func(string, ...any)) {
 	}
 }
 
+// checkNATS refuses what is for an external server where there is none.
+func checkNATS(c *Config, problem func(string, ...any)) {
+	n := c.NATS
+	if n.URL != "" && n.Listen != "" {
+		problem("nats.listen is for the embedded server; it does not go with nats.url")
+	}
+	if hasPassword := n.Password != "" || n.PasswordFile != ""; hasPassword && n.User == "" || n.Listen != "" && n.User != "" && !hasPassword {
+		problem("nats.user and nats.password go together; set both or none")
+	}
+	if n.URL != "" {
+		return
+	}
+	for _, s := range []struct{ key, value string }{
+		{"nats.credentials", n.Credentials}, {"nats.token", n.Token}, {"nats.token_file", n.TokenFile}, {"nats.ca", n.CA}, {"nats.tls", n.TLS.Cert},
+	} {
+		if s.value != "" {
+			problem("%s is for an external server; set nats.url too, or leave it out", s.key)
+		}
+	}
+	if n.Listen == "" && (n.User != "" || n.Password != "" || n.PasswordFile != "") {
+		problem("nats.user and nats.password need nats.url or nats.listen; leave them out otherwise")
+	}
+}
+
+// checkHosts refuses entries that no request could match.
+func checkHosts(c *Config, problem func(string, ...any)) {
+	for key, hosts := range map[string][]string{"metrics.allowed_hosts": c.Metrics.AllowedHosts, "admin.allowed_hosts": c.Admin.AllowedHosts} {
+		for _, host := range hosts {
+			if host == "" || strings.ContainsAny(host, "/: *,@") {
+				problem("%s: %q is not the name of a host, such as metrics.example; leave out scheme and port", key, host)
+			}
+		}
+	}
+	if name := c.Events.Cookie; name != "" && (&http.Cookie{Name: name, Value: "x"}).Valid() != nil {
+		problem("events.cookie %q cannot be the name of a cookie: it has a space or another separator", name)
+	}
+	if at := c.SockJS.ClientURL; at != "" {
+		if u, err := url.Parse(at); err != nil || u.Path == "" || u.Host == "" && !strings.HasPrefix(at, "/") || u.Host != "" && u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" {
+			problem("sockjs.client_url %q is neither an http or https URL nor a path that begins with /", at)
+		}
+	}
+}
+
 func checkCluster(c *Config, problem func(string, ...any)) {
 	switch {
 	case c.Cluster.Listen == "" && len(c.Cluster.Peers) > 0:
@@ -134,12 +159,18 @@ func checkCluster(c *Config, problem func(string, ...any)) {
 	case c.Cluster.Listen != "" && c.Cluster.Node == "":
 		problem("cluster.listen needs cluster.node, a name for this node that no other has and that stays")
 	}
+	if c.Cluster.Listen != "" && len(c.Cluster.Peers) == 0 && c.NATS.URL == "" {
+		problem("cluster.listen needs cluster.peers, the host:port of the other nodes; a single node needs neither")
+	}
 	if t := c.Cluster.TLS; (t.Cert == "") != (t.Key == "") || (t.Cert == "") != (t.CA == "") {
 		problem("cluster.tls needs cert, key and ca: nodes show each other what the CA signed")
 	}
 	for _, peer := range c.Cluster.Peers {
-		if _, _, err := net.SplitHostPort(peer); err != nil {
-			problem("cluster.peers: %q is not host:port", peer)
+		switch host, port, err := net.SplitHostPort(peer); {
+		case err != nil || host == "" || strings.ContainsAny(host, " /@"):
+			problem("cluster.peers: %q is not host:port, such as 10.0.0.2:6222", peer)
+		case !isKnownPort(port):
+			problem("cluster.peers: %q: %q is not a port from 1 to 65535", peer, port)
 		}
 	}
 }
@@ -151,18 +182,10 @@ func hasCredentials(c *Config) bool {
 
 // ParseLevel returns the level.
 func (l Log) ParseLevel() (slog.Level, error) {
-	var level slog.Level
-	err := level.UnmarshalText([]byte(l.Level))
-	return level, err
-}
-
-// isPort reports whether a listener can have a port. That of NATS has to be a number, and
-// one that others know.
-func isPort(key, port string) bool {
-	if key == "nats.listen" || key == "cluster.listen" {
-		n, err := strconv.Atoi(port)
-		return err == nil && n > 0 && n < 1<<16
+	for name, level := range map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError} {
+		if strings.EqualFold(l.Level, name) {
+			return level, nil
+		}
 	}
-	_, err := net.LookupPort("tcp", port)
-	return err == nil
+	return slog.LevelInfo, fmt.Errorf("%q is not debug, info, warn or error", l.Level)
 }

@@ -37,6 +37,21 @@ func TestFlagsWinOverVariablesOverFileOverDefaults(t *testing.T) {
 	require.Equal(t, []string{"https://a", "https://b"}, c.HTTP.AllowedOrigins)
 }
 
+// TestValuesAreReadAsTheyAreWritten: a text that looks like a number stays a text, and a list in
+// a variable may have spaces.
+func TestValuesAreReadAsTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(config.Source{
+		File:    write(t, secret+"    issuer: 0123\n    audience: [1e3, yes, 2026-11-26]\nlog: { level: Debug }\nqueues: { prefetch: 10, max_prefetch: 10 }\n"),
+		Environ: []string{"STOMPBOX_HTTP_ALLOWED_ORIGINS= https://a , https://b", "STOMPBOX_AUTH_JWT_REQUIRED_CLAIMS="},
+	})
+	require.NoError(t, err)
+	require.Equal(t, "0123", c.Auth.JWT.Issuer)
+	require.Equal(t, []string{"1e3", "yes", "2026-11-26"}, c.Auth.JWT.Audience)
+	require.Equal(t, []string{"https://a", "https://b"}, c.HTTP.AllowedOrigins)
+	require.Empty(t, c.Auth.JWT.RequiredClaims)
+}
+
 // TestServiceLinksOfKubernetesAreNoKeys: a service called stompbox, or one whose name
 // begins so, sets variables in every pod of its namespace.
 func TestServiceLinksOfKubernetesAreNoKeys(t *testing.T) {
@@ -74,6 +89,37 @@ func TestMistakesAreNamed(t *testing.T) {
 		"open cluster":          {secret + "cluster:\n  listen: 0.0.0.0:6222\n  node: a\n", nil, "set cluster.user and cluster.password"},
 		"nameless node":         {secret + "cluster:\n  listen: 127.0.0.1:6222\n", nil, "needs cluster.node"},
 		"replicas alone":        {secret + "queues:\n  replicas: 3\n", nil, "queues.replicas needs a cluster"},
+		"cluster of one":        {secret + "cluster:\n  listen: 127.0.0.1:6222\n  node: a\n", nil, "cluster.listen needs cluster.peers"},
+		"peer's port 0":         {secret + "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['b:0'] }\n", nil, `"b:0": "0" is not a port from 1 to 65535`},
+		"peer's port too large": {secret + "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['b:99999'] }\n", nil, "is not a port"},
+		"peer's port a name":    {secret + "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['b:http'] }\n", nil, "is not a port"},
+		"peer without host":     {secret + "cluster: { listen: '127.0.0.1:6222', node: a, peers: [':6222'] }\n", nil, "is not host:port"},
+		"peer with scheme":      {secret + "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['nats://b:6222'] }\n", nil, "is not host:port"},
+		"NATS token alone":      {secret + "nats: { token: tokenoftokens }\n", nil, "nats.token is for an external server"},
+		"NATS CA alone":         {secret + "nats: { ca: ca.pem }\n", nil, "nats.ca is for an external server"},
+		"NATS user alone":       {secret + "nats: { user: a, password: b }\n", nil, "need nats.url or nats.listen"},
+		"NATS password alone":   {secret + "nats: { url: 'nats://a', password: b }\n", nil, "go together"},
+		"NATS user, no secret":  {secret + "nats: { listen: '127.0.0.1:1', user: b }\n", nil, "go together"},
+		"part of a number":      {secret + "limits: { headers: 1.5 }\n", nil, "1.5 is not a whole number"},
+		"part, in a list":       {secret + "queues: { policies: [ { match: /queue/a, max_messages: 0.5 } ] }\n", nil, "0.5 is not a whole number"},
+		"switch as number":      {secret + "limits: { headers: true }\n", nil, "it cannot be true"},
+		"number as switch":      {secret + "http: { compression: 2 }\n", nil, "2 is neither true nor false"},
+		"empty number":          {secret, []string{"STOMPBOX_LIMITS_HEADERS="}, "the variable STOMPBOX_LIMITS_HEADERS is empty"},
+		"empty switch":          {secret, []string{"STOMPBOX_HTTP_COMPRESSION= "}, "the variable STOMPBOX_HTTP_COMPRESSION is empty"},
+		"empty time":            {secret, []string{"STOMPBOX_DRAIN_WINDOW="}, "the variable STOMPBOX_DRAIN_WINDOW is empty"},
+		"second document":       {secret + "---\nlog: { level: debug }\n", nil, "begins a second document"},
+		"capitals":              {secret + "http: { listen: '127.0.0.1:1' }\nHTTP: { listen: '127.0.0.1:2' }\n", nil, "stompbox.yaml:5: http is there twice, also in line 4"},
+		"capitals below":        {secret + "http: { listen: '127.0.0.1:1', Listen: '127.0.0.1:2' }\n", nil, "http.listen is there twice"},
+		"key with dots, too":    {secret + "http.listen: '127.0.0.1:1'\nhttp: { listen: '127.0.0.1:2' }\n", nil, "http.listen is there twice"},
+		"sync too often":        {secret + "data: { sync: 1ns }\n", nil, "data.sync \"1ns\" is too short"},
+		"JWKS too often":        {secret + "    jwks_refresh: 1ms\n", nil, "auth.jwt.jwks_refresh 1ms is too short"},
+		"level with a number":   {secret + "log: { level: INFO+3 }\n", nil, "is not debug, info, warn or error"},
+		"prefetch":              {secret + "queues: { prefetch: 20, max_prefetch: 10 }\n", nil, "queues.prefetch 20 is more than queues.max_prefetch 10"},
+		"host with scheme":      {secret + "metrics: { allowed_hosts: ['http://x'] }\n", nil, "is not the name of a host"},
+		"host with port":        {secret + "admin: { allowed_hosts: ['x:8080'] }\n", nil, "is not the name of a host"},
+		"cookie":                {secret + "events: { cookie: 'a b;' }\n", nil, "cannot be the name of a cookie"},
+		"client of SockJS":      {secret + "sockjs: { client_url: 'sockjs.js' }\n", nil, "sockjs.client_url"},
+		"window of 1ms":         {secret + "queues: { dedup_window: 1ms }\n", nil, "queues.dedup_window 1ms is too short"},
 		"transient":             {secret + "queues:\n  transient: ['(']\n", nil, "queues.transient"},
 		"queue policy":          {secret + "queues:\n  policies:\n    - { match: 'x' }\n", nil, "queues.policies, entry 1"},
 		"sync":                  {secret + "data:\n  sync: often\n", nil, "neither always nor a time"},

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"regexp"
@@ -80,6 +82,7 @@ func Read(src Source) (*Config, *Locations, []error) {
 	if err := decodeNamed(named, c); err != nil {
 		return nil, where, append(faults, err)
 	}
+	fillEntries(c, where)
 	return c, where, append(faults, check(c, src.Client)...)
 }
 
@@ -161,9 +164,9 @@ func readFile(v *viper.Viper, file string, where *Locations) (named map[string]a
 	var settings map[string]any
 	var root yaml.Node
 	if err == nil {
-		err = yaml.Unmarshal(text, &root)
+		err = onlyDocument(text, &root)
 	}
-	d := document{where: where}
+	d := document{where: where, given: make(map[string]int)}
 	if err == nil && len(root.Content) > 0 {
 		d.walk(root.Content[0], reflect.TypeFor[Config](), "", "")
 		err = root.Decode(&settings)
@@ -175,6 +178,25 @@ func readFile(v *viper.Viper, file string, where *Locations) (named map[string]a
 	return named, d.faults, v.MergeConfigMap(settings)
 }
 
+// onlyDocument reads the one document of a file.
+func onlyDocument(text []byte, root *yaml.Node) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	if err := decoder.Decode(root); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil // it is empty
+		}
+		return err
+	}
+	var second yaml.Node
+	switch err := decoder.Decode(&second); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("line %d begins a second document, which would not be read; put all keys into one, and leave out the line ---", second.Line)
+}
+
 // serviceLink matches the variables that Kubernetes sets in every container for each
 // service of the namespace. A service called stompbox makes some that begin like keys.
 // NAME_PORT counts only with a URL as its value: a number is a mistake to report.
@@ -183,6 +205,7 @@ var serviceLink = regexp.MustCompile(`^\w+_(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=
 // readEnv sets the keys that variables name. Lists are separated by commas.
 func readEnv(v *viper.Viper, environ, known []string, where *Locations) (faults []error) {
 	byName := make(map[string]string, len(known))
+	empty := new(Config)
 	var names []string
 	for _, key := range known {
 		name := envPrefix + "_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
@@ -203,6 +226,10 @@ func readEnv(v *viper.Viper, environ, known []string, where *Locations) (faults 
 		}
 		if !ok {
 			faults = append(faults, fmt.Errorf("unknown variable %s", suggestionOf(name, nearestVariable(name, names))))
+			continue
+		}
+		if kind := fieldOf(empty, key).Kind(); strings.TrimSpace(value) == "" && kind != reflect.String && kind != reflect.Slice {
+			faults = append(faults, fmt.Errorf("the variable %s is empty; unset it, or give %s a value", name, key))
 			continue
 		}
 		v.Set(key, value)

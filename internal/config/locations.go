@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -83,6 +84,10 @@ func (l *Locations) locate(err error) fault {
 	if errors.As(err, &unknown) {
 		return fault{text: text, where: l.at(unknown.line), line: unknown.line}
 	}
+	var repeated *repeatedKey
+	if errors.As(err, &repeated) {
+		return fault{text: text, where: l.at(repeated.second), line: repeated.second}
+	}
 	found := keyAtStart.FindStringSubmatch(text)
 	if found == nil {
 		return fault{text: text}
@@ -113,10 +118,22 @@ type unknownKey struct {
 
 func (u *unknownKey) Error() string { return "unknown key " + suggestionOf(u.name, u.nearest) }
 
+// repeatedKey is a key that a file has twice, perhaps with other capitals or with dots.
+type repeatedKey struct {
+	name          string
+	first, second int
+}
+
+func (r *repeatedKey) Error() string {
+	return fmt.Sprintf("%s is there twice, also in line %d; keep one of them", r.name, r.first)
+}
+
 // document walks a file along Config: it notes the lines of keys, and takes out those that
 // Config does not have.
 type document struct {
 	where  *Locations
+	given  map[string]int // the lines of keys that are not merged from another place
+	merged int            // how many merges the walk is in
 	faults []error
 }
 
@@ -127,6 +144,8 @@ func (d *document) walk(n *yaml.Node, t reflect.Type, path, shown string) {
 		n = n.Alias
 	}
 	switch {
+	case t.Kind() == reflect.String && n.Kind == yaml.ScalarNode && n.Tag != "!!null":
+		n.Tag = "!!str" // as it is written: 0123 is no number, and no is not false
 	case t.Kind() == reflect.Struct && n.Kind == yaml.MappingNode:
 		d.walkStruct(n, t, path, shown)
 	case t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode:
@@ -149,7 +168,9 @@ func (d *document) walkStruct(n *yaml.Node, t reflect.Type, path, shown string) 
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Tag == "!!merge" {
+			d.merged++
 			d.walk(value, t, path, shown)
+			d.merged--
 			kept = append(kept, key, value)
 			continue
 		}
@@ -161,7 +182,12 @@ func (d *document) walkStruct(n *yaml.Node, t reflect.Type, path, shown string) 
 		}
 		kept = append(kept, key, value)
 		at := join(path, strings.ToLower(key.Value))
-		if _, twice := d.where.lines[at]; !twice {
+		if before, twice := d.given[at]; twice && d.merged == 0 {
+			d.faults = append(d.faults, &repeatedKey{join(shown, strings.ToLower(key.Value)), before, key.Line})
+		}
+		if d.merged == 0 {
+			d.given[at], d.where.lines[at] = key.Line, key.Line
+		} else if _, known := d.where.lines[at]; !known {
 			d.where.lines[at] = key.Line
 		}
 		d.walk(value, inner, at, join(shown, strings.ToLower(key.Value)))

@@ -53,6 +53,7 @@ func TestAllFaultsAreNamedWithTheirPlaces(t *testing.T) {
 		`f:4: 'limits.body' `,
 		`f:4: 'limits.connect_timeout' time 10 has no unit; for seconds write 10s`,
 		`f:5: 'limits.idle_timeout' time 20000000 has no unit`,
+		`f:5: limits.write_timeout cannot be 0; leave it out for the default of 20s`,
 		`f:6: 'drain.window' time 30000000000 has no unit`,
 		`f:10: 'queues.policies[0].max_age' time 5000000 has no unit`,
 		`f:11: unknown key "queues.policies.max_agee"; did you mean "queues.policies.max_age"?`,
@@ -70,7 +71,7 @@ func TestAllFaultsAreNamedWithTheirPlaces(t *testing.T) {
 	} {
 		require.Contains(t, "\n"+text+"\n", want)
 	}
-	require.Equal(t, 18, strings.Count(text, "\n")+1, text)
+	require.Equal(t, 19, strings.Count(text, "\n")+1, text)
 }
 
 // TestWhatYAMLAllowsIsAllowed: keys with dots, merged maps and anchors.
@@ -83,7 +84,7 @@ queues:
     - &small { match: /queue/a, max_messages: 5, max_age: 1h }
     - { <<: *small, match: /queue/b }
     - *small
-limits: { idle_timeout: 0, connect_timeout: 1m }
+limits: { user_connections: 0, connect_timeout: 1m }
 `)})
 	require.NoError(t, err)
 	require.Equal(t, "3s", c.Drain.Window.String())

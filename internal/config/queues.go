@@ -48,7 +48,7 @@ func (q Queues) Parse() (broker.QueueDefaults, error) {
 		} else if !matchesQueues(p.Match) {
 			faults = append(faults, fmt.Errorf("queues.policies, entry %d: match %q matches no queue; begin it with %s", i+1, p.Match, destination.QueuePrefix))
 		}
-		d.Policies = append(d.Policies, broker.QueuePolicy{Match: match, MaxMessages: p.MaxMessages, MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge, MaxDeliveries: p.MaxDeliveries})
+		d.Policies = append(d.Policies, broker.QueuePolicy{Match: match, MaxMessages: Off(p.MaxMessages), MaxBytes: Off(int64(p.MaxBytes)), MaxAge: Off(p.MaxAge), MaxDeliveries: Off(p.MaxDeliveries)})
 	}
 	return d, errors.Join(faults...)
 }

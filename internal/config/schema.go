@@ -2,7 +2,9 @@ package config
 
 import (
 	_ "embed"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,9 +76,9 @@ func (s *schemaMaker) key(t reflect.Type, key string) map[string]any {
 func (s *schemaMaker) value(t reflect.Type, key string) map[string]any {
 	switch {
 	case t == durationType:
-		return withUnit(durationPattern, "30s")
+		return withUnit(durationPattern, "30s", s.permitsZero(key))
 	case t == sizeType:
-		return withUnit(sizePattern, "64MiB")
+		return withUnit(sizePattern, "64MiB", s.permitsZero(key))
 	case t.Kind() == reflect.Struct:
 		return s.table(t, key)
 	case t.Kind() == reflect.Map:
@@ -101,13 +103,30 @@ func (s *schemaMaker) value(t reflect.Type, key string) map[string]any {
 		}
 		return schema
 	}
-	return map[string]any{"type": "integer", "minimum": 0}
+	if s.permitsZero(key) {
+		return map[string]any{"type": "integer", "minimum": 0}
+	}
+	return map[string]any{"type": "integer", "minimum": 1}
 }
 
-func withUnit(pattern, example string) map[string]any {
-	return map[string]any{
-		"anyOf": []any{map[string]any{"type": "string", "pattern": pattern}, map[string]any{"const": 0}}, "examples": []any{example},
+// permitsZero reports whether a key may be 0.
+func (s *schemaMaker) permitsZero(key string) bool {
+	if strings.HasPrefix(key, "app.webhooks[]") {
+		return false
 	}
+	value, ok := s.defaults[key]
+	return !ok || reflect.ValueOf(value).IsZero() || slices.Contains(zeroIsMeant, key)
+}
+
+func withUnit(pattern, example string, zero bool) map[string]any {
+	text := map[string]any{"type": "string", "pattern": pattern}
+	schema := map[string]any{"examples": []any{example}}
+	if zero {
+		schema["anyOf"] = []any{text, map[string]any{"const": 0}}
+	} else {
+		maps.Copy(schema, text)
+	}
+	return schema
 }
 
 // schemaDefault is a default as a file has it.

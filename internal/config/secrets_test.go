@@ -47,8 +47,9 @@ func TestSecretsOfPeersComeFromFiles(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(file, []byte("from a file, and long enough\n"), 0o600))
-	c, err := Load(Source{File: fileWith(t, secret+"nats: { user: a, password_file: "+file+", token_file: "+file+" }\ncluster: { user: a, listen: '0.0.0.0:1', node: n, password_file: "+file+" }\n"), Environ: []string{}})
+	c, err := Load(Source{File: fileWith(t, secret+"nats: { url: 'nats://a:4222', user: a, password_file: "+file+", token_file: "+file+" }\n"), Environ: []string{}})
 	require.NoError(t, err)
+	c.Cluster.PasswordFile = file // it does not go with an external server
 	read, err := c.ReadPeerSecrets()
 	require.NoError(t, err)
 	require.Equal(t, PeerSecrets{"from a file, and long enough", "from a file, and long enough", "from a file, and long enough"}, read)

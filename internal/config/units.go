@@ -122,7 +122,38 @@ func withUnits(from, to reflect.Type, value any) (any, error) {
 	return parseDuration(text)
 }
 
+// exactly is a hook of the decoder that refuses what would be read as something else: 1.5 as the
+// number 1, 2 as true, and true as the number 1 or the text "1".
+func exactly(from, to reflect.Type, value any) (any, error) {
+	isWhole := to.Kind() == reflect.Int || to.Kind() == reflect.Int64
+	switch number := reflect.ValueOf(value); {
+	case from.Kind() == reflect.Bool && to.Kind() != reflect.Bool && to.Kind() != reflect.Interface:
+		return nil, fmt.Errorf("it cannot be %v", value)
+	case to.Kind() == reflect.Bool && from.Kind() != reflect.Bool && from.Kind() != reflect.String:
+		return nil, fmt.Errorf("%v is neither true nor false", value)
+	case isWhole && to != durationType && to != sizeType && number.CanFloat() && number.Float() != math.Trunc(number.Float()):
+		return nil, fmt.Errorf("%v is not a whole number", value)
+	}
+	return value, nil
+}
+
+// asList is a hook of the decoder that reads a list with commas, as variables have it.
+func asList(from, to reflect.Type, value any) (any, error) {
+	if from.Kind() != reflect.String || to.Kind() != reflect.Slice {
+		return value, nil
+	}
+	text := strings.TrimSpace(reflect.ValueOf(value).String())
+	if text == "" {
+		return []string{}, nil
+	}
+	list := strings.Split(text, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list, nil
+}
+
 // decodeHook turns texts into what settings are.
 func decodeHook() mapstructure.DecodeHookFunc {
-	return mapstructure.ComposeDecodeHookFunc(mapstructure.DecodeHookFuncType(withUnits), mapstructure.StringToSliceHookFunc(","))
+	return mapstructure.ComposeDecodeHookFunc(mapstructure.DecodeHookFuncType(exactly), mapstructure.DecodeHookFuncType(withUnits), mapstructure.DecodeHookFuncType(asList))
 }

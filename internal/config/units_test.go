@@ -71,7 +71,7 @@ func TestAPlainNumberIsRefusedWhereverAUnitBelongs(t *testing.T) {
 	require.Greater(t, sizes, 8)
 	c, err := Load(Source{File: fileWith(t, secret+"queues: { policies: [ { match: /queue/a, max_bytes: 1MiB, max_age: 1h } ] }\n"), Environ: []string{"STOMPBOX_LIMITS_BODY=2MiB", "STOMPBOX_LIMITS_IDLE_TIMEOUT=3m"}})
 	require.NoError(t, err)
-	require.Equal(t, []QueuePolicy{{Match: "/queue/a", MaxBytes: 1 << 20, MaxAge: time.Hour}}, c.Queues.Policies)
+	require.Equal(t, []QueuePolicy{{Match: "/queue/a", MaxDeliveries: c.Queues.MaxDeliveries, MaxBytes: 1 << 20, MaxAge: time.Hour}}, c.Queues.Policies)
 	require.Equal(t, Size(2<<20), c.Limits.Body)
 	require.Equal(t, 3*time.Minute, c.Limits.IdleTimeout)
 	_, err = Load(Source{File: fileWith(t, secret+"history: { policies: [ { name: a, match: /topic/a, max_bytes: 7 } ] }\n"), Environ: []string{}})

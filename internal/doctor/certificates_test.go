@@ -101,7 +101,7 @@ func TestCertificatesOfNodesAreForBothSides(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	check := func(cert, key, caFile string) []Result {
-		return checkCertificates(t.Context(), examine(t, "cluster: { listen: '127.0.0.1:6222', node: a, tls: { cert: "+cert+", key: "+key+", ca: "+caFile+" } }\n"))
+		return checkCertificates(t.Context(), examine(t, "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['127.0.0.1:6223'], tls: { cert: "+cert+", key: "+key+", ca: "+caFile+" } }\n"))
 	}
 	cert, key := ca.sign(t, nil)
 	requireResult(t, check(cert, key, ca.file), "cluster.tls", OK, "is for broker.example, until "+time.Now().Add(90*24*time.Hour).UTC().Format(time.DateOnly))

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/stompbox/stompbox/gateway"
+)
+
+// listener is a setting that opens a port.
+type listener struct{ key, address string }
+
+func listenersOf(c *Config) []listener {
+	return []listener{
+		{"http.listen", c.HTTP.Listen}, {"stomp.listen", c.STOMP.Listen}, {"metrics.listen", c.Metrics.Listen}, {"admin.listen", c.Admin.Listen},
+		{"acme.http_listen", c.ACME.HTTPListen}, {"nats.listen", c.NATS.Listen}, {"cluster.listen", c.Cluster.Listen},
+	}
+}
+
+// checkListeners refuses addresses that cannot be listened at, or that are taken by another
+// setting, and listeners that would let anyone in.
+func checkListeners(c *Config, problem func(string, ...any)) {
+	if c.HTTP.Listen == "" && c.STOMP.Listen == "" {
+		problem("http.listen and stomp.listen are both empty, so no client could connect")
+	}
+	all := listenersOf(c)
+	for i, l := range all {
+		if l.address == "" {
+			continue
+		}
+		host, port, err := net.SplitHostPort(l.address)
+		switch {
+		case err != nil:
+			problem("%s %q is not host:port, such as 127.0.0.1:8080", l.key, l.address)
+			continue
+		case !isPort(l.key, port):
+			problem("%s %q: %q is no port", l.key, l.address, port)
+			continue
+		case strings.TrimSpace(host) != host:
+			problem("%s %q has a space in it", l.key, l.address)
+			continue
+		case c.Dev && !gateway.IsLoopback(host):
+			problem("%s %q is beyond loopback, which --dev does not allow: it accepts guest/guest; use 127.0.0.1, or configure keys and leave --dev out", l.key, l.address)
+		case l.key == "nats.listen" && !gateway.IsLoopback(host) && (c.NATS.User == "" || c.NATS.Password == "" && c.NATS.PasswordFile == ""):
+			problem("nats.listen %q is beyond loopback; set nats.user and nats.password too", l.address)
+		case l.key == "cluster.listen" && !gateway.IsLoopback(host) && (c.Cluster.User == "" || c.Cluster.Password == "" && c.Cluster.PasswordFile == ""):
+			problem("cluster.listen %q is beyond loopback; set cluster.user and cluster.password too, the same on all nodes", l.address)
+		}
+		for _, other := range all[:i] {
+			if samePort(l.address, other.address) {
+				problem("%s %q and %s %q are the same port; give each its own", l.key, l.address, other.key, other.address)
+			}
+		}
+	}
+}
+
+// samePort reports whether one process cannot listen at both addresses.
+func samePort(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil {
+		return false
+	}
+	numberA, errA := net.LookupPort("tcp", portA)
+	numberB, errB := net.LookupPort("tcp", portB)
+	return errA == nil && errB == nil && numberA == numberB && numberA != 0 && sameHost(hostA, hostB)
+}
+
+// sameHost reports whether two hosts of listeners have an address in common. Names other than
+// localhost are compared as they are written.
+func sameHost(a, b string) bool {
+	if isAnyHost(a) || isAnyHost(b) || strings.EqualFold(a, b) {
+		return true
+	}
+	if strings.EqualFold(a, "localhost") || strings.EqualFold(b, "localhost") {
+		return gateway.IsLoopback(a) && gateway.IsLoopback(b)
+	}
+	ipA, ipB := net.ParseIP(a), net.ParseIP(b)
+	return ipA != nil && ipA.Equal(ipB)
+}
+
+// isAnyHost reports whether a listener has all addresses of the machine.
+func isAnyHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// isPort reports whether a listener can have a port. That of NATS has to be a number, and
+// one that others know.
+func isPort(key, port string) bool {
+	if key == "nats.listen" || key == "cluster.listen" {
+		return isKnownPort(port)
+	}
+	_, err := net.LookupPort("tcp", port)
+	return port != "" && err == nil
+}
+
+// isKnownPort reports whether a port is a number that others can connect to.
+func isKnownPort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return err == nil && n > 0 && n < 1<<16
+}
