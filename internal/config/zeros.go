@@ -26,7 +26,7 @@ var zeroIsMeant = []string{
 	"limits.user_subscription_bytes", "limits.node_subscription_bytes", "limits.user_unacked_bytes", "limits.node_unacked_bytes",
 	"limits.user_incoming_bytes", "limits.node_incoming_bytes", "limits.user_dedup_bytes", "limits.node_dedup_bytes",
 	"limits.user_memory_queue_bytes", "limits.node_memory_queue_bytes", "limits.user_queue_bytes", "limits.node_queue_bytes",
-	"limits.user_history_bytes", "limits.node_history_bytes", "limits.user_outbox_bytes", "limits.node_outbox_bytes",
+	"limits.user_memory_bytes", "limits.node_memory_share", "limits.user_history_bytes", "limits.node_history_bytes", "limits.user_outbox_bytes", "limits.node_outbox_bytes",
 	"events.max_lifetime", "queues.max_deliveries", "heartbeat.send", "heartbeat.receive", "auth.jwt.leeway", "metrics.queues", "drain.window", "drain.timeout",
 }
 
