@@ -96,8 +96,8 @@ func isSecretKey(name string) bool {
 func TestWeakSecretsAreRefused(t *testing.T) {
 	t.Parallel()
 	settings := map[string]string{
-		"cluster":          "cluster: { user: a, listen: '0.0.0.0:6222', node: n, password%s }\n",
-		"cluster loopback": "cluster: { user: a, listen: '127.0.0.1:6222', node: n, password%s }\n",
+		"cluster":          "cluster: { user: a, listen: '0.0.0.0:6222', node: n, peers: ['10.0.0.2:1'], password%s }\n",
+		"cluster loopback": "cluster: { user: a, listen: '127.0.0.1:6222', node: n, peers: ['10.0.0.2:1'], password%s }\n",
 		"nats":             "nats: { user: a, listen: '0.0.0.0:4222', password%s }\n",
 		"nats client":      "nats: { user: a, url: 'nats://127.0.0.1:4222', password%s }\n",
 		"nats token":       "nats: { url: 'nats://127.0.0.1:4222', token%s }\n",
@@ -170,13 +170,13 @@ func jwtUnless(text string) string {
 func TestAPasswordNeedsAUser(t *testing.T) {
 	t.Parallel()
 	for text, says := range map[string]string{
-		"cluster: { listen: '127.0.0.1:6222', node: n, password: a password of this test }": "cluster.password needs cluster.user",
-		"cluster: { listen: '127.0.0.1:6222', node: n, password_file: /nowhere }":           "cluster.password needs cluster.user",
-		"cluster: { listen: '127.0.0.1:6222', node: n, user: a }":                           "cluster.user needs cluster.password",
-		"nats: { listen: '127.0.0.1:4222', password: a password of this test }":             "nats.password needs nats.user",
-		"nats: { listen: '127.0.0.1:4222', user: a }":                                       "nats.user needs nats.password",
-		"nats: { url: 'nats://127.0.0.1:4222', password: a password of this test }":         "nats.password needs nats.user",
-		"nats: { url: 'nats://127.0.0.1:4222', user: a }":                                   "",
+		"cluster: { listen: '127.0.0.1:6222', node: n, peers: ['10.0.0.2:1'], password: a password of this test }": "cluster.password needs cluster.user",
+		"cluster: { listen: '127.0.0.1:6222', node: n, peers: ['10.0.0.2:1'], password_file: /nowhere }":           "cluster.password needs cluster.user",
+		"cluster: { listen: '127.0.0.1:6222', node: n, peers: ['10.0.0.2:1'], user: a }":                           "cluster.user needs cluster.password",
+		"nats: { listen: '127.0.0.1:4222', password: a password of this test }":                                    "nats.password needs nats.user",
+		"nats: { listen: '127.0.0.1:4222', user: a }":                                                              "nats.user needs nats.password",
+		"nats: { url: 'nats://127.0.0.1:4222', password: a password of this test }":                                "nats.password needs nats.user",
+		"nats: { url: 'nats://127.0.0.1:4222', user: a }":                                                          "",
 	} {
 		_, err := Load(Source{File: fileWith(t, secret+text+"\n"), Environ: []string{}})
 		if says == "" {
