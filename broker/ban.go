@@ -51,6 +51,10 @@ type bans struct {
 
 	mu    sync.RWMutex // guards the following
 	byKey map[string]admin.Ban
+	// unkept are the keys of bans of this node that the store did not take. While there are some,
+	// a goroutine tries again, which keeping reports.
+	unkept  map[string]bool
+	keeping bool
 }
 
 func newBans() *bans {
@@ -137,7 +141,9 @@ func (b directory) spreadBan(ctx context.Context, ban admin.Ban) (r admin.BanRes
 	}
 	if store := b.driver.Bans; store != nil {
 		r.KeepErr = store.PutBan(ctx, ban.Key(), text, ban.Until)
-		r.Kept = r.KeepErr == nil
+		if r.Kept = r.KeepErr == nil; !r.Kept {
+			banExchange(b).keepLater(ban)
+		}
 	} else {
 		r.KeepErr = errors.New("the backend keeps no bans")
 	}

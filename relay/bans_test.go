@@ -38,7 +38,7 @@ func TestBansAreKeptOverARestart(t *testing.T) {
 	until := time.Now().Add(time.Hour)
 	require.NoError(t, r.Driver().Bans.PutBan(ctx, "user a b.*>", []byte(`{"user":"first"}`), until))
 	require.NoError(t, r.Driver().Bans.PutBan(ctx, "user a b.*>", []byte(`{"user":"second"}`), until))
-	require.NoError(t, r.Driver().Bans.PutBan(ctx, "user old", []byte(`{"user":"old"}`), time.Now().Add(-time.Second)))
+	require.NoError(t, r.Driver().Bans.PutBan(ctx, "user old", []byte(`{"user":"old"}`), time.Now().Add(-2*banGrace)))
 	r.Close()
 
 	mu.Lock()
@@ -111,3 +111,42 @@ func (b banEntry) Revision() uint64              { return uint64(b) }
 func (banEntry) Created() time.Time              { return time.Time{} }
 func (banEntry) Delta() uint64                   { return 0 }
 func (banEntry) Operation() jetstream.KeyValueOp { return jetstream.KeyValuePut }
+
+// TestBansOfAClusterAreOnThreeServers: those of an older version too, which were on as many as
+// messages of queues.
+func TestBansOfAClusterAreOnThreeServers(t *testing.T) {
+	t.Parallel()
+	all := clusterOf(t, 3)
+	for _, d := range all {
+		require.Eventually(t, d.Ready, patience, 10*time.Millisecond)
+	}
+	replicas := func() int {
+		info, err := all[0].link.lookAt(t.Context(), bansStream(all[0].link.prefix))
+		require.NoError(t, err)
+		return info.Config.Replicas
+	}
+	_, err := all[0].link.js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: all[0].bans.bucket(), Replicas: 1})
+	require.NoError(t, err)
+	require.NoError(t, all[0].bans.PutBan(t.Context(), "user ann", []byte(`{"user":"ann"}`), time.Now().Add(time.Hour)))
+	require.Equal(t, 1, replicas())
+	read := make(chan struct{})
+	require.NoError(t, all[1].bans.WatchBans(func([]byte) {}, func() { close(read) }))
+	<-read
+	require.Eventually(t, func() bool { return replicas() == 3 }, patience, 10*time.Millisecond)
+
+	require.NoError(t, all[0].link.js.DeleteKeyValue(t.Context(), all[0].bans.bucket()))
+	require.NoError(t, all[0].bans.PutBan(t.Context(), "user ann", []byte(`{"user":"ann"}`), time.Now().Add(time.Hour)))
+	require.Equal(t, 3, replicas())
+}
+
+// TestABanIsRemovedWellAfterItsEnd: the clock of this node may be ahead of those of the others.
+func TestABanIsRemovedWellAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{})
+	require.NoError(t, err)
+	t.Cleanup(r.Close)
+	require.NoError(t, r.bans.PutBan(t.Context(), "user ann", []byte(`{"user":"ann"}`), time.Now().Add(-time.Minute)))
+	seen := make(chan string, 1)
+	require.NoError(t, r.bans.WatchBans(func(ban []byte) { seen <- string(ban) }, func() {}))
+	require.Equal(t, `{"user":"ann"}`, <-seen, "the broker knows whether it is over")
+}

@@ -23,6 +23,9 @@ const (
 	// noJetStreamAfter is how long a server of an external cluster has to say that there is no
 	// JetStream. Those that have it may not be there yet.
 	noJetStreamAfter = 10 * time.Second
+	// banGrace is how long after its end a ban is removed: the clock of the node that does so may
+	// be ahead of others'.
+	banGrace = time.Hour
 )
 
 // WatchBans follows the bucket. See [driver.BanStore].
@@ -112,16 +115,32 @@ func (w *banWatch) follow() {
 			}
 			if reached.note(entry) {
 				w.read()
+				w.spread(ctx, info)
 			}
 		case <-reached.again:
 			if reached.note(nil) {
 				w.read()
+				w.spread(ctx, info)
 			}
 		case <-w.missed:
 			return
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// spread has a bucket of an older version on as many servers as a new one. It is tried once for each
+// reading.
+func (w *banWatch) spread(ctx context.Context, info *jetstream.StreamInfo) {
+	if !w.link.replicated() || info.Config.Replicas >= banReplicas {
+		return
+	}
+	info.Config.Replicas = banReplicas
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	if _, err := w.link.js.UpdateStream(ctx, info.Config); err != nil {
+		w.link.log.Debug("bans could not be put on more servers", "replicas", banReplicas, "error", err)
 	}
 }
 
@@ -156,7 +175,7 @@ func (w *banWatch) learn(kv jetstream.KeyValue, entry jetstream.KeyValueEntry) {
 	if entry.Operation() != jetstream.KeyValuePut || json.Unmarshal(entry.Value(), &kept) != nil {
 		return
 	}
-	if time.Now().After(kept.Until) {
+	if time.Now().After(kept.Until.Add(banGrace)) {
 		_ = kv.Purge(w.link.ctx, entry.Key(), jetstream.LastRevision(entry.Revision())) // or another node has
 		return
 	}

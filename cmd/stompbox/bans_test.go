@@ -1,11 +1,16 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,16 +34,21 @@ func ban(t *testing.T, p *process) *banned {
 	t.Helper()
 	_, token := get(t, "http://"+p.http+"/dev/token?user=alice")
 	test.DialAddress(t, p.tcp).Connect("Authorization", "Bearer "+token).Close()
-	request, err := http.NewRequest(http.MethodPost, "http://"+p.http+"/api/bans?user=alice&for=1h", nil)
+	postBan(t, p, "user=alice")
+	b := &banned{t: t, token: token}
+	b.refused(p)
+	return b
+}
+
+func postBan(t *testing.T, p *process, who string) {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodPost, "http://"+p.http+"/api/bans?for=1h&"+who, nil)
 	require.NoError(t, err)
 	request.SetBasicAuth("guest", "guest")
 	answer, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
 	require.Equal(t, http.StatusOK, answer.StatusCode)
-	b := &banned{t: t, token: token}
-	b.refused(p)
-	return b
 }
 
 // refused wants a node that knows of the ban.
@@ -189,6 +199,43 @@ func TestNoClientGetsInWhileBansAreUnknown(t *testing.T) {
 	all.start(2)
 	b.done(p, all.node(1), all.node(2))
 	all.stop()
+}
+
+// TestABanReachesANodeThatDidNotHearOfIt: one that is paused while a user and a token are banned, ends
+// their sessions when it goes on.
+func TestABanReachesANodeThatDidNotHearOfIt(t *testing.T) {
+	all := clusterOf(t, 3, nil)
+	near, far := all.node(0), all.node(2)
+	_, token := get(t, "http://"+near.http+"/dev/token?user=alice")
+	session := test.DialAddress(t, far.tcp).Connect("Authorization", "Bearer "+token)
+	require.NoError(t, far.cmd.Process.Signal(syscall.SIGSTOP))
+	b := ban(t, near)
+	require.NoError(t, far.cmd.Process.Signal(syscall.SIGCONT))
+	session.Error("you are banned until")
+	b.refused(far)
+	all.stop()
+}
+
+// TestABanOfATokenHoldsOverARestart, and other tokens of its user are as good as before.
+func TestABanOfATokenHoldsOverARestart(t *testing.T) {
+	data := t.TempDir()
+	p := serve(t, nil, "--dev", "--data-dir", data)
+	_, other := get(t, "http://"+p.http+"/dev/token?user=alice")
+	b := &banned{t: t}
+	_, b.token = get(t, "http://"+p.http+"/dev/token?user=alice")
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(b.token, ".")[1])
+	require.NoError(t, err)
+	var claims struct{ JTI string }
+	require.NoError(t, json.Unmarshal(payload, &claims))
+	require.NotEmpty(t, claims.JTI)
+	postBan(t, p, "token="+url.QueryEscape(claims.JTI))
+	b.refused(p)
+	p.stop(t)
+	p = serve(t, nil, "--dev", "--data-dir", data)
+	b.try(p)
+	b.done(p)
+	test.DialAddress(t, p.tcp).Connect("Authorization", "Bearer "+other).Close()
+	p.stop(t)
 }
 
 // TestABanHoldsWithAnExternalServer, which keeps bans if it has JetStream. Without, a node is
