@@ -102,6 +102,17 @@ func (a *appQueue) requeue(q *queue, all []*delivery) {
 	}
 }
 
+// reject fails requests: who sent them learns that at once.
+func (a *appQueue) reject(q *queue, all []*delivery, done func(error)) {
+	for _, d := range all {
+		d.settle()
+		q.broker.app.failOrLog(d.Message, CodeAppFailed, "the app server rejected the request")
+		if done != nil {
+			done(nil)
+		}
+	}
+}
+
 func (a *appQueue) maxDeliveries() int { return 0 }
 
 func (a *appQueue) kept() bool { return false }

@@ -198,9 +198,11 @@ func (q *queue) requeue(all []*delivery) {
 	if len(all) == 0 {
 		return
 	}
-	slices.SortStableFunc(all, func(a, b *delivery) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortStableFunc(all, bySeq)
 	q.source.requeue(q, all)
 }
+
+func bySeq(a, b *delivery) int { return cmp.Compare(a.Seq, b.Seq) }
 
 // received takes a message that a source pulled.
 func (q *queue) received(from *feed, lent driver.Delivery) {

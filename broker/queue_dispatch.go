@@ -22,7 +22,7 @@ func (q *queue) dispatchLocked() {
 			continue
 		}
 		if q.overDelivered(d) {
-			go q.deadLetter(d)
+			go q.deadLetter(d, deadMaxDeliveries, nil)
 			taken++
 			continue
 		}

@@ -107,6 +107,16 @@ func (d *durableQueue) requeue(q *queue, all []*delivery) {
 	}
 }
 
+// reject has the subscription pass over messages. The history has them still.
+func (d *durableQueue) reject(q *queue, all []*delivery, done func(error)) {
+	for _, lent := range all {
+		lent.settle()
+		lent.reader.Ack(lent.Delivery, done)
+	}
+	q.broker.log.Warn("a durable subscription passes over messages that its client rejected; their history keeps them",
+		"history", d.subscription.History, "subscription", d.subscription.Name, "messages", len(all), "last", all[len(all)-1].Message.ID)
+}
+
 func (d *durableQueue) maxDeliveries() int { return 0 }
 
 func (d *durableQueue) kept() bool { return true }

@@ -72,7 +72,7 @@ func (s *storedQueue) openFeed(ctx context.Context, q *queue, limit int, o drive
 func (s *storedQueue) requeue(q *queue, all []*delivery) {
 	for _, d := range all {
 		if q.exhausted(d) {
-			q.deadLetter(d)
+			q.deadLetter(d, deadMaxDeliveries, nil)
 		} else {
 			d.settle()
 			d.reader.Requeue(d.Delivery)
@@ -80,8 +80,20 @@ func (s *storedQueue) requeue(q *queue, all []*delivery) {
 	}
 }
 
+// reject moves messages to the dead letters at once.
+func (s *storedQueue) reject(q *queue, all []*delivery, done func(error)) {
+	for _, d := range all {
+		q.deadLetter(d, deadRejected, done)
+	}
+}
+
+// holdsDead reports whether its messages are dead letters of another queue.
+func (s *storedQueue) holdsDead() bool {
+	return strings.HasPrefix(s.name, destination.DeadLetterPrefix)
+}
+
 func (s *storedQueue) maxDeliveries() int {
-	if strings.HasPrefix(s.name, destination.DeadLetterPrefix) {
+	if s.holdsDead() {
 		return 0
 	}
 	return max(s.policy().MaxDeliveries, 0)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,13 +19,20 @@ func (s *Session) trackUnacked(sub *subscription, messageID string) (number uint
 	return s.deliveries
 }
 
-// acknowledge handles ACK and NACK. A queue loses the message or gets it back.
-// Topics take them and do not deliver again. What is gone already needs no
+// headerRequeue is for NACK, as RabbitMQ has it: with false the message does not come again.
+const headerRequeue = "requeue"
+
+// acknowledge handles ACK and NACK. A queue loses the message or gets it back, or moves it to
+// its dead letters. Topics take them and do not deliver again. What is gone already needs no
 // acknowledgement: a client may not know yet that its subscription or its session
 // before this one has ended.
 func (s *Session) acknowledge(f *frames.Frame) (outcome, error) {
 	if f.Command == frames.NACK && s.version() == frames.V10 {
 		return 0, errorf(CodeUnexpected, "NACK requires STOMP 1.1 or later")
+	}
+	requeue, err := parseRequeue(f)
+	if err != nil {
+		return 0, err
 	}
 	sub, number, err := s.parseAckHeaders(f)
 	if err != nil {
@@ -36,6 +44,13 @@ func (s *Session) acknowledge(f *frames.Frame) (outcome, error) {
 	op := operation{run: func() error { return nil }}
 	switch {
 	case sub == nil:
+	case !requeue:
+		to, err := sub.rejecter()
+		if err != nil {
+			return 0, err
+		}
+		op.run = func() error { s.reject(sub, number, to, nil); return nil }
+		op.runConfirmed = func(done func(error)) { s.reject(sub, number, to, done) }
 	case f.Command == frames.NACK:
 		op.run = func() error { s.nack(sub, number); return nil }
 	default:
@@ -52,6 +67,19 @@ func (s *Session) acknowledge(f *frames.Frame) (outcome, error) {
 		return outcomePending, nil
 	}
 	return outcomeReceipt, op.run()
+}
+
+// parseRequeue reads whether the message of a NACK is to come again, as it is without the
+// header. Python's clients write False.
+func parseRequeue(f *frames.Frame) (bool, error) {
+	value, ok := f.Headers.Lookup(headerRequeue)
+	switch {
+	case !ok || f.Command != frames.NACK || strings.EqualFold(value, "true"):
+		return true, nil
+	case strings.EqualFold(value, "false"):
+		return false, nil
+	}
+	return false, errorf(CodeBadHeader, "%s %q is neither true nor false", headerRequeue, value)
 }
 
 // countStale counts a frame for what is gone already.
@@ -171,7 +199,7 @@ func (s *Session) takeUnacked(sub *subscription, number uint64) []*delivery {
 // once the store has confirmed all of it.
 func (s *Session) ack(sub *subscription, number uint64, done func(error)) {
 	taken := s.takeUnacked(sub, number)
-	done = completeAfter(len(taken), done)
+	done = completeAfter(len(taken), ackError, done)
 	for _, d := range taken {
 		d.settle()
 		if d.reader != nil {
@@ -186,8 +214,8 @@ func (s *Session) ack(sub *subscription, number uint64, done func(error)) {
 }
 
 // completeAfter returns what to call n times, after which done is called with the first
-// error. Without done it is nil.
-func completeAfter(n int, done func(error)) func(error) {
+// error, of which wrap makes what the client learns. Without done it is nil.
+func completeAfter(n int, wrap func(error) *Error, done func(error)) func(error) {
 	if done == nil {
 		return nil
 	}
@@ -209,10 +237,14 @@ func completeAfter(n int, done func(error)) func(error) {
 			return
 		}
 		if failed != nil {
-			failed = &Error{Code: CodeUnavailable, Message: "the acknowledgement could not be confirmed; the message may come again", Cause: failed, retryAfter: retryAfter}
+			failed = wrap(failed)
 		}
 		done(failed)
 	}
+}
+
+func ackError(err error) *Error {
+	return &Error{Code: CodeUnavailable, Message: "the acknowledgement could not be confirmed; the message may come again", Cause: err, retryAfter: retryAfter}
 }
 
 // nack returns messages to their queue at once, in their order.
@@ -224,6 +256,20 @@ func (s *Session) nack(sub *subscription, number uint64) {
 	s.broker.counters.nacked.Add(int64(len(taken)))
 	sub.consumer.queue.requeue(taken)
 	s.settle(sub, len(taken))
+}
+
+// reject gives messages that the client refuses for good to what takes them. Where done is
+// not nil, it is called once all of that is confirmed.
+func (s *Session) reject(sub *subscription, number uint64, to rejecter, done func(error)) {
+	taken := s.takeUnacked(sub, number)
+	done = completeAfter(len(taken), rejectError, done)
+	if len(taken) == 0 {
+		return // acknowledged earlier in the transaction
+	}
+	slices.SortStableFunc(taken, bySeq)
+	to.reject(sub.consumer.queue, taken, done)
+	s.settle(sub, len(taken))
+	s.broker.counters.nacked.Add(int64(len(taken)))
 }
 
 // settle gives the queue back the credit of n messages, and forgets a

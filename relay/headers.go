@@ -95,6 +95,12 @@ func originOf(h nats.Header) origin {
 // What is missing is made up: an id from nextID, the time from the clock. Of a native
 // program that is no node, it takes what docs/nats.md says and nothing else.
 func decode(prefix string, msg *nats.Msg, nextID func() string) (*driver.Message, bool) {
+	return decodeStored(prefix, msg, time.Time{}, nextID)
+}
+
+// decodeStored is decode for what a stream has stored at some time, which is that of a message
+// without a time of its own, however often it is delivered.
+func decodeStored(prefix string, msg *nats.Msg, stored time.Time, nextID func() string) (*driver.Message, bool) {
 	key, ok := Destination(prefix, msg.Subject)
 	if !ok {
 		return nil, false
@@ -107,7 +113,10 @@ func decode(prefix string, msg *nats.Msg, nextID func() string) (*driver.Message
 	stamp, _ := d.take(driver.HeaderTimestamp)
 	var err error
 	if m.Timestamp, err = strconv.ParseInt(stamp, 10, 64); err != nil {
-		m.Timestamp = time.Now().UnixMilli()
+		if stored.IsZero() {
+			stored = time.Now()
+		}
+		m.Timestamp = stored.UnixMilli()
 	}
 	m.User, _ = d.take(driver.HeaderUser)
 	switch d.origin {

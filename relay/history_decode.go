@@ -79,15 +79,11 @@ func (s *historyStreams) decodeStored(msg *nats.Msg) (m *driver.Message, before 
 	}
 	at := driver.StreamPosition{Epoch: epoch, Seq: seq}
 	live := &nats.Msg{Subject: s.liveSubject(h, lastOf(msg.Header, headerSubject)), Header: msg.Header, Data: msg.Data}
-	if m, ok = decode(s.link.prefix, live, at.String); !ok {
+	stored, _ := time.Parse(time.RFC3339Nano, lastOf(msg.Header, headerStored)) // else zero
+	if m, ok = decodeStored(s.link.prefix, live, stored, at.String); !ok {
 		return nil, 0, false
 	}
 	m.Position, m.ID = at, at.String()
-	if _, stamped := msg.Header[driver.HeaderTimestamp]; !stamped {
-		if when, err := time.Parse(time.RFC3339Nano, lastOf(msg.Header, headerStored)); err == nil {
-			m.Timestamp = when.UnixMilli()
-		}
-	}
 	before, _ = strconv.ParseUint(lastOf(msg.Header, headerLastSequence), 10, 64)
 	return m, before, true
 }

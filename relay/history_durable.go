@@ -166,7 +166,7 @@ func (s *durableSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata)
 	if meta.NumDelivered == 1 {
 		s.lag.next(s, q, meta, epoch)
 	}
-	m, ok := decode(s.history.prefix, msg, at.String)
+	m, ok := decodeStored(s.history.prefix, msg, meta.Timestamp, at.String)
 	if !ok || !s.subscription.Pattern.Match(m.Key) || m.ToSession != "" {
 		d.Message = &driver.Message{ID: at.String()}
 		q.Ack(d, nil)

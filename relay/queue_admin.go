@@ -300,7 +300,7 @@ func (a queueAdmin) copyOf(queue string, p place, msg jetstream.Msg, target func
 		return place{}, movedCopy{}, false
 	}
 	id := movedID(p, meta.Sequence.Stream)
-	m, ok := decode(p.prefix, &nats.Msg{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data()}, func() string { return id })
+	m, ok := decodeStored(p.prefix, &nats.Msg{Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data()}, meta.Timestamp, func() string { return id })
 	if !ok {
 		return place{}, movedCopy{}, false
 	}

@@ -112,7 +112,7 @@ func (a queueAdmin) peeked(at place, queue string, stored *jetstream.RawStreamMs
 	if a.store.link.tooNew(stored.Header, stored.Subject) {
 		return nil
 	}
-	m, ok := decode(at.prefix, &nats.Msg{Subject: stored.Subject, Header: stored.Header, Data: stored.Data}, func() string {
+	m, ok := decodeStored(at.prefix, &nats.Msg{Subject: stored.Subject, Header: stored.Header, Data: stored.Data}, stored.Time, func() string {
 		return queueMessageID(at.stream, stored.Sequence)
 	})
 	if !ok {

@@ -57,7 +57,7 @@ func (s *queueSource) handle(q *reader, msg *nats.Msg, meta *nats.MsgMetadata) {
 	if q.endedByNewer(msg, meta) {
 		return
 	}
-	m, ok := decode(s.place.prefix, msg, func() string {
+	m, ok := decodeStored(s.place.prefix, msg, meta.Timestamp, func() string {
 		return queueMessageID(s.place.stream, meta.Sequence.Stream)
 	})
 	if !ok {

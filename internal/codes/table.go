@@ -164,7 +164,7 @@ var Table = []Group{
 			"No answer came within `app.timeout`. The request may still be worked on.",
 			"Make the app server faster or answer sooner, or raise `app.timeout`."},
 		{"app-failed", 0, 503, Later,
-			"The app server failed: a handler or webhook returned an error, or five servers ended while they had the request.",
+			"The app server failed: a handler or webhook returned an error, a server rejected the request, or five servers ended while they had the request.",
 			"Look at the app server's log. The message is what it answered."},
 		{"app-busy", 0, 503, Later,
 			"More requests wait than may: 10,000 for the app servers of a node, 1024 for Go handlers, `in_flight` for a webhook, about half of any of these for one user, or 1000 of one client.",

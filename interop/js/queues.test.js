@@ -51,6 +51,11 @@ test("@stomp/stompjs: ack, nack, dead letters", async () => {
   const letter = await dead.next();
   assert.equal(letter.body, "bad");
   assert.equal(letter.headers["dead-letter-origin"], "/queue/jobs");
+  await send(client, "/queue/jobs", "never");
+  const never = await inbox.next();
+  await confirmed(client, (receipt) => never.nack({ requeue: "false", receipt }));
+  const rejected = await dead.next();
+  assert.deepEqual([rejected.body, rejected.headers["dead-letter-reason"]], ["never", "rejected"]);
   await client.deactivate();
 });
 

@@ -109,6 +109,18 @@ class StompPy(unittest.TestCase):
         self.assertEqual(sorted(seen), ["0", "1", "2"])
         self.assertEqual(seen["0"], "true")
 
+    def test_nack_rejects(self):
+        for requeue in ("false", False):
+            sender, _ = self.connect()
+            sender.send("/queue/reject", "x")
+            consumer, inbox = self.connect()
+            self.subscribe(consumer, inbox, "/queue/reject", "q", ack="client-individual")
+            consumer.nack(inbox.next().headers["ack"], requeue=requeue)
+            self.subscribe(consumer, inbox, "/queue/DLQ.reject", "d")
+            m = inbox.next()
+            self.assertEqual((m.headers["destination"], m.headers["dead-letter-reason"]), ("/queue/DLQ.reject", "rejected"))
+            consumer.disconnect()
+
     def test_a_client_asks(self):
         server, requests = self.connect()
         self.subscribe(server, requests, "/app/py.ask", "app", ack="client-individual")
