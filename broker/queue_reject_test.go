@@ -250,3 +250,30 @@ func TestDeadLettersOfAQueueInMemoryAreToldApart(t *testing.T) {
 	c.Message("before")
 	c.Message("after")
 }
+
+// TestANativeMessageKeepsItsTime: one without a timestamp has the time at which it was stored, at
+// each delivery.
+func TestANativeMessageKeepsItsTime(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{NATSPort: -1})
+	nc, err := nats.Connect(n.Relay.ClientURL())
+	require.NoError(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	c := test.Dial(t, n).Connect()
+	c.Subscribe("q", "/queue/native", "ack", "client-individual")
+	_, err = js.Publish(t.Context(), "stompbox.queue.native", []byte("x"))
+	require.NoError(t, err)
+	f := c.Message("x")
+	s, err := js.Stream(t.Context(), "stompbox_queues")
+	require.NoError(t, err)
+	stored, err := s.GetMsg(t.Context(), 1)
+	require.NoError(t, err)
+	for range 3 {
+		require.Equal(t, strconv.FormatInt(stored.Time.UnixMilli(), 10), f.Get("timestamp"))
+		time.Sleep(5 * time.Millisecond) // another time, by the clock of the broker
+		c.Send(frames.NACK, "id", f.Get("ack"))
+		f = c.Message("x")
+	}
+}
