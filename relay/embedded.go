@@ -230,7 +230,11 @@ func (s *Server) start() error {
 	}
 	made.Start()
 	if !made.ReadyForConnections(startTimeout) {
-		return fmt.Errorf("relay: the embedded NATS server did not start; is %s writable?", s.options.StoreDir)
+		why := s.log.lastFatal()
+		if why == "" {
+			why = fmt.Sprintf("it did not answer within %s; its files are in %s", startTimeout, s.options.StoreDir)
+		}
+		return fmt.Errorf("relay: the embedded NATS server did not start: %s", why)
 	}
 	if err := s.grow(); err != nil {
 		return fmt.Errorf("relay: embedded NATS: %w", err)

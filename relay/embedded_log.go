@@ -29,6 +29,7 @@ type natsLogger struct {
 	atStart startReports
 
 	mu     sync.Mutex            // guards the following
+	fatal  string                // the last thing that ended the server
 	twinAt time.Time             // when a server of the same name was last refused
 	said   map[string]*saidLines // by format, of which there are as many as the server has
 }
@@ -86,7 +87,19 @@ func (n *natsLogger) twinWithin(lately time.Duration) bool {
 }
 
 // Fatalf is for what ends the server.
-func (n *natsLogger) Fatalf(format string, v ...any) { n.warn(format, v) }
+func (n *natsLogger) Fatalf(format string, v ...any) {
+	n.mu.Lock()
+	n.fatal = line(format, v)
+	n.mu.Unlock()
+	n.warn(format, v)
+}
+
+// lastFatal returns what ended the server, or "".
+func (n *natsLogger) lastFatal() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.fatal
+}
 
 // Debugf and Tracef are off.
 func (n *natsLogger) Debugf(string, ...any) {}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,10 +74,47 @@ func newLink(o Options, server *Server) *link {
 	return l
 }
 
+// notConnected says which server could not be reached, and why: NATS's own error says neither.
+func notConnected(urls string, err error) error {
+	if urls == "" { // the embedded server
+		return fmt.Errorf("relay: cannot connect to NATS: %w", err)
+	}
+	var at []string
+	for text := range strings.SplitSeq(urls, ",") {
+		text = strings.TrimSpace(text)
+		if !strings.Contains(text, "://") {
+			text = "nats://" + text
+		}
+		u, parseErr := url.Parse(text)
+		if parseErr != nil {
+			continue
+		}
+		host := u.Host
+		if u.Port() == "" {
+			host = net.JoinHostPort(u.Hostname(), "4222")
+		}
+		if !errors.Is(err, nats.ErrNoServers) {
+			at = append(at, host)
+			continue
+		}
+		conn, dialErr := net.DialTimeout("tcp", host, dialAgain)
+		if dialErr != nil {
+			at = append(at, dialErr.Error())
+			continue
+		}
+		_ = conn.Close()
+		at = append(at, host+" takes connections, but does not answer as a NATS server would")
+	}
+	return fmt.Errorf("relay: cannot connect to NATS (%s): %w", strings.Join(at, "; "), err)
+}
+
+// dialAgain is how long it may take to find out why a server cannot be reached.
+const dialAgain = 2 * time.Second
+
 // connect makes the connection. The first attempt has to succeed.
 func (l *link) connect(o Options, url string) (err error) {
 	if l.conn, err = nats.Connect(url, l.options(o)...); err != nil {
-		return fmt.Errorf("relay: cannot connect to NATS: %w", err)
+		return notConnected(url, err)
 	}
 	if l.js, err = jetstream.New(l.conn); err != nil {
 		l.conn.Close()

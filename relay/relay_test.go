@@ -186,7 +186,7 @@ func TestALocalTopicGoesOnWithoutNATS(t *testing.T) {
 	require.False(t, r.Ready())
 	require.Error(t, r.Driver().Bus.Publish(&driver.Message{Key: "/topic/a", Destination: "/topic/a"}))
 	_, err = relay.Dial(relay.Options{URL: "nats://127.0.0.1:1"})
-	require.ErrorContains(t, err, "cannot connect to NATS")
+	require.ErrorContains(t, err, "cannot connect to NATS (dial tcp 127.0.0.1:1: connect: connection refused)")
 
 	b := test.Start(t, test.Options{NATSURL: hub.Relay.ClientURL()})
 	c := test.Dial(t, b).Connect()

@@ -132,6 +132,7 @@ func (b *banned) done(all ...*process) {
 // TestABanHoldsFromTheFirstConnectOn: of one node, of three that start together, and of one that
 // joins with nothing of its own.
 func TestABanHoldsFromTheFirstConnectOn(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	p := serve(t, nil, "--dev", "--data-dir", data)
 	b := ban(t, p)
@@ -177,6 +178,7 @@ func TestABanHoldsFromTheFirstConnectOn(t *testing.T) {
 // TestNoClientGetsInWhileBansAreUnknown: the first node of a cluster does not know of them before
 // a majority is there.
 func TestNoClientGetsInWhileBansAreUnknown(t *testing.T) {
+	t.Parallel()
 	all := clusterOf(t, 3, nil)
 	b := ban(t, all.node(0))
 	all.stop()
@@ -241,6 +243,7 @@ func TestABanOfATokenHoldsOverARestart(t *testing.T) {
 // TestABanHoldsWithAnExternalServer, which keeps bans if it has JetStream. Without, a node is
 // ready all the same, and has the bans that another node knows.
 func TestABanHoldsWithAnExternalServer(t *testing.T) {
+	t.Parallel()
 	for _, keeps := range []bool{true, false} {
 		t.Run("jetstream="+strconv.FormatBool(keeps), func(t *testing.T) {
 			nats, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: -1, JetStream: keeps, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})

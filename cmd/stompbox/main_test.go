@@ -203,7 +203,6 @@ func TestServeRefusesWhatIsNotSafe(t *testing.T) {
 	for says, args := range map[string][]string{
 		"set auth.jwt.secret": {"serve"},
 		"beyond loopback":     {"serve", "--dev", "--http", "0.0.0.0:0"},
-		"is another program":  {"serve", "--dev", "--http", occupied(t), "--data-dir", t.TempDir()},
 		"unknown flag":        {"serve", "--htp", "x"},
 		"unknown command":     {"srve"},
 	} {
@@ -214,6 +213,42 @@ func TestServeRefusesWhatIsNotSafe(t *testing.T) {
 	out, _, err := run(t, nil, "config", "check", "--dev")
 	require.NoError(t, err)
 	require.Contains(t, out, "fine")
+}
+
+// TestTheLastLineNamesWhatCannotBeOpened: the setting, the address and the true cause, for each
+// listener and for the data directory.
+func TestTheLastLineNamesWhatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	const cluster = "cluster: { node: a, peers: ['127.0.0.1:1'], listen: '"
+	taken, foreign := occupied(t), "203.0.113.7:18080"
+	isFile := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(isFile, nil, 0o600))
+	tests := map[string]string{"data_dir: " + isFile + "\n": "data_dir: " + isFile + " is not a folder"}
+	for key, file := range map[string]string{
+		"http.listen": "http: { listen: '", "stomp.listen": "stomp: { listen: '", "metrics.listen": "metrics: { listen: '",
+		"admin.listen": "admin: { listen: '", "nats.listen": "nats: { listen: '", "cluster.listen": cluster,
+	} {
+		tests[file+taken+"' }\n"] = key + ": " + taken + " is in use by another program; see who has it: ss -ltnp"
+		if key == "http.listen" || key == "stomp.listen" { // the others need secrets beyond loopback
+			tests[file+foreign+"' }\n"] = key + ": " + foreign + " is not an address of this machine; use an address of this machine"
+		}
+	}
+	tests["nats: { user: a, password: a password of this test, listen: '"+foreign+"' }\n"] = "nats.listen: " + foreign + " is not an address of this machine"
+	tests["cluster: { node: a, peers: ['127.0.0.1:1'], user: a, password: a password of this test, listen: '"+foreign+"' }\n"] = "cluster.listen: " + foreign + " is not an address of this machine"
+	for text, says := range tests {
+		if !strings.HasPrefix(text, "http:") {
+			text += "http: { listen: '127.0.0.1:0' }\n"
+		}
+		if !strings.HasPrefix(text, "data_dir:") {
+			text += "data_dir: " + t.TempDir() + "\n"
+		}
+		file := filepath.Join(t.TempDir(), "stompbox.yaml")
+		require.NoError(t, os.WriteFile(file, []byte("auth: { jwt: { secret: '"+benchSecret+"' } }\n"+text), 0o600))
+		_, stderr, err := run(t, nil, "serve", "-c", file)
+		require.Error(t, err, text)
+		lines := strings.Split(strings.TrimSpace(stderr), "\n")
+		require.Contains(t, lines[len(lines)-1], says, text)
+	}
 }
 
 func occupied(t *testing.T) string {

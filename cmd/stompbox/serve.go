@@ -20,6 +20,7 @@ import (
 	"github.com/stompbox/stompbox/internal/certfile"
 	"github.com/stompbox/stompbox/internal/clientaddr"
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/listening"
 	"github.com/stompbox/stompbox/internal/tracing"
 	"github.com/stompbox/stompbox/internal/trim"
 	"github.com/stompbox/stompbox/relay"
@@ -173,6 +174,14 @@ func (s *server) vanishedAfter() time.Duration {
 	return max(c.Limits.WriteTimeout, 2*c.Events.HeartBeat, 2*c.SockJS.HeartBeat)
 }
 
+// listenKey is the setting with the address of a listener.
+func listenKey(name string) string {
+	if name == "acme.http" {
+		return "acme.http_listen"
+	}
+	return name + ".listen"
+}
+
 // open opens a port. A list of proxies is of those that send the PROXY protocol; shared reports
 // whether an address is of one that sends headers.
 func (s *server) open(name, address string, proxies *clientaddr.List, shared func(remote string) bool, serve func(context.Context, net.Listener) error) error {
@@ -181,7 +190,7 @@ func (s *server) open(name, address string, proxies *clientaddr.List, shared fun
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("%s.listen: %w; is another program using it?", name, err)
+		return listening.Error(listenKey(name), address, err)
 	}
 	l = gateway.NewListener(l, s.vanishedAfter())
 	if proxies != nil {

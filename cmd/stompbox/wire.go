@@ -15,6 +15,7 @@ import (
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/listening"
 	"github.com/stompbox/stompbox/internal/logattr"
 	"github.com/stompbox/stompbox/internal/memlimit"
 	"github.com/stompbox/stompbox/internal/tracing"
@@ -40,6 +41,14 @@ func (s *server) setUp(ctx context.Context) error {
 	if s.issuer, err = newIssuer(c, s.log); err != nil {
 		return err
 	}
+	if s.tracer, err = tracing.FromEnvironment(ctx, version(), c.Cluster.Node, s.log); err != nil {
+		return err
+	}
+	for _, l := range config.Listeners(c) { // before the store is opened, which takes its time
+		if err := listening.Try(ctx, l.Key, l.Address); err != nil {
+			return err
+		}
+	}
 	if s.relay, err = openRelay(c, s.certs, s.log); err != nil {
 		return err
 	}
@@ -50,9 +59,6 @@ func (s *server) setUp(ctx context.Context) error {
 	s.memory = memlimit.Set()
 	options := brokerOptions(c, s.memory)
 	options.Authenticator, options.Driver, options.Logger, options.Server = s.auth, s.relay.Driver(), s.log, "stompbox/"+version()
-	if s.tracer, err = tracing.FromEnvironment(ctx, version(), c.Cluster.Node, s.log); err != nil {
-		return err
-	}
 	if s.tracer != nil { // an interface of nil is none
 		options.Tracer = s.tracer
 	}

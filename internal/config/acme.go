@@ -41,6 +41,9 @@ var acmeListeners = []string{"http", "stomp", "admin"}
 func checkACME(c *Config, problem func(string, ...any)) {
 	a := c.ACME
 	if !a.On() {
+		if a.HTTPListen != "" {
+			problem("acme.http_listen needs acme.domains; leave it out without ACME")
+		}
 		return
 	}
 	if !a.AcceptTerms {

@@ -117,6 +117,7 @@ func checkNATS(c *Config, problem func(string, ...any)) {
 		problem("nats.user and nats.password go together; set both or none")
 	}
 	if n.URL != "" {
+		checkServers(n.URL, problem)
 		return
 	}
 	for _, s := range []struct{ key, value string }{
@@ -128,6 +129,25 @@ func checkNATS(c *Config, problem func(string, ...any)) {
 	}
 	if n.Listen == "" && (n.User != "" || n.Password != "" || n.PasswordFile != "") {
 		problem("nats.user and nats.password need nats.url or nats.listen; leave them out otherwise")
+	}
+}
+
+// checkServers refuses what is no list of NATS servers.
+func checkServers(list string, problem func(string, ...any)) {
+	for text := range strings.SplitSeq(list, ",") {
+		text = strings.TrimSpace(text)
+		if !strings.Contains(text, "://") {
+			text = "nats://" + text
+		}
+		u, err := url.Parse(text)
+		switch {
+		case err != nil || u.Hostname() == "":
+			problem("nats.url has an entry that is no server, such as nats://nats.example:4222")
+		case !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
+			problem("nats.url begins an entry with %s://; use nats, tls, ws or wss", u.Scheme)
+		case u.Port() != "" && !isKnownPort(u.Port()):
+			problem("nats.url: %q is not a port from 1 to 65535", u.Port())
+		}
 	}
 }
 

@@ -2,20 +2,23 @@ package config
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/stompbox/stompbox/gateway"
 )
 
-// listener is a setting that opens a port.
-type listener struct{ key, address string }
+// Listener is a setting that opens a port.
+type Listener struct{ Key, Address string }
 
-func listenersOf(c *Config) []listener {
-	return []listener{
+// Listeners are those that a configuration opens.
+func Listeners(c *Config) []Listener {
+	all := []Listener{
 		{"http.listen", c.HTTP.Listen}, {"stomp.listen", c.STOMP.Listen}, {"metrics.listen", c.Metrics.Listen}, {"admin.listen", c.Admin.Listen},
 		{"acme.http_listen", c.ACME.HTTPListen}, {"nats.listen", c.NATS.Listen}, {"cluster.listen", c.Cluster.Listen},
 	}
+	return slices.DeleteFunc(all, func(l Listener) bool { return l.Address == "" || l.Key == "acme.http_listen" && !c.ACME.On() })
 }
 
 // checkListeners refuses addresses that cannot be listened at, or that are taken by another
@@ -24,32 +27,29 @@ func checkListeners(c *Config, problem func(string, ...any)) {
 	if c.HTTP.Listen == "" && c.STOMP.Listen == "" {
 		problem("http.listen and stomp.listen are both empty, so no client could connect")
 	}
-	all := listenersOf(c)
+	all := Listeners(c)
 	for i, l := range all {
-		if l.address == "" {
-			continue
-		}
-		host, port, err := net.SplitHostPort(l.address)
+		host, port, err := net.SplitHostPort(l.Address)
 		switch {
 		case err != nil:
-			problem("%s %q is not host:port, such as 127.0.0.1:8080", l.key, l.address)
+			problem("%s %q is not host:port, such as 127.0.0.1:8080", l.Key, l.Address)
 			continue
-		case !isPort(l.key, port):
-			problem("%s %q: %q is no port", l.key, l.address, port)
+		case !isPort(l.Key, port):
+			problem("%s %q: %q is no port", l.Key, l.Address, port)
 			continue
 		case strings.TrimSpace(host) != host:
-			problem("%s %q has a space in it", l.key, l.address)
+			problem("%s %q has a space in it", l.Key, l.Address)
 			continue
 		case c.Dev && !gateway.IsLoopback(host):
-			problem("%s %q is beyond loopback, which --dev does not allow: it accepts guest/guest; use 127.0.0.1, or configure keys and leave --dev out", l.key, l.address)
-		case l.key == "nats.listen" && !gateway.IsLoopback(host) && (c.NATS.User == "" || c.NATS.Password == "" && c.NATS.PasswordFile == ""):
-			problem("nats.listen %q is beyond loopback; set nats.user and nats.password too", l.address)
-		case l.key == "cluster.listen" && !gateway.IsLoopback(host) && (c.Cluster.User == "" || c.Cluster.Password == "" && c.Cluster.PasswordFile == ""):
-			problem("cluster.listen %q is beyond loopback; set cluster.user and cluster.password too, the same on all nodes", l.address)
+			problem("%s %q is beyond loopback, which --dev does not allow: it accepts guest/guest; use 127.0.0.1, or configure keys and leave --dev out", l.Key, l.Address)
+		case l.Key == "nats.listen" && !gateway.IsLoopback(host) && (c.NATS.User == "" || c.NATS.Password == "" && c.NATS.PasswordFile == ""):
+			problem("nats.listen %q is beyond loopback; set nats.user and nats.password too", l.Address)
+		case l.Key == "cluster.listen" && !gateway.IsLoopback(host) && (c.Cluster.User == "" || c.Cluster.Password == "" && c.Cluster.PasswordFile == ""):
+			problem("cluster.listen %q is beyond loopback; set cluster.user and cluster.password too, the same on all nodes", l.Address)
 		}
 		for _, other := range all[:i] {
-			if samePort(l.address, other.address) {
-				problem("%s %q and %s %q are the same port; give each its own", l.key, l.address, other.key, other.address)
+			if samePort(l.Address, other.Address) {
+				problem("%s %q and %s %q are the same port; give each its own", l.Key, l.Address, other.Key, other.Address)
 			}
 		}
 	}
