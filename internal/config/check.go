@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -151,6 +151,9 @@ func checkServers(list string, problem func(string, ...any)) {
 	}
 }
 
+// cookieName matches a token of RFC 9110, which the name of a cookie is (RFC 6265, 4.1.1).
+var cookieName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
+
 // checkHosts refuses entries that no request could match.
 func checkHosts(c *Config, problem func(string, ...any)) {
 	for key, hosts := range map[string][]string{"metrics.allowed_hosts": c.Metrics.AllowedHosts, "admin.allowed_hosts": c.Admin.AllowedHosts} {
@@ -160,7 +163,7 @@ func checkHosts(c *Config, problem func(string, ...any)) {
 			}
 		}
 	}
-	if name := c.Events.Cookie; name != "" && (&http.Cookie{Name: name, Value: "x"}).Valid() != nil {
+	if name := c.Events.Cookie; name != "" && !cookieName.MatchString(name) {
 		problem("events.cookie %q cannot be the name of a cookie: it has a space or another separator", name)
 	}
 	if at := c.SockJS.ClientURL; at != "" {
