@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -37,15 +38,30 @@ var queryParameters = sync.OnceValue(func() map[string][]string {
 	return all
 })
 
-// checkParameters refuses parameters of a request that changes something which it does not
-// have: to ignore one that is misspelled could end or remove more than was meant.
+// mayRepeat are the parameters that a request may have several times.
+var mayRepeat = []string{"header"}
+
+// mayBeEmpty are those that an empty value leaves as without them.
+var mayBeEmpty = []string{"reason"}
+
+// checkParameters refuses parameters that cannot be read, and those of a request that changes
+// something which it does not have, or which are empty or there twice: to ignore one could end or
+// remove more than was meant.
 func checkParameters(pattern string, r *http.Request) error {
-	if r.Method == http.MethodGet || r.URL.RawQuery == "" {
+	given, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return problem.New(http.StatusBadRequest, "the parameters cannot be read: "+problem.Truncate(err.Error())+"; encode each name and value")
+	}
+	if r.Method == http.MethodGet {
 		return nil
 	}
 	known, described := queryParameters()[pattern]
-	for name := range r.URL.Query() {
+	for name, values := range given {
 		switch {
+		case described && len(values) > 1 && !slices.Contains(mayRepeat, name):
+			return problem.New(http.StatusBadRequest, "the parameter "+problem.Truncate(name)+" is there twice; keep one of them")
+		case described && strings.TrimSpace(values[0]) == "" && !slices.Contains(mayBeEmpty, name):
+			return problem.New(http.StatusBadRequest, "the parameter "+problem.Truncate(name)+" is empty; give it a value, or leave it out")
 		case !described || slices.Contains(known, name):
 		case len(known) == 0:
 			return problem.New(http.StatusBadRequest, "there is no parameter "+problem.Truncate(name)+"; this request has none")

@@ -91,6 +91,19 @@ func TestMisspelledParametersAreRefused(t *testing.T) {
 		"/api/users/guest/unsubscribe?destination=/topic/a&id=1": "there is no parameter id",
 		"/api/bans?user=guest&for=1h&reson=x":                    "there is no parameter reson",
 		"/api/send?destination=/queue/b":                         "this request has none",
+		"/api/users/guest/disconnect?session=":                   "the parameter session is empty; give it a value, or leave it out",
+		"/api/users/guest/disconnect?session=%20":                "the parameter session is empty",
+		"/api/users/guest/disconnect?for=":                       "the parameter for is empty",
+		"/api/users/guest/disconnect?session=%zz":                "the parameters cannot be read",
+		"/api/users/guest/disconnect?reason=a;session=b":         "the parameters cannot be read",
+		"/api/users/guest/disconnect?session=a&session=b":        "the parameter session is there twice",
+		"/api/users/guest/unsubscribe?destination=/a&session=":   "the parameter session is empty",
+		"/api/queues/purge?destination=/queue/a&user=":           "the parameter user is empty",
+		"/api/queues/purge?destination=/queue/a&header=":         "the parameter header is empty",
+		"/api/queues/purge?destination=/queue/a&older=1h;id=x":   "the parameters cannot be read",
+		"/api/queues/move?destination=/queue/a&to=":              "the parameter to is empty",
+		"/api/queues/requeue?destination=/queue/a&id=1&to=":      "the parameter to is empty",
+		"/api/bans?user=guest&token=&for=1h":                     "the parameter token is empty",
 	} {
 		a := p.post(path, "{}")
 		require.Equal(t, http.StatusBadRequest, a.Status, path)

@@ -55,7 +55,7 @@ func (r request) mayReadHistory(key string) bool {
 // time reads a parameter that is a time, such as 2026-01-31T12:00:00Z, or a duration before now.
 func (r request) time(name string) (time.Time, error) {
 	text := r.URL.Query().Get(name)
-	if text == "" {
+	if !r.URL.Query().Has(name) {
 		return time.Time{}, nil
 	}
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
@@ -70,11 +70,6 @@ func (r request) time(name string) (time.Time, error) {
 // messageFilter says which messages a request is about, or nil for all.
 func (r request) messageFilter() (func(*driver.Message) bool, error) {
 	query := r.URL.Query()
-	for _, name := range []string{"id", "user", "older"} {
-		if query.Has(name) && query.Get(name) == "" {
-			return nil, problem.New(http.StatusBadRequest, "the parameter "+name+" is empty; leave it out to mean all messages")
-		}
-	}
 	var all []func(*driver.Message) bool
 	if id := query.Get("id"); id != "" {
 		all = append(all, func(m *driver.Message) bool { return m.ID == id })

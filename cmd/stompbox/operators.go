@@ -32,8 +32,30 @@ func newOperatorCommands() []*cobra.Command {
 
 // operatorCommand is a command that asks the HTTP API.
 func operatorCommand(use, short, example string, args cobra.PositionalArgs) (*cobra.Command, *clientFlags) {
-	cmd := &cobra.Command{Use: use, Short: short, Long: short + "." + operatorsHelp, Example: example, Args: args}
+	cmd := &cobra.Command{Use: use, Short: short, Long: short + "." + operatorsHelp, Example: example, Args: named(args)}
 	return cmd, newClientFlags(cmd.Flags())
+}
+
+// named refuses empty arguments in addition: a variable of a script that is not set names no user.
+func named(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return cobra.MatchAll(args, func(cmd *cobra.Command, given []string) error {
+		for i, text := range given {
+			if strings.TrimSpace(text) == "" {
+				return fmt.Errorf("argument %d is empty; %s", i+1, cmd.UseLine())
+			}
+		}
+		return nil
+	})
+}
+
+// setGiven sets the parameters of the flags that were given, also of empty ones, which the broker
+// refuses: without them the request would be about more.
+func setGiven(query url.Values, flags *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		if f := flags.Lookup(name); f.Changed {
+			query.Set(name, f.Value.String())
+		}
+	}
 }
 
 // table writes columns. What clients are called controls no terminal.
@@ -216,13 +238,11 @@ func printEnded(cmd *cobra.Command, what string, e httpapi.Ended) {
 
 func newDisconnect() *cobra.Command {
 	cmd, client := operatorCommand("disconnect USER", "End the sessions of a user, on all nodes", "  stompbox disconnect alice --reason 'sign in again'", cobra.ExactArgs(1))
-	var session, reason string
-	cmd.Flags().StringVar(&session, "session", "", "only this session")
-	cmd.Flags().StringVar(&reason, "reason", "", "the reason that the client gets")
+	cmd.Flags().String("session", "", "only this session")
+	cmd.Flags().String("reason", "", "the reason that the client gets")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{}
-		setWhere(query, "session", session)
-		setWhere(query, "reason", reason)
+		setGiven(query, cmd.Flags(), "session", "reason")
 		var answer httpapi.Ended
 		if err := client.ask(cmd.Context(), http.MethodPost, userPath(args[0])+"/disconnect", query, &answer); err != nil {
 			return err
@@ -233,23 +253,14 @@ func newDisconnect() *cobra.Command {
 	return cmd
 }
 
-func setWhere(query url.Values, name, value string) {
-	if value != "" {
-		query.Set(name, value)
-	}
-}
-
 func newUnsubscribe() *cobra.Command {
 	cmd, client := operatorCommand("unsubscribe USER", "End subscriptions of a user, on all nodes, and leave the sessions open", "  stompbox unsubscribe alice --destination /topic/prices", cobra.ExactArgs(1))
-	values := make(map[string]*string)
 	for name, help := range map[string]string{"destination": "subscriptions to it", "subscription": "subscriptions with this id", "session": "only those of this session", "reason": "the reason that the client gets on /user/queue/errors"} {
-		values[name] = cmd.Flags().String(name, "", help)
+		cmd.Flags().String(name, "", help)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{}
-		for name, value := range values {
-			setWhere(query, name, *value)
-		}
+		setGiven(query, cmd.Flags(), "destination", "subscription", "session", "reason")
 		var answer struct {
 			Unsubscribed int
 			Missing      []string
@@ -280,22 +291,16 @@ func (b *banFlags) query(args []string) (query url.Values, who string, err error
 func newBan() *cobra.Command {
 	cmd, client := operatorCommand("ban [USER]", "Refuse a user or a token until a time, on all nodes", "  stompbox ban alice --for 24h --reason spam\n  stompbox ban --token-id 7d1f... --for 1h", cobra.MaximumNArgs(1))
 	var who banFlags
-	var duration time.Duration
-	var until, reason string
 	cmd.Flags().StringVar(&who.token, "token-id", "", "the jti claim of a token, in place of a user; stompbox sessions --json shows it")
-	cmd.Flags().DurationVar(&duration, "for", 0, "how long, such as 24h")
-	cmd.Flags().StringVar(&until, "until", "", "until when, such as 2030-01-31T12:00:00Z, in place of --for")
-	cmd.Flags().StringVar(&reason, "reason", "", "the reason that the client gets")
+	cmd.Flags().Duration("for", 0, "how long, such as 24h")
+	cmd.Flags().String("until", "", "until when, such as 2030-01-31T12:00:00Z, in place of --for")
+	cmd.Flags().String("reason", "", "the reason that the client gets")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query, name, err := who.query(args)
 		if err != nil {
 			return err
 		}
-		if duration > 0 {
-			query.Set("for", duration.String())
-		}
-		setWhere(query, "until", until)
-		setWhere(query, "reason", reason)
+		setGiven(query, cmd.Flags(), "for", "until", "reason")
 		var answer httpapi.Ended
 		if err := client.ask(cmd.Context(), http.MethodPost, "/api/bans", query, &answer); err != nil {
 			return err
@@ -375,15 +380,14 @@ func newHistoryList(client *clientFlags) *cobra.Command {
 
 func newHistoryRead(client *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "read DESTINATION", Short: "Print what is kept of a destination, oldest first", Args: cobra.ExactArgs(1),
+		Use: "read DESTINATION", Short: "Print what is kept of a destination, oldest first", Args: named(cobra.ExactArgs(1)),
 		Example: "  stompbox history read /topic/chat.lobby --since 1h\n  stompbox history read /user/alice/queue/notes -n 10 --json",
 	}
-	var since, until, after string
 	var count int
 	var asJSON bool
-	cmd.Flags().StringVar(&since, "since", "", "a time such as 2030-01-31T12:00:00Z, or a duration before now such as 90m")
-	cmd.Flags().StringVar(&until, "until", "", "the same: only messages before it")
-	cmd.Flags().StringVar(&after, "after", "", "go on after this message-id")
+	cmd.Flags().String("since", "", "a time such as 2030-01-31T12:00:00Z, or a duration before now such as 90m")
+	cmd.Flags().String("until", "", "the same: only messages before it")
+	cmd.Flags().String("after", "", "go on after this message-id")
 	cmd.Flags().IntVarP(&count, "count", "n", 0, "print at most this many; 0: all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -391,9 +395,7 @@ func newHistoryRead(client *clientFlags) *cobra.Command {
 			return notACount(count)
 		}
 		query := url.Values{"destination": args}
-		for name, value := range map[string]string{"since": since, "until": until, "after": after} {
-			setWhere(query, name, value)
-		}
+		setGiven(query, cmd.Flags(), "since", "until", "after")
 		for left := count; ; {
 			limit := httpapi.MaxPeeked
 			if count > 0 {
@@ -419,7 +421,7 @@ func newHistoryRead(client *clientFlags) *cobra.Command {
 }
 
 func newHistoryClear(client *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "clear DESTINATION", Short: "Remove what is kept of a destination for good", Args: cobra.ExactArgs(1), Example: "  stompbox history clear --yes /topic/chat.lobby"}
+	cmd := &cobra.Command{Use: "clear DESTINATION", Short: "Remove what is kept of a destination for good", Args: named(cobra.ExactArgs(1)), Example: "  stompbox history clear --yes /topic/chat.lobby"}
 	var yes bool
 	cmd.Flags().BoolVar(&yes, "yes", false, "really do it")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -437,7 +439,7 @@ func newHistoryClear(client *clientFlags) *cobra.Command {
 }
 
 func newQueueGet(client *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "get QUEUE MESSAGE-ID", Short: "Print one message, and leave it in the queue", Args: cobra.ExactArgs(2), Example: "  stompbox queue get /queue/DLQ.orders 5QKQJZZ2NU-7"}
+	cmd := &cobra.Command{Use: "get QUEUE MESSAGE-ID", Short: "Print one message, and leave it in the queue", Args: named(cobra.ExactArgs(2)), Example: "  stompbox queue get /queue/DLQ.orders 5QKQJZZ2NU-7"}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var m httpapi.PeekedMessage
 		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues/message", url.Values{"destination": args[:1], "id": args[1:]}, &m); err != nil {
@@ -449,12 +451,11 @@ func newQueueGet(client *clientFlags) *cobra.Command {
 }
 
 func newQueueRequeue(client *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "requeue QUEUE MESSAGE-ID", Short: "Move one message back to where it came from, or --to another queue", Args: cobra.ExactArgs(2), Example: "  stompbox queue requeue /queue/DLQ.orders 5QKQJZZ2NU-7"}
-	var to string
-	cmd.Flags().StringVar(&to, "to", "", "queue to move to; empty: where a dead letter came from")
+	cmd := &cobra.Command{Use: "requeue QUEUE MESSAGE-ID", Short: "Move one message back to where it came from, or --to another queue", Args: named(cobra.ExactArgs(2)), Example: "  stompbox queue requeue /queue/DLQ.orders 5QKQJZZ2NU-7"}
+	cmd.Flags().String("to", "", "queue to move to; without it, where a dead letter came from")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{"destination": args[:1], "id": args[1:]}
-		setWhere(query, "to", to)
+		setGiven(query, cmd.Flags(), "to")
 		var answer struct{ Moved, To string }
 		if err := client.ask(cmd.Context(), http.MethodPost, "/api/queues/requeue", query, &answer); err != nil {
 			return err

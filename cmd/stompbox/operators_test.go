@@ -76,6 +76,15 @@ func TestOperatorsCommands(t *testing.T) {
 	require.Equal(t, "ended 1 subscriptions of alice\n", do("unsubscribe", "alice", "--destination", "/topic/chat.a"))
 	require.Equal(t, "disconnected alice; 1 sessions were ended\n", do("disconnect", "alice", "--reason", "sign in again"))
 	c.Error("sign in again")
+	fails("the parameter session is empty", "disconnect", "alice", "--session", "")
+	fails("the parameter session is empty", "unsubscribe", "alice", "--destination", "/topic/chat.a", "--session", "")
+	fails("the parameter to is empty", "queue", "requeue", "/queue/work", "1", "--to", "")
+	fails("--to is empty", "queue", "move", "/queue/work", "--to", "")
+	fails("the parameter since has to be a time", "history", "read", "/topic/chat.a", "--since", "")
+	for _, args := range [][]string{{"disconnect", ""}, {"unsubscribe", " ", "--destination", "/topic/a"}, {"ban", "", "--for", "1h"}, {"sessions", ""}, {"queue", "purge", "--yes", ""}, {"queue", "get", "/queue/work", ""}} {
+		fails("is empty", args...)
+	}
+	fails("the end of the ban has to be later than now", "ban", "alice", "--for", "-1h")
 	fails("say who", "ban", "--for", "1h")
 	fails("say how long", "ban", "alice")
 	require.Equal(t, "banned alice; 0 sessions were ended\n", do("ban", "alice", "--for", "1h", "--reason", "spam"))

@@ -53,7 +53,7 @@ func newQueueList(client *clientFlags) *cobra.Command {
 
 func newQueueShow(client *clientFlags) *cobra.Command {
 	return &cobra.Command{
-		Use: "show QUEUE", Short: "Show one queue", Args: cobra.ExactArgs(1), Example: "  stompbox queue show /queue/orders",
+		Use: "show QUEUE", Short: "Show one queue", Args: named(cobra.ExactArgs(1)), Example: "  stompbox queue show /queue/orders",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var q driver.QueueInfo
 			if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues", url.Values{"destination": args}, &q); err != nil {
@@ -72,7 +72,7 @@ func newQueueShow(client *clientFlags) *cobra.Command {
 func newQueuePurge(client *clientFlags) *cobra.Command {
 	var yes bool
 	var filter purgeFilter
-	cmd := &cobra.Command{Use: "purge QUEUE", Short: "Remove all messages of a queue for good, or those that match", Args: cobra.ExactArgs(1), Example: "  stompbox queue purge --yes /queue/DLQ.orders\n  stompbox queue purge --yes /queue/orders --older 24h --header type:test"}
+	cmd := &cobra.Command{Use: "purge QUEUE", Short: "Remove all messages of a queue for good, or those that match", Args: named(cobra.ExactArgs(1)), Example: "  stompbox queue purge --yes /queue/DLQ.orders\n  stompbox queue purge --yes /queue/orders --older 24h --header type:test"}
 	cmd.Flags().StringVar(&filter.id, "id", "", "only the message with this message-id")
 	cmd.Flags().StringVar(&filter.user, "user", "", "only messages that this user sent")
 	cmd.Flags().DurationVar(&filter.older, "older", 0, "only messages that are older, such as 24h")
@@ -104,14 +104,17 @@ func newQueueMove(client *clientFlags) *cobra.Command {
 	var most int
 	cmd := &cobra.Command{
 		Use: "move QUEUE", Short: "Move messages that no consumer holds: dead letters back to their queue, or --to another one",
-		Args:    cobra.ExactArgs(1),
+		Args:    named(cobra.ExactArgs(1)),
 		Example: "  stompbox queue move /queue/DLQ.orders\n  stompbox queue move /queue/orders --to /queue/orders.old",
 	}
-	cmd.Flags().StringVar(&to, "to", "", "queue to move to; empty: where a dead letter came from")
+	cmd.Flags().StringVar(&to, "to", "", "queue to move to; without it, where a dead letter came from")
 	cmd.Flags().IntVarP(&most, "count", "n", 0, "move at most this many; 0: all that are there now")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if most < 0 {
 			return notACount(most)
+		}
+		if cmd.Flags().Changed("to") && strings.TrimSpace(to) == "" {
+			return errors.New("--to is empty; name a queue, or leave it out: then dead letters go back to where they came from")
 		}
 		var q driver.QueueInfo
 		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues", url.Values{"destination": args}, &q); err != nil {
