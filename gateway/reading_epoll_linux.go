@@ -122,7 +122,9 @@ func (e *epoll) run() {
 	}
 }
 
-// watch has a connection be woken once, when there is something to read or it has ended.
+// watch has a connection be woken once, when there is something to read or it has ended. Added
+// says that this was tried before, which may have failed: the system watches so many at most
+// (fs.epoll.max_user_watches).
 func (e *epoll) watch(raw syscall.RawConn, place uint32, added bool) error {
 	how := unix.EPOLL_CTL_ADD
 	if added {
@@ -132,7 +134,14 @@ func (e *epoll) watch(raw syscall.RawConn, place uint32, added bool) error {
 	closed := e.raw.Control(func(epoll uintptr) {
 		closed := raw.Control(func(fd uintptr) {
 			event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(place)}
-			err = os.NewSyscallError("epoll_ctl", unix.EpollCtl(int(epoll), how, int(fd), &event))
+			errno := unix.EpollCtl(int(epoll), how, int(fd), &event)
+			switch errno {
+			case unix.ENOENT:
+				errno = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_ADD, int(fd), &event)
+			case unix.EEXIST:
+				errno = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_MOD, int(fd), &event)
+			}
+			err = os.NewSyscallError("epoll_ctl", errno)
 		})
 		if closed != nil {
 			err = closed

@@ -24,7 +24,7 @@ type reading struct {
 	state    atomic.Int32
 	epoll    *epoll
 	place    uint32       // of the poller
-	added    bool         // to the poller; of the goroutine that reads
+	added    bool         // to the poller, or that was tried; of the goroutine that reads
 	finishAt atomic.Int64 // Unix nanoseconds at which reading ends, or 0
 }
 
@@ -131,7 +131,7 @@ func (c *conn) readUntilIdle(beat bool) (parked bool, err error) {
 }
 
 // park has the poller watch the connection. It returns false where it has ended
-// meanwhile, or will.
+// meanwhile, or will, or where the poller cannot: then it is tried again after the next silence.
 func (c *conn) park() bool {
 	p := &c.reading
 	added := p.added

@@ -82,6 +82,35 @@ func TestAnIdleConnectionIsParked(t *testing.T) {
 	require.ErrorIs(t, r.err, io.EOF)
 }
 
+// TestAConnectionThatCouldNotBeParkedIsLater: the system may have no room for it in an epoll
+// instance at first.
+func TestAConnectionThatCouldNotBeParkedIsLater(t *testing.T) {
+	t.Parallel()
+	full := newEpoll()
+	require.NotNil(t, full)
+	require.NoError(t, full.file.Close()) // it takes nothing
+	<-full.done
+	c, peer := pair(t)
+	r := &gatheringReader{detached: make(chan struct{})}
+	var conns connTracker
+	conns.begin()
+	p := &c.reading
+	works, place, ok := thePoller.acquire(c)
+	require.True(t, ok)
+	p.reader, p.conns, p.raw, p.epoll, p.place = r, &conns, c.socket.raw, full, place
+	require.False(t, c.park())
+	p.epoll = works
+	require.True(t, c.park())
+	_, err := io.WriteString(peer, "\n")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return r.text() == "\n" }, patience, time.Millisecond)
+	require.Eventually(t, parked(c), patience, time.Millisecond)
+	require.NoError(t, works.watch(p.raw, place, false), "it is there already")
+	require.NoError(t, peer.Close())
+	<-r.detached
+	conns.Wait()
+}
+
 // TestWhatEndsAParkedConnection: the node, the peer, or a time that is over.
 func TestWhatEndsAParkedConnection(t *testing.T) {
 	t.Parallel()
