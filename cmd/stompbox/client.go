@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 // clientFlags say which broker to talk to, and as which user.
@@ -105,11 +107,24 @@ func unreachable(u *url.URL, answer *http.Response, err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("cannot connect to %s: no program listens there; start the broker, or name another with --url", u.Redacted())
 	case answer != nil:
+		if detail := refusal(answer); detail != "" {
+			return fmt.Errorf("cannot connect to %s: %s", u.Redacted(), detail)
+		}
 		return fmt.Errorf("cannot connect to %s: the server answers %s; the path of a broker is /ws", u.Redacted(), answer.Status)
 	case err != nil:
 		return fmt.Errorf("cannot connect to %s: %w", u.Redacted(), err)
 	}
 	return nil
+}
+
+// refusal is what a broker says that refuses a connection, or empty.
+func refusal(answer *http.Response) string {
+	if answer.Header.Get("Content-Type") != problem.ContentType {
+		return ""
+	}
+	var p problem.Details
+	_ = json.NewDecoder(answer.Body).Decode(&p)
+	return p.Detail
 }
 
 // quiet has the STOMP client log nothing: what it has to say comes as errors, too.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -19,7 +20,7 @@ func newDoctor() *cobra.Command {
 		Short: "Check what serve needs: limits, clock, ports, disk, certificates, keys, NATS",
 		Long: `Check what serve needs, with the configuration that serve would read: the limit of open
 files, the clock, each port, data_dir and its disk, secrets and certificates, the key
-set, NATS and the other nodes. Each line is ok, warn or fail; warn and fail say what
+set, NATS and the other nodes, and whether a broker that runs is ready. Each line is ok, warn or fail; warn and fail say what
 to do. The exit code is 1 if anything fails.
 
 Run it as the user that runs serve, before the first start or while the broker runs.`,
@@ -35,7 +36,7 @@ Run it as the user that runs serve, before the first start or while the broker r
 			err = checkConfig(cmd.Context(), c)
 		}
 		options := doctor.Options{Config: c, ConfigError: err, Timeout: *timeout}
-		options.Running = c != nil && brokerRuns(cmd.Context(), c)
+		options.Running, options.NotReady = brokerRuns(cmd.Context(), c)
 		results := doctor.Run(cmd.Context(), options)
 		if *asJSON {
 			err = json.NewEncoder(cmd.OutOrStdout()).Encode(results)
@@ -64,13 +65,28 @@ func checkConfig(ctx context.Context, c *config.Config) error {
 	return checkWebhooks(c)
 }
 
-// brokerRuns reports whether a broker answers where this configuration listens.
-func brokerRuns(ctx context.Context, c *config.Config) bool {
+// brokerRuns reports whether a broker answers where this configuration listens, and why it is not
+// ready.
+func brokerRuns(ctx context.Context, c *config.Config) (runs bool, notReady string) {
+	if c == nil {
+		return false, ""
+	}
 	target, err := localURL(c.HTTP, c.ACME.For("http"))
 	if err != nil {
-		return false
+		return false, ""
 	}
 	probe := &healthProbe{timeout: 2 * time.Second, http: &c.HTTP}
 	answer, err := probe.ask(ctx, target)
-	return err == nil && answer == "ok"
+	if err != nil || answer != "ok" {
+		return false, ""
+	}
+	probe.ready = true
+	var unready *unhealthyError
+	switch _, err := probe.ask(ctx, target); {
+	case errors.As(err, &unready):
+		return true, unready.text
+	case err != nil:
+		return true, err.Error()
+	}
+	return true, ""
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/internal/doctor"
+	"github.com/stompbox/stompbox/internal/test"
 )
 
 func TestDoctorBesideABrokerThatRuns(t *testing.T) {
@@ -23,6 +24,7 @@ func TestDoctorBesideABrokerThatRuns(t *testing.T) {
 	}
 	require.Equal(t, p.http+" is in use, as the broker runs", messages["http.listen"])
 	require.Equal(t, dir+" is in use, as the broker runs", messages["data_dir"])
+	require.Equal(t, "the broker runs, and is ready", messages["readiness"])
 
 	// A second broker on the folder of the first would not start.
 	out, stderr, err = run(t, nil, "doctor", "--dev", "--http", "127.0.0.1:0", "--data-dir", dir)
@@ -33,6 +35,20 @@ func TestDoctorBesideABrokerThatRuns(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out, "fail  configuration")
 	require.Contains(t, out, "auth.jwt key")
+	p.stop(t)
+}
+
+// TestDoctorBesideABrokerThatIsNotReady: a node of three that is alone has no majority.
+func TestDoctorBesideABrokerThatIsNotReady(t *testing.T) {
+	t.Parallel()
+	dir, route := t.TempDir(), test.Address(t)
+	env := []string{"STOMPBOX_CLUSTER_NODE=a", "STOMPBOX_CLUSTER_LISTEN=" + route, "STOMPBOX_CLUSTER_PEERS=" + route + "," + test.Address(t) + "," + test.Address(t)}
+	p := serve(t, env, "--dev", "--data-dir", dir)
+	out, stderr, err := run(t, env, "doctor", "--dev", "--http", p.http, "--stomp", p.tcp, "--data-dir", dir)
+	require.Error(t, err, out)
+	require.Contains(t, stderr, "1 of ")
+	require.Regexp(t, "(?m)^fail  readiness .*the broker runs, but is not ready: NATS or its JetStream is out of reach$", out)
+	require.Contains(t, out, "more than half of the nodes have to run")
 	p.stop(t)
 }
 

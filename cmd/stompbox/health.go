@@ -136,9 +136,20 @@ func (p *healthProbe) ask(ctx context.Context, target *url.URL) (string, error) 
 	}
 	text := strings.TrimSpace(string(body))
 	if answer.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answers %d: %s", target.Redacted(), answer.StatusCode, text)
+		return "", &unhealthyError{where: target.Redacted(), status: answer.StatusCode, text: text}
 	}
 	return text, nil
+}
+
+// unhealthyError is an answer that is not that of a broker that is well.
+type unhealthyError struct {
+	where  string
+	status int
+	text   string
+}
+
+func (e *unhealthyError) Error() string {
+	return fmt.Sprintf("%s answers %d: %s", e.where, e.status, e.text)
 }
 
 func (p *healthProbe) client() (*http.Client, error) {

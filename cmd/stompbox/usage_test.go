@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stompbox/stompbox/internal/problem"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
@@ -16,6 +17,10 @@ func TestCommandsSayHowTheyAreUsed(t *testing.T) {
 	t.Parallel()
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
 	defer elsewhere.Close()
+	draining := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		problem.Write(w, problem.New(http.StatusServiceUnavailable, "the server is shutting down"))
+	}))
+	defer draining.Close()
 	nothing := test.Address(t)
 	for line, says := range map[string]string{
 		"send":                                  "usage: stompbox send DESTINATION [BODY] [flags]; see stompbox send --help",
@@ -24,7 +29,8 @@ func TestCommandsSayHowTheyAreUsed(t *testing.T) {
 		"token --dev":                           "missing --user",
 		"send --url ws://" + nothing + " /a b":  "no program listens there; start the broker, or name another with --url",
 		"send --url tcp://" + nothing + " /a b": "no program listens there; start the broker, or name another with --url",
-		"send --url ws" + strings.TrimPrefix(elsewhere.URL, "http") + " /a b": "the server answers 404 Not Found; the path of a broker is /ws",
+		"send --url ws" + strings.TrimPrefix(elsewhere.URL, "http") + " /a b":   "the server answers 404 Not Found; the path of a broker is /ws",
+		"send --url ws" + strings.TrimPrefix(draining.URL, "http") + "/ws /a b": "/ws: the server is shutting down",
 	} {
 		_, said, err := run(t, nil, strings.Fields(line)...)
 		require.Error(t, err, line)

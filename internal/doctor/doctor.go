@@ -40,6 +40,8 @@ type Options struct {
 	// Running says that a broker with this configuration answers on this machine, so
 	// that its ports and its data directory are in use.
 	Running bool
+	// NotReady is why that broker takes no clients now, or empty.
+	NotReady string
 	// Timeout bounds each question to another machine. Default 10 s.
 	Timeout time.Duration
 	// Now is the time of day. Default time.Now.
@@ -63,7 +65,7 @@ func Run(ctx context.Context, o Options) []Result {
 	e := &examination{Options: o, c: o.Config}
 	checks := []func(context.Context, *examination) []Result{checkConfiguration}
 	if e.c != nil {
-		checks = append(checks, checkFiles, checkClock, checkSecrets, checkCertificates, checkListeners, checkDataDir, checkKeySet, checkNATS, checkPeers)
+		checks = append(checks, checkReadiness, checkFiles, checkClock, checkSecrets, checkCertificates, checkListeners, checkDataDir, checkKeySet, checkNATS, checkPeers)
 	}
 	found := make([][]Result, len(checks))
 	var running sync.WaitGroup
@@ -128,6 +130,22 @@ func warn(check, remedy, format string, args ...any) Result {
 
 func fail(check, remedy, format string, args ...any) Result {
 	return Result{Check: check, Status: Failure, Message: fmt.Sprintf(format, args...), Remedy: remedy}
+}
+
+// checkReadiness passes on what /readyz of the broker that runs says.
+func checkReadiness(_ context.Context, e *examination) []Result {
+	const check = "readiness"
+	switch {
+	case !e.Running:
+		return nil
+	case e.NotReady != "":
+		remedy := "see the other lines, and the broker's log"
+		if len(e.c.Cluster.Peers) > 0 {
+			remedy += "; more than half of the nodes have to run, and to reach each other"
+		}
+		return []Result{fail(check, remedy, "the broker runs, but is not ready: %s", e.NotReady)}
+	}
+	return []Result{ok(check, "the broker runs, and is ready")}
 }
 
 func checkConfiguration(_ context.Context, e *examination) []Result {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
@@ -13,7 +14,23 @@ import (
 	"github.com/stompbox/stompbox/auth"
 )
 
-const keySetRemedy = "open the URL from this machine with curl -v; check DNS, firewall and proxy"
+// keySetRemedy says what to do about a fetch that failed.
+func keySetRemedy(err error) string {
+	var (
+		authority x509.UnknownAuthorityError
+		host      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "renew the certificate of that server, or correct the clock of this machine"
+	case errors.As(err, &host):
+		return "write the host into the URL as its certificate names it"
+	case errors.As(err, &authority):
+		return "add the authority of its certificate to those that this machine trusts (update-ca-certificates), or name its PEM file in the service's variable SSL_CERT_FILE"
+	}
+	return "open the URL from this machine with curl -v; check DNS, firewall and proxy"
+}
 
 // keySet fetches the key set as serve does, and looks at its server's clock and
 // certificate.
@@ -34,14 +51,15 @@ func checkKeySet(ctx context.Context, e *examination) []Result {
 	if u, err := url.Parse(j.JWKSURL); err == nil {
 		host = u.Host
 	}
-	all := []Result{keySetResult(check, host, keys.Stats(), messages.text())}
+	all := []Result{keySetResult(check, host, keys.Stats(), messages)}
 	return append(all, checkKeySetServer(ctx, e, j.JWKSURL, host)...)
 }
 
-func keySetResult(check, host string, stats auth.KeyStats, message string) Result {
+func keySetResult(check, host string, stats auth.KeyStats, messages *firstMessage) Result {
 	switch {
 	case stats.FetchErrors > 0:
-		return fail(check, keySetRemedy, "the keys cannot be fetched from %s: %s", host, message)
+		text, cause := messages.read()
+		return fail(check, keySetRemedy(cause), "the keys cannot be fetched from %s: %s", host, text)
 	case stats.Keys == 0:
 		return fail(check, "the URL has to be that of a JSON Web Key Set with public keys for signatures", "%s answers, but with no key that can be used", host)
 	case stats.Skipped > 0:
@@ -106,6 +124,7 @@ func checkPeer(ctx context.Context, e *examination, peer string) Result {
 type firstMessage struct {
 	mu    sync.Mutex
 	first string
+	cause error
 }
 
 func (f *firstMessage) Enabled(_ context.Context, level slog.Level) bool {
@@ -113,17 +132,18 @@ func (f *firstMessage) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (f *firstMessage) Handle(_ context.Context, r slog.Record) error {
-	text := r.Message
+	text, cause := r.Message, error(nil)
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "error" {
 			text = a.Value.String()
+			cause, _ = a.Value.Any().(error)
 		}
 		return true
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.first == "" {
-		f.first = text
+		f.first, f.cause = text, cause
 	}
 	return nil
 }
@@ -131,8 +151,8 @@ func (f *firstMessage) Handle(_ context.Context, r slog.Record) error {
 func (f *firstMessage) WithAttrs([]slog.Attr) slog.Handler { return f }
 func (f *firstMessage) WithGroup(string) slog.Handler      { return f }
 
-func (f *firstMessage) text() string {
+func (f *firstMessage) read() (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.first
+	return f.first, f.cause
 }

@@ -4,7 +4,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -55,6 +59,22 @@ func TestKeySetIsFetchedAndItsClockCompared(t *testing.T) {
 	requireResult(t, at("/missing"), "auth.jwt.jwks_url", Failure, "cannot be fetched")
 	requireResult(t, checkKeySet(t.Context(), examine(t, "auth: { jwt: { jwks_url: 'http://"+test.Address(t)+"/' } }\n")), "auth.jwt.jwks_url", Failure, "refused")
 	require.Empty(t, checkKeySet(t.Context(), examine(t, "dev: true\n")))
+}
+
+// TestAKeySetWhoseCertificateIsRefused: each reason has what to do about it.
+func TestAKeySetWhoseCertificateIsRefused(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	result := requireResult(t, checkKeySet(t.Context(), examine(t, "auth: { jwt: { jwks_url: '"+s.URL+"/' } }\n")), "auth.jwt.jwks_url", Failure, "unknown authority")
+	require.Contains(t, result.Remedy, "SSL_CERT_FILE")
+
+	wrap := func(err error) error { return fmt.Errorf("tls: %w", err) }
+	require.Contains(t, keySetRemedy(wrap(x509.CertificateInvalidError{Reason: x509.Expired})), "renew the certificate")
+	require.Contains(t, keySetRemedy(wrap(x509.HostnameError{Certificate: s.Certificate(), Host: "x.example"})), "as its certificate names it")
+	require.Contains(t, keySetRemedy(nil), "curl -v")
 }
 
 func TestClocksAreComparedWithinTheLeeway(t *testing.T) {
