@@ -228,12 +228,24 @@ func readEnv(v *viper.Viper, environ, known []string, where *Locations) (faults 
 			faults = append(faults, fmt.Errorf("unknown variable %s", suggestionOf(name, nearestVariable(name, names))))
 			continue
 		}
-		if kind := fieldOf(empty, key).Kind(); strings.TrimSpace(value) == "" && kind != reflect.String && kind != reflect.Slice {
-			faults = append(faults, fmt.Errorf("the variable %s is empty; unset it, or give %s a value", name, key))
+		if why := whyNoVariable(fieldOf(empty, key).Type(), value); why != "" {
+			faults = append(faults, fmt.Errorf("the variable %s %s", name, fmt.Sprintf(why, key)))
 			continue
 		}
 		v.Set(key, value)
 		where.other[key] = name
 	}
 	return faults
+}
+
+// whyNoVariable says why a variable cannot set a key of the type t to a value, or "".
+func whyNoVariable(t reflect.Type, value string) string {
+	kind := t.Kind()
+	switch {
+	case kind == reflect.Map || kind == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+		return "cannot set %s, whose entries have keys of their own; write them into the file"
+	case strings.TrimSpace(value) == "" && kind != reflect.String && kind != reflect.Slice:
+		return "is empty; unset it, or give %s a value"
+	}
+	return ""
 }

@@ -80,13 +80,9 @@ var (
 
 func (l *Locations) locate(err error) fault {
 	text := strings.TrimPrefix(err.Error(), "configuration: ")
-	var unknown *unknownKey
-	if errors.As(err, &unknown) {
-		return fault{text: text, where: l.at(unknown.line), line: unknown.line}
-	}
-	var repeated *repeatedKey
-	if errors.As(err, &repeated) {
-		return fault{text: text, where: l.at(repeated.second), line: repeated.second}
+	var placed interface{ at() int }
+	if errors.As(err, &placed) {
+		return fault{text: text, where: l.at(placed.at()), line: placed.at()}
 	}
 	found := keyAtStart.FindStringSubmatch(text)
 	if found == nil {
@@ -117,6 +113,7 @@ type unknownKey struct {
 }
 
 func (u *unknownKey) Error() string { return "unknown key " + suggestionOf(u.name, u.nearest) }
+func (u *unknownKey) at() int       { return u.line }
 
 // repeatedKey is a key that a file has twice, perhaps with other capitals or with dots.
 type repeatedKey struct {
@@ -128,8 +125,10 @@ func (r *repeatedKey) Error() string {
 	return fmt.Sprintf("%s is there twice, also in line %d; keep one of them", r.name, r.first)
 }
 
+func (r *repeatedKey) at() int { return r.second }
+
 // document walks a file along Config: it notes the lines of keys, and takes out those that
-// Config does not have.
+// Config does not have, and values that a key cannot have.
 type document struct {
 	where  *Locations
 	given  map[string]int // the lines of keys that are not merged from another place
@@ -148,19 +147,41 @@ func (d *document) walk(n *yaml.Node, t reflect.Type, path, shown string) {
 		n.Tag = "!!str" // as it is written: 0123 is no number, and no is not false
 	case t.Kind() == reflect.Struct && n.Kind == yaml.MappingNode:
 		d.walkStruct(n, t, path, shown)
+	case t.Kind() == reflect.Slice && n.Kind == yaml.ScalarNode && t.Elem().Kind() == reflect.String && n.Tag != "!!null":
+		n.Tag = "!!str"
 	case t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode:
-		for i, item := range n.Content {
-			at := path + "[" + strconv.Itoa(i) + "]"
-			d.where.lines[at] = item.Line
-			d.walk(item, t.Elem(), at, shown)
-		}
+		d.walkList(n, t, path, shown)
 	case t.Kind() == reflect.Map && n.Kind == yaml.MappingNode:
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			at, name := join(path, n.Content[i].Value), join(shown, n.Content[i].Value)
-			d.where.lines[at] = n.Content[i].Line
-			d.walk(n.Content[i+1], t.Elem(), at, name)
+		d.walkMap(n, t, path, shown)
+	}
+}
+
+func (d *document) walkList(n *yaml.Node, t reflect.Type, path, shown string) {
+	fits := len(n.Content) // how many do, before the first that does not: the others keep their places
+	for i, item := range n.Content {
+		at := path + "[" + strconv.Itoa(i) + "]"
+		d.where.lines[at] = item.Line
+		if d.fits(item, t.Elem(), at) {
+			d.walk(item, t.Elem(), at, shown)
+		} else {
+			fits = min(fits, i)
 		}
 	}
+	n.Content = n.Content[:fits]
+}
+
+func (d *document) walkMap(n *yaml.Node, t reflect.Type, path, shown string) {
+	kept := n.Content[:0:0]
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := join(path, key.Value)
+		d.where.lines[at] = key.Line
+		if d.fits(value, t.Elem(), path+"["+key.Value+"]") {
+			d.walk(value, t.Elem(), at, join(shown, key.Value))
+			kept = append(kept, key, value)
+		}
+	}
+	n.Content = kept
 }
 
 func (d *document) walkStruct(n *yaml.Node, t reflect.Type, path, shown string) {
@@ -169,7 +190,9 @@ func (d *document) walkStruct(n *yaml.Node, t reflect.Type, path, shown string) 
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Tag == "!!merge" {
 			d.merged++
-			d.walk(value, t, path, shown)
+			for _, from := range merges(value) {
+				d.walk(from, t, path, shown)
+			}
 			d.merged--
 			kept = append(kept, key, value)
 			continue
@@ -180,7 +203,6 @@ func (d *document) walkStruct(n *yaml.Node, t reflect.Type, path, shown string) 
 			d.faults = append(d.faults, &unknownKey{name, nearestKey(name, shown, t), key.Line})
 			continue
 		}
-		kept = append(kept, key, value)
 		at := join(path, strings.ToLower(key.Value))
 		if before, twice := d.given[at]; twice && d.merged == 0 {
 			d.faults = append(d.faults, &repeatedKey{join(shown, strings.ToLower(key.Value)), before, key.Line})
@@ -190,9 +212,20 @@ func (d *document) walkStruct(n *yaml.Node, t reflect.Type, path, shown string) 
 		} else if _, known := d.where.lines[at]; !known {
 			d.where.lines[at] = key.Line
 		}
-		d.walk(value, inner, at, join(shown, strings.ToLower(key.Value)))
+		if d.fits(value, inner, at) {
+			kept = append(kept, key, value)
+			d.walk(value, inner, at, join(shown, strings.ToLower(key.Value)))
+		}
 	}
 	n.Content = kept
+}
+
+// merges are what a merge key takes its keys from: a table, or a list of them.
+func merges(n *yaml.Node) []*yaml.Node {
+	if n.Kind == yaml.SequenceNode {
+		return n.Content
+	}
+	return []*yaml.Node{n}
 }
 
 func join(path, key string) string {

@@ -66,7 +66,7 @@ func TestAllFaultsAreNamedWithTheirPlaces(t *testing.T) {
 		`f:24: stomp.listen "localhost" is not host:port`,
 		`--metrics: metrics.listen "nowhere" is not host:port`,
 		`STOMPBOX_LOG_LEVEL: log.level "loud" is not debug`,
-		`STOMPBOX_SOCKJS_MAX_PENDING: 'sockjs.max_pending' cannot parse`,
+		`STOMPBOX_SOCKJS_MAX_PENDING: 'sockjs.max_pending' "none" is not a whole number, such as 100`,
 		`unknown variable "STOMPBOX_OUTBOX_POLCY"; did you mean "STOMPBOX_OUTBOX_POLICY"?`,
 	} {
 		require.Contains(t, "\n"+text+"\n", want)

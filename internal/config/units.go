@@ -123,18 +123,69 @@ func withUnits(from, to reflect.Type, value any) (any, error) {
 }
 
 // exactly is a hook of the decoder that refuses what would be read as something else: 1.5 as the
-// number 1, 2 as true, and true as the number 1 or the text "1".
+// number 1, 2 as true, true as the number 1, and 010 as 8.
 func exactly(from, to reflect.Type, value any) (any, error) {
-	isWhole := to.Kind() == reflect.Int || to.Kind() == reflect.Int64
+	if to == durationType || to == sizeType || to.Kind() == reflect.Interface {
+		return value, nil
+	}
+	toBool, toWhole := to.Kind() == reflect.Bool, to.Kind() == reflect.Int || to.Kind() == reflect.Int64
 	switch number := reflect.ValueOf(value); {
-	case from.Kind() == reflect.Bool && to.Kind() != reflect.Bool && to.Kind() != reflect.Interface:
+	case from.Kind() == reflect.String && toBool:
+		return parseSwitch(number.String())
+	case from.Kind() == reflect.String && toWhole:
+		return parseWhole(number.String())
+	case from.Kind() == reflect.String && to.Kind() == reflect.Float64:
+		return parseNumber(number.String())
+	case from.Kind() == reflect.Bool && !toBool:
 		return nil, fmt.Errorf("it cannot be %v", value)
-	case to.Kind() == reflect.Bool && from.Kind() != reflect.Bool && from.Kind() != reflect.String:
+	case from.Kind() != reflect.Bool && toBool:
 		return nil, fmt.Errorf("%v is neither true nor false", value)
-	case isWhole && to != durationType && to != sizeType && number.CanFloat() && number.Float() != math.Trunc(number.Float()):
-		return nil, fmt.Errorf("%v is not a whole number", value)
+	case toWhole && number.CanFloat():
+		return wholeOf(number.Float())
 	}
 	return value, nil
+}
+
+func parseSwitch(text string) (any, error) {
+	on, err := strconv.ParseBool(strings.TrimSpace(text))
+	if err != nil {
+		return nil, fmt.Errorf("%q is neither true nor false", text)
+	}
+	return on, nil
+}
+
+func parseNumber(text string) (any, error) {
+	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a number", text)
+	}
+	return n, nil
+}
+
+// parseWhole reads a number that is written to the base of ten.
+func parseWhole(text string) (any, error) {
+	digits := strings.TrimSpace(text)
+	n, err := strconv.ParseInt(digits, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return nil, fmt.Errorf("%s is more than a number can be", digits)
+	case err != nil:
+		return nil, fmt.Errorf("%q is not a whole number, such as 100", text)
+	case octal.MatchString(digits):
+		return nil, fmt.Errorf("%s begins with 0; write it without", digits)
+	}
+	return n, nil
+}
+
+// wholeOf is a number such as 1e6, if it is a whole one.
+func wholeOf(n float64) (any, error) {
+	switch {
+	case n != math.Trunc(n) || math.IsInf(n, 0): // which NaN is not
+		return nil, fmt.Errorf("%v is not a whole number", n)
+	case math.Abs(n) >= math.MaxInt64:
+		return nil, fmt.Errorf("%v is more than a number can be", n)
+	}
+	return int64(n), nil
 }
 
 // asList is a hook of the decoder that reads a list with commas, as variables have it.
