@@ -52,6 +52,16 @@ func TestValuesAreReadAsTheyAreWritten(t *testing.T) {
 	require.Empty(t, c.Auth.JWT.RequiredClaims)
 }
 
+// TestAFaultOfAURLShowsNoPassword: what the log and the terminal have may be seen by others.
+func TestAFaultOfAURLShowsNoPassword(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"nats://node:a-hidden-password@[", "http://node:a-hidden-password@a", "nats://node:a-hidden-password@a:0"} {
+		_, err := config.Load(config.Source{File: write(t, secret+"nats: { url: '"+at+"' }\n"), Environ: []string{}})
+		require.ErrorContains(t, err, "nats.url")
+		require.NotContains(t, err.Error(), "a-hidden-password")
+	}
+}
+
 // TestServiceLinksOfKubernetesAreNoKeys: a service called stompbox, or one whose name
 // begins so, sets variables in every pod of its namespace.
 func TestServiceLinksOfKubernetesAreNoKeys(t *testing.T) {
