@@ -42,6 +42,8 @@ type reloaded struct {
 	Sessions int `json:"sessions"`
 	Ended    int `json:"sessions_ended"`
 	Revoked  int `json:"subscriptions_ended"`
+	// Warnings are what did not go as it should, though the rest is in force.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 var errNoReload = errors.New("the broker is stopping, or its configuration cannot be read again")
@@ -61,6 +63,9 @@ func (s *reloader) reload(ctx context.Context) (*reloaded, error) {
 		return nil, err
 	}
 	s.log.Info("the configuration was reloaded", "changed", result.Changed, "sessions", result.Sessions, "sessions_ended", result.Ended, "subscriptions_ended", result.Revoked)
+	for _, text := range result.Warnings {
+		s.log.Warn("the configuration was reloaded in part", "why", text)
+	}
 	for _, key := range result.NeedRestart {
 		s.log.Warn("a changed key waits for a restart", "key", key.Key, "why", key.Why)
 	}
@@ -74,10 +79,11 @@ func (s *reloader) reloadLocked(ctx context.Context) (*reloaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, changed, kept, err := s.config().Reload(next)
+	c, changed, kept, err := s.config().Reload(next, s.started)
 	if err != nil {
 		return nil, err
 	}
+	kept = append(kept, config.SumFixedFiles(c).ChangedSince(s.files)...)
 	useCertificates, err := s.certs.load(c)
 	if err != nil {
 		return nil, err
@@ -105,6 +111,9 @@ func (s *reloader) reloadLocked(ctx context.Context) (*reloaded, error) {
 	s.useSettings(c, proxies, stompProxies)
 	renewal := s.replaceAuth(parts)
 	result := &reloaded{Changed: changed, NeedRestart: kept, Sessions: renewal.Sessions, Ended: renewal.Ended, Revoked: renewal.Revoked}
+	if parts.stale {
+		result.Warnings = append(result.Warnings, "the key set of auth.jwt.jwks_url could not be fetched, so the keys of before stay valid; the log says why")
+	}
 	if result.Changed == nil {
 		result.Changed = []string{}
 	}

@@ -64,6 +64,9 @@ func (r *reloaded) print(w io.Writer) {
 	for _, key := range r.NeedRestart {
 		fmt.Fprintf(w, "waits for a restart: %s (%s)\n", key.Key, key.Why)
 	}
+	for _, text := range r.Warnings {
+		fmt.Fprintln(w, "warning:", text)
+	}
 	if r.Ended > 0 || r.Revoked > 0 {
 		fmt.Fprintf(w, "of %d sessions %d ended, and %d subscriptions, as their permissions were taken away\n", r.Sessions, r.Ended, r.Revoked)
 	}
@@ -106,7 +109,11 @@ func (r *reloadRequest) ask(ctx context.Context, flags *configFlags) (*reloaded,
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("no answer: %w", err)
+		err = fmt.Errorf("no answer: %w", err)
+		if r.url == "" {
+			err = fmt.Errorf("%w; where the file has another address now than the broker that runs, use --url, or send it SIGHUP: then the answer is in its log", err)
+		}
+		return nil, err
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {

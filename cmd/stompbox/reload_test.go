@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/config"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
@@ -194,6 +196,38 @@ func TestReloadNamesWhatWaitsForARestart(t *testing.T) {
 	require.NoError(t, err, stderr)
 	require.Contains(t, out, "changed: no key")
 	require.Contains(t, out, "waits for a restart: nats.prefix (")
+	r.stop(t)
+}
+
+// TestReloadSaysWhatIsNotInForce: files that are read at the start, a key set that cannot be fetched,
+// and a broker that is elsewhere. A limit that was lowered can be raised again.
+func TestReloadSaysWhatIsNotInForce(t *testing.T) {
+	t.Parallel()
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) }))
+	t.Cleanup(provider.Close)
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte("a token of scrapes in this test\n"), 0o600))
+	text := testSecret + "    jwks_url: " + provider.URL + "\nmetrics: { listen: '127.0.0.1:0', token_file: " + token + " }\n"
+	r := serveReloadable(t, text)
+	require.Empty(t, r.reload(text).NeedRestart)
+	require.Equal(t, []string{"limits.body"}, r.reload(text+"limits: { body: 1MiB }\n").Changed)
+	raised := r.reload(text)
+	require.Equal(t, []string{"limits.body"}, raised.Changed)
+	require.Empty(t, raised.NeedRestart)
+
+	require.NoError(t, os.WriteFile(token, []byte("another token of scrapes in this test\n"), 0o600))
+	provider.Close()
+	result := r.reload(text)
+	require.Equal(t, []config.KeyReason{{Key: "metrics.token_file", Why: "what the file holds is read at the start"}}, result.NeedRestart)
+	require.Len(t, result.Warnings, 1)
+	require.Contains(t, result.Warnings[0], "auth.jwt.jwks_url could not be fetched")
+	out, stderr, err := run(t, nil, "reload", "-c", r.file, "--http", r.http)
+	require.NoError(t, err, stderr)
+	require.Contains(t, out, "warning: the key set of auth.jwt.jwks_url")
+	r.says(t, "the configuration was reloaded in part")
+	_, stderr, err = run(t, nil, "reload", "-c", r.file, "--http", "127.0.0.1:1")
+	require.Error(t, err)
+	require.Contains(t, stderr, "send it SIGHUP")
 	r.stop(t)
 }
 

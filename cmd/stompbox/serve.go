@@ -55,6 +55,8 @@ func newServe() *cobra.Command {
 // server is everything that runs in one process.
 type server struct {
 	current   atomic.Pointer[config.Config]
+	started   *config.Config    // current at the start
+	files     config.FixedFiles // what they held at the start
 	log       *slog.Logger
 	level     slog.LevelVar
 	relay     *relay.Relay
@@ -97,6 +99,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s := new(server)
 	s.reloads.server, s.clients.server = s, s
 	s.current.Store(c)
+	s.started, s.files = c, config.SumFixedFiles(c)
 	s.log = newLeveledLogger(c, os.Stderr, &s.level)
 	s.systemd = newSystemd(s.log)
 	if err := s.setUp(ctx); err != nil {

@@ -16,6 +16,7 @@ type authParts struct {
 	keySet        *auth.JWKS // nil where none is configured
 	keySetURL     string
 	cancel        context.CancelFunc // ends the refresh of the key set
+	stale         bool               // the key set could not be fetched again, so it is the one of before
 }
 
 // close ends the refresh of the key set.
@@ -113,7 +114,7 @@ func (p *authParts) fetchKeySet(ctx context.Context, j config.JWT, log *slog.Log
 	// It keeps its refresh, and ends when these parts do.
 	ended := p.cancel
 	ended()
-	p.keySet, p.cancel = previous.keySet, previous.cancel
+	p.keySet, p.cancel, p.stale = previous.keySet, previous.cancel, true
 	return nil
 }
 

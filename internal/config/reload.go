@@ -59,15 +59,16 @@ func under(list []string, key string) bool {
 
 // Reload returns the configuration that holds when next is read by a broker that runs with
 // c: next, except for the keys that only a restart changes, which stay as they are in c and
-// are listed. Changed are the keys that take effect. What files hold is not compared.
-func (c *Config) Reload(next *Config) (effective *Config, changed []string, kept []KeyReason, err error) {
+// are listed. Changed are the keys that take effect. Started is the configuration that the broker
+// was started with. For what files hold, see [FixedFiles].
+func (c *Config) Reload(next, started *Config) (effective *Config, changed []string, kept []KeyReason, err error) {
 	merged := *next
 	for _, key := range leafKeys() {
 		before, after := fieldOf(c, key), fieldOf(&merged, key)
 		if reflect.DeepEqual(before.Interface(), after.Interface()) {
 			continue
 		}
-		if why := whyFixed(c, next, key); why != "" {
+		if why := whyFixed(c, next, started, key); why != "" {
 			after.Set(before)
 			kept = append(kept, KeyReason{key, why})
 		} else {
@@ -80,7 +81,7 @@ func (c *Config) Reload(next *Config) (effective *Config, changed []string, kept
 }
 
 // whyFixed returns why a key that differs cannot change, or "".
-func whyFixed(c *Config, next *Config, key string) string {
+func whyFixed(c, next, started *Config, key string) string {
 	if key == "stomp.client_tls.ca" && (c.STOMP.ClientTLS.CA == "") != (next.STOMP.ClientTLS.CA == "") {
 		return "whether clients show certificates is decided at the start"
 	}
@@ -92,7 +93,7 @@ func whyFixed(c *Config, next *Config, key string) string {
 	}
 	switch key {
 	case "limits.body":
-		if next.Limits.Body > c.Limits.Body {
+		if next.Limits.Body > started.Limits.Body {
 			return "the largest message of NATS is set at the start; a smaller one would do"
 		}
 	case "queues.policies":

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,7 +62,7 @@ queues: { max_age: 1h, policies: [ { match: /queue/a, max_messages: 1, max_age: 
 log: { level: debug, format: json }
 app: { webhooks: [ { name: a, match: /app/a, url: "http://127.0.0.1/", secret: 0123456789012345678901234 } ] }
 `)
-	effective, changed, kept, err := old.Reload(next)
+	effective, changed, kept, err := old.Reload(next, old)
 	require.NoError(t, err)
 	require.Equal(t, []string{"http.allowed_origins", "http.tls.cert", "http.tls.key", "limits.headers", "log.level", "queues.max_age", "queues.policies"}, changed)
 	var names []string
@@ -78,13 +80,13 @@ app: { webhooks: [ { name: a, match: /app/a, url: "http://127.0.0.1/", secret: 0
 	require.Empty(t, effective.App.Webhooks)
 	require.Equal(t, "127.0.0.1:1", next.HTTP.Listen, "it is left as it was")
 
-	again, changed, kept, err := effective.Reload(next)
+	again, changed, kept, err := effective.Reload(next, old)
 	require.NoError(t, err)
 	require.Empty(t, changed)
 	require.Len(t, kept, len(names), "what waits for a restart is named each time")
 	require.Equal(t, effective, again)
 
-	_, _, kept, err = old.Reload(load(t, secret+"http: { tls: { cert: a, key: b } }\nqueues: { policies: [ { match: /queue/a, max_messages: 2 } ] }\n"))
+	_, _, kept, err = old.Reload(load(t, secret+"http: { tls: { cert: a, key: b } }\nqueues: { policies: [ { match: /queue/a, max_messages: 2 } ] }\n"), old)
 	require.NoError(t, err)
 	require.Equal(t, []KeyReason{{"queues.policies", whyPlace}}, kept)
 }
@@ -92,6 +94,52 @@ app: { webhooks: [ { name: a, match: /app/a, url: "http://127.0.0.1/", secret: 0
 // TestAReloadThatLeavesTooLittleIsRefused: what stays and what changes have to go together.
 func TestAReloadThatLeavesTooLittleIsRefused(t *testing.T) {
 	t.Parallel()
-	_, _, _, err := load(t, secret).Reload(load(t, "dev: true\n"))
+	old := load(t, secret)
+	_, _, _, err := old.Reload(load(t, "dev: true\n"), old)
 	require.ErrorContains(t, err, "no client could authenticate")
+}
+
+// TestALimitOfBodiesIsRaisedAgain up to that of the start, for which NATS was set up.
+func TestALimitOfBodiesIsRaisedAgain(t *testing.T) {
+	t.Parallel()
+	started := load(t, secret+"limits: { body: 4MiB }\n")
+	lowered, changed, kept, err := started.Reload(load(t, secret+"limits: { body: 1MiB }\n"), started)
+	require.NoError(t, err)
+	require.Equal(t, []string{"limits.body"}, changed)
+	require.Empty(t, kept)
+	raised, changed, kept, err := lowered.Reload(load(t, secret+"limits: { body: 4MiB }\n"), started)
+	require.NoError(t, err)
+	require.Equal(t, []string{"limits.body"}, changed)
+	require.Empty(t, kept)
+	require.Equal(t, Size(4<<20), raised.Limits.Body)
+	_, changed, kept, err = lowered.Reload(load(t, secret+"limits: { body: 4097KiB }\n"), started)
+	require.NoError(t, err)
+	require.Empty(t, changed)
+	require.Len(t, kept, 1)
+}
+
+// TestFilesThatAreReadAtTheStartAreCompared, each of them.
+func TestFilesThatAreReadAtTheStartAreCompared(t *testing.T) {
+	t.Parallel()
+	for key := range fixedFiles(&Config{App: App{Webhooks: []Webhook{{}}}}) {
+		file := filepath.Join(t.TempDir(), "file")
+		require.NoError(t, os.WriteFile(file, []byte("before"), 0o600))
+		c := new(Config)
+		switch key {
+		case "app.webhooks, entry 1.secret_file":
+			c.App.Webhooks = []Webhook{{SecretFile: file}}
+		case "app.webhooks, entry 1.previous.secret_file":
+			c.App.Webhooks = []Webhook{{Previous: Previous{SecretFile: file}}}
+		default:
+			fieldOf(c, key).SetString(file)
+		}
+		before := SumFixedFiles(c)
+		require.Empty(t, SumFixedFiles(c).ChangedSince(before))
+		require.NoError(t, os.WriteFile(file, []byte("after"), 0o600))
+		changed := SumFixedFiles(c).ChangedSince(before)
+		require.Len(t, changed, 1)
+		require.Equal(t, key, changed[0].Key)
+		require.NoError(t, os.Remove(file))
+		require.Len(t, SumFixedFiles(c).ChangedSince(before), 1)
+	}
 }
