@@ -8,6 +8,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/tracing"
 	"github.com/stompbox/stompbox/relay"
 )
 
@@ -37,6 +38,7 @@ func preflight(c *config.Config) (faults []error) {
 			faults = append(faults, err)
 		}
 	}
+	at("", tracing.CheckEnvironment())
 	preflightAuth(c, at)
 	for i, w := range c.App.Webhooks {
 		_, err := newWebhook(w, nil, nil, c.Dev)

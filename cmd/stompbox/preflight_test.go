@@ -85,3 +85,14 @@ func TestConfigCheckTakesWhatServeTakes(t *testing.T) {
 	p := serve(t, nil, "-c", file)
 	p.stop(t)
 }
+
+// TestConfigCheckKnowsHowTracesGo: what serve could not export is named before it starts.
+func TestConfigCheckKnowsHowTracesGo(t *testing.T) {
+	t.Parallel()
+	env := []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}
+	for _, args := range [][]string{{"config", "check", "--dev"}, {"serve", "--dev", "--http", "127.0.0.1:0", "--data-dir", t.TempDir()}} {
+		_, stderr, err := run(t, env, args...)
+		require.Error(t, err, args)
+		require.Contains(t, stderr, `OTEL_EXPORTER_OTLP_PROTOCOL "grpc" is not supported`)
+	}
+}

@@ -72,6 +72,8 @@ func check(c *Config, client bool) (problems []error) {
 	checkZeros(c, problem)
 	checkNATS(c, problem)
 	checkHosts(c, problem)
+	checkAges(c, problem)
+	checkClaims(c, problem)
 	checkSockJS(c, problem)
 	checkCluster(c, problem)
 	checkAdmin(c, problem)
@@ -134,6 +136,7 @@ func checkNATS(c *Config, problem func(string, ...any)) {
 
 // checkServers refuses what is no list of NATS servers.
 func checkServers(list string, problem func(string, ...any)) {
+	overWebSocket := make(map[bool]bool)
 	for text := range strings.SplitSeq(list, ",") {
 		text = strings.TrimSpace(text)
 		if !strings.Contains(text, "://") {
@@ -147,12 +150,59 @@ func checkServers(list string, problem func(string, ...any)) {
 			problem("nats.url begins an entry with %s://; use nats, tls, ws or wss", u.Scheme)
 		case u.Port() != "" && !isKnownPort(u.Port()):
 			problem("nats.url: %q is not a port from 1 to 65535", u.Port())
+		default:
+			overWebSocket[strings.HasPrefix(u.Scheme, "ws")] = true
 		}
+	}
+	if len(overWebSocket) > 1 {
+		problem("nats.url has servers over WebSockets and others; use one of both for all")
 	}
 }
 
 // cookieName matches a token of RFC 9110, which the name of a cookie is (RFC 6265, 4.1.1).
 var cookieName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
+
+// minAge is the shortest time for which messages are kept: JetStream has no shorter one.
+const minAge = time.Second
+
+// checkAges refuses messages that would be gone before anyone could read them.
+func checkAges(c *Config, problem func(string, ...any)) {
+	short := func(key string, age time.Duration) {
+		if age > 0 && age < minAge {
+			problem("%s %s is too short; %s is the least, and 0s is no limit", key, age, minAge)
+		}
+	}
+	short("queues.max_age", c.Queues.MaxAge)
+	for i, p := range c.Queues.Policies {
+		short(fmt.Sprintf("queues.policies, entry %d.max_age", i+1), p.MaxAge)
+	}
+	for i, p := range c.History.Policies {
+		short(fmt.Sprintf("history.policies, entry %d.max_age", i+1), p.MaxAge)
+	}
+	if d := c.History.DurableIdle; d > 0 && d < minAge {
+		problem("history.durable_idle %s is too short; %s is the least", d, minAge)
+	}
+}
+
+// checkClaims refuses names that no token can have.
+func checkClaims(c *Config, problem func(string, ...any)) {
+	j := c.Auth.JWT
+	for key, name := range map[string]string{"principal_claim": j.PrincipalClaim, "permissions_claim": j.PermissionsClaim, "roles_claim": j.RolesClaim} {
+		if strings.TrimSpace(name) == "" {
+			problem("auth.jwt.%s is empty; name a claim, or leave it out for the default", key)
+		}
+	}
+	for key, names := range map[string][]string{"audience": j.Audience, "required_claims": j.RequiredClaims} {
+		for i, name := range names {
+			if strings.TrimSpace(name) == "" {
+				problem("auth.jwt.%s, entry %d is empty; take it out", key, i+1)
+			}
+		}
+	}
+	if j.Issuer != strings.TrimSpace(j.Issuer) {
+		problem("auth.jwt.issuer %q begins or ends with a space; it is compared as it is", j.Issuer)
+	}
+}
 
 // checkHosts refuses entries that no request could match.
 func checkHosts(c *Config, problem func(string, ...any)) {

@@ -36,6 +36,9 @@ func (q Queues) Parse() (broker.QueueDefaults, error) {
 	var faults []error
 	for _, text := range q.Transient {
 		expression, err := regexp.Compile(text)
+		if err == nil && expression.MatchString("") {
+			err = errors.New("it matches every name, so all queues would be in memory")
+		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("queues.transient %q: %w", text, err))
 		}

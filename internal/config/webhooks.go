@@ -33,7 +33,7 @@ func readHookSecret(secret, file string, dev bool) ([]byte, error) {
 
 // checkWebhooks says what is wrong with webhooks as they are written.
 func checkWebhooks(c *Config, problem func(string, ...any)) {
-	names := make(map[string]bool)
+	names, matches := make(map[string]bool), make(map[string]string)
 	for i, w := range c.App.Webhooks {
 		_, err := destination.ParsePattern(w.Match)
 		switch {
@@ -45,7 +45,11 @@ func checkWebhooks(c *Config, problem func(string, ...any)) {
 			problem("app.webhooks: webhook %q: match %q is not a pattern of /app destinations, such as /app/orders.**", w.Name, w.Match)
 		case w.Timeout < 0 || w.Deadline < 0 || w.InFlight < 0:
 			problem("app.webhooks: webhook %q: timeout, deadline and in_flight cannot be negative", w.Name)
+		case matches[w.Match] != "":
+			problem("app.webhooks: webhooks %q and %q have the same match %q", matches[w.Match], w.Name, w.Match)
+		case w.Deadline > 0 && w.Deadline < w.Timeout:
+			problem("app.webhooks: webhook %q: deadline %s is shorter than timeout %s, which is of one try", w.Name, w.Deadline, w.Timeout)
 		}
-		names[w.Name] = true
+		names[w.Name], matches[w.Match] = true, w.Name
 	}
 }

@@ -71,6 +71,12 @@ func FromEnvironment(ctx context.Context, version, node string, log *slog.Logger
 	return New(exporter, version, node)
 }
 
+// CheckEnvironment returns the error that FromEnvironment would return for what cannot be exported.
+func CheckEnvironment() error {
+	_, err := enabled(os.Getenv)
+	return err
+}
+
 // New returns a tracer that gives its spans to an exporter. The name of the service and the
 // sampling come from OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES and OTEL_TRACES_SAMPLER.
 func New(exporter sdk.SpanExporter, version, node string) (*Tracer, error) {
