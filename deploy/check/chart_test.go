@@ -182,11 +182,13 @@ func TestStompboxTakesTheConfigurationOfTheChart(t *testing.T) {
 		}
 		text = strings.ReplaceAll(text, "https://login.example/jwks", "http://127.0.0.1:1/jwks")
 		text = strings.ReplaceAll(text, " /tls/", " "+certificate(t)+"/")
-		env := []string{"STOMPBOX_CLUSTER_PASSWORD=a password of this test"}
+		var env []string
 		for _, entry := range container(all)["env"].([]any) {
-			variable := entry.(object)
-			if variable["name"] == "STOMPBOX_CLUSTER_NODE" {
+			switch variable := entry.(object); variable["name"] {
+			case "STOMPBOX_CLUSTER_NODE":
 				env = append(env, "STOMPBOX_CLUSTER_NODE=demo-stompbox-0")
+			case "STOMPBOX_CLUSTER_PASSWORD":
+				env = append(env, "STOMPBOX_CLUSTER_PASSWORD=a password of this test")
 			}
 		}
 		stompboxAccepts(t, name, text, env)
