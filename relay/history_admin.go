@@ -35,7 +35,7 @@ func (a historyAdmin) ReadHistory(ctx context.Context, p driver.HistoryPage, del
 	if err != nil {
 		return err
 	}
-	r := &historyReplay{streams: a.store.streams, history: h, stream: stream, pattern: pattern}
+	r := &historyReplay{drops: drops{streams: a.store.streams, history: h, stream: stream}, pattern: pattern}
 	_, r.epoch = a.store.streams.epochOf(stream)
 	r.deliver = func(m *driver.Message) error {
 		if !deliver(m) {

@@ -2,10 +2,7 @@ package relay
 
 import (
 	"context"
-	"fmt"
 	"time"
-
-	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // historyCursor reads the messages of a stream on one subject, which may have
@@ -133,7 +130,7 @@ func (c *historyCursor) checkNothingSince(ctx context.Context) error {
 	if newest.stored.Before(*c.since) {
 		return nil
 	}
-	return fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, c.stream)
+	return errLags(c.stream)
 }
 
 // merge calls visit with the messages of all cursors in the order of the stream.

@@ -13,13 +13,12 @@ import (
 // only where the reader had nothing asked for, and some may be gone, so who keeps up costs
 // nothing. Only the goroutine that is given the messages uses it.
 type durableTrims struct {
-	epoch   string    // of the stream
-	last    uint64    // the last message that came for the first time
-	stored  time.Time // when it was stored
-	waited  bool      // the reader has had nothing asked for since the last look
-	looked  bool
-	dropped uint64 // how many messages the stream had dropped then
-	gap     bool   // the stream begins after the last message
+	epoch  string    // of the stream
+	last   uint64    // the last message that came for the first time
+	stored time.Time // when it was stored
+	waited bool      // the reader has had nothing asked for since the last look
+	drops  drops
+	gap    bool // the stream begins after the last message
 }
 
 // next takes a message that comes for the first time, and looks whether some between it and
@@ -46,18 +45,18 @@ func (d *durableTrims) mayBeGone(policy driver.HistoryPolicy, meta *nats.MsgMeta
 
 func (d *durableTrims) look(s *durableSource, meta *nats.MsgMetadata) {
 	d.waited = false
-	_, info, err := s.store.streams.info(s.store.link.ctx, s.history)
-	if err != nil || info.State.LastSeq < meta.Sequence.Stream {
-		d.looked, d.gap = false, true // what cannot be found out is taken for a gap
-		return
+	looked := d.drops.known
+	if !looked {
+		d.drops = drops{streams: s.store.streams, history: s.history, stream: meta.Stream}
 	}
-	dropped := droppedOf(info.State)
-	if d.looked && dropped == d.dropped {
-		return
+	more, err := d.drops.look(s.store.link.ctx, []*storedMessage{{seq: meta.Sequence.Stream}})
+	switch {
+	case err != nil:
+		d.drops.known, d.gap = false, true // what cannot be found out is taken for a gap
+	case more || !looked:
+		d.gap = d.gap || d.drops.first > d.last+1
+		s.trims.Store(&trimDetector{drops: d.drops, sure: d.last})
 	}
-	d.looked, d.dropped = true, dropped
-	d.gap = d.gap || info.State.FirstSeq > d.last+1
-	s.trims.Store(&trimDetector{drops: drops{streams: s.store.streams, history: s.history, stream: meta.Stream, first: info.State.FirstSeq, known: true}, sure: d.last})
 }
 
 // takeGap reports whether the next message comes after a gap, once.

@@ -13,9 +13,7 @@ import (
 
 // historyReplay is one reading of a history.
 type historyReplay struct {
-	streams *historyStreams
-	history *history
-	stream  string
+	drops
 	epoch   string
 	pattern destination.Pattern
 	after   driver.StreamPosition
@@ -23,15 +21,15 @@ type historyReplay struct {
 	from    uint64          // where the reading begins
 	gap     bool            // something before the next message is gone
 	checked map[string]bool // destinations whose first message was met
-	// What was dropped is looked for again with each page. The following is of the last look.
-	dropped  uint64  // how many messages the stream had dropped
-	cleared  *string // what operators had cleared
+	// What was dropped is looked for again with each page.
+	cleared  *string // what operators had cleared at the last look
 	trimming bool    // some were dropped since the replay began
 }
 
 // begin notes what a stream has dropped as the replay of it begins.
 func (r *historyReplay) begin(state jetstream.StreamState) {
-	r.dropped, r.cleared = droppedOf(state), r.history.clearedText.Load()
+	r.note(state)
+	r.cleared = r.history.clearedText.Load()
 }
 
 // all delivers what matches in (from, upTo), merged from the subjects.
@@ -70,18 +68,15 @@ func (r *historyReplay) turned(ctx context.Context, next uint64, page []*storedM
 	if next == r.from && (r.after.Epoch != r.epoch || r.gap) {
 		return nil
 	}
-	info, err := r.streams.infoAt(ctx, r.history, r.stream, page)
-	if err != nil {
+	more, err := r.look(ctx, page)
+	if err != nil || !more {
 		return err
 	}
-	if droppedOf(info.State) == r.dropped {
-		return nil
-	}
-	r.dropped, r.checked, r.trimming = droppedOf(info.State), nil, true
+	r.checked, r.trimming = nil, true
 	if r.after.Epoch != r.epoch || r.after.Seq < next-1 {
 		r.after = driver.StreamPosition{Epoch: r.epoch, Seq: next - 1}
 	}
-	r.gap = r.gap || info.State.FirstSeq > next && (len(page) == 0 || page[0].seq > next)
+	r.gap = r.gap || r.first > next && (len(page) == 0 || page[0].seq > next)
 	if cleared := r.history.clearedText.Load(); cleared != r.cleared {
 		r.cleared, r.gap = cleared, r.gap || r.history.clearedSince(r.pattern, r.after.Seq)
 	}
@@ -215,7 +210,7 @@ func (r *historyReplay) checkTrimmed(ctx context.Context, m *driver.Message) err
 func (r *historyReplay) checkLeader(ctx context.Context, seq uint64, subject string) error {
 	has, err := readFromLeader(ctx, r.streams.link, r.stream, pageRequest{Seq: seq, Subject: subject})
 	if err == nil && has == nil {
-		err = fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, r.stream)
+		err = errLags(r.stream)
 	}
 	return err
 }

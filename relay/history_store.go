@@ -46,7 +46,7 @@ func (s *historyStore) Replay(ctx context.Context, q driver.ReplayRequest, deliv
 	i := s.bus.interestIn(q.Pattern)
 	gap := false
 	for {
-		r := &historyReplay{streams: s.streams, history: h, pattern: q.Pattern, deliver: deliver, gap: gap}
+		r := &historyReplay{drops: drops{streams: s.streams, history: h}, pattern: q.Pattern, deliver: deliver, gap: gap}
 		upTo, current, err := s.replayOnce(ctx, r, q, i)
 		if err != nil {
 			return driver.ReplayResult{}, err

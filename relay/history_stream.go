@@ -267,7 +267,7 @@ func (s *historyStreams) info(ctx context.Context, h *history) (string, *jetstre
 func (s *historyStreams) infoAt(ctx context.Context, h *history, stream string, page []*storedMessage) (*jetstream.StreamInfo, error) {
 	_, info, err := s.info(ctx, h)
 	if err == nil && len(page) > 0 && info.State.LastSeq < page[len(page)-1].seq {
-		err = fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, stream)
+		err = errLags(stream)
 	}
 	return info, err
 }

@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
@@ -24,10 +26,14 @@ func (d *drops) look(ctx context.Context, page []*storedMessage) (more bool, err
 	if err != nil {
 		return false, err
 	}
-	dropped := droppedOf(info.State)
-	more = d.known && dropped != d.dropped
-	d.first, d.dropped, d.known = info.State.FirstSeq, dropped, true
+	more = d.known && droppedOf(info.State) != d.dropped
+	d.note(info.State)
 	return more, nil
+}
+
+// note takes what was just said of the stream for a look.
+func (d *drops) note(state jetstream.StreamState) {
+	d.first, d.dropped, d.known = state.FirstSeq, droppedOf(state), true
 }
 
 // trimDetector finds out what of the messages that an interest missed is gone from the
@@ -84,7 +90,7 @@ func (s *historyStreams) trimmedSince(ctx context.Context, h *history, stream st
 
 // trimmedAfter is trimmedSince with an error where that cannot be found out.
 func (s *historyStreams) trimmedAfter(ctx context.Context, h *history, stream string, m *driver.Message, last uint64) (bool, error) {
-	r := &historyReplay{streams: s, history: h, stream: stream, epoch: m.Position.Epoch, after: driver.StreamPosition{Epoch: m.Position.Epoch, Seq: last}}
+	r := &historyReplay{drops: drops{streams: s, history: h, stream: stream}, epoch: m.Position.Epoch, after: driver.StreamPosition{Epoch: m.Position.Epoch, Seq: last}}
 	err := r.checkTrimmed(ctx, m)
 	return r.gap, err
 }

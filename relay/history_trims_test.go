@@ -153,7 +153,7 @@ func TestWhatIsDroppedBeforeTheFirstPageOfAReplayIsReported(t *testing.T) {
 			require.NoError(t, err)
 			var gaps []bool
 			r := &historyReplay{
-				streams: streams, history: h, stream: name, epoch: after.Epoch, pattern: pattern, after: after,
+				drops: drops{streams: streams, history: h, stream: name}, epoch: after.Epoch, pattern: pattern, after: after,
 				deliver: func(m *driver.Message) error {
 					gaps = append(gaps, m.Gap)
 					return nil

@@ -10,6 +10,11 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
+// errLags is the error where a server answers that does not have all of a stream.
+func errLags(stream string) error {
+	return fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, stream)
+}
+
 // checkNothing returns an error where it is not sure that a stream has nothing on a subject from
 // one sequence to another, which it has reached. That no message was found does not say that:
 // who answered may lag, or lead no more. So one answer has to say both what a server has on the
@@ -18,7 +23,7 @@ func checkNothing(ctx context.Context, l *link, stream, subject string, from, up
 	if !l.replicated() {
 		return nil
 	}
-	lags := fmt.Errorf("%w: a server does not have yet what is in %s", driver.ErrUnavailable, stream)
+	lags := errLags(stream)
 	found, reached, err := askNewest(ctx, l, stream, subject, from)
 	switch {
 	case err != nil:
