@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"net/url"
@@ -74,18 +75,29 @@ func newLink(o Options, server *Server) *link {
 	return l
 }
 
+// Servers reads a list of NATS servers, separated by commas, as NATS does: without a scheme it is
+// nats. An error may hold a password.
+func Servers(list string) iter.Seq2[*url.URL, error] {
+	return func(yield func(*url.URL, error) bool) {
+		for text := range strings.SplitSeq(list, ",") {
+			text = strings.TrimSpace(text)
+			if !strings.Contains(text, "://") {
+				text = "nats://" + text
+			}
+			if !yield(url.Parse(text)) {
+				return
+			}
+		}
+	}
+}
+
 // notConnected says which server could not be reached, and why: NATS's own error says neither.
 func notConnected(urls string, err error) error {
 	if urls == "" { // the embedded server
 		return fmt.Errorf("relay: cannot connect to NATS: %w", err)
 	}
 	var at []string
-	for text := range strings.SplitSeq(urls, ",") {
-		text = strings.TrimSpace(text)
-		if !strings.Contains(text, "://") {
-			text = "nats://" + text
-		}
-		u, parseErr := url.Parse(text)
+	for u, parseErr := range Servers(urls) {
 		if parseErr != nil {
 			continue
 		}

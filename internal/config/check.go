@@ -12,6 +12,7 @@ import (
 
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/gateway"
+	"github.com/stompbox/stompbox/relay"
 )
 
 // check returns the values that cannot work, before anything is started.
@@ -115,9 +116,8 @@ func checkNATS(c *Config, problem func(string, ...any)) {
 	if n.URL != "" && n.Listen != "" {
 		problem("nats.listen is for the embedded server; it does not go with nats.url")
 	}
-	if hasPassword := n.Password != "" || n.PasswordFile != ""; hasPassword && n.User == "" || n.Listen != "" && n.User != "" && !hasPassword {
-		problem("nats.user and nats.password go together; set both or none")
-	}
+	// An external server may know users without a password.
+	checkPair("nats", n.User != "", n.Password != "" || n.PasswordFile != "", n.Listen != "", problem)
 	if n.URL != "" {
 		checkServers(n.URL, problem)
 		return
@@ -137,12 +137,7 @@ func checkNATS(c *Config, problem func(string, ...any)) {
 // checkServers refuses what is no list of NATS servers.
 func checkServers(list string, problem func(string, ...any)) {
 	overWebSocket := make(map[bool]bool)
-	for text := range strings.SplitSeq(list, ",") {
-		text = strings.TrimSpace(text)
-		if !strings.Contains(text, "://") {
-			text = "nats://" + text
-		}
-		u, err := url.Parse(text)
+	for u, err := range relay.Servers(list) {
 		switch {
 		case err != nil || u.Hostname() == "":
 			problem("nats.url has an entry that is no server, such as nats://nats.example:4222")

@@ -74,16 +74,16 @@ func checkPeerSecrets(c *Config, problem func(string, ...any)) {
 			problem("%w", err)
 		}
 	}
-	for section, has := range map[string]struct{ user, password, needed bool }{
-		"cluster": {c.Cluster.User != "", c.Cluster.Password != "" || c.Cluster.PasswordFile != "", true},
-		// An external server may know users without a password.
-		"nats": {c.NATS.User != "", c.NATS.Password != "" || c.NATS.PasswordFile != "", c.NATS.Listen != ""},
-	} {
-		switch {
-		case has.password && !has.user:
-			problem("%s.password needs %s.user: without that the password counts for nothing", section, section)
-		case has.user && !has.password && has.needed:
-			problem("%s.user needs %s.password or %s.password_file", section, section, section)
-		}
+	cluster := c.Cluster
+	checkPair("cluster", cluster.User != "", cluster.Password != "" || cluster.PasswordFile != "", true, problem)
+}
+
+// checkPair refuses a password without its user, and, where one is needed, a user without a password.
+func checkPair(section string, user, password, needed bool, problem func(string, ...any)) {
+	switch {
+	case password && !user:
+		problem("%s.password needs %s.user; they go together, and without a user the password counts for nothing", section, section)
+	case user && !password && needed:
+		problem("%s.user needs %s.password or %s.password_file; they go together", section, section, section)
 	}
 }
