@@ -47,6 +47,7 @@ var (
 	relayErrorsDesc   = desc("relay_errors_total", "Messages that could not be handed to other nodes.")
 )
 
+// oneIf is a state as a gauge has it.
 func oneIf(is bool) int64 {
 	if is {
 		return 1

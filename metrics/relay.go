@@ -25,15 +25,11 @@ func (c relayCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.Descri
 
 func (c relayCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c.relay.Stats()
-	ready := 0.0
-	if s.Ready {
-		ready = 1
-	}
 	ch <- prometheus.MustNewConstMetric(lostDesc, prometheus.CounterValue, float64(s.Lost))
 	ch <- prometheus.MustNewConstMetric(newerDesc, prometheus.CounterValue, float64(s.Newer))
 	ch <- prometheus.MustNewConstMetric(filledDesc, prometheus.CounterValue, float64(s.Filled))
 	ch <- prometheus.MustNewConstMetric(recordsDesc, prometheus.CounterValue, float64(s.RecordsRemoved))
 	ch <- prometheus.MustNewConstMetric(nodesDesc, prometheus.GaugeValue, float64(s.Nodes))
 	ch <- prometheus.MustNewConstMetric(conflictsDesc, prometheus.GaugeValue, float64(s.NameConflicts))
-	ch <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, ready)
+	ch <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, float64(oneIf(s.Ready)))
 }

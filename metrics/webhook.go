@@ -33,10 +33,6 @@ func (all webhooks) Collect(ch chan<- prometheus.Metric) {
 		send(hookRequestsDesc, prometheus.CounterValue, s.Failed, "failed")
 		send(hookRequestsDesc, prometheus.CounterValue, s.Refused, "refused")
 		send(hookTriesDesc, prometheus.CounterValue, s.Tries)
-		open := int64(0)
-		if s.Open {
-			open = 1
-		}
-		send(hookOpenDesc, prometheus.GaugeValue, open)
+		send(hookOpenDesc, prometheus.GaugeValue, oneIf(s.Open))
 	}
 }
