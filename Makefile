@@ -109,6 +109,7 @@ bench: build ## the figures of docs/performance.md
 	bin/stompbox bench sse
 	bin/stompbox bench tls
 	bin/stompbox bench history
+	bin/stompbox bench resume
 	bin/stompbox bench app
 	bin/stompbox bench scale
 	bin/stompbox bench connections

@@ -24,6 +24,8 @@ type historyCursor struct {
 	// turned, where not nil, is called with each page: some of what was to be in it may have been
 	// dropped since the reading began, or while the page before was delivered.
 	turned func(ctx context.Context, next uint64, page []*storedMessage) error
+	// fetch, where not nil, is in place of readPage.
+	fetch func(ctx context.Context, q pageRequest) ([]*storedMessage, error)
 }
 
 // peek returns the next message, or nil at the end.
@@ -77,7 +79,11 @@ func (c *historyCursor) read(ctx context.Context) error {
 }
 
 func (c *historyCursor) request(ctx context.Context) ([]*storedMessage, error) {
-	page, _, err := readPage(ctx, c.link, c.stream, pageRequest{Seq: c.next, Since: c.since, Subject: c.subject, Batch: pageMessages, MaxBytes: pageSize(c.pages)})
+	q := pageRequest{Seq: c.next, Since: c.since, Subject: c.subject, Batch: pageMessages, MaxBytes: pageSize(c.pages)}
+	if c.fetch != nil {
+		return c.fetch(ctx, q)
+	}
+	page, _, err := readPage(ctx, c.link, c.stream, q)
 	return page, err
 }
 

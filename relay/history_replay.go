@@ -37,7 +37,10 @@ func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo u
 	r.from = max(from, 1)
 	cursors := make([]*historyCursor, len(subjects))
 	for i, subject := range subjects {
-		cursors[i] = &historyCursor{link: r.streams.link, stream: r.stream, subject: subject, next: r.from, upTo: upTo, turned: r.turned}
+		cursors[i] = &historyCursor{
+			link: r.streams.link, stream: r.stream, subject: subject, next: r.from, upTo: upTo, turned: r.turned,
+			fetch: r.fetch,
+		}
 	}
 	err := merge(ctx, cursors, func(stored *storedMessage) error {
 		m, _, ok := r.streams.decodeStored(stored.msg)
@@ -59,6 +62,21 @@ func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo u
 	}
 	r.gap, err = r.replacedAll(ctx, subjects, upTo)
 	return err
+}
+
+// fetch reads a page, or shares what another replay read a moment ago, but not what the stream
+// has dropped since.
+func (r *historyReplay) fetch(ctx context.Context, q pageRequest) ([]*storedMessage, error) {
+	read := func(ctx context.Context) ([]*storedMessage, error) {
+		page, _, err := readPage(ctx, r.streams.link, r.stream, q)
+		return page, err
+	}
+	key := pageKey{stream: r.stream, epoch: r.epoch, cleared: r.cleared, subject: q.Subject, next: q.Seq, size: q.MaxBytes}
+	page, err := r.streams.shared.get(ctx, key, read)
+	if len(page) > 0 && page[0].seq < r.first {
+		return read(ctx)
+	}
+	return page, err
 }
 
 // turned looks what was dropped while a page was asked for, or the one before was delivered. The

@@ -63,6 +63,13 @@ type history struct {
 	clearedText atomic.Pointer[string]  // the same as the stream has it
 
 	checks checkpoints // of the watch alone
+	infos  *joinedCalls[namedInfo]
+}
+
+// namedInfo is what a leader says of a stream.
+type namedInfo struct {
+	name string
+	info *jetstream.StreamInfo
 }
 
 // historyStreams know the streams of all policies, and make them where they are missing.
@@ -74,6 +81,7 @@ type historyStreams struct {
 	confirmed   *confirmedPlaces    // nil where the server is external
 	elections   *elections
 	misplaced   atomic.Int64 // live messages that named a history and were not of its stream
+	shared      *sharedPages
 }
 
 func newHistoryStreams(l *link, settings HistorySettings, dedupWindow time.Duration) *historyStreams {
@@ -81,10 +89,10 @@ func newHistoryStreams(l *link, settings HistorySettings, dedupWindow time.Durat
 	for _, p := range settings.Policies {
 		all[p.Name] = &history{
 			policy: p, prefix: l.prefix + ".history." + p.Name,
-			base: streamBase(l.prefix) + "_history_" + p.Name, kind: strings.Split(p.Match.String(), "/")[1],
+			base: streamBase(l.prefix) + "_history_" + p.Name, kind: strings.Split(p.Match.String(), "/")[1], infos: newJoinedCalls[namedInfo](),
 		}
 	}
-	s := &historyStreams{link: l, settings: settings, dedupWindow: dedupWindow, all: all}
+	s := &historyStreams{link: l, settings: settings, dedupWindow: dedupWindow, all: all, shared: newSharedPages()}
 	if l.server != nil {
 		s.confirmed = &confirmedPlaces{dir: l.server.data.file("confirmed"), files: make(map[string]*confirmedPlace)}
 	}
@@ -247,19 +255,24 @@ func (s *historyStreams) forget() {
 // info asks the leader about a history's stream: how far it goes, and who leads. A majority has
 // heard that leader lately.
 func (s *historyStreams) info(ctx context.Context, h *history) (string, *jetstream.StreamInfo, error) {
+	i, err := h.infos.do(ctx, func(ctx context.Context) (namedInfo, error) { return s.askInfo(ctx, h) })
+	return i.name, i.info, err
+}
+
+func (s *historyStreams) askInfo(ctx context.Context, h *history) (namedInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	name, err := s.nameOf(ctx, h)
 	if err != nil {
-		return "", nil, err
+		return namedInfo{}, err
 	}
 	info, err := s.link.lookAt(ctx, name)
 	if err != nil {
 		h.forget() // it may have been made again
-		return "", nil, storeError("cannot look at "+name, err)
+		return namedInfo{}, storeError("cannot look at "+name, err)
 	}
 	h.learnEpoch(&info.Config) // another node may have begun one
-	return name, info, nil
+	return namedInfo{name, info}, nil
 }
 
 // infoAt is what a leader says of a stream that has all that was read of it: one that was cut off

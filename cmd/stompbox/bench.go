@@ -35,6 +35,7 @@ var benchmarks = []benchmark{
 	{"queue", "A durable queue: pipelined receipts, consumers with client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}},
 	{"backlog", "The cost of a queue with a million messages, in memory and for topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}},
 	{"history", "A topic with a history: store messages with receipts, and replay them", benchHistory, benchOptions{connections: 1, messages: 200000, inFlight: 256}},
+	{"resume", "Clients that come back at once, each with the last message it has", benchResume, benchOptions{connections: 2000, messages: 20, inFlight: 20}},
 	{"app", "Requests at fixed times to one app server over STOMP, which answers each", benchRequests, benchOptions{connections: 10, messages: 100000, rate: 10000}},
 	{"pingpong", "One message at a time from one WebSocket to another", benchPingpong, benchOptions{connections: 2, messages: 20000, inFlight: 1}},
 }
