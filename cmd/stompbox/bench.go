@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // benchOptions are what all benchmarks have.
@@ -15,6 +17,7 @@ type benchOptions struct {
 	connections, messages, inFlight, size, rounds int
 	rate                                          int // requests a second, where they come by the clock
 	burst                                         bool
+	bursts                                        bool   // it can be measured with bursts
 	server                                        string // the program to measure, "" for this one
 }
 
@@ -26,18 +29,18 @@ type benchmark struct {
 }
 
 var benchmarks = []benchmark{
-	{"fanout", "One publisher to many WebSocket subscribers of one topic", benchFanout, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
-	{"cluster", "The same over two nodes on one NATS, compared with one node", benchCluster, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
+	{"fanout", "One publisher to many WebSocket subscribers of one topic", benchFanout, benchOptions{connections: 1000, messages: 2000, inFlight: 64, bursts: true}},
+	{"cluster", "The same over two nodes on one NATS, compared with one node", benchCluster, benchOptions{connections: 1000, messages: 2000, inFlight: 64, bursts: true}},
 	{"idle", "Memory of idle, subscribed WebSockets", benchIdle, benchOptions{connections: 5000}},
 	{"private", "Memory of idle WebSockets, each subscribed to its own destination", benchPrivate, benchOptions{connections: 5000}},
-	{"sse", "Fan-out to streams of events, compared with WebSockets", benchEvents, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
-	{"tls", "Fan-out over TLS, compared with plain WebSockets", benchTLS, benchOptions{connections: 1000, messages: 2000, inFlight: 64}},
+	{"sse", "Fan-out to streams of events, compared with WebSockets", benchEvents, benchOptions{connections: 1000, messages: 2000, inFlight: 64, bursts: true}},
+	{"tls", "Fan-out over TLS, compared with plain WebSockets", benchTLS, benchOptions{connections: 1000, messages: 2000, inFlight: 64, bursts: true}},
 	{"queue", "A durable queue: pipelined receipts, consumers with client-individual", benchQueue, benchOptions{connections: 4, messages: 200000, inFlight: 256}},
-	{"backlog", "The cost of a queue with a million messages, in memory and for topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64}},
-	{"history", "A topic with a history: store messages with receipts, and replay them", benchHistory, benchOptions{connections: 1, messages: 200000, inFlight: 256}},
-	{"resume", "Clients that come back at once, each with the last message it has", benchResume, benchOptions{connections: 2000, messages: 20, inFlight: 20}},
+	{"backlog", "The cost of a queue with a million messages, in memory and for topics", benchBacklog, benchOptions{connections: 1000, messages: 1000, inFlight: 64, bursts: true}},
+	{"history", "A topic with a history: store messages with receipts, and replay them", benchHistory, benchOptions{messages: 200000, inFlight: 256}},
+	{"resume", "Clients that come back at once, each with the last message it has", benchResume, benchOptions{connections: 2000, messages: 20}},
 	{"app", "Requests at fixed times to one app server over STOMP, which answers each", benchRequests, benchOptions{connections: 10, messages: 100000, rate: 10000}},
-	{"pingpong", "One message at a time from one WebSocket to another", benchPingpong, benchOptions{connections: 2, messages: 20000, inFlight: 1}},
+	{"pingpong", "One message at a time from one WebSocket to another", benchPingpong, benchOptions{messages: 20000}},
 }
 
 func newBench() *cobra.Command {
@@ -46,6 +49,7 @@ func newBench() *cobra.Command {
 		Short: "Measure a broker that runs in a separate process on loopback",
 		Long:  "Each benchmark starts `serve` of this program with its defaults, and with JWT, permissions, limits\nand metrics on. It reads the CPU time and memory of that process only.",
 	}
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkBenchFlags(cmd.Flags()) }
 	for _, b := range benchmarks {
 		cmd.AddCommand(newBenchOf(b))
 	}
@@ -53,18 +57,53 @@ func newBench() *cobra.Command {
 	return cmd
 }
 
+// checkBenchFlags refuses what measures nothing.
+func checkBenchFlags(f *pflag.FlagSet) (err error) {
+	f.Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		switch f.Value.Type() {
+		case "int", "duration":
+		case "intSlice":
+			values = f.Value.(pflag.SliceValue).GetSlice()
+		default:
+			return
+		}
+		for _, v := range values {
+			if v == "0" || v == "0s" || strings.HasPrefix(v, "-") {
+				err = fmt.Errorf("--%s: %s is not above 0", f.Name, v)
+			}
+		}
+		if len(values) == 0 {
+			err = fmt.Errorf("--%s: there is no number", f.Name)
+		}
+	})
+	return err
+}
+
 func newBenchOf(b benchmark) *cobra.Command {
 	o := b.options
 	cmd := &cobra.Command{Use: b.name, Short: b.short, Args: cobra.NoArgs}
 	f := cmd.Flags()
-	f.IntVar(&o.connections, "connections", o.connections, "WebSocket subscribers")
-	f.IntVar(&o.messages, "messages", o.messages, "messages to send in a round")
-	f.IntVar(&o.inFlight, "in-flight", o.inFlight, "how many messages are sent before the first one has reached all")
-	if o.rate > 0 {
-		f.IntVar(&o.rate, "rate", o.rate, "requests a second")
+	// Only what has an effect can be set.
+	for _, n := range []struct {
+		value       *int
+		name, usage string
+	}{
+		{&o.connections, "connections", "WebSocket clients"},
+		{&o.messages, "messages", "messages to send in a round"},
+		{&o.inFlight, "in-flight", "how many messages are sent before the first one has reached all"},
+		{&o.rate, "rate", "requests a second"},
+	} {
+		if *n.value > 0 {
+			f.IntVar(n.value, n.name, *n.value, n.usage)
+		}
 	}
-	f.BoolVar(&o.burst, "burst", false, "send the messages in flight at once, then wait for all of them")
-	f.IntVar(&o.size, "size", 128, "bytes in a body")
+	if o.bursts {
+		f.BoolVar(&o.burst, "burst", false, "send the messages in flight at once, then wait for all of them")
+	}
+	if o.size = 128; o.messages > 0 {
+		f.IntVar(&o.size, "size", o.size, "bytes in a body")
+	}
 	f.IntVar(&o.rounds, "rounds", 3, "rounds; the median is printed")
 	f.StringVar(&o.server, "server", "", "the stompbox binary to measure; this one by default")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

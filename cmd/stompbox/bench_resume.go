@@ -55,7 +55,7 @@ func benchResume(ctx context.Context, s *benchServer, o benchOptions) (string, f
 	}
 	closeAll(subscribers)
 	for _, room := range rooms {
-		if err := publisher.publishReceipted(benchOptions{messages: o.messages, inFlight: o.inFlight, size: o.size}, room); err != nil {
+		if err := publisher.publishReceipted(benchOptions{messages: o.messages, inFlight: min(o.messages, 256), size: o.size}, room); err != nil {
 			return "", 0, err
 		}
 	}

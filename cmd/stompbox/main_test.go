@@ -357,9 +357,30 @@ func TestTheBenchmarksRun(t *testing.T) {
 	for _, args := range [][]string{
 		{"fanout", "--connections", "20", "--messages", "50"}, {"pingpong", "--messages", "50"}, {"idle", "--connections", "20"},
 		{"queue", "--connections", "2", "--messages", "200"}, {"app", "--connections", "2", "--messages", "200", "--rate", "1000"},
+		{"resume", "--connections", "40", "--messages", "5"},
 	} {
 		out, stderr, err := run(t, nil, append([]string{"bench", "--rounds", "1"}, args...)...)
 		require.NoError(t, err, stderr)
 		require.Contains(t, out, "median:")
+	}
+}
+
+// TestABenchmarkOfNothingIsRefused, and so is a flag without effect.
+func TestABenchmarkOfNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ args, want string }{
+		{"fanout --connections 0", "--connections: 0 is not above 0"},
+		{"fanout --rounds -1", "--rounds: -1 is not above 0"},
+		{"fanout --in-flight 0", "--in-flight: 0 is not above 0"},
+		{"queue --size 0", "--size: 0 is not above 0"},
+		{"queue --burst", "unknown flag: --burst"},
+		{"idle --messages 10", "unknown flag: --messages"},
+		{"scale --sessions 10,0", "--sessions: 0 is not above 0"},
+		{"connections --nodes 0", "--nodes: 0 is not above 0"},
+		{"connections --idle 0s", "--idle: 0s is not above 0"},
+	} {
+		_, stderr, err := run(t, nil, append([]string{"bench"}, strings.Fields(c.args)...)...)
+		require.Error(t, err, c.args)
+		require.Contains(t, stderr, c.want, c.args)
 	}
 }
