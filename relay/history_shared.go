@@ -52,7 +52,7 @@ type keptPage struct {
 
 func newSharedPages() *sharedPages { return &sharedPages{pages: make(map[pageKey]*sharedPage)} }
 
-// get returns a page that is being read, or was a moment ago, or reads it. Nobody may change the
+// get returns a page that is being read, or was a moment ago, or reads it. No caller may change the
 // page's messages.
 func (s *sharedPages) get(ctx context.Context, key pageKey, read func(context.Context) ([]*storedMessage, error)) ([]*storedMessage, error) {
 	s.mu.Lock()

@@ -110,7 +110,7 @@ func TestAReadingThatFailsIsNotShared(t *testing.T) {
 	})
 }
 
-// TestASharedPageHasNeitherLessNorMore than the history has for who asks now: what came since
+// TestASharedPageHasNeitherLessNorMore than the history has now: what came since
 // follows, and what was cleared or purged since is not there.
 func TestASharedPageHasNeitherLessNorMore(t *testing.T) {
 	t.Parallel()

@@ -25,7 +25,7 @@ func newJoinedCalls[T any]() *joinedCalls[T] {
 	return &joinedCalls[T]{turn: make(chan struct{}, 1)}
 }
 
-// do returns what ask does. The answer is shared, so nobody may change it.
+// do returns what ask does. The answer is shared: no caller may change it.
 func (j *joinedCalls[T]) do(ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
 	for {
 		c, joins := j.join()
