@@ -64,19 +64,13 @@ func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo u
 	return err
 }
 
-// fetch reads a page, or shares what another replay read a moment ago, but not what the stream
-// has dropped since.
+// fetch reads a page, or shares what another replay read, where the stream has dropped nothing since.
 func (r *historyReplay) fetch(ctx context.Context, q pageRequest) ([]*storedMessage, error) {
-	read := func(ctx context.Context) ([]*storedMessage, error) {
+	key := pageKey{stream: r.stream, epoch: r.epoch, dropped: r.dropped, subject: q.Subject, next: q.Seq, size: q.MaxBytes}
+	return r.streams.shared.get(ctx, key, func(ctx context.Context) ([]*storedMessage, error) {
 		page, _, err := readPage(ctx, r.streams.link, r.stream, q)
 		return page, err
-	}
-	key := pageKey{stream: r.stream, epoch: r.epoch, cleared: r.cleared, subject: q.Subject, next: q.Seq, size: q.MaxBytes}
-	page, err := r.streams.shared.get(ctx, key, read)
-	if len(page) > 0 && page[0].seq < r.first {
-		return read(ctx)
-	}
-	return page, err
+	})
 }
 
 // turned looks what was dropped while a page was asked for, or the one before was delivered. The

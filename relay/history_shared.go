@@ -18,9 +18,8 @@ const (
 // sharedPages has replays that want the same page at about the same time read it once: after a
 // restart of a node, all clients of a room come back at once with the same position.
 //
-// A page is what a history had between two sequences a moment ago. What max_messages has dropped
-// since is still in it; what operators cleared is not, since that makes another key; what is newer
-// is read with the next page.
+// A page is what a history had between two sequences a moment ago. What the stream has dropped since,
+// or an operator has cleared, makes another key. What is newer is read with the next page.
 type sharedPages struct {
 	mu    sync.Mutex // guards the following
 	pages map[pageKey]*sharedPage
@@ -32,7 +31,7 @@ type sharedPages struct {
 // pageKey is what has to be equal for a page to be so.
 type pageKey struct {
 	stream, epoch string
-	cleared       *string // what operators had cleared
+	dropped       uint64 // how many messages the stream had that it has no more
 	subject       string
 	next          uint64
 	size          int

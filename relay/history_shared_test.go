@@ -42,7 +42,7 @@ func TestAPageIsReadOnceForAll(t *testing.T) {
 		require.EqualValues(t, 1, reads.Load())
 		get(pageKey{stream: "a", next: 2})
 		get(pageKey{stream: "a", epoch: "b"})
-		get(pageKey{stream: "a", cleared: new(string)})
+		get(pageKey{stream: "a", dropped: 1})
 		require.EqualValues(t, 4, reads.Load(), "other pages")
 		time.Sleep(2 * sharedFor)
 		requireNothingShared(t, s)
