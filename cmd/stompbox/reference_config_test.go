@@ -125,7 +125,11 @@ func keyRow(t *testing.T, key string, v reflect.Value, comments map[string]strin
 	if !v.IsZero() {
 		shown = "`" + shownDefault(v) + "`"
 	}
-	return fmt.Sprintf("| `%s` | %s | %s |\n", key, shown, tableText(text))
+	text = tableText(text)
+	if bounds := config.RangeText(key); bounds != "" {
+		text += " " + bounds
+	}
+	return fmt.Sprintf("| `%s` | %s | %s |\n", key, shown, text)
 }
 
 // itemDefaults are those of a list's items, which are none of the configuration's own.

@@ -172,5 +172,5 @@ var keyTexts = map[string]string{
 	"sockjs.body_timeout":                 "How long the body of a request may take.",
 	"sockjs.max_pending":                  "Sessions that have not connected yet.",
 	"sockjs.max_bodies":                   "Bytes of messages over 64 KiB that are being read, of all sessions together.",
-	"data.sync":                           "How often the store is synced to the disk. A process that dies loses nothing that was confirmed; a machine that loses power can lose what came since the last sync. `always` syncs each message before it is confirmed.",
+	"data.sync":                           "How often the store is synced to the disk. A process that dies loses nothing that was confirmed; a machine that loses power can lose what came since the last sync. `always` syncs each message before it is confirmed. The least is 100ms.",
 }

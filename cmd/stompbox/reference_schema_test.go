@@ -39,9 +39,9 @@ func TestReferenceOfSchema(t *testing.T) {
 	require.Equal(t, string(made), string(config.SchemaFile), "internal/config/schema.json is not what the source says; run make docs")
 }
 
-// TestTheSchemaKnowsWhatIsFine: the example and the first file, and what serve refuses.
-func TestTheSchemaKnowsWhatIsFine(t *testing.T) {
-	t.Parallel()
+// schemaChecker validates a file by the schema that the program prints.
+func schemaChecker(t *testing.T) func(text []byte) error {
+	t.Helper()
 	out, _, err := run(t, nil, "config", "schema")
 	require.NoError(t, err)
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(out)))
@@ -50,7 +50,7 @@ func TestTheSchemaKnowsWhatIsFine(t *testing.T) {
 	require.NoError(t, compiler.AddResource(config.SchemaURL, document))
 	schema, err := compiler.Compile(config.SchemaURL)
 	require.NoError(t, err)
-	check := func(text []byte) error {
+	return func(text []byte) error {
 		var value any
 		require.NoError(t, yaml.Unmarshal(text, &value))
 		asJSON, err := json.Marshal(value)
@@ -59,6 +59,12 @@ func TestTheSchemaKnowsWhatIsFine(t *testing.T) {
 		require.NoError(t, err)
 		return schema.Validate(instance)
 	}
+}
+
+// TestTheSchemaKnowsWhatIsFine: the example and the first file, and what serve refuses.
+func TestTheSchemaKnowsWhatIsFine(t *testing.T) {
+	t.Parallel()
+	check := schemaChecker(t)
 	for _, file := range []string{
 		"../../stompbox.example.yaml", "../../internal/config/starting.yaml", "../../examples/cluster/stompbox.yaml", "../../examples/dashboard/stompbox.yaml",
 		"../../deploy/docker/stompbox.yaml", "../../deploy/package/stompbox.yaml",

@@ -91,13 +91,7 @@ func checkAdmin(c *Config, problem func(string, ...any)) {
 	if (a.TLS.Cert == "") != (a.TLS.Key == "") {
 		problem("admin.tls needs both cert and key")
 	}
-	if m.Queues > maxMetricQueues {
-		problem("metrics.queues %d is more than %d", m.Queues, maxMetricQueues)
-	}
 }
-
-// maxMetricQueues bounds the series of queues.
-const maxMetricQueues = 1000
 
 func beyondLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)

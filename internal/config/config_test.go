@@ -159,7 +159,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"webhook of a topic":    {secret + "app:\n  webhooks:\n    - { name: x, match: /topic/x }\n", nil, "not a pattern of /app destinations"},
 		"two webhooks":          {secret + "app:\n  webhooks:\n    - { name: x, match: /app/x }\n    - { name: x, match: /app/y }\n", nil, `two are called "x"`},
 		"SockJS transport":      {secret + "sockjs:\n  transports: [websocket, flash]\n", nil, `sockjs.transports: there is no "flash"; use websocket, xhr-streaming`},
-		"SockJS sessions":       {secret + "sockjs:\n  max_pending: 0\n", nil, "sockjs.max_pending 0 has to be at least 1"},
+		"SockJS sessions":       {secret + "sockjs:\n  max_pending: 0\n", nil, "sockjs.max_pending cannot be 0; leave it out for the default of 4096"},
 		"log level":             {secret + "log:\n  level: loud\n", nil, `log.level "loud"`},
 	}
 	for name, tt := range tests {

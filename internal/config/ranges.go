@@ -14,79 +14,70 @@ import (
 const (
 	maxDuration = 100 * 365 * 24 * time.Hour
 	maxNumber   = 1 << 50
-	// maxBeat is the longest interval of heart-beats.
-	maxBeat = 24 * time.Hour
-	// maxGrace is the most intervals that a client may be late.
-	maxGrace = 1000
 )
 
 // checkRanges refuses numbers that cannot be meant.
 func checkRanges(c *Config, problem func(string, ...any)) {
-	checkNumbers(reflect.ValueOf(*c), "", problem)
+	checkNumbers(reflect.ValueOf(*c), "", "", problem)
 	l := c.Limits
-	switch {
-	case l.Body > frames.BytesCeiling:
-		problem("limits.body %s is more than %s", l.Body, Size(frames.BytesCeiling))
-	case l.Headers > frames.HeadersCeiling:
-		problem("limits.headers %d is more than %d", l.Headers, frames.HeadersCeiling)
-	case l.Headers > 0 && int(l.HeaderLine) > frames.BytesCeiling/l.Headers:
+	if l.Headers > 0 && l.Headers <= frames.HeadersCeiling && int(l.HeaderLine) > frames.BytesCeiling/l.Headers {
 		problem("limits.headers %d times limits.header_line %s is more than %s", l.Headers, l.HeaderLine, Size(frames.BytesCeiling))
-	}
-	for key, d := range map[string]time.Duration{"heartbeat.send": c.HeartBeat.Send, "heartbeat.receive": c.HeartBeat.Receive} {
-		if d > maxBeat {
-			problem("%s %s is more than %s", key, d, maxBeat)
-		}
-	}
-	if s := l.NodeMemoryShare; !(s >= 0 && s <= 1) {
-		problem("limits.node_memory_share %v is not 0 to 1", s)
-	}
-	if g := c.HeartBeat.Grace; !(g >= 1 && g <= maxGrace) { // which NaN is not
-		problem("heartbeat.grace %v is not 1 to %d intervals", g, maxGrace)
 	}
 }
 
-// checkNumbers looks at all numbers below a value.
-func checkNumbers(v reflect.Value, path string, problem func(string, ...any)) {
+// checkNumbers looks at all numbers below a value. The entries of a list have [] in the key, and
+// their place in the path.
+func checkNumbers(v reflect.Value, key, path string, problem func(string, ...any)) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			name := v.Type().Field(i).Tag.Get("mapstructure")
-			if path != "" {
-				name = path + "." + name
-			}
-			checkNumbers(v.Field(i), name, problem)
+			checkNumbers(v.Field(i), join(key, name), join(path, name), problem)
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			checkNumbers(v.Index(i), fmt.Sprintf("%s, entry %d", path, i+1), problem)
+			checkNumbers(v.Index(i), key+"[]", fmt.Sprintf("%s, entry %d", path, i+1), problem)
 		}
 	case reflect.Int64, reflect.Int:
-		switch n := v.Interface().(type) {
-		case time.Duration:
-			checkDuration(n, path, problem)
-		case Size:
-			if n < 0 || n > maxNumber {
-				problem("%s %s is negative, or more than %s", path, n, Size(maxNumber))
-			}
-		default:
-			if n := v.Int(); n < 0 {
-				problem("%s %d is negative, or more than a number can be", path, n)
-			} else if n > maxNumber {
-				problem("%s %d is more than %d", path, n, int64(maxNumber))
-			}
+		if fault := numberFault(v); fault != "" {
+			problem("%s %s", path, fault)
+			return
 		}
+		checkBounds(v, key, path, problem)
+	case reflect.Float64:
+		checkBounds(v, key, path, problem)
 	}
 }
 
-func checkDuration(d time.Duration, path string, problem func(string, ...any)) {
+// numberFault says why no key can have a number, or is empty.
+func numberFault(v reflect.Value) string {
+	switch n := v.Interface().(type) {
+	case time.Duration:
+		return durationFault(n)
+	case Size:
+		if n < 0 || n > maxNumber {
+			return fmt.Sprintf("%s is negative, or more than %s", n, Size(maxNumber))
+		}
+	default:
+		if n := v.Int(); n < 0 {
+			return fmt.Sprintf("%d is negative, or more than a number can be", n)
+		} else if n > maxNumber {
+			return fmt.Sprintf("%d is more than %d", n, int64(maxNumber))
+		}
+	}
+	return ""
+}
+
+func durationFault(d time.Duration) string {
 	switch {
 	case d == math.MinInt64:
-		problem("%s is more than a time can be", path)
+		return "is more than a time can be"
 	case d < 0:
-		problem("%s %s is negative", path, d)
+		return fmt.Sprintf("%s is negative", d)
 	case d > 0 && d < time.Millisecond:
-		problem("%s %s is less than 1ms; a time has a unit, such as 10s", path, d)
+		return fmt.Sprintf("%s is less than 1ms; a time has a unit, such as 10s", d)
 	case d > maxDuration:
-		problem("%s %s is more than %d years", path, d, maxDuration/(365*24*time.Hour))
+		return fmt.Sprintf("%s is more than %d years", d, maxDuration/(365*24*time.Hour))
 	}
+	return ""
 }

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"maps"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +63,7 @@ func (s *schemaMaker) table(t reflect.Type, path string) map[string]any {
 
 func (s *schemaMaker) key(t reflect.Type, key string) map[string]any {
 	schema := s.value(t, key)
-	if text := s.text(key); text != "" {
+	if text := withRange(s.text(key), key); text != "" {
 		schema["description"] = text
 	}
 	if value, ok := s.defaults[key]; ok {
@@ -76,9 +75,9 @@ func (s *schemaMaker) key(t reflect.Type, key string) map[string]any {
 func (s *schemaMaker) value(t reflect.Type, key string) map[string]any {
 	switch {
 	case t == durationType:
-		return withUnit(durationPattern, "30s", s.permitsZero(key))
+		return withUnit(durationPattern, "30s", permitsZero(key))
 	case t == sizeType:
-		return withUnit(sizePattern, "64MiB", s.permitsZero(key))
+		return withUnit(sizePattern, "64MiB", permitsZero(key))
 	case t.Kind() == reflect.Struct:
 		return s.table(t, key)
 	case t.Kind() == reflect.Map:
@@ -95,7 +94,7 @@ func (s *schemaMaker) value(t reflect.Type, key string) map[string]any {
 	case t.Kind() == reflect.Bool:
 		return map[string]any{"type": "boolean"}
 	case t.Kind() == reflect.Float64:
-		return map[string]any{"type": "number", "minimum": 0}
+		return schemaBounds(map[string]any{"type": "number"}, key, permitsZero(key))
 	case t.Kind() == reflect.String:
 		schema := map[string]any{"type": "string"}
 		if of := choices[key]; of != nil {
@@ -103,19 +102,16 @@ func (s *schemaMaker) value(t reflect.Type, key string) map[string]any {
 		}
 		return schema
 	}
-	if s.permitsZero(key) {
-		return map[string]any{"type": "integer", "minimum": 0}
-	}
-	return map[string]any{"type": "integer", "minimum": 1}
+	return schemaBounds(map[string]any{"type": "integer"}, key, permitsZero(key))
 }
 
-// permitsZero reports whether a key may be 0.
-func (s *schemaMaker) permitsZero(key string) bool {
-	if strings.HasPrefix(key, "app.webhooks[]") {
-		return false
+// withRange is the text of a key with its bounds, which a schema cannot state of values with units.
+func withRange(text, key string) string {
+	bounds := RangeText(key)
+	if text == "" || bounds == "" {
+		return text + bounds
 	}
-	value, ok := s.defaults[key]
-	return !ok || reflect.ValueOf(value).IsZero() || slices.Contains(zeroIsMeant, key)
+	return strings.TrimSuffix(text, ".") + ". " + bounds
 }
 
 func withUnit(pattern, example string, zero bool) map[string]any {

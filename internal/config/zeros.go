@@ -30,17 +30,11 @@ var zeroIsMeant = []string{
 	"events.max_lifetime", "queues.max_deliveries", "heartbeat.send", "heartbeat.receive", "auth.jwt.leeway", "metrics.queues", "drain.window", "drain.timeout",
 }
 
-// hasLeast are the keys whose least value is checked with a text of its own.
-var hasLeast = []string{
-	"events.heartbeat", "sockjs.heartbeat", "sockjs.disconnect_delay", "sockjs.body_timeout", "sockjs.max_pending", "sockjs.max_bodies", "app.timeout",
-	"queues.ack_wait", "queues.dedup_window", "queues.replicas", "history.replicas", "auth.jwt.jwks_refresh", "heartbeat.grace",
-}
-
 // checkZeros refuses a 0 that would be taken for the default.
 func checkZeros(c *Config, problem func(string, ...any)) {
 	for key, value := range defaults() {
 		v := fieldOf(c, key)
-		if !isNumber(v) || !v.IsZero() || slices.Contains(zeroIsMeant, key) || slices.Contains(hasLeast, key) {
+		if !isNumber(v) || !v.IsZero() || slices.Contains(zeroIsMeant, key) {
 			continue
 		}
 		if reflect.ValueOf(value).IsZero() {
