@@ -79,7 +79,7 @@ type deflatedMessages struct {
 	inflater *inflater // nil: the message is not compressed
 }
 
-var errNotDeflated = &messageError{websocket.CloseInvalidFramePayloadData, "the message cannot be inflated: it is not what DEFLATE makes"}
+var errNotDeflated = &messageError{websocket.CloseInvalidFramePayloadData, "the message cannot be inflated: it is not what DEFLATE makes, or not whole"}
 
 func (m *deflatedMessages) begin(text, compressed bool) {
 	m.plainMessages.begin(text, false)
@@ -131,6 +131,9 @@ func (m *deflatedMessages) end() error {
 		if err := m.inflate(messageTail); err != nil {
 			return err
 		}
+		if !m.inflater.whole {
+			return errNotDeflated
+		}
 		m.session.Arriving(0)
 		m.drop()
 	}
@@ -147,10 +150,11 @@ func (m *deflatedMessages) drop() {
 // inflater inflates one message that comes in parts. Go's flate reads what it inflates,
 // so it has a coroutine, which waits in a read until the next part is there.
 type inflater struct {
-	in   []byte
-	err  error // what is wrong with the message
-	next func() ([]byte, bool)
-	stop func()
+	in    []byte
+	err   error // what is wrong with the message
+	whole bool  // what came ends with a last block
+	next  func() ([]byte, bool)
+	stop  func()
 }
 
 var flateReaders = sync.Pool{New: func() any { return flate.NewReader(nil) }}
@@ -202,11 +206,12 @@ func (i *inflater) run(yield func([]byte) bool) {
 				return
 			}
 		}
-		for len(i.in) == 0 {
+		for i.whole = true; len(i.in) == 0; {
 			if !yield(nil) {
 				return
 			}
 		}
+		i.whole = false
 	}
 }
 

@@ -89,6 +89,32 @@ func TestWhatIsWrongWithACompressedMessage(t *testing.T) {
 	}
 }
 
+// TestACompressedMessageThatIsNotWholeIsRefused, wherever it was cut, and is not continued with
+// the next one. Bytes that do not compress are in a block of their own kind.
+func TestACompressedMessageThatIsNotWholeIsRefused(t *testing.T) {
+	t.Parallel()
+	noise := make([]byte, 600)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	for name, text := range map[string]string{
+		"short": "SEND", "text": strings.Repeat("compress me ", 100) + "and me", "noise": string(noise),
+	} {
+		whole := deflateMessage(t, text)
+		for size := 1; size < len(whole); size++ {
+			if name == "noise" && (size == 1 || len(whole)-size == 5) {
+				continue // an empty message; one whose missing bytes are those that all are sent without
+			}
+			s, err := frameReaders["compressed"].read(append(masked(0xc2, whole[:size]), masked(0x82, "after")...), 1<<30)
+			require.NoError(t, err)
+			require.Equal(t, 1007, s.code(), "%s: %d of %d bytes", name, size, len(whole))
+			require.NotContains(t, string(s.received), "after")
+		}
+		s, err := frameReaders["compressed"].read(append(masked(0xc2, whole), masked(0x82, "after")...), 1<<30)
+		require.NoError(t, err)
+		require.Zero(t, s.code(), name)
+		require.Equal(t, text+"after", string(s.received), name)
+	}
+}
+
 // TestAConnectionEndsInsideACompressedMessage: the coroutine that inflates it ends, which
 // the package's check for goroutines would find.
 func TestAConnectionEndsInsideACompressedMessage(t *testing.T) {

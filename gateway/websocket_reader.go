@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
@@ -132,6 +133,17 @@ func wsHeadLen(second byte) int {
 	return 2 + 4
 }
 
+// leastOf returns the shortest payload that a frame with a head of a length has (5.2).
+func leastOf(headLen int) int64 {
+	switch headLen {
+	case 2 + 2 + 4:
+		return maxControl + 1
+	case maxWSHead:
+		return math.MaxUint16 + 1
+	}
+	return 0
+}
+
 // checkHead looks at the first two bytes of a frame (5.2, 5.4, 5.5).
 func (r *wsReader) checkHead(first, second byte) error {
 	opcode, length := first&0x0f, second&^finBit
@@ -178,6 +190,9 @@ func (r *wsReader) begin() error {
 			return wsError("the length of a WebSocket frame has its first bit set")
 		}
 		r.payload = int64(length)
+	}
+	if r.payload < leastOf(n) {
+		return wsError("the length of a WebSocket frame is not in its shortest form")
 	}
 	if r.first&0x0f >= opClose {
 		return nil

@@ -226,6 +226,8 @@ func AllWrongFrames() map[string]WrongFrames {
 		"a message within another":       {join(masked(0x01, "x"), masked(0x81, "x")), 1002},
 		"the first bit of a length":      {long(1 << 63), 1002},
 		"a huge length":                  {long(1<<63 - 1), 1009},
+		"125 bytes in the second form":   {append([]byte{0x82, 0xfe, 0, 125, 0, 0, 0, 0}, make([]byte, 125)...), 1002},
+		"65535 bytes in the third form":  {append(long(65535), make([]byte, 65535)...), 1002},
 		"too large":                      {long(testMax + 1), 1009},
 		"too large in fragments":         {join(masked(0x02, "xy"), maskedAs(0x80, "", testMax-1)), 1009},
 		"no UTF-8":                       {masked(0x81, "a\xff"), 1007},
@@ -336,6 +338,9 @@ func FuzzWebSocketReader(f *testing.F) {
 		require.True(t, bytes.Equal(whole.received, pieces.received))
 		if inflating, _ := frameReaders["compressed"].read(stream, int(size)+1); inflating.code() == whole.code() {
 			require.True(t, bytes.Equal(whole.received, inflating.received))
+		}
+		if bytes.Contains(whole.last, []byte("shortest form")) {
+			return // gorilla takes longer ones
 		}
 		other, err := gorillaFrames(stream, int(size)+1)
 		require.NotNil(t, other, err)
