@@ -21,7 +21,7 @@ func newConfigCheck() *cobra.Command {
 	cmd.Long = "Check the configuration that serve would use, and the files that it names, without serving.\nAll faults are listed, each with its line, variable or flag. stompbox doctor also checks the\nmachine and the other servers."
 	flags := newConfigFlags(cmd.Flags()).addServer()
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if _, err := flags.loadToServe(); err != nil {
+		if _, _, err := flags.loadToServe(); err != nil {
 			return err
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), "the configuration is fine")

@@ -15,15 +15,15 @@ import (
 // loadToServe reads the configuration of a server, and refuses all that serve cannot start
 // with and that can be known without opening a port, a folder or a connection. The error
 // has all faults, each with the place where its key was set.
-func (c *configFlags) loadToServe() (*config.Config, error) {
+func (c *configFlags) loadToServe() (*config.Config, *config.Locations, error) {
 	read, where, faults := config.Read(c.source())
 	if read != nil {
 		faults = append(faults, preflight(read)...)
 	}
 	if err := where.Join(faults); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return read, nil
+	return read, where, nil
 }
 
 // preflight makes the parts of a node that a configuration describes, except for those that

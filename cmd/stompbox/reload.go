@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -25,15 +26,19 @@ func notifyHangups() (hangups <-chan os.Signal, stop func()) {
 // reloader reads the configuration again while the server runs.
 type reloader struct {
 	*server
-	load func() (*config.Config, error) // nil: it cannot be read again
+	load loader // nil: it cannot be read again
 
 	mu      sync.Mutex // held while one is under way; guards the following
 	stopped bool
+	where   *config.Locations // of the configuration in force
 }
+
+// loader reads a configuration, and where each key is set.
+type loader func() (*config.Config, *config.Locations, error)
 
 // reloaded says what a reload has done.
 type reloaded struct {
-	// Changed are keys that have other values now. Files that keys name are read in any case.
+	// Changed are keys that have other values now, or name files that hold something else.
 	Changed []string `json:"changed"`
 	// NeedRestart are keys whose new values hold after a restart.
 	NeedRestart []config.KeyReason `json:"need_restart"`
@@ -75,7 +80,7 @@ func (s *reloader) reload(ctx context.Context) (*reloaded, error) {
 
 // reloadLocked prepares all that can fail, and then puts it in force.
 func (s *reloader) reloadLocked(ctx context.Context) (*reloaded, error) {
-	next, err := s.load()
+	next, where, err := s.load()
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +88,11 @@ func (s *reloader) reloadLocked(ctx context.Context) (*reloaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept = append(kept, config.SumFixedFiles(c).ChangedSince(s.files)...)
+	for _, key := range config.SumFixedFiles(c).ChangedSince(s.fixedFiles) {
+		kept = append(kept, config.KeyReason{Key: key, Why: "what the file holds is read at the start"})
+	}
+	files := config.SumReloadedFiles(c)
+	changed = withKeys(changed, files.ChangedSince(s.files))
 	useCertificates, err := s.certs.load(c)
 	if err != nil {
 		return nil, err
@@ -108,12 +117,15 @@ func (s *reloader) reloadLocked(ctx context.Context) (*reloaded, error) {
 	useCertificates()
 	useClientCAs()
 	s.current.Store(c)
+	overridden := where.OverriddenSince(s.where)
+	s.files, s.where = files, where
 	s.useSettings(c, proxies, stompProxies)
 	renewal := s.replaceAuth(parts)
 	result := &reloaded{Changed: changed, NeedRestart: kept, Sessions: renewal.Sessions, Ended: renewal.Ended, Revoked: renewal.Revoked}
 	if parts.stale {
 		result.Warnings = append(result.Warnings, "the key set of auth.jwt.jwks_url could not be fetched, so the keys of before stay valid; the log says why")
 	}
+	result.Warnings = append(result.Warnings, overridden...)
 	if result.Changed == nil {
 		result.Changed = []string{}
 	}
@@ -121,6 +133,13 @@ func (s *reloader) reloadLocked(ctx context.Context) (*reloaded, error) {
 		result.NeedRestart = []config.KeyReason{}
 	}
 	return result, nil
+}
+
+// withKeys adds more keys to a sorted list.
+func withKeys(keys, more []string) []string {
+	keys = append(keys, more...)
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 func (s *reloader) useSettings(c *config.Config, proxies, stompProxies clientaddr.Proxies) {

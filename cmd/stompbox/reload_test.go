@@ -231,6 +231,24 @@ func TestReloadSaysWhatIsNotInForce(t *testing.T) {
 	r.stop(t)
 }
 
+// TestReloadNamesFilesThatHoldSomethingElse, and changes of the file that a flag overrides.
+func TestReloadNamesFilesThatHoldSomethingElse(t *testing.T) {
+	t.Parallel()
+	hash := filepath.Join(t.TempDir(), "hash")
+	require.NoError(t, os.WriteFile(hash, []byte(hashOf(t, "passcode a")), 0o600))
+	text := testSecret + "  logins: [ { login: a, passcode_hash_file: " + hash + " } ]\n"
+	r := &reloadable{t: t, file: writeConfig(t, text)}
+	r.process = serve(t, nil, "-c", r.file, "--log-level", "info")
+	require.Empty(t, r.reload(text).Changed)
+	require.NoError(t, os.WriteFile(hash, []byte(hashOf(t, "passcode b")), 0o600))
+	require.Equal(t, []string{"auth.logins, entry 1.passcode_hash_file"}, r.reload(text).Changed)
+	result := r.reload(text + "log: { level: error }\n")
+	require.Empty(t, result.Changed)
+	require.Equal(t, []string{"log.level has changed in " + r.file + ", which has no effect: --log-level sets it"}, result.Warnings)
+	require.Empty(t, r.reload(text+"log: { level: error }\n").Warnings, "it was said")
+	r.stop(t)
+}
+
 // TestReloadShowsNewCertificates to who connects, while connections go on.
 func TestReloadShowsNewCertificates(t *testing.T) {
 	t.Parallel()

@@ -38,7 +38,7 @@ func newServe() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		hangups, stop := notifyHangups()
 		defer stop()
-		c, err := flags.loadToServe()
+		c, where, err := flags.loadToServe()
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func newServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		s.reloads.load = flags.loadToServe
+		s.reloads.load, s.reloads.where = flags.loadToServe, where
 		return s.run(cmd.Context(), hangups)
 	}
 	return cmd
@@ -54,33 +54,34 @@ func newServe() *cobra.Command {
 
 // server is everything that runs in one process.
 type server struct {
-	current   atomic.Pointer[config.Config]
-	started   *config.Config    // current at the start
-	files     config.FixedFiles // what they held at the start
-	log       *slog.Logger
-	level     slog.LevelVar
-	relay     *relay.Relay
-	broker    *broker.Broker
-	auth      *auth.Replaceable
-	parts     authParts // of auth
-	certs     certificates
-	memory    int64                 // that the process may use, in bytes, or 0
-	issuer    *issuer               // nil: no certificates are issued
-	clientCAs *certfile.Authorities // nil: clients show no certificates
-	proxies   struct{ http, stomp *clientaddr.List }
-	websocket *gateway.WebSocket
-	events    *gateway.Events
-	sockjs    *gateway.SockJS
-	tcp       *gateway.TCP
-	api       http.Handler
-	registry  *prometheus.Registry
-	tracer    *tracing.Tracer // nil: nothing is traced
-	gate      *connectionGate
-	webhooks  []*webhook.Webhook
-	listeners []listener
-	systemd   *systemd
-	reloads   reloader
-	clients   clientCertificates
+	current    atomic.Pointer[config.Config]
+	started    *config.Config  // current at the start
+	fixedFiles config.FileSums // at the start
+	files      config.FileSums // that were read for what is in force
+	log        *slog.Logger
+	level      slog.LevelVar
+	relay      *relay.Relay
+	broker     *broker.Broker
+	auth       *auth.Replaceable
+	parts      authParts // of auth
+	certs      certificates
+	memory     int64                 // that the process may use, in bytes, or 0
+	issuer     *issuer               // nil: no certificates are issued
+	clientCAs  *certfile.Authorities // nil: clients show no certificates
+	proxies    struct{ http, stomp *clientaddr.List }
+	websocket  *gateway.WebSocket
+	events     *gateway.Events
+	sockjs     *gateway.SockJS
+	tcp        *gateway.TCP
+	api        http.Handler
+	registry   *prometheus.Registry
+	tracer     *tracing.Tracer // nil: nothing is traced
+	gate       *connectionGate
+	webhooks   []*webhook.Webhook
+	listeners  []listener
+	systemd    *systemd
+	reloads    reloader
+	clients    clientCertificates
 }
 
 // config is the configuration in force.
@@ -99,7 +100,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s := new(server)
 	s.reloads.server, s.clients.server = s, s
 	s.current.Store(c)
-	s.started, s.files = c, config.SumFixedFiles(c)
+	s.started, s.fixedFiles, s.files = c, config.SumFixedFiles(c), config.SumReloadedFiles(c)
 	s.log = newLeveledLogger(c, os.Stderr, &s.level)
 	s.systemd = newSystemd(s.log)
 	if err := s.setUp(ctx); err != nil {

@@ -5,17 +5,21 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 )
 
-// FixedFiles are the sums of what files hold that are read at the start alone, by key. One that
-// cannot be read has the zero sum.
-type FixedFiles map[string][sha256.Size]byte
+// FileSums are the sums of what files hold, by the key that names the file. One that cannot be read
+// has the zero sum.
+type FileSums map[string][sha256.Size]byte
 
-// SumFixedFiles reads them.
-func SumFixedFiles(c *Config) FixedFiles {
-	sums := make(FixedFiles)
-	for key, path := range fixedFiles(c) {
+// SumFixedFiles reads the files that are read at the start alone.
+func SumFixedFiles(c *Config) FileSums { return sumFiles(fixedFiles(c)) }
+
+// SumReloadedFiles reads the files that a reload reads too.
+func SumReloadedFiles(c *Config) FileSums { return sumFiles(reloadedFiles(c)) }
+
+func sumFiles(files map[string]string) FileSums {
+	sums := make(FileSums)
+	for key, path := range files {
 		if path == "" {
 			continue
 		}
@@ -29,13 +33,13 @@ func SumFixedFiles(c *Config) FixedFiles {
 }
 
 // ChangedSince lists the keys whose files hold something else than before.
-func (f FixedFiles) ChangedSince(before FixedFiles) (changed []KeyReason) {
+func (f FileSums) ChangedSince(before FileSums) (changed []string) {
 	for key, sum := range f {
 		if was, known := before[key]; known && was != sum {
-			changed = append(changed, KeyReason{key, "what the file holds is read at the start"})
+			changed = append(changed, key)
 		}
 	}
-	slices.SortFunc(changed, func(a, b KeyReason) int { return strings.Compare(a.Key, b.Key) })
+	slices.Sort(changed)
 	return changed
 }
 
@@ -48,6 +52,25 @@ func fixedFiles(c *Config) map[string]string {
 	for i, w := range c.App.Webhooks {
 		files[fmt.Sprintf("app.webhooks, entry %d.secret_file", i+1)] = w.SecretFile
 		files[fmt.Sprintf("app.webhooks, entry %d.previous.secret_file", i+1)] = w.Previous.SecretFile
+	}
+	return files
+}
+
+func reloadedFiles(c *Config) map[string]string {
+	files := map[string]string{
+		"auth.jwt.secret_file": c.Auth.JWT.SecretFile, "auth.jwt.key_file": c.Auth.JWT.KeyFile,
+		"stomp.client_tls.ca": c.STOMP.ClientTLS.CA, "stomp.client_tls.crl": c.STOMP.ClientTLS.CRL,
+		"cluster.tls.cert": c.Cluster.TLS.Cert, "cluster.tls.key": c.Cluster.TLS.Key,
+	}
+	for table, tls := range map[string]TLS{"http": c.HTTP.TLS, "stomp": c.STOMP.TLS, "admin": c.Admin.TLS, "nats": c.NATS.TLS} {
+		files[table+".tls.cert"], files[table+".tls.key"] = tls.Cert, tls.Key
+	}
+	for i, k := range c.Auth.JWT.Keys {
+		files[fmt.Sprintf("auth.jwt.keys, entry %d.secret_file", i+1)] = k.SecretFile
+		files[fmt.Sprintf("auth.jwt.keys, entry %d.file", i+1)] = k.File
+	}
+	for i, l := range c.Auth.Logins {
+		files[fmt.Sprintf("auth.logins, entry %d.passcode_hash_file", i+1)] = l.HashFile
 	}
 	return files
 }

@@ -56,7 +56,7 @@ func Load(src Source) (*Config, error) {
 // Read is Load for those who have more to check: it returns all faults, and where keys
 // were set. The configuration is nil where it cannot be read at all.
 func Read(src Source) (*Config, *Locations, []error) {
-	where := &Locations{lines: make(map[string]int), other: make(map[string]string)}
+	where := &Locations{lines: make(map[string]int), other: make(map[string]string), given: make(map[string]string)}
 	v := viper.New()
 	for key, value := range defaults() {
 		v.SetDefault(key, value)
@@ -73,8 +73,8 @@ func Read(src Source) (*Config, *Locations, []error) {
 	faults = append(faults, readEnv(v, environ, known, where)...)
 	for key, flag := range src.Flags {
 		if flag != nil && flag.Changed {
+			where.setBy(key, "--"+flag.Name, v)
 			v.Set(key, flag.Value.String())
-			where.other[key] = "--" + flag.Name
 		}
 	}
 	c := new(Config)
@@ -232,8 +232,8 @@ func readEnv(v *viper.Viper, environ, known []string, where *Locations) (faults 
 			faults = append(faults, fmt.Errorf("the variable %s %s", name, fmt.Sprintf(why, key)))
 			continue
 		}
+		where.setBy(key, name, v)
 		v.Set(key, value)
-		where.other[key] = name
 	}
 	return faults
 }

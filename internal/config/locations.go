@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/viper"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -18,6 +19,31 @@ type Locations struct {
 	file  string
 	lines map[string]int    // by the path of a key; lists have [i]
 	other map[string]string // what set a key in place of the file: a variable or a flag
+	given map[string]string // what the file says of keys that something else sets
+}
+
+// OverriddenSince says, for each key that the file has changed since another reading and that a
+// variable or a flag sets in its place, why that has no effect. Without a reading before it is empty.
+func (l *Locations) OverriddenSince(before *Locations) (all []string) {
+	if before == nil {
+		return nil
+	}
+	for key, text := range l.given {
+		if was, known := before.given[key]; known && was == text {
+			continue
+		}
+		all = append(all, fmt.Sprintf("%s has changed in %s, which has no effect: %s sets it", key, l.file, l.other[key]))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// setBy notes what sets a key in place of the file, and what that says.
+func (l *Locations) setBy(key, by string, v *viper.Viper) {
+	if _, inFile := l.lines[key]; inFile && l.other[key] == "" {
+		l.given[key] = fmt.Sprint(v.Get(key))
+	}
+	l.other[key] = by
 }
 
 // fault is one thing that is wrong with a configuration.

@@ -60,7 +60,7 @@ func under(list []string, key string) bool {
 // Reload returns the configuration that holds when next is read by a broker that runs with
 // c: next, except for the keys that only a restart changes, which stay as they are in c and
 // are listed. Changed are the keys that take effect. Started is the configuration that the broker
-// was started with. For what files hold, see [FixedFiles].
+// was started with. For what files hold, see [FileSums].
 func (c *Config) Reload(next, started *Config) (effective *Config, changed []string, kept []KeyReason, err error) {
 	merged := *next
 	for _, key := range leafKeys() {

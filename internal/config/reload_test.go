@@ -3,8 +3,12 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 )
 
@@ -118,28 +122,94 @@ func TestALimitOfBodiesIsRaisedAgain(t *testing.T) {
 	require.Len(t, kept, 1)
 }
 
-// TestFilesThatAreReadAtTheStartAreCompared, each of them.
-func TestFilesThatAreReadAtTheStartAreCompared(t *testing.T) {
+// TestFilesAreCompared, each that a key names: those that are read at the start, and those that a
+// reload reads.
+func TestFilesAreCompared(t *testing.T) {
 	t.Parallel()
-	for key := range fixedFiles(&Config{App: App{Webhooks: []Webhook{{}}}}) {
+	var found []string
+	eachFile(reflect.ValueOf(new(Config)).Elem(), "", func(key string, c *Config, set func(string)) {
+		found = append(found, key)
 		file := filepath.Join(t.TempDir(), "file")
 		require.NoError(t, os.WriteFile(file, []byte("before"), 0o600))
-		c := new(Config)
-		switch key {
-		case "app.webhooks, entry 1.secret_file":
-			c.App.Webhooks = []Webhook{{SecretFile: file}}
-		case "app.webhooks, entry 1.previous.secret_file":
-			c.App.Webhooks = []Webhook{{Previous: Previous{SecretFile: file}}}
-		default:
-			fieldOf(c, key).SetString(file)
+		set(file)
+		fixed, others := SumFixedFiles(c), SumReloadedFiles(c)
+		require.Equal(t, 1, len(fixed)+len(others), key)
+		sum := SumReloadedFiles
+		before := others
+		if len(fixed) > 0 {
+			sum, before = SumFixedFiles, fixed
 		}
-		before := SumFixedFiles(c)
-		require.Empty(t, SumFixedFiles(c).ChangedSince(before))
+		require.Empty(t, sum(c).ChangedSince(before))
 		require.NoError(t, os.WriteFile(file, []byte("after"), 0o600))
-		changed := SumFixedFiles(c).ChangedSince(before)
-		require.Len(t, changed, 1)
-		require.Equal(t, key, changed[0].Key)
+		require.Equal(t, []string{key}, sum(c).ChangedSince(before))
 		require.NoError(t, os.Remove(file))
-		require.Len(t, SumFixedFiles(c).ChangedSince(before), 1)
+		require.Len(t, sum(c).ChangedSince(before), 1)
+	})
+	require.Contains(t, found, "auth.jwt.keys, entry 1.file")
+	require.Contains(t, found, "stomp.tls.cert")
+	require.Len(t, found, len(fixedFiles(oneOfEach()))+len(reloadedFiles(oneOfEach())))
+}
+
+// oneOfEach has an entry in each list whose entries name files.
+func oneOfEach() *Config {
+	return &Config{App: App{Webhooks: []Webhook{{}}}, Auth: Auth{JWT: JWT{Keys: []Key{{}}}, Logins: []Login{{}}}}
+}
+
+// eachFile visits the keys whose values are names of files, each in a configuration of its own.
+func eachFile(v reflect.Value, path string, visit func(key string, c *Config, set func(string))) {
+	var walk func(v reflect.Value, path string, at []int)
+	walk = func(v reflect.Value, path string, at []int) {
+		for i := range v.NumField() {
+			name := v.Type().Field(i).Tag.Get("mapstructure")
+			key, here := strings.TrimPrefix(path+"."+name, "."), append(slices.Clone(at), i)
+			field := v.Field(i)
+			switch {
+			case field.Kind() == reflect.Struct:
+				walk(field, key, here)
+			case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
+				walk(reflect.New(field.Type().Elem()).Elem(), key+", entry 1", append(here, 0))
+			case field.Kind() == reflect.String && namesFile(key, name):
+				c := oneOfEach()
+				visit(key, c, func(file string) {
+					target := reflect.ValueOf(c).Elem()
+					for _, n := range here {
+						if target.Kind() == reflect.Slice {
+							target = target.Index(n)
+						} else {
+							target = target.Field(n)
+						}
+					}
+					target.SetString(file)
+				})
+			}
+		}
 	}
+	walk(v, path, nil)
+}
+
+func namesFile(key, name string) bool {
+	return strings.HasSuffix(name, "_file") || slices.Contains([]string{"cert", "ca", "crl", "credentials", "file"}, name) || strings.HasSuffix(key, "tls.key")
+}
+
+// TestAChangeThatSomethingElseOverridesIsNamed: a variable or a flag wins over the file.
+func TestAChangeThatSomethingElseOverridesIsNamed(t *testing.T) {
+	t.Parallel()
+	read := func(text string) *Locations {
+		file := filepath.Join(t.TempDir(), "stompbox.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(secret+text), 0o600))
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		flags.String("log-level", "", "")
+		require.NoError(t, flags.Parse([]string{"--log-level", "warn"}))
+		_, where, faults := Read(Source{File: file, Environ: []string{"STOMPBOX_LIMITS_SUBSCRIPTIONS=5", "STOMPBOX_LOG_LEVEL=info"}, Flags: map[string]*pflag.Flag{"log.level": flags.Lookup("log-level")}})
+		require.NoError(t, where.Join(faults))
+		where.file = "stompbox.yaml"
+		return where
+	}
+	one := read("limits: { subscriptions: 10, headers: 30 }\n")
+	require.Empty(t, one.OverriddenSince(nil))
+	require.Empty(t, one.OverriddenSince(read("limits: { subscriptions: 10, headers: 50 }\n")))
+	require.Equal(t, []string{
+		"limits.subscriptions has changed in stompbox.yaml, which has no effect: STOMPBOX_LIMITS_SUBSCRIPTIONS sets it",
+		"log.level has changed in stompbox.yaml, which has no effect: --log-level sets it",
+	}, read("limits: { subscriptions: 20 }\nlog: { level: debug }\n").OverriddenSince(one))
 }
