@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/internal/problem"
@@ -32,10 +34,20 @@ type HistoryPolicy struct {
 	MaxMessages int64  `json:"max_messages,omitempty"`
 	MaxAge      string `json:"max_age,omitempty"`
 	MaxBytes    int64  `json:"max_bytes,omitempty"`
+	// Kept is what it keeps now, for those who may read all of it.
+	Kept *HistoryUsage `json:"kept,omitempty"`
 }
 
-// histories lists what is kept.
-func (a historyAPI) histories(context.Context, request) (any, error) {
+// HistoryUsage is how much a history keeps.
+type HistoryUsage struct {
+	Destinations uint64 `json:"destinations"`
+	Messages     uint64 `json:"messages"`
+	Bytes        uint64 `json:"bytes"` // as they are stored, with what the store adds
+	Oldest       string `json:"oldest,omitempty"`
+}
+
+// histories lists the histories, with what they keep.
+func (a historyAPI) histories(ctx context.Context, r request) (any, error) {
 	all := []HistoryPolicy{}
 	if store := a.broker.Driver().Histories; store != nil {
 		for _, p := range store.Policies() {
@@ -43,10 +55,29 @@ func (a historyAPI) histories(context.Context, request) (any, error) {
 			if p.MaxAge > 0 {
 				shown.MaxAge = p.MaxAge.String()
 			}
+			if r.mayReadHistory(p.Match.String()) && a.broker.Driver().HistoryAdmin != nil {
+				var err error
+				if shown.Kept, err = a.usage(ctx, p.Name); err != nil {
+					return nil, err
+				}
+			}
 			all = append(all, shown)
 		}
 	}
 	return all, nil
+}
+
+// usage counts what a history keeps.
+func (a historyAPI) usage(ctx context.Context, history string) (*HistoryUsage, error) {
+	u, err := a.broker.Driver().HistoryAdmin.HistoryUsage(ctx, history)
+	if err != nil {
+		return nil, err
+	}
+	kept := &HistoryUsage{Destinations: u.Destinations, Messages: u.Messages, Bytes: u.Bytes}
+	if !u.Oldest.IsZero() {
+		kept.Oldest = u.Oldest.UTC().Format(time.RFC3339)
+	}
+	return kept, nil
 }
 
 // keptHistory returns the history that keeps the destination of a request, and its key.
@@ -96,7 +127,9 @@ func (a historyAPI) readHistory(ctx context.Context, r request) (any, error) {
 	}
 	page := driver.HistoryPage{History: history, Key: key, Since: since}
 	if after := r.URL.Query().Get("after"); after != "" {
-		page.After = driver.ParseStreamPosition(after)
+		if page.After = driver.ParseStreamPosition(after); page.After.Epoch == driver.NoEpoch {
+			return nil, badHistoryCursor()
+		}
 	}
 	answer, size, last := Peeked{Messages: []PeekedMessage{}}, 0, ""
 	err = a.broker.Driver().HistoryAdmin.ReadHistory(ctx, page, func(m *driver.Message) bool {
@@ -111,10 +144,17 @@ func (a historyAPI) readHistory(ctx context.Context, r request) (any, error) {
 		answer.Messages = append(answer.Messages, newPeekedMessage(m))
 		return true
 	})
+	if errors.Is(err, driver.ErrBadCursor) {
+		return nil, badHistoryCursor()
+	}
 	if err != nil {
 		return nil, err
 	}
 	return answer, nil
+}
+
+func badHistoryCursor() error {
+	return problem.New(http.StatusBadRequest, "the parameter after has to be the next of an answer for this history, or a message-id of it; the history may have been restored or made again since: begin without it")
 }
 
 // clearHistory removes what is kept of a destination.

@@ -225,6 +225,7 @@ func TestOperatorsReadAndClearHistories(t *testing.T) {
 	require.Equal(t, []string{"1", "2", "3"}, read("destination=/topic/chat.a"))
 	require.Empty(t, page.Next)
 	require.Equal(t, []string{"1", "2"}, read("destination=/topic/chat.a&limit=2"))
+	place := page.Next
 	require.Equal(t, []string{"3"}, read("destination=/topic/chat.a&limit=2&after="+url.QueryEscape(page.Next)))
 	require.Equal(t, []string{"n1", "n2", "n3"}, read("destination=/user/ann/queue/notes"))
 	require.Equal(t, []string{"1", "2", "3"}, read("destination=/topic/chat.a&since=1h"))
@@ -241,6 +242,20 @@ func TestOperatorsReadAndClearHistories(t *testing.T) {
 	var policies []httpapi.HistoryPolicy
 	ann.ask("GET", "/api/histories", 200, &policies)
 	require.Len(t, policies, 3)
+	require.Nil(t, policies[0].Kept, "how much others keep is not for who may read one destination")
+	o.ask("GET", "/api/histories", 200, &policies)
+	kept := make(map[string]*httpapi.HistoryUsage)
+	for _, p := range policies {
+		kept[p.Match] = p.Kept
+	}
+	require.EqualValues(t, 2, kept["/topic/chat.**"].Destinations)
+	require.EqualValues(t, 6, kept["/topic/chat.**"].Messages)
+	require.NotZero(t, kept["/topic/chat.**"].Bytes)
+	require.NotEmpty(t, kept["/topic/chat.**"].Oldest)
+	// A place that the history never had would read from its beginning, again and again.
+	for _, wrong := range []string{"garbage", "other-1", place[:strings.LastIndexByte(place, '-')] + "-999"} {
+		o.ask("GET", "/api/history?destination=/topic/chat.a&after="+url.QueryEscape(wrong), 400, nil)
+	}
 
 	// Who comes back reads that something is missing; who has seen all does not.
 	reader := test.Dial(t, n).Connect()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -36,6 +37,7 @@ func (a historyAdmin) ReadHistory(ctx context.Context, p driver.HistoryPage, del
 		return err
 	}
 	r := &historyReplay{drops: drops{streams: a.store.streams, history: h, stream: stream}, pattern: pattern}
+	r.begin(info.State)
 	_, r.epoch = a.store.streams.epochOf(stream)
 	r.deliver = func(m *driver.Message) error {
 		if !deliver(m) {
@@ -46,7 +48,9 @@ func (a historyAdmin) ReadHistory(ctx context.Context, p driver.HistoryPage, del
 	from := uint64(1)
 	subject := Subject(h.prefix, p.Key)
 	switch {
-	case p.After.Epoch == r.epoch && p.After.Seq > 0:
+	case p.After != (driver.StreamPosition{}) && (p.After.Epoch != r.epoch || p.After.Seq > info.State.LastSeq):
+		return fmt.Errorf("%w: %.40q", driver.ErrBadCursor, p.After.String())
+	case p.After.Seq > 0:
 		from = p.After.Seq + 1
 	case !p.Since.IsZero():
 		since := p.Since
@@ -63,6 +67,23 @@ func (a historyAdmin) ReadHistory(ctx context.Context, p driver.HistoryPage, del
 		return err
 	}
 	return nil
+}
+
+// HistoryUsage counts what is kept. See [driver.HistoryAdmin].
+func (a historyAdmin) HistoryUsage(ctx context.Context, name string) (u driver.HistoryUsage, err error) {
+	h, err := a.store.streams.named(name)
+	if err != nil {
+		return u, err
+	}
+	state, err := a.store.stateOf(ctx, h)
+	if err != nil {
+		return u, err
+	}
+	u = driver.HistoryUsage{Destinations: state.NumSubjects, Messages: state.Msgs, Bytes: state.Bytes}
+	if u.Messages > 0 {
+		u.Oldest = state.FirstTime
+	}
+	return u, nil
 }
 
 // metadataCleared is where a stream says up to where destinations were cleared.

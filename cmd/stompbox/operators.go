@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -362,20 +363,43 @@ func newHistory() *cobra.Command {
 
 func newHistoryList(client *clientFlags) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the histories, and what they keep", Args: cobra.NoArgs,
+		Use: "list", Short: "List the histories, how much they keep, and their limits", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var all []httpapi.HistoryPolicy
 			if err := client.ask(cmd.Context(), http.MethodGet, "/api/histories", nil, &all); err != nil {
 				return err
 			}
 			w := table(cmd.OutOrStdout())
-			fmt.Fprintln(w, "HISTORY\tMATCH\tMESSAGES\tAGE\tBYTES")
+			fmt.Fprintln(w, "HISTORY\tMATCH\tDESTINATIONS\tMESSAGES\tBYTES\tOLDEST\tLIMITS")
 			for _, p := range all {
-				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\n", p.Name, p.Match, p.MaxMessages, p.MaxAge, p.MaxBytes)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.Match, keptOf(p.Kept), limitsOf(p))
 			}
 			return w.Flush()
 		},
 	}
+}
+
+// keptOf are the columns of what a history keeps, if that may be seen.
+func keptOf(u *httpapi.HistoryUsage) string {
+	if u == nil {
+		return "-\t-\t-\t-"
+	}
+	return fmt.Sprintf("%d\t%d\t%d\t%s", u.Destinations, u.Messages, u.Bytes, cmp.Or(u.Oldest, "-"))
+}
+
+// limitsOf are the limits of a history, as the configuration has them.
+func limitsOf(p httpapi.HistoryPolicy) string {
+	var limits []string
+	if p.MaxMessages > 0 {
+		limits = append(limits, fmt.Sprintf("max_messages %d each", p.MaxMessages))
+	}
+	if p.MaxAge != "" {
+		limits = append(limits, "max_age "+p.MaxAge)
+	}
+	if p.MaxBytes > 0 {
+		limits = append(limits, fmt.Sprintf("max_bytes %d", p.MaxBytes))
+	}
+	return cmp.Or(strings.Join(limits, ", "), "-")
 }
 
 func newHistoryRead(client *clientFlags) *cobra.Command {
