@@ -35,7 +35,8 @@ func (s *server) metricsMux() (http.Handler, error) {
 }
 
 // adminMux is what the listener of operators serves. Health is for load balancers too,
-// which have no token. The API takes the tokens and logins of users as well.
+// which have no token. The API takes the tokens and logins of users as well. Profiles, which show
+// what is in memory, need the listener's token.
 func (s *server) adminMux() (http.Handler, error) {
 	c := s.config()
 	token, err := c.Admin.LoadToken(c.Dev)
@@ -43,7 +44,13 @@ func (s *server) adminMux() (http.Handler, error) {
 		return nil, err
 	}
 	guarded := http.NewServeMux()
-	s.addMetrics(guarded, true)
+	profiles := token.IsSet() || c.Dev
+	s.addMetrics(guarded, profiles)
+	if !profiles {
+		guarded.HandleFunc("GET /debug/pprof/", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "profiles show what is in memory, so they need a token: set admin.token_file", http.StatusForbidden)
+		})
+	}
 	g := newGuard(c.Admin.AllowedHosts, s.log, token)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthy)

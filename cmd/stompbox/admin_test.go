@@ -64,6 +64,19 @@ func TestMetricsWithoutATokenAnswerNoNameOfAWebPage(t *testing.T) {
 	p.stop(t)
 }
 
+// TestProfilesNeedAToken: they show what is in memory. Without one, metrics are there on loopback.
+func TestProfilesNeedAToken(t *testing.T) {
+	t.Parallel()
+	admin := test.Address(t)
+	p := serve(t, nil, "-c", writeConfig(t, testSecret), "--admin", admin)
+	status, text := askAs(t, "http://"+admin+"/debug/pprof/heap", "", "")
+	require.Equal(t, 403, status)
+	require.Contains(t, text, "admin.token_file")
+	status, _ = askAs(t, "http://"+admin+"/metrics", "", "")
+	require.Equal(t, 200, status)
+	p.stop(t)
+}
+
 func TestListenersForOperatorsWantTheirToken(t *testing.T) {
 	t.Parallel()
 	admin, monitoring := test.Address(t), test.Address(t)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/stompbox/stompbox/relay"
 )
@@ -53,7 +54,11 @@ func checkMissingDataDir(e *examination, dir string) []Result {
 		}
 		parent = filepath.Dir(parent)
 	}
-	if err := writable(parent); err != nil {
+	err := writable(parent)
+	if noRoom(err) {
+		return []Result{fail(check, makeRoom, "%s does not exist and cannot be made: %v", dir, err), checkSpace(e, parent)}
+	}
+	if err != nil {
 		return []Result{fail(check, "make it for the user that runs serve: install -d -o USER "+dir, "%s does not exist and cannot be made: %v", dir, err)}
 	}
 	return []Result{ok(check, "%s does not exist; serve makes it", dir), checkSpace(e, parent)}
@@ -62,7 +67,11 @@ func checkMissingDataDir(e *examination, dir string) []Result {
 // dataDirUse checks who uses the folder, and whether this user may.
 func checkDataDirUse(e *examination, dir string, info fs.FileInfo) Result {
 	const check = "data_dir"
-	if err := writable(dir); err != nil {
+	err := writable(dir)
+	if noRoom(err) {
+		return fail(check, makeRoom, "%s cannot be written: %v", dir, err)
+	}
+	if err != nil {
 		return fail(check, "give it to the user that runs serve: chown -R USER "+dir, "%s cannot be written: %v", dir, err)
 	}
 	holder, err := relay.DataDirHolder(dir)
@@ -79,6 +88,14 @@ func checkDataDirUse(e *examination, dir string, info fs.FileInfo) Result {
 		return warn(check, "chmod 0700 "+dir, "%s, where messages are kept, is open to all users of this machine", dir)
 	}
 	return ok(check, "%s is writable, and no process uses it", dir)
+}
+
+// makeRoom is what to do about a full disk.
+const makeRoom = "make room, or move data_dir to a larger disk"
+
+// noRoom reports whether a disk is full, or a quota.
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 func messagesIn(dir string) bool {
@@ -110,7 +127,7 @@ func checkDisk(e *examination, dir string, d disk) Result {
 	const check = "disk"
 	switch want := e.c.Data.MaxBytes; {
 	case d.free < noSpace:
-		return fail(check, "make room, or move data_dir to a larger disk", "%s has %s free: queues and histories will refuse messages", dir, bytesText(d.free))
+		return fail(check, makeRoom, "%s has %s free: queues and histories will refuse messages", dir, bytesText(d.free))
 	case want > 0 && !e.Running && uint64(want) > d.free:
 		return warn(check, "make room, or lower data.max_bytes", "%s has %s free, less than data.max_bytes, %s", dir, bytesText(d.free), bytesText(uint64(want)))
 	case d.volatile:
@@ -118,7 +135,7 @@ func checkDisk(e *examination, dir string, d disk) Result {
 	case d.network:
 		return warn(check, "move data_dir to a local disk", "%s is on a network file system, which JetStream is not made for", dir)
 	case d.free < littleSpace:
-		return warn(check, "make room, or move data_dir to a larger disk", "%s has %s free", dir, bytesText(d.free))
+		return warn(check, makeRoom, "%s has %s free", dir, bytesText(d.free))
 	}
 	return ok(check, "%s has %s free", dir, bytesText(d.free))
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -160,13 +161,28 @@ func TestSecretsAreReadableByFew(t *testing.T) {
 
 func TestPeersAreReached(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	away := test.Address(t)
-	e := examine(t, "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['"+l.Addr().String()+"', '"+away+"', 'node.invalid:1'] }\n")
+	answers := func(text string) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(c, text)
+				_ = c.Close()
+			}
+		}()
+		return l.Addr().String()
+	}
+	node, other, away, self := answers("INFO {}\r\n"), answers("HTTP/1.1 400 Bad Request\r\n"), test.Address(t), test.Address(t)
+	e := examine(t, "cluster: { listen: '"+self+"', node: a, peers: ['"+strings.Join([]string{node, other, away, self, "node.invalid:1"}, "', '")+"'] }\n")
 	results := checkPeers(t.Context(), e)
-	requireResult(t, results, "peer "+l.Addr().String(), OK, "reached")
+	requireResult(t, results, "peer "+node, OK, "reached")
+	requireResult(t, results, "peer "+other, Warning, "it is no node")
 	requireResult(t, results, "peer "+away, Warning, "is not reached")
+	requireResult(t, results, "peer "+self, OK, "this node itself")
 	requireResult(t, results, "peer node.invalid:1", Warning, "its name is not known")
 }

@@ -5,11 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"sync"
-	"time"
 
 	"github.com/stompbox/stompbox/auth"
 )
@@ -92,32 +90,6 @@ func checkKeySetServer(ctx context.Context, e *examination, location, host strin
 		}
 	}
 	return all
-}
-
-// peers tries to reach the other nodes.
-func checkPeers(ctx context.Context, e *examination) []Result {
-	var all []Result
-	for _, peer := range e.c.Cluster.Peers {
-		all = append(all, checkPeer(ctx, e, peer))
-	}
-	return all
-}
-
-func checkPeer(ctx context.Context, e *examination, peer string) Result {
-	check := "peer " + peer
-	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
-	defer cancel()
-	began := e.Now()
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", peer)
-	var dns *net.DNSError
-	switch {
-	case err == nil:
-		_ = c.Close()
-		return ok(check, "reached in %s", e.Now().Sub(began).Round(time.Microsecond))
-	case errors.As(err, &dns):
-		return warn(check, "correct cluster.peers, or DNS", "its name is not known: %v", err)
-	}
-	return warn(check, "start that node, or open its cluster.listen port in the firewall", "it is not reached: %v", err)
 }
 
 // firstMessage is a log handler that keeps the first record of a warning or worse.
