@@ -60,7 +60,7 @@ var peers = []peer{
 	{
 		name: "stompbox", setup: "defaults; HS256 tokens, permissions, limits and metrics on; STOMP 1.2 over WebSocket",
 		protocol: stomp{path: "/ws", prefix: "/topic/"}, tokens: true, events: &stompboxEvents, queues: true, slow: 1, recovery: "stompbox",
-		start: startStompbox, version: func(folders) string { return "this commit" },
+		start: startStompbox, version: stompboxVersion,
 	},
 	{
 		name: "NATS", setup: "its own protocol over WebSocket, a shared token",
@@ -202,6 +202,41 @@ func startRabbitMQ(ctx context.Context, _ folders, port int, dir string) (*proce
 		}
 	}
 	return p, err
+}
+
+// stompboxVersion asks the program that is measured.
+func stompboxVersion(f folders) string {
+	text, err := exec.Command(f.stompbox, "version", "--json").Output() //nolint:gosec // the program of a flag
+	if err != nil {
+		return ""
+	}
+	return buildName(text)
+}
+
+// buildName names a build by what `stompbox version --json` says: its version, if it has one,
+// its commit, and whether it has changes that are in no commit.
+func buildName(text []byte) string {
+	var b struct {
+		Version, Commit string
+		Modified        bool
+	}
+	if json.Unmarshal(text, &b) != nil || b.Version == "" {
+		return ""
+	}
+	// Go makes a version of the commit where there is no tag, and adds +dirty.
+	name := strings.TrimSuffix(b.Version, "+dirty")
+	switch {
+	case b.Commit == "":
+		return name + ", commit unknown"
+	case !strings.HasPrefix(name, "v") || strings.Contains(name, b.Commit[:min(12, len(b.Commit))]):
+		name = "commit " + b.Commit[:min(7, len(b.Commit))]
+	default:
+		name += ", commit " + b.Commit[:min(7, len(b.Commit))]
+	}
+	if b.Modified {
+		name += ", with changes that are not committed"
+	}
+	return name
 }
 
 // moduleVersion reads a version from the go.mod of the peers.

@@ -29,7 +29,7 @@ func TestReport(t *testing.T) {
 	r, err := loadResults(filepath.Join(t.TempDir(), "results.json"))
 	require.NoError(t, err)
 	r.Measured, r.Machine = "26 November 2026", "a processor, 2 cores"
-	r.Versions["stompbox"], r.Versions["NATS"] = "this commit", "2.15.2"
+	r.Versions["stompbox"], r.Versions["NATS"] = "commit 0123456", "2.15.2"
 	r.Rounds["stompbox"] = map[string][]float64{"fanout CPU s/M": {.6, .5, .7}, "idle KB": {16, 16, 16}}
 	r.Rounds["NATS"] = map[string][]float64{"fanout CPU s/M": {.9, 1, 1.1}}
 	r.Recovery["stompbox"] = map[string][]float64{"silent death": {1, 1}}
@@ -39,7 +39,7 @@ func TestReport(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
 	require.NoError(t, err)
 	for _, want := range []string{
-		"| stompbox | 0.6 (0.5 to 0.7) | - | - | - | - |\n", "| NATS | 1 (0.9 to 1.1) |", "| stompbox | 16 |", "Measured on 26 November 2026: a processor, 2 cores.",
+		"| stompbox | 0.6 (0.5 to 0.7) | - | - | - | - |\n", "| NATS | 1 (0.9 to 1.1) |", "| stompbox | 16 |", "| stompbox | commit 0123456 | defaults;", "Measured on 26 November 2026: a processor, 2 cores.",
 		"| Spring | - | - | 70.0 % to 80.0 % | - | - |", "| stompbox | - | - | 100 % | - | - |",
 	} {
 		assert.Contains(t, string(text), want)
@@ -52,6 +52,44 @@ func TestReport(t *testing.T) {
 	again, err := loadResults(r.file)
 	require.NoError(t, err)
 	assert.Equal(t, r, again)
+}
+
+// TestABuildIsNamedByItsCommit, with or without a tag: the figures are those of one build.
+func TestABuildIsNamedByItsCommit(t *testing.T) {
+	t.Parallel()
+	const commit = `"commit":"0123456789abcdef0123456789abcdef01234567"`
+	for text, want := range map[string]string{
+		`{"version":"v1.2.3",` + commit + `,"modified":false}`:                                  "v1.2.3, commit 0123456",
+		`{"version":"v1.2.3+dirty",` + commit + `,"modified":true}`:                             "v1.2.3, commit 0123456, with changes that are not committed",
+		`{"version":"v0.0.0-20261126150235-0123456789ab",` + commit + `}`:                       "commit 0123456",
+		`{"version":"v0.0.0-20261126150235-0123456789ab+dirty",` + commit + `,"modified":true}`: "commit 0123456, with changes that are not committed",
+		`{"version":"(devel)",` + commit + `,"modified":true}`:                                  "commit 0123456, with changes that are not committed",
+		`{"version":"(devel)","modified":false}`:                                                "(devel), commit unknown",
+		`{}`:                                                                                    "", `no JSON`: "",
+	} {
+		assert.Equal(t, want, buildName([]byte(text)), text)
+	}
+}
+
+// TestTheMeasuredProgramIsAsked: the tree in which this runs may be another one.
+func TestTheMeasuredProgramIsAsked(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "stompbox")
+	script := "#!/bin/sh\n[ \"$*\" = \"version --json\" ] && echo '{\"version\":\"v1.2.3\",\"commit\":\"0123456789ab\"}'\n"
+	require.NoError(t, os.WriteFile(program, []byte(script), 0o755)) //nolint:gosec // it is run
+	assert.Equal(t, "v1.2.3, commit 0123456", peers[0].version(folders{stompbox: program}))
+	assert.Empty(t, peers[0].version(folders{stompbox: program + "-is-none"}))
+}
+
+// TestThePublishedVersionsSayWhatWasMeasured: "this commit" is another one as soon as there is a next one.
+func TestThePublishedVersionsSayWhatWasMeasured(t *testing.T) {
+	t.Parallel()
+	r, err := loadResults("../../../bench/peers/results.json")
+	require.NoError(t, err)
+	for _, p := range peers {
+		assert.NotEmpty(t, r.Versions[p.name], p.name)
+	}
+	assert.Regexp(t, `\b[0-9a-f]{7}\b|^v[0-9]`, r.Versions["stompbox"])
 }
 
 // TestTimesAreOfTheQuietestRound, and CPU and memory are medians.
