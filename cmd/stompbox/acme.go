@@ -4,8 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/acme"
@@ -19,6 +23,9 @@ type issuer struct {
 	manager autocert.Manager
 	domains []string
 	log     *slog.Logger
+
+	mu    sync.Mutex           // guards until
+	until map[string]time.Time // when the certificates of domains end
 }
 
 // newIssuer returns nil where the configuration has no domains.
@@ -50,7 +57,35 @@ func (i *issuer) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, e
 		named.ServerName = i.domains[0]
 		hello = &named
 	}
-	return i.manager.GetCertificate(hello)
+	certificate, err := i.manager.GetCertificate(hello)
+	if err == nil && !slices.Contains(hello.SupportedProtos, acme.ALPNProto) {
+		i.note(hello.ServerName, certificate)
+	}
+	return certificate, err
+}
+
+// note keeps when the certificate of a domain ends, however a client spells the domain.
+func (i *issuer) note(domain string, certificate *tls.Certificate) {
+	at := slices.IndexFunc(i.domains, func(d string) bool { return strings.EqualFold(d, strings.TrimSuffix(domain, ".")) })
+	if at < 0 {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.until == nil {
+		i.until = make(map[string]time.Time)
+	}
+	i.until[i.domains[at]] = certificate.Leaf.NotAfter
+}
+
+// ends says when each certificate ends that was issued or in the cache.
+func (i *issuer) ends() map[string]time.Time {
+	if i == nil {
+		return nil
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return maps.Clone(i.until)
 }
 
 // nextProtos adds the protocol of the challenge TLS-ALPN-01 (RFC 8737).
@@ -92,6 +127,7 @@ func (i *issuer) get(domain string) bool {
 		i.log.Warn("a certificate could not be had; it is tried again", "domain", domain, "error", err, "after", retryIssue.String())
 		return false
 	}
+	i.note(domain, certificate)
 	i.log.Info("a certificate is here", "domain", domain, "issuer", certificate.Leaf.Issuer.String(), "not_after", certificate.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	return true
 }

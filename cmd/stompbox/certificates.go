@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,6 +58,33 @@ func (all certificates) load(c *config.Config) (use func(), err error) {
 			pair.Use(l)
 		}
 	}, nil
+}
+
+// untimely says which certificates clients refuse now for their time.
+func (all certificates) untimely() (why []string) {
+	for _, pair := range all {
+		if text := pair.Untimely(time.Now()); text != "" {
+			why = append(why, text)
+		}
+	}
+	slices.Sort(why)
+	return why
+}
+
+// ends says when each certificate ends.
+func (all certificates) ends() map[string]time.Time {
+	ends := make(map[string]time.Time, len(all))
+	for key, pair := range all {
+		ends[key] = pair.Certificate().Leaf.NotAfter
+	}
+	return ends
+}
+
+// certificateEnds says when each certificate ends, from files and of ACME.
+func (s *server) certificateEnds() map[string]time.Time {
+	ends := s.certs.ends()
+	maps.Copy(ends, s.issuer.ends())
+	return ends
 }
 
 // certificateInterval is how often files of certificates are looked at.

@@ -21,8 +21,16 @@ func newConfigCheck() *cobra.Command {
 	cmd.Long = "Check the configuration that serve would use, and the files that it names, without serving.\nAll faults are listed, each with its line, variable or flag. stompbox doctor also checks the\nmachine and the other servers."
 	flags := newConfigFlags(cmd.Flags()).addServer()
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if _, _, err := flags.loadToServe(); err != nil {
+		c, _, err := flags.loadToServe()
+		if err != nil {
 			return err
+		}
+		certs, err := newCertificates(c)
+		if err != nil {
+			return err
+		}
+		for _, why := range certs.untimely() {
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning:", why)
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), "the configuration is fine")
 		return nil

@@ -331,9 +331,15 @@ func TestTLSOnBothListeners(t *testing.T) {
 }
 
 func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
+	t.Helper()
+	return certificateUntil(t, time.Now().Add(time.Hour))
+}
+
+// certificateUntil is certificate with when it ends.
+func certificateUntil(t *testing.T, ends time.Time) (cert, key string, pool *x509.CertPool) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"stomp.example"}, IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: ends, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"stomp.example"}, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	require.NoError(t, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(private)

@@ -24,11 +24,13 @@ import (
 func busyNode(t *testing.T) (p *process, url string) {
 	t.Helper()
 	config := t.TempDir() + "/stompbox.yaml"
+	cert, key, _ := certificate(t)
 	require.NoError(t, os.WriteFile(config, []byte(`
 cluster: { node: n1 }
 limits: { body: 2000B }
 app:
   webhooks: [{ name: orders, match: /app/orders, url: "http://127.0.0.1:9/", secret: whsec_c2VjcmV0IG9mIHRlc3RzIHNlY3JldCBvZiB0ZXN0cw== }]
+admin: { listen: '`+test.Address(t)+`', tls: { cert: `+cert+`, key: `+key+` } }
 `), 0o600))
 	address := test.Address(t)
 	p = serve(t, nil, "--dev", "-c", config, "--metrics", address)

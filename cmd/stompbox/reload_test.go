@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -276,6 +277,31 @@ func TestReloadShowsNewCertificates(t *testing.T) {
 	_, err = open.Read(buf)
 	require.NoError(t, err)
 	require.Equal(t, "CONNECTED", string(buf))
+	r.stop(t)
+}
+
+// TestACertificateThatHasEndedIsNamed: by config check, at the start, by a reload, and by the metric.
+func TestACertificateThatHasEndedIsNamed(t *testing.T) {
+	t.Parallel()
+	admin := test.Address(t)
+	text := func(ends time.Time) string {
+		cert, key, _ := certificateUntil(t, ends)
+		return testSecret + "stomp: { tls: { cert: " + cert + ", key: " + key + " } }\nadmin: { listen: '" + admin + "' }\n"
+	}
+	ended := time.Now().Add(-time.Hour)
+	const says = "stomp.tls: the certificate ended on "
+	r := serveReloadable(t, text(ended))
+	r.says(t, says)
+	out, stderr, err := run(t, nil, "config", "check", "-c", r.file)
+	require.NoError(t, err)
+	require.Contains(t, stderr, "warning: "+says)
+	require.Contains(t, out, "the configuration is fine")
+	_, shown := askAs(t, "http://"+admin+"/metrics", "", "")
+	require.Contains(t, shown, fmt.Sprintf(`stompbox_certificate_expiry_timestamp_seconds{certificate="stomp.tls"} %v`, float64(ended.Unix())))
+	require.Empty(t, r.reload(text(time.Now().Add(time.Hour))).Warnings)
+	result := r.reload(text(ended))
+	require.Len(t, result.Warnings, 1)
+	require.Contains(t, result.Warnings[0], says)
 	r.stop(t)
 }
 

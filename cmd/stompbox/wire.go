@@ -38,6 +38,9 @@ func (s *server) setUp(ctx context.Context) error {
 	if s.certs, err = newCertificates(c); err != nil {
 		return err
 	}
+	for _, why := range s.certs.untimely() {
+		s.log.Warn("a certificate is not valid now", "why", why)
+	}
 	if s.issuer, err = newIssuer(c, s.log); err != nil {
 		return err
 	}

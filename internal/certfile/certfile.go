@@ -104,6 +104,9 @@ func (p *Pair) Check(log *slog.Logger) {
 		p.content, p.failed = content, [sha256.Size]byte{}
 		p.current.Store(certificate)
 		log.Info("a certificate was replaced", "setting", p.name, "subject", certificate.Leaf.Subject.String(), "not_after", certificate.Leaf.NotAfter.UTC().Format(time.RFC3339))
+		if why := Untimely(certificate.Leaf, time.Now()); why != "" {
+			log.Warn("a certificate is not valid now", "setting", p.name, "why", why)
+		}
 	}
 }
 

@@ -36,6 +36,16 @@ func issue(t *testing.T, name, cert, key string) {
 	}
 }
 
+func TestACertificateIsUntimely(t *testing.T) {
+	t.Parallel()
+	begins, ends := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
+	leaf := &x509.Certificate{NotBefore: begins, NotAfter: ends}
+	require.Empty(t, certfile.Untimely(leaf, begins))
+	require.Empty(t, certfile.Untimely(leaf, ends))
+	require.Contains(t, certfile.Untimely(leaf, begins.Add(-time.Second)), "begins on 2030-01-01T00:00:00Z")
+	require.Contains(t, certfile.Untimely(leaf, ends.Add(time.Second)), "ended on 2031-01-01T00:00:00Z")
+}
+
 func TestAPairFollowsItsFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
