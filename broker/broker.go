@@ -17,6 +17,7 @@ import (
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/fairslots"
+	"github.com/stompbox/stompbox/internal/fairturns"
 	"github.com/stompbox/stompbox/internal/logattr"
 )
 
@@ -66,6 +67,7 @@ type Broker struct {
 	lines     logattr.Peers // about sessions, by user
 	bans      *bans
 	memory    memory
+	turns     *fairturns.Turns // of large requests over HTTP
 	dedup     *dedupWindow
 	durables  *durables
 	names     *storedNames // of queues on disk
@@ -120,7 +122,7 @@ func New(o Options) (*Broker, error) {
 	b.router = newRouter(b.bus, b.topics.arrived)
 	b.strangers = newStrangers()
 	b.usage = newUsage(o.Quotas, b.clock)
-	b.memory = newMemory(&o.Quotas)
+	b.memory, b.turns = newMemory(&o.Quotas), newTurns()
 	b.pendingRequests.budget = b.memory.waiting
 	b.incomingPatience = incomingPatience
 	b.replaying = newReplaySlots()

@@ -42,11 +42,14 @@ func (s *Session) holdIncoming(bytes int) error {
 
 // Incoming counts the memory of an HTTP request while it is read and handled, against
 // Quotas.Incoming. Only one goroutine may use it at a time.
-type Incoming struct{ account account }
+type Incoming struct {
+	account account
+	work    *Work
+}
 
 // NewIncoming returns an account for one HTTP request of a user. The caller must call Close.
 func (b *Broker) NewIncoming(user string) *Incoming {
-	return &Incoming{account{budget: b.memory.incoming, user: user, free: freeBytes}}
+	return &Incoming{account{budget: b.memory.incoming, user: user, free: freeBytes}, NewWork(b, user)}
 }
 
 // Add counts n more bytes. Above a limit it returns an *Error; it never waits.
@@ -57,7 +60,8 @@ func (i *Incoming) Add(n int) error {
 	return nil
 }
 
-// Reader counts what is read its argument. Above a limit its error is an [*Error].
+// Reader counts what is read from its argument. Above a limit its error is an [*Error]. What its
+// caller does with what was read is [Work], until the next Read or [Incoming.Rest].
 func (i *Incoming) Reader(from io.Reader) io.Reader { return &incomingReader{from, i} }
 
 type incomingReader struct {
@@ -66,15 +70,23 @@ type incomingReader struct {
 }
 
 func (r *incomingReader) Read(p []byte) (int, error) {
+	r.incoming.Rest() // the peer may take long
 	n, err := r.from.Read(p)
 	if over := r.incoming.Add(n); over != nil {
 		return n, over
 	}
+	r.incoming.work.Begin(n)
 	return n, err
 }
 
+// Rest ends the work on what was read. The caller calls it before it waits for something else.
+func (i *Incoming) Rest() { i.work.Rest() }
+
 // Close releases all counted bytes.
-func (i *Incoming) Close() { i.account.sub(i.account.used) }
+func (i *Incoming) Close() {
+	i.Rest()
+	i.account.sub(i.account.used)
+}
 
 // Arriving counts the memory of a request over HTTP from its first byte on, when only the
 // address that it comes from is known, against Quotas.Incoming. It is safe for concurrent use.

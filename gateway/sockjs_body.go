@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/stompbox/stompbox/broker"
 )
 
 const (
@@ -111,6 +113,14 @@ func (h sockJSBodyReader) grow(body []byte, address string, limit int64) ([]byte
 	grown := make([]byte, len(body), size)
 	copy(grown, body)
 	return grown, nil
+}
+
+// parse reads messages that came from an address, when it is its turn.
+func (h sockJSBodyReader) parse(payload []byte, address string) (sockJSMessages, error) {
+	work := broker.NewWork(h.broker, address)
+	defer work.Rest()
+	work.Begin(len(payload))
+	return parseMessages(payload)
 }
 
 func counted(size int64) int64 { return max(size-smallBody, 0) }

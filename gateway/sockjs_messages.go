@@ -6,6 +6,8 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+
+	"github.com/stompbox/stompbox/broker"
 )
 
 // The protocol's words and status for what is no array of strings.
@@ -68,15 +70,19 @@ func (m sockJSMessages) raw() iter.Seq[[]byte] {
 	}
 }
 
-// all are the messages, without empty ones.
-func (m sockJSMessages) all() iter.Seq[[]byte] {
+// all are the messages, without empty ones. That they are found is work; what is done with each is
+// none.
+func (m sockJSMessages) all(work *broker.Work) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
+		defer work.Rest()
 		for raw := range m.raw() {
+			work.Begin(len(raw))
 			if len(raw) == len(`""`) {
 				continue
 			}
 			var text string
 			_ = json.Unmarshal(raw, &text) // parseMessages has found it valid
+			work.Rest()
 			if !yield([]byte(text)) {
 				return
 			}

@@ -30,7 +30,7 @@ func FuzzSockJSMessages(f *testing.F) {
 			}
 		}
 		require.NoError(t, got)
-		for m := range messages.all() {
+		for m := range messages.all(nil) {
 			for len(want) > 0 && want[0] == "" {
 				want = want[1:]
 			}
@@ -60,7 +60,7 @@ func TestManyMessagesTakeNoMemory(t *testing.T) {
 			panic(err)
 		}
 		n := 0
-		for range messages.all() {
+		for range messages.all(nil) {
 			n++
 		}
 		if n != 2 {

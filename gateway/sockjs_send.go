@@ -47,7 +47,7 @@ func (h *SockJS) takeMessages(w http.ResponseWriter, r *http.Request, payload fu
 	defer h.reader.forget(body, s.address)
 	if err == nil {
 		var messages sockJSMessages
-		if messages, err = parseMessages(payload(body)); err == nil {
+		if messages, err = h.reader.parse(payload(body), s.address); err == nil {
 			s.receive(messages)
 			return true
 		}

@@ -134,7 +134,7 @@ func (s *sockJSSession) receive(messages sockJSMessages) {
 	if s.detached {
 		return
 	}
-	for m := range messages.all() {
+	for m := range messages.all(broker.NewWork(s.handler.broker, s.address)) {
 		_ = s.session.Receive(m)
 	}
 	if s.session.Connected() {

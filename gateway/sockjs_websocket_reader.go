@@ -86,11 +86,11 @@ func (m *sockJSIncoming) end() error {
 	if len(body) > 0 && body[0] == '"' && json.Valid(body) {
 		body = slices.Concat([]byte("["), body, []byte("]"))
 	}
-	messages, err := parseMessages(body)
+	messages, err := m.reader.parse(body, m.address)
 	if err != nil {
 		return &messageError{websocket.CloseInvalidFramePayloadData, err.Error()}
 	}
-	for message := range messages.all() {
+	for message := range messages.all(broker.NewWork(m.reader.broker, m.address)) {
 		_ = m.session.Receive(message) // after its end the rest is thrown away
 	}
 	return nil

@@ -144,9 +144,12 @@ type apiHandler func(ctx context.Context, r request) (any, error)
 
 func (a *api) authenticated(pattern string, handle apiHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		answer, err := a.serve(pattern, w, r, handle)
+		body := &requestBody{ReadCloser: r.Body}
+		r.Body = body
+		answer, err := a.serve(pattern, w, r, body, handle)
 		w.Header().Set("Cache-Control", "no-store")
 		if err != nil {
+			body.closeUnread(w, r)
 			a.fail(w, r, err)
 			return
 		}
@@ -163,12 +166,10 @@ func (a *api) authenticated(pattern string, handle apiHandler) http.HandlerFunc 
 	}
 }
 
-func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, handle apiHandler) (any, error) {
+func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, body *requestBody, handle apiHandler) (any, error) {
 	limited := pattern != sendPattern // one app server may send for all users, and has the rate of messages
-	if limited {
-		if err := a.limitAddress(r); err != nil {
-			return nil, err
-		}
+	if err := a.limitAddress(r, limited); err != nil {
+		return nil, err
 	}
 	shown := credentials.FromHeader(r)
 	shown.Remote = r.RemoteAddr
@@ -177,10 +178,8 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, hand
 		a.refusals.Report(r, err)
 		return nil, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
-	if limited {
-		if err := a.limitUser(p.Name); err != nil {
-			return nil, err
-		}
+	if err := a.limitUser(p.Name, limited); err != nil {
+		return nil, err
 	}
 	if limited && !unhurried[pattern] {
 		done, err := a.awaitTurn(r.Context(), p.Name)
@@ -192,7 +191,7 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, hand
 	if err := checkParameters(pattern, r); err != nil {
 		return nil, err
 	}
-	answer, err := handle(r.Context(), request{r, p, a.broker, w})
+	answer, err := handle(r.Context(), request{r, p, a.broker, w, body})
 	a.audit(pattern, r, p, err)
 	return answer, err
 }

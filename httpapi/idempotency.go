@@ -52,16 +52,16 @@ func sendingFor(dedupWindow time.Duration) time.Duration {
 // sendIdempotent sends what a key was not used for before, and else answers as at first.
 // Where it is not known whether a request with the key was sent, it is sent again:
 // under the same dedup ids, by which what is stored is stored once.
-func (a idempotentSend) sendIdempotent(ctx context.Context, r request, keys []string, text []byte, all []broker.Publication) (any, error) {
+func (a idempotentSend) sendIdempotent(ctx context.Context, r request, keys []string, fingerprint string, all []broker.Publication) (any, error) {
 	if a.records == nil {
 		return nil, problem.New(http.StatusNotImplemented, "this server keeps no records of idempotency keys")
 	}
 	if len(keys) > 1 || len(keys[0]) == 0 || len(keys[0]) > maxKey {
 		return nil, problem.New(http.StatusBadRequest, fmt.Sprintf("the Idempotency-Key has to be one of 1 to %d bytes", maxKey))
 	}
-	id := hash([]byte(r.principal.Name + "\x00" + keys[0]))
-	key := hash([]byte(r.principal.Name))[:32] + "." + id
-	record := idempotencyRecord{Fingerprint: hash(text), Until: time.Now().Add(a.sendingFor).Unix()}
+	id := digest([]byte(r.principal.Name + "\x00" + keys[0]))
+	key := digest([]byte(r.principal.Name))[:32] + "." + id
+	record := idempotencyRecord{Fingerprint: fingerprint, Until: time.Now().Add(a.sendingFor).Unix()}
 	revision, earlier, err := a.claim(ctx, key, record)
 	if err != nil || earlier != nil {
 		return earlier, err
@@ -137,7 +137,7 @@ func (a idempotentSend) settle(ctx context.Context, key string, revision uint64,
 	}
 }
 
-func hash(of []byte) string {
+func digest(of []byte) string {
 	sum := sha256.Sum256(of)
 	return hex.EncodeToString(sum[:])
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -34,6 +35,52 @@ func (s *rates) wait(peer string, n, perSecond int) time.Duration {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	limiter := s.limiterLocked(peer, perSecond, now)
+	first := limiter.ReserveN(now, min(n, perSecond))
+	if delay := first.DelayFrom(now); delay > 0 {
+		first.CancelAt(now)
+		return delay
+	}
+	chargeLocked(limiter, now, n-perSecond)
+	return 0
+}
+
+// charge takes n from the rate of a peer, whatever is left of it.
+func (s *rates) charge(peer string, n, perSecond int) {
+	if perSecond <= 0 || n <= 0 {
+		return
+	}
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	chargeLocked(s.limiterLocked(peer, perSecond, now), now, n)
+}
+
+// chargeLocked takes no more at a time than a second's, which a limiter would refuse.
+func chargeLocked(limiter *rate.Limiter, now time.Time, n int) {
+	perSecond := limiter.Burst()
+	for ; n > 0; n -= perSecond {
+		limiter.ReserveN(now, min(n, perSecond))
+	}
+}
+
+// owed returns how long it takes until a peer has no more taken from its rate than there was.
+func (s *rates) owed(peer string, perSecond int) time.Duration {
+	if perSecond <= 0 {
+		return 0
+	}
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byPeer[peer] == nil {
+		return 0
+	}
+	tokens := s.limiterLocked(peer, perSecond, now).TokensAt(now)
+	return time.Duration(max(-tokens, 0) / float64(perSecond) * float64(time.Second))
+}
+
+// limiterLocked returns the rate of a peer, which is full at first.
+func (s *rates) limiterLocked(peer string, perSecond int, now time.Time) *rate.Limiter {
 	limiter := s.byPeer[peer]
 	switch {
 	case limiter == nil:
@@ -47,15 +94,7 @@ func (s *rates) wait(peer string, n, perSecond int) time.Duration {
 		limiter.SetLimitAt(now, rate.Limit(perSecond))
 		limiter.SetBurstAt(now, perSecond)
 	}
-	first := limiter.ReserveN(now, min(n, perSecond))
-	if delay := first.DelayFrom(now); delay > 0 {
-		first.CancelAt(now)
-		return delay
-	}
-	for n -= perSecond; n > 0; n -= perSecond {
-		limiter.ReserveN(now, min(n, perSecond))
-	}
-	return 0
+	return limiter
 }
 
 // makeRoomLocked drops the rates that are full again, or a tenth of all where too many are not.
@@ -76,17 +115,47 @@ func (s *rates) makeRoomLocked(now time.Time) {
 	}
 }
 
-// limitUser refuses the request of a user who makes too many.
-func (a *api) limitUser(user string) error {
+// limitUser refuses the request of a user who makes too many, or has had too many refused.
+// Where it does not count, as those that send messages, only the latter is looked at.
+func (a *api) limitUser(user string, counts bool) error {
 	limit := a.broker.Quotas().UserRequestRate
-	return a.tooMany("user_request_rate", limit, a.userRates.wait(user, 1, limit))
+	return a.tooMany("user_request_rate", limit, a.userRates.next(user, counts, limit))
 }
 
-// limitAddress refuses a request from an address that makes too many, before its credentials are
-// checked.
-func (a *api) limitAddress(r *http.Request) error {
+// limitAddress does the same for an address, before credentials are checked.
+func (a *api) limitAddress(r *http.Request, counts bool) error {
 	limit := a.broker.Quotas().AddressRequestRate
-	return a.tooMany("address_request_rate", limit, a.addressRates.wait(clientaddr.Network(r.RemoteAddr), 1, limit))
+	return a.tooMany("address_request_rate", limit, a.addressRates.next(clientaddr.Network(r.RemoteAddr), counts, limit))
+}
+
+// next returns after how long a peer may make its next request.
+func (s *rates) next(peer string, counts bool, perSecond int) time.Duration {
+	if counts {
+		return s.wait(peer, 1, perSecond)
+	}
+	return s.owed(peer, perSecond)
+}
+
+// refusedPiece is how much of the body of a request that is refused counts as one more request.
+const refusedPiece = 64 << 10
+
+// chargeRefusal has a request to send messages that is refused count as a request of its user
+// and address, and as more of them where much of it was read: it is dear, and cheap to make.
+func (a *api) chargeRefusal(r request, err error) {
+	var p *problem.Details
+	if !errors.As(err, &p) || p.Status >= http.StatusInternalServerError {
+		return
+	}
+	n := r.body.bytes / refusedPiece
+	switch p.Status {
+	case http.StatusConflict, http.StatusTooManyRequests: // which are for trying again
+		return
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
+		n++
+	}
+	quotas := a.broker.Quotas()
+	a.userRates.charge(r.principal.Name, n, quotas.UserRequestRate)
+	a.addressRates.charge(clientaddr.Network(r.RemoteAddr), n, quotas.AddressRequestRate)
 }
 
 // tooMany is the problem of a request that has to wait, or nil.

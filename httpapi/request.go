@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,6 +21,32 @@ type request struct {
 	principal *auth.Principal
 	broker    *broker.Broker
 	writer    http.ResponseWriter // of the answer, for its deadlines
+	body      *requestBody
+}
+
+// requestBody counts what was read of a body.
+type requestBody struct {
+	io.ReadCloser
+	bytes int
+	ended bool
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.bytes += n
+	b.ended = b.ended || errors.Is(err, io.EOF)
+	return n, err
+}
+
+// maxDrained is the largest body that may stay unread without that its connection is closed.
+const maxDrained = 64 << 10
+
+// closeUnread has the connection closed after the answer where much of the body may follow: the
+// HTTP server would read that first.
+func (b *requestBody) closeUnread(w http.ResponseWriter, r *http.Request) {
+	if !b.ended && r.ProtoMajor == 1 && (r.ContentLength < 0 || r.ContentLength > maxDrained) {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // maySubscribe reports whether the principal may subscribe to a destination or pattern.

@@ -1,10 +1,14 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"mime"
 	"net/http"
 
@@ -12,12 +16,6 @@ import (
 	"github.com/stompbox/stompbox/internal/jsonmessage"
 	"github.com/stompbox/stompbox/internal/problem"
 )
-
-// sendRequest is the body of POST /api/send: one message, or several.
-type sendRequest struct {
-	jsonmessage.Message
-	Messages jsonmessage.List `json:"messages"`
-}
 
 // sendAnswer says what became of messages that were all right.
 type sendAnswer struct {
@@ -31,104 +29,129 @@ type sendFailed struct {
 	Detail string      `json:"detail"`
 }
 
+// parseCopies is how often the text of a body is in memory while it is parsed, in addition to the
+// text itself.
+const parseCopies = 2
+
 func (a *api) send(ctx context.Context, r request) (any, error) {
+	answer, err := a.sendBody(ctx, r)
+	a.chargeRefusal(r, err)
+	return answer, err
+}
+
+func (a *api) sendBody(ctx context.Context, r request) (any, error) {
 	held := a.broker.NewIncoming(r.principal.Name)
 	defer held.Close()
-	text, err := a.readJSON(r, held)
+	keys := r.Header.Values("Idempotency-Key")
+	var fingerprint hash.Hash // of the text
+	if len(keys) > 0 {
+		fingerprint = sha256.New()
+	}
+	all, err := a.readSend(r, held, fingerprint)
+	if err == nil {
+		if over := held.Add(parseCopies * r.body.bytes); over != nil {
+			err = sendProblem(over)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := held.Add(parseCopies * len(text)); err != nil {
-		return nil, sendProblem(err)
-	}
-	all, err := parseSend(text, a.broker.Limits().MaxTransactionFrames)
-	if err != nil {
-		return nil, err
-	}
+	held.Rest()
 	limit := a.broker.Limits().MessageRate
 	if wait := a.messageRates.wait(r.principal.Name, len(all), limit); wait > 0 {
 		p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("more than %d messages a second; nothing was sent", limit))
 		p.Code, p.RetryAfter = broker.CodeMessageRate, wait
 		return nil, p
 	}
-	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
-		return a.idempotent.sendIdempotent(ctx, r, keys, text, all)
+	if len(keys) > 0 {
+		return a.idempotent.sendIdempotent(ctx, r, keys, hex.EncodeToString(fingerprint.Sum(nil)), all)
 	}
 	return a.sendNow(ctx, r, all)
 }
 
-// parseCopies is how often the text of a body is in memory while it is parsed, in addition to the
-// text itself.
-const parseCopies = 2
-
-// readJSON reads a body that is to be JSON, as long as a transaction may be. It counts what
-// it reads.
-func (a *api) readJSON(r request, held *broker.Incoming) ([]byte, error) {
+// readSend reads a body that is to be JSON, as long as a transaction may be, and adds its text to
+// a fingerprint, or nil. It reads no more of a body than up to what is wrong.
+func (a *api) readSend(r request, held *broker.Incoming, fingerprint hash.Hash) ([]broker.Publication, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, problem.New(http.StatusUnsupportedMediaType, "the Content-Type has to be application/json")
 	}
-	limit := 2 * int64(a.broker.Limits().MaxTransactionBytes) // of which some is base64, names and escapes
-	var b bytes.Buffer
-	if n := r.ContentLength; n > 0 && n <= limit {
-		b.Grow(int(min(n, maxTrusted)) + bytes.MinRead)
+	limits := a.broker.Limits()
+	limit := 2 * int64(limits.MaxTransactionBytes) // of which some is base64, names and escapes
+	text := held.Reader(http.MaxBytesReader(nil, r.body, limit))
+	if fingerprint != nil {
+		text = io.TeeReader(text, fingerprint)
 	}
-	_, err := b.ReadFrom(held.Reader(http.MaxBytesReader(nil, r.Body, limit)))
+	all, err := parseSend(text, limits.MaxTransactionFrames)
+	var stream *jsonmessage.StreamError
 	var large *http.MaxBytesError
 	var over *broker.Error
 	switch {
+	case !errors.As(err, &stream):
+		return all, err
 	case errors.As(err, &over):
 		return nil, sendProblem(over)
 	case errors.As(err, &large):
 		return nil, problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than the limit of %d bytes", limit))
-	case err != nil:
-		return nil, problem.New(http.StatusBadRequest, "the request ended early")
 	}
-	return b.Bytes(), nil
+	return nil, problem.New(http.StatusBadRequest, "the request ended early")
 }
 
-// maxTrusted is how much memory a request gets for the length alone that it announces.
-const maxTrusted = 64 << 10
-
-func parseSend(text []byte, limit int) ([]broker.Publication, error) {
-	var q sendRequest
-	if err := jsonmessage.DecodeStrictly(text, &q); err != nil {
-		return nil, problem.New(http.StatusBadRequest, err.Error()+"; see /api/openapi.json")
-	}
-	messages, err := q.batch(limit)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]broker.Publication, len(messages))
-	for i := range messages {
-		if all[i], err = messages[i].Outgoing(); err != nil {
+// parseSend reads one message, or several. Its error is a problem, or a StreamError.
+func parseSend(text io.Reader, limit int) ([]broker.Publication, error) {
+	var single jsonmessage.Message
+	var batch []broker.Publication
+	err := jsonmessage.ReadObject(text, map[string]jsonmessage.Field{
+		"destination": jsonmessage.Into(&single.Destination),
+		"headers":     jsonmessage.Into(&single.Headers),
+		"body":        jsonmessage.Into(&single.Body),
+		"body_base64": jsonmessage.Into(&single.Base64),
+		"messages": func(d *json.Decoder) (err error) {
+			batch, err = jsonmessage.ReadList(d, limit)
+			return err
+		},
+	})
+	switch {
+	case err != nil:
+		return nil, parseProblem(err, limit)
+	case batch == nil:
+		message, err := single.Outgoing()
+		if err != nil {
 			p := problem.New(http.StatusBadRequest, err.Error())
-			p.Index = &i
+			p.Index = new(int)
 			return nil, p
 		}
-	}
-	return all, nil
-}
-
-// batch returns the messages of a request, one where it is no batch.
-func (q *sendRequest) batch(limit int) ([]jsonmessage.Message, error) {
-	if !q.Messages.Given() {
-		return []jsonmessage.Message{q.Message}, nil
-	}
-	if q.Destination != "" || q.Headers != nil || q.Body != nil || q.Base64 != "" {
+		return []broker.Publication{message}, nil
+	case single.Destination != "" || single.Headers != nil || single.Body != nil || single.Base64 != "":
 		return nil, problem.New(http.StatusBadRequest, "messages is a batch, which has no destination, headers or body of its own")
-	}
-	messages, err := q.Messages.Decode(limit)
-	switch {
-	case errors.Is(err, jsonmessage.ErrTooMany):
-		p := problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("too many messages for one request: the limit is %d", limit))
-		p.Code = broker.CodeTransactionSize
-		return nil, p
-	case err != nil:
-		return nil, problem.New(http.StatusBadRequest, err.Error()+"; see /api/openapi.json")
-	case len(messages) == 0:
+	case len(batch) == 0:
 		return nil, problem.New(http.StatusBadRequest, "messages is empty; there is nothing to send")
 	}
-	return messages, nil
+	return batch, nil
+}
+
+// parseProblem is what is wrong with a body, or an error of its stream as it is.
+func parseProblem(err error, limit int) error {
+	var stream *jsonmessage.StreamError
+	var index *jsonmessage.IndexError
+	var refused *broker.Error
+	var p *problem.Details
+	switch {
+	case errors.As(err, &stream):
+		return err
+	case errors.Is(err, jsonmessage.ErrTooMany):
+		p = problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("too many messages for one request: the limit is %d", limit))
+		p.Code = broker.CodeTransactionSize
+	case errors.As(err, &refused):
+		p = problem.Of(refused)
+	case errors.As(err, &index):
+		p = problem.New(http.StatusBadRequest, index.Err.Error())
+	default:
+		p = problem.New(http.StatusBadRequest, err.Error()+"; see /api/openapi.json")
+	}
+	if errors.As(err, &index) {
+		p.Index = &index.Index
+	}
+	return p
 }
 
 // sendNow sends, and says what became of it.

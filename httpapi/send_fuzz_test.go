@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -21,7 +22,7 @@ func FuzzSend(f *testing.F) {
 	}
 	const limit = 3
 	f.Fuzz(func(t *testing.T, text []byte) {
-		all, err := parseSend(text, limit)
+		all, err := parseSend(bytes.NewReader(text), limit)
 		if err != nil {
 			var p *problem.Details
 			require.True(t, errors.As(err, &p))

@@ -383,3 +383,107 @@ func TestBodiesOfRequestsCountAsIncoming(t *testing.T) {
 	require.Equal(t, 200, p.send(`{"destination":"/topic/a","body":"`+strings.Repeat("z", 256<<10)+`"}`).Status)
 	require.Zero(t, n.Broker.Stats().Memory["incoming"])
 }
+
+// endlessBody repeats a text after another one until it is closed, and counts what was taken.
+type endlessBody struct {
+	text, more string
+	read       atomic.Int64
+	closed     atomic.Bool
+}
+
+func (b *endlessBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, io.ErrClosedPipe
+	}
+	if b.text == "" {
+		b.text = b.more
+	}
+	n := copy(p, b.text)
+	b.text = b.text[n:]
+	b.read.Add(int64(n))
+	return n, nil
+}
+
+func (b *endlessBody) Close() error {
+	b.closed.Store(true)
+	return nil
+}
+
+// TestNoMoreOfABodyIsReadThanUpToWhatIsWrong, and its connection is closed.
+func TestNoMoreOfABodyIsReadThanUpToWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	server := httptest.NewServer(httpapi.New(n.Broker, httpapi.Options{})) // the one of apiServer reads bodies first
+	t.Cleanup(server.Close)
+	token := test.Token(t, "mallory", time.Hour, auth.AllGrants())
+	for _, c := range []struct {
+		text, more, kind string
+		status           int
+		says             string
+		index            bool
+	}{
+		{"[", "{},", "application/json", 400, "one JSON object", false},
+		{`{"messages":[`, "{},", "application/json", 400, "destination header is missing", true},
+		{`{"messages":[`, `{"destination":"/topic/a"},`, "application/json", 413, "too many messages", false},
+		{`{`, `"destination":"/topic/a",`, "application/json", 400, "there twice", false},
+		{`{}`, `{}`, "application/json", 400, "something follows", false},
+		{`{}`, `{}`, "text/plain", 415, "Content-Type", false},
+	} {
+		body := &endlessBody{text: c.text, more: c.more}
+		r, err := http.NewRequest(http.MethodPost, server.URL+"/api/send", body)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Content-Type", c.kind)
+		got, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		var said answer
+		require.NoError(t, json.NewDecoder(got.Body).Decode(&said))
+		require.NoError(t, got.Body.Close())
+		require.Equal(t, c.status, got.StatusCode, c.more)
+		require.Contains(t, said.Detail, c.says)
+		require.Equal(t, c.index, said.Index != nil, c.more)
+		require.True(t, got.Close, "%s: the connection is closed", c.more)
+	}
+	require.Zero(t, n.Broker.Stats().Memory["incoming"])
+
+	// Directly, so that no buffer of a connection is between.
+	body := &endlessBody{text: `{"messages":[`, more: "{},"}
+	r := httptest.NewRequest(http.MethodPost, "/api/send", body)
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/json")
+	httpapi.New(n.Broker, httpapi.Options{}).ServeHTTP(httptest.NewRecorder(), r)
+	require.Less(t, body.read.Load(), int64(4<<10))
+}
+
+// TestSendsThatAreRefusedHaveTheRateOfRequests: as many as there are, or as they are large. What is
+// sent well has none, until then.
+func TestSendsThatAreRefusedHaveTheRateOfRequests(t *testing.T) {
+	t.Parallel()
+	for name, refused := range map[string]string{
+		"many":  `{"destination":"/topic/a","boddy":"x"}`,
+		"large": `{"destination":"/topic/a","body":"` + strings.Repeat("x", 5<<20) + `"}`,
+	} {
+		n := test.Start(t, test.Options{Broker: broker.Options{Quotas: broker.Quotas{UserRequestRate: 3}}})
+		p := newPoster(t, n, "mallory", auth.AllGrants())
+		const well = `{"destination":"/topic/a","body":"x"}`
+		for range 10 {
+			require.Equal(t, 200, p.send(well).Status, name)
+		}
+		var got answer
+		if name == "large" {
+			require.Equal(t, 413, p.send(refused).Status, name)
+			got = p.send(well) // 81 requests at 3 a second are owed
+		} else {
+			require.Eventually(t, func() bool {
+				got = p.send(refused)
+				return got.Status == 429
+			}, test.Patience, time.Millisecond)
+		}
+		require.Equal(t, 429, got.Status, name)
+		require.Equal(t, "message-rate", got.Code, name)
+		require.Contains(t, got.Detail, "limits.user_request_rate", name)
+		require.NotZero(t, n.Broker.Stats().Limited["user_request_rate"], name)
+		p.token = test.Token(t, "alice", time.Hour, auth.AllGrants())
+		require.Equal(t, 200, p.send(well).Status, "%s: others have their own", name)
+	}
+}

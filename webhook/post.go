@@ -17,6 +17,7 @@ import (
 
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/broker/trace"
+	"github.com/stompbox/stompbox/internal/jsonmessage"
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
@@ -142,24 +143,45 @@ func (w *Webhook) post(ctx context.Context, id, parent string, text []byte) (*an
 	limit := 2 * int64(w.broker.Limits().MaxTransactionBytes)
 	held := w.broker.NewIncoming(w.account)
 	defer held.Close()
-	body, err := io.ReadAll(held.Reader(io.LimitReader(answer.Body, limit+1)))
-	var over *broker.Error
+	body := held.Reader(http.MaxBytesReader(nil, answer.Body, limit))
+	if again := answer.StatusCode; again >= 500 || again == http.StatusTooManyRequests || again == http.StatusRequestTimeout {
+		_, _ = io.CopyN(io.Discard, body, maxDrained) // so that the connection can be used again
+	}
 	switch {
-	case errors.As(err, &over):
-		return nil, &broker.Error{Code: broker.CodeAppFailed, Message: "the app server's answer takes more memory than there is for it", Cause: err}
-	case err != nil:
-		return nil, &failure{cause: err}
 	case answer.StatusCode >= 500:
 		return nil, &failure{cause: errors.New(answer.Status), after: retryAfterOf(answer)}
 	case answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode == http.StatusRequestTimeout:
 		return nil, &failure{cause: errors.New(answer.Status), busy: true, after: retryAfterOf(answer)}
 	case answer.StatusCode >= 300:
-		return nil, refusal(answer, body)
-	case int64(len(body)) > limit:
-		return nil, &broker.Error{Code: broker.CodeAppFailed, Message: "the app server's answer is too large"}
+		text, err := io.ReadAll(body)
+		if err != nil {
+			return nil, unread(err)
+		}
+		return nil, refusal(answer, text)
 	}
-	return parseAnswer(body)
+	parsed, err := parseAnswer(body, w.broker.Limits().MaxTransactionFrames)
+	var stream *jsonmessage.StreamError
+	if errors.As(err, &stream) {
+		return nil, unread(stream.Err)
+	}
+	return parsed, err
 }
+
+// unread is why an answer could not be read to its end.
+func unread(err error) error {
+	var over *broker.Error
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return &broker.Error{Code: broker.CodeAppFailed, Message: "the app server's answer takes more memory than there is for it", Cause: err}
+	case errors.As(err, &large):
+		return &broker.Error{Code: broker.CodeAppFailed, Message: "the app server's answer is too large"}
+	}
+	return &failure{cause: err}
+}
+
+// maxDrained is how much is read of an answer that means nothing.
+const maxDrained = 64 << 10
 
 // withoutURL is an error of a request without its URL, which may hold secrets.
 func withoutURL(err error) error {

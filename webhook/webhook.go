@@ -3,12 +3,12 @@
 package webhook
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -149,8 +149,8 @@ type requestBody struct {
 
 // answerBody is what may be answered.
 type answerBody struct {
-	Reply    *jsonmessage.Message `json:"reply"`
-	Messages jsonmessage.List     `json:"messages"`
+	reply    *jsonmessage.Message
+	messages []broker.Publication
 }
 
 // Handle posts one request, and sends the messages of the answer.
@@ -201,42 +201,37 @@ func newRequestBody(r broker.Request) *requestBody {
 	return q
 }
 
-func parseAnswer(body []byte) (*answerBody, error) {
+// parseAnswer reads an answer, which may be empty. What cannot be read is a StreamError.
+func parseAnswer(body io.Reader, limit int) (*answerBody, error) {
 	answer := new(answerBody)
-	if len(bytes.TrimSpace(body)) == 0 {
+	err := jsonmessage.ReadObject(body, map[string]jsonmessage.Field{
+		"reply": jsonmessage.Into(&answer.reply),
+		"messages": func(d *json.Decoder) (err error) {
+			answer.messages, err = jsonmessage.ReadList(d, limit)
+			return err
+		},
+	})
+	var stream *jsonmessage.StreamError
+	switch {
+	case err == nil, errors.Is(err, jsonmessage.ErrEmpty):
 		return answer, nil
+	case errors.As(err, &stream):
+		return nil, err
 	}
-	if err := jsonmessage.DecodeStrictly(body, answer); err != nil {
-		return nil, &broker.Error{Code: broker.CodeAppFailed, Message: "the app server's answer could not be read", Cause: err}
-	}
-	return answer, nil
+	return nil, &broker.Error{Code: broker.CodeAppFailed, Message: "the app server's answer could not be read", Cause: err}
 }
 
 // carryOut sends the messages of an answer, and returns its reply.
 func (w *Webhook) carryOut(ctx context.Context, answer *answerBody) (*broker.Reply, error) {
-	var messages []jsonmessage.Message
-	if answer.Messages.Given() {
-		var err error
-		if messages, err = answer.Messages.Decode(w.broker.Limits().MaxTransactionFrames); err != nil {
-			return nil, err
-		}
-	}
-	all := make([]broker.Publication, len(messages))
-	for i := range messages {
-		var err error
-		if all[i], err = messages[i].Outgoing(); err != nil {
-			return nil, fmt.Errorf("message %d: %w", i, err)
-		}
-	}
-	if len(all) > 0 {
-		failed, err := w.broker.Send(ctx, w.principal, all...)
+	if len(answer.messages) > 0 {
+		failed, err := w.broker.Send(ctx, w.principal, answer.messages...)
 		if err = errors.Join(append(failed, err)...); err != nil {
 			return nil, err
 		}
 	}
-	if answer.Reply == nil {
+	if answer.reply == nil {
 		return nil, nil
 	}
-	headers, body, err := answer.Reply.Content()
+	headers, body, err := answer.reply.Content()
 	return &broker.Reply{Headers: headers, Body: body}, err
 }

@@ -275,7 +275,9 @@ func TestLongListsInAnswersAreRefusedWhileTheyAreRead(t *testing.T) {
 	server := hookServer(t, func(w http.ResponseWriter, p posted) {
 		switch p.Body {
 		case "list":
-			_, _ = io.WriteString(w, `{"messages":[`+strings.Repeat(`{},`, 2<<20)+`{}]}`)
+			_, _ = io.WriteString(w, `{"messages":[`+strings.Repeat(`{"destination":"/topic/a"},`, 1<<20)+`{}]}`)
+		case "nowhere":
+			_, _ = io.WriteString(w, `{"messages":[`+strings.Repeat(`{},`, 4<<20)+`{}]}`)
 		case "long":
 			_, _ = io.WriteString(w, `{"reply":{"body":"`+strings.Repeat("x", 9<<20)+`"}}`)
 		default:
@@ -290,6 +292,8 @@ func TestLongListsInAnswersAreRefusedWhileTheyAreRead(t *testing.T) {
 	}
 	require.Equal(t, "app-failed", ask("list").Get("error"))
 	require.Contains(t, n.Log.String(), "too many messages")
+	require.Equal(t, "app-failed", ask("nowhere").Get("error"))
+	require.Contains(t, n.Log.String(), "message 0: the destination header is missing")
 	require.Equal(t, "app-failed", ask("long").Get("error"))
 	require.Equal(t, "done", string(ask("well").Body))
 	require.Zero(t, n.Broker.Stats().Memory["incoming"])

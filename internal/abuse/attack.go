@@ -33,6 +33,8 @@ var attacks = []attack{
 	{"false-tokens", 8, falseTokens},
 	{"refused-origins", 8, refusedOrigins},
 	{"endless-batch", 4, endlessBatch},
+	{"refused-bodies", 8, refusedBodies},
+	{"sockjs-arrays", 4, sockJSArrays},
 	{"lists", 8, lists},
 	{"deflate", 4, deflate},
 	{"patterns", 4, patterns},

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -60,6 +63,36 @@ func (t *target) pour(ctx context.Context, reads bool, next func(l *link, i int)
 func endlessBatch(ctx context.Context, t *target, _ int) error {
 	body := io.MultiReader(strings.NewReader("["), &endless{text: []byte(strings.Repeat("{},", 1000)), left: 5000}, strings.NewReader("{}]"))
 	return t.post(ctx, "http://"+t.HTTP+"/api/send", t.Token, body)
+}
+
+// refusedBodies sends bodies that are as large as may be, and are wrong only at their end.
+func refusedBodies(ctx context.Context, t *target, worker int) error {
+	const size = 15 << 20
+	long := strings.Repeat("x", size/999)
+	body := []string{
+		`{"destination":"/topic/a","body":"` + strings.Repeat("x", size) + `"}`,
+		`{"destination":"/topic/a","headers":{` + strings.Repeat(`"a":"",`, size/7) + `"a":""}}`,
+		`{"messages":[` + strings.Repeat(`{"destination":"/topic/a","body":"`+long+`"},`, 999) + `{}]}`,
+		`{"destination":"/topic/a","body":[` + strings.Repeat(`{},`, size/3) + `{}]}`,
+	}[worker%4]
+	return t.post(ctx, "http://"+t.HTTP+"/api/send", t.Token, strings.NewReader(body))
+}
+
+// sockJSArrays posts arrays of millions of messages without a letter to its sessions.
+func sockJSArrays(ctx context.Context, t *target, worker int) error {
+	session := fmt.Sprintf("http://%s/sockjs/000/%d-%d", t.HTTP, worker, rand.Uint32())
+	connect, err := json.Marshal([]string{"CONNECT\naccept-version:1.2\nAuthorization:Bearer " + t.Token + "\n\n\x00"})
+	if err != nil {
+		return err
+	}
+	err = errors.Join(t.post(ctx, session+"/xhr", "", strings.NewReader("")),
+		t.post(ctx, session+"/xhr_send", "", bytes.NewReader(connect)),
+		t.post(ctx, session+"/xhr", "", strings.NewReader("")))
+	body := "[" + strings.Repeat(`"",`, 5<<20) + `""]`
+	for i := 0; i < 20 && err == nil; i++ { // the session ends meanwhile, as nothing asks for its messages
+		err = t.post(ctx, session+"/xhr_send", "", strings.NewReader(body))
+	}
+	return err
 }
 
 // lists asks for lists without a pause.

@@ -35,10 +35,6 @@ type Headers map[string]string
 // limit, which is smaller, comes after it.
 const maxHeaders = 1000
 
-// maxListHeaders bounds those of all messages of a list, which take several times as much
-// memory as their text.
-const maxListHeaders = 100_000
-
 // UnmarshalJSON reads an object of strings.
 func (h *Headers) UnmarshalJSON(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -51,7 +47,7 @@ func (h *Headers) UnmarshalJSON(text []byte) error {
 		return errors.New("headers has to be an object of strings")
 	}
 	all := make(Headers)
-	for d.More() {
+	for pairs := 1; d.More(); pairs++ {
 		name, err := d.Token()
 		if err != nil {
 			return err
@@ -64,55 +60,12 @@ func (h *Headers) UnmarshalJSON(text []byte) error {
 		if !isText {
 			return fmt.Errorf("headers: the value of %q has to be a string", truncate(fmt.Sprint(name)))
 		}
-		if all[name.(string)] = text; len(all) > maxHeaders {
+		if all[name.(string)] = text; pairs > maxHeaders { // also those that are repeated
 			return fmt.Errorf("headers: a message may have %d", maxHeaders)
 		}
 	}
 	*h = all
 	return nil
-}
-
-// List is the messages of a batch. They are read one by one, so that a batch that is
-// too long is refused before its messages take memory.
-type List struct{ text json.RawMessage }
-
-// UnmarshalJSON keeps the text. Decode reads it.
-func (l *List) UnmarshalJSON(text []byte) error {
-	if !bytes.Equal(text, []byte("null")) {
-		l.text = text
-	}
-	return nil
-}
-
-// Given reports whether there is a list, which may be empty.
-func (l *List) Given() bool { return l.text != nil }
-
-// ErrTooMany says that a list has more messages than a batch may have.
-var ErrTooMany = errors.New("too many messages")
-
-// Decode returns the messages, or an error that wraps [ErrTooMany] once there are more
-// than limit. Their headers are bounded too.
-func (l *List) Decode(limit int) ([]Message, error) {
-	d := json.NewDecoder(bytes.NewReader(l.text))
-	d.DisallowUnknownFields()
-	if first, err := d.Token(); err != nil || first != json.Delim('[') {
-		return nil, errors.New("invalid request body: messages has to be a list")
-	}
-	all, headers := []Message{}, 0
-	for d.More() {
-		if len(all) == limit {
-			return nil, ErrTooMany
-		}
-		var m Message
-		if err := d.Decode(&m); err != nil {
-			return nil, explain(err)
-		}
-		if headers += len(m.Headers); headers > maxListHeaders {
-			return nil, fmt.Errorf("headers: the messages of a list may have %d", maxListHeaders)
-		}
-		all = append(all, m)
-	}
-	return all, nil
 }
 
 // Content returns the headers and the body.
@@ -153,29 +106,6 @@ func (m *Message) Content() (frames.Headers, []byte, error) {
 func (m *Message) Outgoing() (broker.Publication, error) {
 	headers, body, err := m.Content()
 	return broker.Publication{Destination: m.Destination, Headers: headers, Body: body}, err
-}
-
-// DecodeStrictly reads one JSON value without unknown fields.
-func DecodeStrictly(text []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil && len(bytes.TrimLeft(text[d.InputOffset():], " \t\r\n")) > 0 {
-		err = errors.New("something follows the object")
-	}
-	if err != nil {
-		return explain(err)
-	}
-	return nil
-}
-
-// explain says what is wrong with a body in the words of those who sent it.
-func explain(err error) error {
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		return fmt.Errorf("invalid request body: %s cannot be a JSON %s", truncate(wrong.Field), truncate(wrong.Value))
-	}
-	return fmt.Errorf("invalid request body: %s", truncate(strings.TrimPrefix(err.Error(), "json: ")))
 }
 
 // maxRepeated is how many bytes of a body an error repeats.
