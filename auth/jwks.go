@@ -16,13 +16,12 @@ import (
 	"time"
 
 	"github.com/MicahParks/jwkset"
-	"github.com/MicahParks/keyfunc/v3"
 	"golang.org/x/time/rate"
 )
 
 // JWKS are keys that a server publishes as a JSON Web Key Set. They are fetched at the start and
-// then regularly, and kept while the server is unavailable. If a token names an unknown key, they
-// are fetched again, at a limited rate. Unknown kinds of keys are skipped. Redirects are followed
+// then regularly, and kept while the server is unavailable. After a failure they are fetched
+// again soon. If a token names an unknown key, they are fetched again, at a limited rate. Unknown kinds of keys are skipped. Redirects are followed
 // only to the same https host.
 type JWKS struct {
 	storage jwkset.Storage
@@ -32,6 +31,7 @@ type JWKS struct {
 
 	keys, skipped atomic.Int64 // of the last set
 	fetchErrors   atomic.Int64
+	failed        atomic.Bool // whether the last fetch failed
 }
 
 // JWKSOptions say where a key set is.
@@ -46,8 +46,8 @@ type JWKSOptions struct {
 	TLS *tls.Config
 	// Refresh is how often it is fetched. Default one hour.
 	Refresh time.Duration
-	// UnknownKeyEvery is the minimum time between fetches for unknown key IDs. Default one
-	// minute.
+	// UnknownKeyEvery is the minimum time between fetches for unknown key IDs, and how long
+	// after a failed fetch the next one is. Default one minute.
 	UnknownKeyEvery time.Duration
 	// Logger reports failed fetches and skipped keys. Default slog.Default.
 	Logger *slog.Logger
@@ -83,23 +83,51 @@ func NewJWKS(ctx context.Context, o JWKSOptions) (*JWKS, error) {
 		transport.TLSClientConfig = o.TLS.Clone()
 	}
 	context.AfterFunc(ctx, transport.CloseIdleConnections)
-	override := keyfunc.Override{
-		Client: &http.Client{
-			Timeout: fetchTimeout, Transport: &keySetTransport{next: transport, jwks: j}, CheckRedirect: sameHost,
-		},
-		RefreshInterval: o.Refresh,
-		// A token from a key that was published a moment ago has to wait for
-		// the fetch, but not for the rate limit.
-		RateLimitWaitMax:        time.Second,
-		RefreshUnknownKID:       rate.NewLimiter(rate.Every(o.UnknownKeyEvery), 1),
-		RefreshErrorHandlerFunc: func(string) func(context.Context, error) { return j.fetchFailed },
-	}
-	k, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{o.URL}, override)
+	fetched, err := jwkset.NewStorageFromHTTP(o.URL, jwkset.HTTPClientStorageOptions{
+		Client: &http.Client{Timeout: fetchTimeout, Transport: &keySetTransport{next: transport, jwks: j}, CheckRedirect: sameHost},
+		Ctx:    ctx, NoErrorReturnFirstHTTPReq: true, RefreshErrorHandler: j.fetchFailed, RefreshInterval: o.Refresh,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", j.where, withoutURL(err))
 	}
-	j.storage = k.Storage()
+	// A token from a key that was published a moment ago has to wait for the fetch, but not
+	// for the rate limit.
+	if j.storage, err = fetchingFor(o.URL, fetched, rate.Every(o.UnknownKeyEvery), time.Second); err != nil {
+		return nil, fmt.Errorf("%s: %w", j.where, withoutURL(err))
+	}
+	again, err := fetchingFor(o.URL, fetched, rate.Inf, fetchTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", j.where, withoutURL(err))
+	}
+	go j.fetchAgain(ctx, again, min(o.UnknownKeyEvery, o.Refresh))
 	return j, nil
+}
+
+// fetchingFor returns a storage that fetches a key set again to read a key that is not in it.
+func fetchingFor(location string, fetched jwkset.Storage, limit rate.Limit, patience time.Duration) (jwkset.Storage, error) {
+	return jwkset.NewHTTPClient(jwkset.HTTPClientOptions{
+		HTTPURLs: map[string]jwkset.Storage{location: fetched}, RateLimitWaitMax: patience, RefreshUnknownKID: rate.NewLimiter(limit, 1),
+	})
+}
+
+// noKeyID is the id of no key.
+const noKeyID = "\x00"
+
+// fetchAgain fetches the set again after failures: the next regular fetch may be an hour
+// away, and without keys no client gets in.
+func (j *JWKS) fetchAgain(ctx context.Context, storage jwkset.Storage, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if j.failed.Load() {
+				_, _ = storage.KeyRead(ctx, noKeyID) // fetchFailed reports a failure
+			}
+		}
+	}
 }
 
 // CheckKeySetURL returns an error if NewJWKS would refuse the URL.
@@ -141,6 +169,7 @@ func sameHost(next *http.Request, via []*http.Request) error {
 }
 
 func (j *JWKS) fetchFailed(ctx context.Context, err error) {
+	j.failed.Store(true)
 	j.fetchErrors.Add(1)
 	j.log.WarnContext(ctx, "could not fetch the JSON Web Key Set; the keys known so far go on working", "url", j.where, "error", withoutURL(err))
 }

@@ -172,6 +172,35 @@ func TestKeySetsThatAreRefused(t *testing.T) {
 	}
 }
 
+// TestAKeySetIsFetchedAgainAfterAFailure, without a token that asks for it: at the start no token
+// gets in, and the alert StompboxKeysMissing looks for failures that go on.
+func TestAKeySetIsFetchedAgainAfterAFailure(t *testing.T) {
+	t.Parallel()
+	signer, key := newSigner(t, "k1")
+	token, err := auth.Sign(key, auth.Claims{Subject: "alice", TTL: time.Hour})
+	require.NoError(t, err)
+	var works atomic.Bool
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		if !works.Load() {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{jwk(t, "k1", signer, nil)}})
+	}))
+	defer server.Close()
+	set, err := auth.NewJWKS(t.Context(), auth.JWKSOptions{URL: server.URL, UnknownKeyEvery: time.Millisecond, Logger: logger(new(local.Log))})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return set.Stats().FetchErrors > 2 }, 30*time.Second, time.Millisecond)
+	works.Store(true)
+	require.Eventually(t, func() bool { return set.Stats().Keys == 1 }, 30*time.Second, time.Millisecond)
+	fetches := asked.Load()
+	_, err = verifier(t, auth.VerifierOptions{Keys: set}).Verify(t.Context(), token)
+	require.NoError(t, err)
+	require.Equal(t, fetches, asked.Load(), "what works is not fetched again before its time")
+}
+
 // TestRedirectsOfKeySets are followed to the same https host alone.
 func TestRedirectsOfKeySets(t *testing.T) {
 	t.Parallel()

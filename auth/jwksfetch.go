@@ -73,6 +73,7 @@ func (j *JWKS) filter(text []byte) ([]byte, error) {
 			skipped = append(skipped, fmt.Sprintf("key %d, kid %s: %s", i+1, quote(kidOf(raw)), truncate(err.Error())))
 		}
 	}
+	j.failed.Store(false)
 	j.keys.Store(int64(len(used.Keys)))
 	j.skipped.Store(int64(len(skipped)))
 	if n := len(skipped); n > 0 {

@@ -54,9 +54,17 @@ func (n *natsLogger) Noticef(format string, v ...any) {
 // configuration, which has no other way to state them: an operator could do nothing.
 const bcryptHint = "Plaintext passwords detected, use nkeys or bcrypt"
 
+// quickSnapshot is what the server says of snapshots of the cluster's state that take less than
+// ten seconds. It writes one at each stop, and warns of it as if that were an emergency.
+var quickSnapshot = regexp.MustCompile(`^Metalayer blocking snapshot (starting$|took \d\.\d+s)`)
+
 // Warnf is for what may be wrong.
 func (n *natsLogger) Warnf(format string, v ...any) {
-	if format != bcryptHint {
+	switch {
+	case format == bcryptHint:
+	case quickSnapshot.MatchString(line(format, v)):
+		n.Noticef(format, v...)
+	default:
 		n.warn(format, v)
 	}
 }

@@ -35,3 +35,20 @@ func TestTheServerDoesNotWarnOfItsOwnPasswords(t *testing.T) {
 		})
 	}
 }
+
+// TestAStopOfAClusterWarnsOfNoSnapshot: each node writes one then, and an operator could do
+// nothing about it. One that takes long is a fault.
+func TestAStopOfAClusterWarnsOfNoSnapshot(t *testing.T) {
+	t.Parallel()
+	all := clusterOf(t, 3)
+	for _, d := range all {
+		d.close()
+	}
+	for _, d := range all {
+		require.Zero(t, d.logged("blocking snapshot"), d.said.String())
+	}
+	var said local.Log
+	log := &natsLogger{log: slog.New(slog.NewTextHandler(&said, nil))}
+	log.Warnf("%s", "Metalayer blocking snapshot took 12.345s (streams: 2, consumers: 0, compacted: 4.97 KB)")
+	require.Contains(t, said.String(), "took 12.345s")
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -127,16 +128,15 @@ func TestTheCommandsOfBackupsRunAsWritten(t *testing.T) {
 	require.NoError(t, err)
 	_, section, ok := strings.Cut(string(text), "## Backups")
 	require.True(t, ok)
-	_, block, _ := strings.Cut(section, "```sh\n")
-	block, _, _ = strings.Cut(block, "```")
-	lines := strings.Split(strings.TrimSpace(block), "\n")
+	section, _, _ = strings.Cut(section, "\n### ")
+	lines := regexp.MustCompile(`(?m)^stompbox .* \$ADMIN$`).FindAllString(section, -1)
 	require.Len(t, lines, 2)
 	from, to, dir := serve(t, nil, "--dev"), serve(t, nil, "--dev"), t.TempDir()
 	c := test.DialAddress(t, from.tcp).Connect()
 	c.Send(frames.SEND, "destination", "/queue/a", "receipt", "r", "kept")
 	c.Receipt("r")
 	for i, p := range []*process{from, to} {
-		words := strings.Fields(lines[i])
+		words := strings.Fields(strings.TrimSuffix(lines[i], " $ADMIN"))
 		require.Equal(t, "stompbox", words[0])
 		cmd := command(t, nil, append(words[1:], "--url", "http://"+p.http)...)
 		cmd.Dir = dir

@@ -19,7 +19,7 @@ func newConfigPrint() *cobra.Command {
 		Use: "print", Short: "Show the configuration in effect, and where each value comes from", Args: cobra.NoArgs,
 		Long: `Show the configuration in effect, and where each value comes from: a line of the file, a variable, a
 flag, or the default. Secrets are masked. Faults are listed at the end, with exit code 1.`,
-		Example: "  stompbox config print -c /etc/stompbox/stompbox.yaml\n  stompbox config print --json | jq '.[] | select(.source != \"default\")'",
+		Example: "  sudo stompbox config print -c /etc/stompbox/stompbox.yaml\n  stompbox config print --json | jq '.[] | select(.source != \"default\")'",
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON array of key, value and source")
 	changed := cmd.Flags().Bool("changed", false, "leave out what has its default")

@@ -33,7 +33,7 @@ Without --url, this asks the broker on this machine: at admin.listen with admin.
 they are configured, otherwise at http.listen with a token that is signed with the key of the
 configuration. Without such a key, give a token with send permission for
 /session/reload, or send SIGHUP; then the broker's log has the answer.`,
-		Example: "  stompbox reload -c /etc/stompbox/stompbox.yaml\n  stompbox reload --url https://stomp.example --token-file admin.jwt",
+		Example: "  sudo stompbox reload -c /etc/stompbox/stompbox.yaml\n  stompbox reload --url https://stomp.example --token-file admin.jwt",
 		Args:    cobra.NoArgs,
 	}
 	r := new(reloadRequest)

@@ -89,12 +89,13 @@ func installs(t *testing.T) {
 	require.Equal(t, "inactive", property(t, "ActiveState"))
 	for path, want := range map[string]string{
 		"/etc/stompbox": "750 root stompbox", "/etc/stompbox/stompbox.yaml": "640 root stompbox", "/etc/stompbox/jwt.secret": "640 root stompbox",
-		"/usr/bin/stompbox": "755 root root", "/usr/share/man/man1/stompbox-serve.1.gz": "644 root root",
+		"/var/lib/stompbox": "700 stompbox stompbox", "/usr/bin/stompbox": "755 root root", "/usr/share/man/man1/stompbox-serve.1.gz": "644 root root",
 	} {
 		require.Equal(t, want, run(t, "stat", "-c", "%a %U %G", path), path)
 	}
 	require.Regexp(t, `^stompbox v\d`, run(t, "stompbox", "version"))
 	require.Equal(t, "the configuration is fine", run(t, "stompbox", "config", "check", "-c", "/etc/stompbox/stompbox.yaml"))
+	require.Contains(t, run(t, "runuser", "-u", "stompbox", "--", "stompbox", "doctor", "-c", "/etc/stompbox/stompbox.yaml"), " 0 failures")
 }
 
 func unitIsSound(t *testing.T) {

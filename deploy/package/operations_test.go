@@ -68,7 +68,7 @@ groupadd -f prometheus && mkdir -p /etc/prometheus
 command -v promtool >/dev/null || promtool() { echo SUCCESS; }
 `
 	blocks := steps(t, string(text))
-	require.Len(t, blocks, 10)
+	require.Len(t, blocks, 13)
 	for i, block := range blocks {
 		if strings.Contains(block, "https://id.example/.well-known") {
 			block = strings.ReplaceAll(block, "https://id.example/.well-known/jwks.json", url+"/jwks.json")
@@ -79,10 +79,11 @@ command -v promtool >/dev/null || promtool() { echo SUCCESS; }
 	printed, err := shell.CombinedOutput()
 	require.NoError(t, err, "%s\n%s", printed, journal())
 	parts := regexp.MustCompile(`== step \d+\n`).Split(string(printed), -1)
-	require.Len(t, parts, 11)
+	require.Len(t, parts, 14)
 	for i, want := range []string{
 		1: `ready\n$`, 2: `it works`, 4: `(?s)the configuration is fine.*ready\n?$`, 5: `(?s)jwks.*reloaded; changed: .*auth.jwt.jwks_url.*\nstompbox_jwks_keys(\{\})? 1\n$`,
-		6: `\{"sent":1\}`, 7: `SUCCESS`, 8: `(?s)NODE.*serving.*NODE.*serving`, 9: `(?s)banned alice.*alice may connect again`, 10: `(?s)NODE.*serving`,
+		6: `\{"sent":1\}`, 7: `SUCCESS`, 8: `(?s)NODE.*serving.*NODE.*serving`, 9: `(?s)banned alice.*spam.*alice may connect again`, 10: `(?s)NODE.*serving`,
+		11: `are in monday`, 12: `are restored`, 13: `(?s)NODE.*serving`,
 	} {
 		require.Regexp(t, want, parts[i], "step %d", i)
 	}

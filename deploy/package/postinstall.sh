@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the signing secret of a first installation, and restarts a service that runs.
+# Makes the signing secret and the data directory of a first installation, and restarts a
+# service that runs.
 # Debian's dpkg calls it with "configure" and the old version, rpm with 1, or 2 for an upgrade.
 set -e
 
@@ -19,6 +20,11 @@ for path in /etc/stompbox /etc/stompbox/stompbox.yaml "$secret"; do
     chmod g+r,o-rwx "$path"
   fi
 done
+
+# The unit makes it too. Here it is for doctor, which runs before the first start.
+if [ ! -e /var/lib/stompbox ]; then
+  install -d -m 700 -o stompbox -g stompbox /var/lib/stompbox
+fi
 
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload || true

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -110,4 +111,28 @@ func (m *machine) clean() {
 			require.NoError(m.t, os.RemoveAll(path))
 		}
 	}
+}
+
+// TestCommandsReadFilesOfTheServiceWithSudo: only root and the service may read /etc/stompbox, so
+// the shell of an operator can neither read a file there nor list the folder for a pattern.
+func TestCommandsReadFilesOfTheServiceWithSudo(t *testing.T) {
+	t.Parallel()
+	hereDocument := regexp.MustCompile(`(?s)<<'?END'?(.*?\n)(.*?)\nEND\n`)
+	quoted := regexp.MustCompile(`'[^']*'`)
+	sudo := regexp.MustCompile(`^(until |while |if |do |then )?sudo `)
+	found := 0
+	for _, b := range allBlocks(t, "sh") {
+		text := hereDocument.ReplaceAllString(b.text, "$1")
+		text = strings.ReplaceAll(quoted.ReplaceAllString(text, "''"), "\\\n", " ")
+		for _, command := range regexp.MustCompile(`[;|\n]|&&|\$\(`).Split(text, -1) {
+			command = strings.TrimSpace(command)
+			if !strings.Contains(command, "/etc/stompbox") || strings.HasPrefix(command, "#") {
+				continue
+			}
+			found++
+			require.Regexp(t, sudo, command, "%s:%d", b.file, b.line)
+			require.NotContains(t, command, "*", "%s:%d: the operator's shell cannot list the folder", b.file, b.line)
+		}
+	}
+	require.NotZero(t, found)
 }
