@@ -123,10 +123,14 @@ func (b *Broker) FirstUsers(ctx context.Context, order admin.Order, limit int, k
 	return firstUsers(byName, order, limit), missing
 }
 
-// Sessions returns the first sessions of all nodes in the given order, at most limit of those for
-// whose user keep returns true, without their subscriptions.
-func (b *Broker) Sessions(ctx context.Context, order admin.Order, limit int, keep func(user string) bool) ([]admin.SessionInfo, []string) {
-	all, missing := b.directory.gather(ctx, registryQuery{What: "sessions", Order: order})
+// Sessions returns the first sessions of all nodes that the query asks for, of those for whose user
+// keep returns true. Nodes of versions that know no destination in the query list none for it.
+func (b *Broker) Sessions(ctx context.Context, query admin.SessionQuery, keep func(user string) bool) ([]admin.SessionInfo, []string) {
+	question := registryQuery{What: "sessions", Order: query.Order}
+	if query.Destination != "" {
+		question.What, question.Name = "subscribers", query.Destination
+	}
+	all, missing := b.directory.gather(ctx, question)
 	var sessions []admin.SessionInfo
 	for _, a := range all {
 		for _, s := range a.Sessions {
@@ -135,8 +139,8 @@ func (b *Broker) Sessions(ctx context.Context, order admin.Order, limit int, kee
 			}
 		}
 	}
-	sortSessions(sessions, order)
-	return sessions[:cutAt(len(sessions), limit)], missing
+	sortSessions(sessions, query.Order)
+	return sessions[:cutAt(len(sessions), query.Limit)], missing
 }
 
 // Nodes returns all nodes, sorted by name, and the names of those that did not answer.

@@ -12,7 +12,7 @@ import (
 
 // registryQuery is what one node asks the others.
 type registryQuery struct {
-	What  string      `json:"what"` // users, user, sessions, nodes, destinations, presence, held
+	What  string      `json:"what"` // users, user, sessions, subscribers, nodes, destinations, presence, held
 	Order admin.Order `json:"order,omitempty"`
 	Name  string      `json:"name,omitempty"`
 	After string      `json:"after,omitempty"`
@@ -103,6 +103,8 @@ func (b directory) registryOf(q registryQuery) (a registryAnswer) {
 		a.Users = b.trafficOf(q)
 	case "sessions":
 		a.Sessions = b.sessionsOf(q)
+	case "subscribers":
+		a.Sessions = b.subscribersOf(q)
 	case "nodes":
 		a.Nodes = []admin.NodeInfo{b.nodeInfo()}
 	case "user":
@@ -172,13 +174,22 @@ func (b directory) heldOf() map[string]int {
 // info describes the session. It may be called by any goroutine.
 func (s *Session) info() admin.SessionInfo {
 	i := s.summary()
+	i.Subscriptions = s.subscriptionsTo("")
+	return i
+}
+
+// subscriptionsTo returns the subscriptions to exactly this destination, or all for "".
+func (s *Session) subscriptionsTo(destination string) []admin.SubscriptionInfo {
+	found := []admin.SubscriptionInfo{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, sub := range s.subs.all() {
-		i.Subscriptions = append(i.Subscriptions, admin.SubscriptionInfo{ID: sub.id, Destination: sub.destination, Ack: sub.ack.String()})
+		if destination == "" || sub.destination == destination {
+			found = append(found, admin.SubscriptionInfo{ID: sub.id, Destination: sub.destination, Ack: sub.ack.String()})
+		}
 	}
-	slices.SortFunc(i.Subscriptions, func(a, b admin.SubscriptionInfo) int { return cmp.Compare(a.ID, b.ID) })
-	return i
+	slices.SortFunc(found, func(a, b admin.SubscriptionInfo) int { return cmp.Compare(a.ID, b.ID) })
+	return found
 }
 
 // registrySubject is what nodes ask each other about sessions.

@@ -116,6 +116,21 @@ func (b directory) sessionsOf(q registryQuery) []admin.SessionInfo {
 	return all[:cutAt(len(all), maxSessionsListed)]
 }
 
+// subscribersOf are sessions that are subscribed to exactly the destination of the query, with
+// these subscriptions alone.
+func (b directory) subscribersOf(q registryQuery) []admin.SessionInfo {
+	var all []admin.SessionInfo
+	b.eachConnected(func(s *Session) {
+		if subs := s.subscriptionsTo(q.Name); len(subs) > 0 {
+			i := s.summary()
+			i.Subscriptions = subs
+			all = append(all, i)
+		}
+	})
+	sortSessions(all, q.Order)
+	return all[:cutAt(len(all), maxSessionsListed)]
+}
+
 func sortSessions(all []admin.SessionInfo, order admin.Order) {
 	traffic := func(s *admin.SessionInfo) *admin.Traffic {
 		return &admin.Traffic{QueuedBytes: s.QueuedBytes, Writing: s.Writing, QueuedFrames: s.QueuedFrames, SentBytes: s.SentBytes, ReceivedBytes: s.ReceivedBytes}

@@ -33,7 +33,7 @@ type Options struct {
 //	POST /api/users/{name}/unsubscribe                end subscriptions of one user
 //	GET  /api/users                                   the connected users
 //	GET  /api/users/{name}                            the sessions of one user
-//	GET  /api/sessions                                the sessions of all nodes
+//	GET  /api/sessions?destination=                   the sessions of all nodes, or the subscribers of a destination
 //	GET  /api/nodes                                   the nodes
 //	GET, POST, DELETE /api/bans                       bans
 //	GET  /api/histories                               the histories

@@ -39,15 +39,11 @@ type operatorAPI struct{ *api }
 
 // sessions lists sessions of all users that the caller may see.
 func (a operatorAPI) sessions(ctx context.Context, r request) (any, error) {
-	limit, err := r.number("limit", maxListed)
+	query, err := r.sessionQuery()
 	if err != nil {
 		return nil, err
 	}
-	order, err := r.order()
-	if err != nil {
-		return nil, err
-	}
-	sessions, missing := a.broker.Sessions(ctx, order, limit, r.maySee)
+	sessions, missing := a.broker.Sessions(ctx, query, r.maySee)
 	if sessions == nil {
 		sessions = []admin.SessionInfo{}
 	}

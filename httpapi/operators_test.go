@@ -95,6 +95,35 @@ func TestTheSlowestComeFirst(t *testing.T) {
 	newOperator(t, a, auth.Grants{Send: []string{"/user/**"}}).ask("GET", "/api/nodes", 403, nil)
 }
 
+// TestTheConsumersOfAQueueAreFound on all nodes, such as who holds its messages.
+func TestTheConsumersOfAQueueAreFound(t *testing.T) {
+	t.Parallel()
+	a := test.Start(t, test.Options{NATSPort: -1, Name: "north"})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL(), Name: "south"})
+	require.Eventually(t, func() bool { return a.Relay.Stats().Nodes == 1 && b.Relay.Stats().Nodes == 1 }, test.Patience, 5*time.Millisecond)
+	ann := test.Dial(t, a).Connect("Authorization", "Bearer "+test.Token(t, "ann", time.Hour, auth.AllGrants()))
+	ann.Subscribe("1", "/queue/work")
+	ann.Subscribe("2", "/topic/a")
+	zoe := test.DialTCP(t, b).Connect("Authorization", "Bearer "+test.Token(t, "zoe", time.Hour, auth.AllGrants()))
+	zoe.Subscribe("3", "/queue/work", "ack", "client-individual")
+	other := test.Dial(t, b).Connect("Authorization", "Bearer "+test.Token(t, "other", time.Hour, auth.AllGrants()))
+	other.Subscribe("4", "/queue/work2")
+	o := newOperator(t, a, auth.AllGrants())
+	var sessions struct{ Sessions []admin.SessionInfo }
+	o.ask("GET", "/api/sessions?destination=/queue/work", 200, &sessions)
+	require.Len(t, sessions.Sessions, 2)
+	require.Equal(t, []any{"ann", "north"}, []any{sessions.Sessions[0].User, sessions.Sessions[0].Node})
+	require.Equal(t, []admin.SubscriptionInfo{{ID: "1", Destination: "/queue/work", Ack: "auto"}}, sessions.Sessions[0].Subscriptions)
+	require.Equal(t, []any{"zoe", "south"}, []any{sessions.Sessions[1].User, sessions.Sessions[1].Node})
+	require.Equal(t, []admin.SubscriptionInfo{{ID: "3", Destination: "/queue/work", Ack: "client-individual"}}, sessions.Sessions[1].Subscriptions)
+	o.ask("GET", "/api/sessions?destination=/queue/none", 200, &sessions)
+	require.Empty(t, sessions.Sessions)
+	o.ask("GET", "/api/sessions?destination=", 400, nil)
+	newOperator(t, a, auth.Grants{Send: []string{"/user/**"}, Subscribe: []string{"/queue/work2"}}).ask("GET", "/api/sessions?destination=/queue/work", 403, nil)
+	newOperator(t, a, auth.Grants{Send: []string{"/user/zoe/**"}, Subscribe: []string{"/queue/*"}}).ask("GET", "/api/sessions?destination=/queue/work", 200, &sessions)
+	require.Len(t, sessions.Sessions, 1, "only of those that the caller may send to")
+}
+
 func TestOperatorsEndSubscriptionsOnAllNodes(t *testing.T) {
 	t.Parallel()
 	a := test.Start(t, test.Options{NATSPort: -1})

@@ -165,6 +165,30 @@ func (r request) order() (admin.Order, error) {
 	return "", problem.New(http.StatusBadRequest, "the parameter order has to be name, slowest or bytes")
 }
 
+// sessionQuery reads which sessions a request asks for.
+func (r request) sessionQuery() (q admin.SessionQuery, err error) {
+	if q.Limit, err = r.number("limit", maxListed); err != nil {
+		return q, err
+	}
+	if q.Order, err = r.order(); err != nil {
+		return q, err
+	}
+	if !r.URL.Query().Has("destination") {
+		return q, nil
+	}
+	q.Destination = r.URL.Query().Get("destination")
+	if q.Destination == "" {
+		return q, problem.New(http.StatusBadRequest, "the parameter destination is empty; give it a value, or leave it out")
+	}
+	if err := r.checkLength("destination", q.Destination); err != nil {
+		return q, err
+	}
+	if !r.mayKnow(q.Destination) {
+		return q, problem.New(http.StatusForbidden, "no subscribe permission for "+q.Destination)
+	}
+	return q, nil
+}
+
 // may refuses who has no send permission.
 func (r request) may(permission string) error {
 	if !r.principal.Permissions.MaySend(permission) {

@@ -104,6 +104,17 @@ const (
 	ByBytes Order = "bytes"
 )
 
+// SessionQuery says which sessions to list.
+type SessionQuery struct {
+	// Destination asks for sessions that are subscribed to exactly this destination, with these
+	// subscriptions. Without it all are listed, without their subscriptions.
+	Destination string
+	// Order is which ones come first. Default by the name of the user.
+	Order Order
+	// Limit is how many are listed at most. 0 is no limit.
+	Limit int
+}
+
 // maxAddresses bounds the addresses of a user that are listed.
 const maxAddresses = 10
 

@@ -142,19 +142,29 @@ func newUsers() *cobra.Command {
 }
 
 func newSessions() *cobra.Command {
-	cmd, client := operatorCommand("sessions [USER]", "List sessions of all nodes, or those of one user", "  stompbox sessions --order slowest\n  stompbox sessions alice", cobra.MaximumNArgs(1))
-	var order string
+	cmd, client := operatorCommand("sessions [USER]", "List sessions of all nodes, or those of one user", "  stompbox sessions --order slowest\n  stompbox sessions alice\n  stompbox sessions --destination /queue/orders", cobra.MaximumNArgs(1))
+	var order, dest string
 	var limit int
 	var asJSON bool
 	cmd.Flags().StringVar(&order, "order", "name", "name, slowest or bytes: which ones come first")
 	cmd.Flags().IntVarP(&limit, "count", "n", 100, "print at most this many")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, of one user with subscriptions")
+	cmd.Flags().StringVar(&dest, "destination", "", "only sessions that are subscribed to exactly this destination, such as the consumers of a queue")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, of one user or destination with subscriptions")
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 && cmd.Flags().Changed("destination") {
+			return errors.New("say a user or a destination, not both")
+		}
+		return nil
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var answer struct {
 			Sessions []admin.SessionInfo
 			Missing  []string
 		}
 		path, query := "/api/sessions", url.Values{"order": {order}, "limit": {fmt.Sprint(limit)}}
+		if cmd.Flags().Changed("destination") {
+			query.Set("destination", dest)
+		}
 		if len(args) > 0 {
 			path, query = userPath(args[0]), nil
 		}
