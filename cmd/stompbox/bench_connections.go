@@ -185,7 +185,7 @@ func startBenchNodes(ctx context.Context, n int) (all []*benchServer, err error)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	for i := range n {
-		text := "limits: { address_connections: 0, address_connect_rate: 0, user_connections: 0, message_rate: 10000000 }\n"
+		text := "limits: { address_connections: 1000000, address_connect_rate: 1000000, user_connections: 1000000, message_rate: 10000000 }\n"
 		if n > 1 {
 			text += fmt.Sprintf("cluster: { node: n%d, listen: %q, peers: [%s] }\n", i, routes[i], strings.Join(routes, ", "))
 		}

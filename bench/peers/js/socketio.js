@@ -1,15 +1,25 @@
 // Socket.IO with tokens, rooms, and recovery of the connection's state.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
+import { createAdapter } from "@socket.io/redis-streams-adapter";
+import { createClient } from "redis";
 import { Server } from "socket.io";
 
 const secret = process.env.PEER_SECRET;
 const server = createServer();
+const recovery = Boolean(process.env.PEER_RECOVERY);
+let redis;
+if (recovery) {
+  redis = createClient({ url: `redis://${process.env.PEER_REDIS}` });
+  await redis.connect();
+}
 const io = new Server(server, {
+  // Sessions and packets in Redis, which outlive a process.
+  adapter: redis && createAdapter(redis),
   transports: ["websocket"],
   perMessageDeflate: false,
   maxHttpBufferSize: 1e6,
-  connectionStateRecovery: process.env.PEER_RECOVERY ? { maxDisconnectionDuration: 120000, skipMiddlewares: true } : undefined,
+  connectionStateRecovery: recovery ? { maxDisconnectionDuration: 120000, skipMiddlewares: true } : undefined,
 });
 
 // verify returns the claims of an HS256 token.
@@ -44,4 +54,9 @@ io.on("connection", (socket) => {
 });
 
 server.listen(Number(process.argv[2]), "127.0.0.1");
-process.on("SIGTERM", () => io.close(() => process.exit(0)));
+process.on("SIGTERM", () =>
+  io.close(async () => {
+    await redis?.close(); // which waits for what is being stored
+    process.exit(0);
+  }),
+);

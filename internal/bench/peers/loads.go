@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"sync"
@@ -17,6 +17,9 @@ import (
 // figures are what one round measured of one peer, by the name of the load and of what is
 // measured. None has NaN.
 type figures map[string]float64
+
+// errLate is a round that does not count: the load was not the one by the clock.
+var errLate = errors.New("the load generator fell behind the clock")
 
 // load is one kind of work.
 type load struct {
@@ -69,28 +72,33 @@ func appendBody(dst []byte, i int) []byte {
 	return dst
 }
 
-// open dials n clients and has each subscribe.
-func (b *bench) open(n int, topic func(i int) string) ([]client, error) {
-	return b.openWith(b.protocol, n, topic)
+// open dials n clients and has each subscribe. They send their heart-beats from then on; fail
+// is called when one cannot.
+func (b *bench) open(n int, topic func(i int) string, fail func(error)) ([]client, error) {
+	return b.openWith(b.protocol, n, topic, fail)
 }
 
-func (b *bench) openWith(p protocol, n int, topic func(i int) string) ([]client, error) {
+func (b *bench) openWith(p protocol, n int, topic func(i int) string, fail func(error)) ([]client, error) {
 	return tools.OpenAll(n, func(i int) (client, error) {
 		c, err := b.dial(p)
 		if err != nil {
-			return nil, err
+			return c, err
 		}
-		return c, c.subscribe(topic(i))
+		if err := c.subscribe(topic(i)); err != nil {
+			return c, err
+		}
+		return keepAlive(c, fail), nil
 	}, closeClient)
 }
 
 // openPublisher dials a client that sends, and reads what it is sent itself.
-func (b *bench) openPublisher() (client, error) {
+func (b *bench) openPublisher(fail func(error)) (client, error) {
 	c, err := b.dial(b.protocol)
-	if err == nil {
-		drain(c)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	drain(c, fail)
+	return keepAlive(c, fail), nil
 }
 
 func closeClient(c client) { _ = c.Close() }
@@ -99,48 +107,73 @@ func closeAll(all []client) { tools.CloseAll(all, closeClient) }
 
 func toTopic(topic string) func(int) string { return func(int) string { return topic } }
 
-// receivers read messages 0 to n-1, each once and in order.
+// Numbers of messages that do not count. Servers that confirm no subscription have it when a
+// message of the warm-up comes. After the last message comes one that ends the load, so that
+// a second copy of the last is noticed.
+const (
+	warmUp  = 1_000_000_000
+	theLast = 2_000_000_000
+)
+
+// sequence checks the messages of one subscriber: step apart, each once and in order.
+type sequence struct {
+	next, step, end int
+	begun, ended    bool
+}
+
+// take returns whether a message counts, and an error if it should not have come.
+func (s *sequence) take(got int) (counts bool, err error) {
+	switch {
+	case s.ended:
+		return false, fmt.Errorf("message %d came after the end", got)
+	case got >= theLast && s.next >= s.end:
+		s.ended = true
+		return false, nil
+	case got >= warmUp && got < theLast && s.next < s.step:
+		s.begun = true
+		return false, nil
+	case got != s.next:
+		return false, fmt.Errorf("message %d came in place of %d: lost, repeated or out of order", got, s.next)
+	}
+	s.next += s.step
+	return true, nil
+}
+
+// receivers read messages 0 to n-1, each once and in order, and then the one that ends.
 type receivers struct {
 	subscribers int64
 	counts      []atomic.Int64
 	wake        chan struct{}
-	failed      chan error
+	done        chan error     // of each subscriber, after the end or an error
 	ready       sync.WaitGroup // has all received a first message, which does not count
 }
 
 func receive(all []client, messages int) *receivers {
-	r := &receivers{subscribers: int64(len(all)), counts: make([]atomic.Int64, messages), wake: make(chan struct{}, 1), failed: make(chan error, len(all))}
+	r := &receivers{subscribers: int64(len(all)), counts: make([]atomic.Int64, messages), wake: make(chan struct{}, 1), done: make(chan error, len(all))}
 	r.ready.Add(len(all))
 	for _, c := range all {
 		c.busy()
-		go func() { r.failed <- r.read(c) }()
+		go func() { r.done <- r.read(c) }()
 	}
 	return r
 }
 
-// warmUp is the number of messages that do not count. Servers that confirm no subscription
-// have it when one comes.
-const warmUp = 1_000_000_000
-
 func (r *receivers) read(c client) error {
-	next, begun := 0, false
+	s := sequence{step: 1, end: len(r.counts)}
+	begun := false
 	var wrong error
-	for next < len(r.counts) {
+	for !s.ended {
 		err := c.read(func(body []byte) {
 			got := digits(body)
-			if got >= warmUp {
-				if !begun {
-					begun = true
-					r.ready.Done()
-				}
-				return
+			counts, err := s.take(got)
+			if err != nil {
+				wrong = errors.Join(wrong, err)
 			}
-			if got != next {
-				wrong = fmt.Errorf("message %d came in place of %d: lost, repeated or out of order", got, next)
-				return
+			if s.begun && !begun {
+				begun = true
+				r.ready.Done()
 			}
-			next++
-			if r.counts[got].Add(1) == r.subscribers {
+			if counts && r.counts[got].Add(1) == r.subscribers {
 				select {
 				case r.wake <- struct{}{}:
 				default:
@@ -148,7 +181,7 @@ func (r *receivers) read(c client) error {
 			}
 		})
 		if err = errors.Join(err, wrong); err != nil {
-			return fmt.Errorf("message %d: %w", next, err)
+			return fmt.Errorf("message %d: %w", s.next, err)
 		}
 	}
 	return nil
@@ -166,27 +199,51 @@ func (r *receivers) begin(ctx context.Context, publisher client, topic string) e
 		case <-ready:
 			time.Sleep(200 * time.Millisecond) // what else was on its way
 			return nil
-		case err := <-r.failed:
+		case err := <-r.done:
 			return err
 		case <-ctx.Done():
-			return fmt.Errorf("not all subscribers received anything: %w", ctx.Err())
+			return fmt.Errorf("not all subscribers received anything: %w", context.Cause(ctx))
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }
+
+// finish sends what ends the load, and returns when all have it, and nothing else after the
+// last message.
+func (r *receivers) finish(ctx context.Context, publisher client, topic string) error {
+	if err := publisher.publish(topic, appendBody(nil, theLast)); err != nil {
+		return err
+	}
+	return awaitAll(ctx, r.done, int(r.subscribers))
+}
+
+// awaitAll returns the first error of n subscribers.
+func awaitAll(ctx context.Context, done <-chan error, n int) error {
+	for range n {
+		select {
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+var errEarly = errors.New("the end came to a subscriber too early")
 
 // waitFor returns when message i has reached all.
 func (r *receivers) waitFor(ctx context.Context, i int) error {
 	for i >= 0 && r.counts[i].Load() < r.subscribers {
 		select {
 		case <-r.wake:
-		case err := <-r.failed:
-			if err != nil {
-				return err
-			}
+		case err := <-r.done:
+			return cmp.Or(err, errEarly)
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 	return nil
@@ -198,12 +255,14 @@ func (b *bench) fanout(ctx context.Context, name string, subscribers, messages, 
 }
 
 func (b *bench) fanoutTo(ctx context.Context, p protocol, name string, subscribers, messages, inFlight int) (figures, error) {
-	all, err := b.openWith(p, subscribers, toTopic(name))
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	all, err := b.openWith(p, subscribers, toTopic(name), fail)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll(all)
-	publisher, err := b.openPublisher()
+	publisher, err := b.openPublisher(fail)
 	if err != nil {
 		return nil, err
 	}
@@ -230,9 +289,12 @@ func (b *bench) fanoutTo(ctx context.Context, p protocol, name string, subscribe
 		return nil, err
 	}
 	deliveries := float64(messages * subscribers)
-	took := time.Since(start)
+	took, used := time.Since(start), b.process.cpu()-cpu
+	if err := r.finish(ctx, publisher, name); err != nil {
+		return nil, err
+	}
 	return figures{
-		name + " CPU s/M":        (b.process.cpu() - cpu).Seconds() / deliveries * 1e6,
+		name + " CPU s/M":        used.Seconds() / deliveries * 1e6,
 		name + " deliveries/s":   deliveries / took.Seconds(),
 		name + " ms per message": took.Seconds() * 1e3 / float64(messages),
 	}, nil
@@ -243,19 +305,6 @@ type quoted struct{ client }
 
 func (q quoted) publish(topic string, body []byte) error {
 	return q.client.publish(topic, append(append([]byte{'"'}, body...), '"'))
-}
-
-// drain reads what a publisher is sent, such as confirmations and pings.
-func drain(c client) {
-	go func() {
-		var err error
-		for err == nil {
-			err = c.read(func([]byte) {})
-		}
-		if !errors.Is(err, net.ErrClosed) {
-			fmt.Println("a publisher or idle client:", err)
-		}
-	}()
 }
 
 const (
@@ -272,12 +321,15 @@ func (b *bench) rooms(ctx context.Context) (figures, error) {
 	if b.slow >= 20 {
 		rate = 500
 	}
-	all, err := b.open(roomCount*roomSize, func(i int) string { return "room" + strconv.Itoa(i%roomCount) })
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	room := func(i int) string { return "room" + strconv.Itoa(i%roomCount) }
+	all, err := b.open(roomCount*roomSize, room, fail)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll(all)
-	publisher, err := b.openPublisher()
+	publisher, err := b.openPublisher(fail)
 	if err != nil {
 		return nil, err
 	}
@@ -287,9 +339,11 @@ func (b *bench) rooms(ctx context.Context) (figures, error) {
 	warm := rate / 2 // half a second
 	due := func(i int) time.Time { return start.Add(time.Duration(i+warm) * time.Second / time.Duration(rate)) }
 	latencies := make([][]time.Duration, len(all))
-	left := make(chan error, len(all))
+	received, ended := make(chan error, len(all)), make(chan error, len(all))
 	for i, c := range all {
-		go func() { left <- readRoom(c, i%roomCount, n, due, &latencies[i]) }()
+		go func() {
+			readRoom(c, sequence{next: i % roomCount, step: roomCount, end: n}, due, &latencies[i], received, ended)
+		}()
 	}
 	// Those of servers that confirm no subscription are there half a second later.
 	time.Sleep(time.Until(due(0)))
@@ -298,24 +352,25 @@ func (b *bench) rooms(ctx context.Context) (figures, error) {
 	for i := range n {
 		time.Sleep(time.Until(due(i)))
 		if late := time.Since(due(i)); late > maxLate {
-			return nil, fmt.Errorf("the load generator is %s late, so this is no load by the clock", late)
+			return nil, fmt.Errorf("%w: by %s", errLate, late)
 		}
 		body = appendBody(body, i)
-		if err := publisher.publish("room"+strconv.Itoa(i%roomCount), body); err != nil {
+		if err := publisher.publish(room(i), body); err != nil {
 			return nil, err
 		}
 	}
-	for range all {
-		select {
-		case err := <-left:
-			if err != nil {
-				return nil, err
-			}
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	if err := awaitAll(ctx, received, len(all)); err != nil {
+		return nil, err
 	}
 	used := b.process.cpu() - cpu
+	for i := range roomCount {
+		if err := publisher.publish(room(i), appendBody(body, theLast)); err != nil {
+			return nil, err
+		}
+	}
+	if err := awaitAll(ctx, ended, len(all)); err != nil {
+		return nil, err
+	}
 	took := slices.Concat(latencies...)
 	slices.Sort(took)
 	return figures{
@@ -324,23 +379,31 @@ func (b *bench) rooms(ctx context.Context) (figures, error) {
 	}, nil
 }
 
-func readRoom(c client, room, n int, due func(int) time.Time, latencies *[]time.Duration) error {
-	next := room
+// readRoom notes how late each message of a room is. It sends nil or an error when it has
+// all of them, and again when nothing can come any more.
+func readRoom(c client, s sequence, due func(int) time.Time, latencies *[]time.Duration, received, ended chan<- error) {
+	all := false
 	var wrong error
-	for next < n {
+	for !s.ended {
 		err := c.read(func(body []byte) {
 			got := digits(body)
-			if got != next {
-				wrong = fmt.Errorf("message %d came in place of %d: lost, repeated or out of order", got, next)
+			counts, err := s.take(got)
+			wrong = errors.Join(wrong, err)
+			if counts {
+				*latencies = append(*latencies, time.Since(due(got)))
 			}
-			*latencies = append(*latencies, time.Since(due(got)))
-			next += roomCount
 		})
 		if err = errors.Join(err, wrong); err != nil {
-			return err
+			received <- err
+			ended <- err
+			return
+		}
+		if !all && s.next >= s.end {
+			all = true
+			received <- nil
 		}
 	}
-	return nil
+	ended <- nil
 }
 
 // percentile is in milliseconds.
@@ -350,12 +413,14 @@ func percentile(sorted []time.Duration, p float64) float64 {
 
 // pingpong is one message at a time.
 func (b *bench) pingpong(ctx context.Context) (figures, error) {
-	all, err := b.open(1, toTopic("ping"))
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	all, err := b.open(1, toTopic("ping"), fail)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll(all)
-	publisher, err := b.openPublisher()
+	publisher, err := b.openPublisher(fail)
 	if err != nil {
 		return nil, err
 	}
@@ -381,6 +446,9 @@ func (b *bench) pingpong(ctx context.Context) (figures, error) {
 		took = append(took, time.Since(start))
 	}
 	used := b.process.cpu() - cpu
+	if err := r.finish(ctx, publisher, "ping"); err != nil {
+		return nil, err
+	}
 	slices.Sort(took)
 	return figures{
 		"pingpong p50 ms": percentile(took, .5), "pingpong p99 ms": percentile(took, .99),
@@ -389,18 +457,23 @@ func (b *bench) pingpong(ctx context.Context) (figures, error) {
 }
 
 // connects opens and subscribes clients, as all do after a restart.
-func (b *bench) connects(context.Context) (figures, error) {
+func (b *bench) connects(ctx context.Context) (figures, error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	n := 3000
 	if b.slow >= 20 {
 		n = 1000
 	}
 	cpu, start := b.process.cpu(), time.Now()
-	all, err := b.open(n, func(i int) string { return "own" + strconv.Itoa(i) })
+	all, err := b.open(n, func(i int) string { return "own" + strconv.Itoa(i) }, fail)
 	if err != nil {
 		return nil, err
 	}
 	took, used := time.Since(start), b.process.cpu()-cpu
 	closeAll(all)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	return figures{"connects per s": float64(n) / took.Seconds(), "connects CPU ms": used.Seconds() * 1e3 / float64(n)}, nil
 }
 
@@ -411,21 +484,26 @@ func (b *bench) idle(ctx context.Context) (figures, error) {
 	if b.slow >= 20 {
 		n = 1000
 	}
-	time.Sleep(2 * time.Second)
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	wait(ctx, 2*time.Second)
 	before := b.process.rss()
-	all, err := b.open(n, func(i int) string { return "own" + strconv.Itoa(i) })
+	all, err := b.open(n, func(i int) string { return "own" + strconv.Itoa(i) }, fail)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll(all)
 	for _, c := range all {
-		drain(c)
+		drain(c, fail)
 	}
-	settle(ctx, all, 8*time.Second) // garbage of the handshakes is collected and given back
+	wait(ctx, settled) // garbage of the handshakes is collected and given back
 	rss, cpu := b.process.rss(), b.process.cpu()
 	const idle = 25 * time.Second
-	settle(ctx, all, idle)
+	wait(ctx, idle)
 	used := b.process.cpu() - cpu
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("an idle connection: %w", context.Cause(ctx))
+	}
 	return figures{
 		"idle KB":        float64(rss-before) / 1024 / float64(n),
 		"idle us/s":      used.Seconds() * 1e6 / idle.Seconds() / float64(n),
@@ -433,38 +511,42 @@ func (b *bench) idle(ctx context.Context) (figures, error) {
 	}, nil
 }
 
-// settle waits, while all clients send their heart-beats once in ten seconds.
-func settle(ctx context.Context, all []client, wait time.Duration) {
-	const parts = 100
-	tick := time.NewTicker(wait / parts)
-	defer tick.Stop()
-	for part := range parts {
-		for i := part; i < len(all); i += parts {
-			_ = all[i].beat()
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
+// settled is how long connections are idle before their memory counts.
+const settled = 8 * time.Second
 
 // sse is the fan-out to streams of events.
 func (b *bench) sse(ctx context.Context) (figures, error) {
-	time.Sleep(2 * time.Second)
-	before := b.process.rss()
-	const n = 1000
-	all, err := b.openWith(*b.events, n, toTopic("quiet"))
+	before, memory, err := b.idleStreams(ctx)
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(8 * time.Second)
-	memory := float64(b.process.rss()-before) / 1024 / n
-	closeAll(all)
-	result, err := b.fanoutTo(ctx, *b.events, "sse", n, 2000, 64)
+	result, err := b.fanoutTo(ctx, *b.events, "sse", streams, 2000, 64)
 	if err == nil {
-		result["sse KB"] = memory
+		result["sse KB"] = float64(memory-before) / 1024 / streams
 	}
 	return result, err
+}
+
+const streams = 1000
+
+// idleStreams returns the memory of the server without streams, and with idle ones.
+func (b *bench) idleStreams(ctx context.Context) (before, with int64, err error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	wait(ctx, 2*time.Second)
+	before = b.process.rss()
+	all, err := b.openWith(*b.events, streams, toTopic("quiet"), fail)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer closeAll(all)
+	for _, c := range all {
+		drain(c, fail)
+	}
+	wait(ctx, settled)
+	with = b.process.rss()
+	if ctx.Err() != nil {
+		return 0, 0, fmt.Errorf("an idle stream: %w", context.Cause(ctx))
+	}
+	return before, with, nil
 }

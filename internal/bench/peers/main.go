@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -39,6 +38,10 @@ func main() {
 	flag.StringVar(&o.results, "results", "bench/peers/results.json", "where results are kept, between runs of parts too")
 	flag.StringVar(&o.write, "write", "", "folder of the documents to write from the results")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "peers: %q is no flag\n", flag.Args())
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -59,86 +62,97 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if o.rounds > 0 {
-		if o.recovery {
-			err = measureRecovery(ctx, o, r)
-		} else {
-			err = measure(ctx, o, r)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if o.write == "" {
-		return nil
-	}
-	return writeReport(o.write, r)
-}
-
-// results are all rounds of each figure, by peer.
-type results struct {
-	file     string
-	Measured string                          `json:"measured"` // a date
-	Machine  string                          `json:"machine"`
-	Versions map[string]string               `json:"versions"`
-	Rounds   map[string]map[string][]float64 `json:"rounds"`
-	Recovery map[string]map[string][]float64 `json:"recovery"` // shares by failure
-	Failed   map[string]string               `json:"failed"`   // what a peer did not get through, by peer and load
-}
-
-func loadResults(file string) (*results, error) {
-	r := &results{file: file, Versions: map[string]string{}, Rounds: map[string]map[string][]float64{}, Recovery: map[string]map[string][]float64{}, Failed: map[string]string{}}
-	text, err := os.ReadFile(file)
-	if os.IsNotExist(err) {
-		return r, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return r, json.Unmarshal(text, r)
-}
-
-func (r *results) save() error {
-	text, err := json.MarshalIndent(r, "", " ")
+	c, err := o.choose()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(r.file, append(text, '\n'), 0o644) //nolint:gosec // everybody may read results
+	var failed error
+	switch {
+	case o.rounds <= 0:
+	case o.recovery:
+		failed = measureRecovery(ctx, o, c, r)
+	default:
+		failed = measure(ctx, o, c, r)
+	}
+	if o.write == "" || ctx.Err() != nil {
+		return failed
+	}
+	return errors.Join(failed, writeReport(o.write, r))
 }
 
-func chosen(list, name string) bool {
-	return list == "" || slices.Contains(strings.Split(list, ","), name)
+// split returns the names of a list, of which each has to be known; all where it is empty.
+func split(flag, list string, known []string) ([]string, error) {
+	if list == "" {
+		return known, nil
+	}
+	names := strings.Split(list, ",")
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("-%s: %q is none of %s", flag, name, strings.Join(known, ", "))
+		}
+	}
+	return names, nil
 }
+
+// choose returns the peers and the loads or failures that the flags name.
+func (o options) choose() (c choice, err error) {
+	var all, parts []string
+	for _, p := range peers {
+		all = append(all, p.name)
+	}
+	for _, l := range loads {
+		parts = append(parts, l.name)
+	}
+	if o.recovery {
+		parts = nil
+		for _, f := range failures {
+			parts = append(parts, f.name)
+		}
+	}
+	if c.peers, err = split("peers", o.peers, all); err != nil {
+		return c, err
+	}
+	if c.only, err = split("only", o.only, parts); err != nil || o.recovery {
+		return c, err
+	}
+	for _, p := range peers {
+		if c.has(p) && slices.ContainsFunc(loads, func(l load) bool { return c.runs(l, p) }) {
+			return c, nil
+		}
+	}
+	return c, errors.New("none of these peers can do any of these loads")
+}
+
+// choice is what is to be measured.
+type choice struct{ peers, only []string }
+
+func (c choice) has(p peer) bool { return slices.Contains(c.peers, p.name) }
+
+// runs reports whether a peer does a load.
+func (c choice) runs(l load, p peer) bool {
+	return slices.Contains(c.only, l.name) && (l.needs == nil || l.needs(p))
+}
+
+func today() string { return time.Now().Format("2 January 2006") }
 
 // measure runs all loads in turns: each round has all peers, one after the other, so that
-// what else the machine does meets all of them.
-func measure(ctx context.Context, o options, r *results) error {
-	fresh := map[string]bool{}
+// what else the machine does meets all of them. A load that fails ends no round; the error
+// names all that did.
+func measure(ctx context.Context, o options, c choice, r *results) error {
+	s := newSession(r.Loads, today(), machine())
 	for round := range o.rounds {
 		for _, p := range peers {
-			if !chosen(o.peers, p.name) {
+			if !c.has(p) {
 				continue
 			}
-			err := p.runAll(ctx, o, func(l load, got figures, err error) error {
+			err := p.runAll(ctx, o, c, func(l load, got figures, others float64, err error) error {
+				s.outcome(p.name, l.name, p.version(o.folders)).note(got, others, err)
 				if err != nil {
 					fmt.Printf("round %d, %s, %s: %v\n", round+1, p.name, l.name, err)
-					r.Failed[p.name+" "+l.name] = err.Error()
-					return r.save()
-				}
-				r.Versions[p.name] = p.version(o.folders)
-				if r.Rounds[p.name] == nil {
-					r.Rounds[p.name] = map[string][]float64{}
 				}
 				for name, figure := range got {
-					if !fresh[p.name+name] { // those of an earlier run go
-						fresh[p.name+name] = true
-						r.Rounds[p.name][name] = nil
-						delete(r.Failed, p.name+" "+l.name)
-					}
-					r.Rounds[p.name][name] = append(r.Rounds[p.name][name], figure)
 					fmt.Printf("round %d, %s: %s %.3f\n", round+1, p.name, name, figure)
 				}
-				r.Measured, r.Machine = time.Now().Format("2 January 2006"), machine()
 				return r.save()
 			})
 			if err != nil {
@@ -146,12 +160,15 @@ func measure(ctx context.Context, o options, r *results) error {
 			}
 		}
 	}
-	return nil
+	return errors.Join(s.finish(), r.save())
 }
+
+// lateTries is how often a round is tried in which the load generator falls behind the clock.
+const lateTries = 3
 
 // runAll runs the loads that a peer can do. Those that measure memory have a server of
 // their own, so that none inherits any; the others share one until a load fails.
-func (p peer) runAll(ctx context.Context, o options, done func(load, figures, error) error) error {
+func (p peer) runAll(ctx context.Context, o options, c choice, done func(l load, got figures, others float64, err error) error) error {
 	var shared *bench
 	defer func() {
 		if shared != nil {
@@ -159,7 +176,7 @@ func (p peer) runAll(ctx context.Context, o options, done func(load, figures, er
 		}
 	}()
 	for _, l := range loads {
-		if !chosen(o.only, l.name) || (l.needs != nil && !l.needs(p)) {
+		if !c.runs(l, p) {
 			continue
 		}
 		b := shared
@@ -171,10 +188,12 @@ func (p peer) runAll(ctx context.Context, o options, done func(load, figures, er
 			}
 		}
 		var got figures
+		var others float64
 		if err == nil {
-			limited, cancel := context.WithTimeout(ctx, 3*time.Minute)
-			got, err = l.run(b, limited)
-			cancel()
+			got, others, err = b.try(ctx, l)
+			for tries := 1; tries < lateTries && errors.Is(err, errLate); tries++ {
+				got, others, err = b.try(ctx, l)
+			}
 		}
 		if b != nil && (l.alone || err != nil) {
 			b.stop()
@@ -185,11 +204,21 @@ func (p peer) runAll(ctx context.Context, o options, done func(load, figures, er
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := done(l, got, err); err != nil {
+		if err := done(l, got, others, err); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// try runs a load, and returns the share of the machine's cores that other programs used
+// meanwhile.
+func (b *bench) try(ctx context.Context, l load) (got figures, others float64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTime)
+	defer cancel()
+	before, ours := machineTimes(), ownCPU()+b.process.cpu()
+	got, err = l.run(b, ctx)
+	return got, machineTimes().since(before).others(ownCPU() + b.process.cpu() - ours), err
 }
 
 // startBench starts a server of a peer.

@@ -95,7 +95,7 @@ var peers = []peer{
 
 func startStompbox(ctx context.Context, f folders, port int, dir string) (*process, error) {
 	configuration := `auth: { jwt: { secret: "` + secret + `" } }
-limits: { message_rate: 10000000, address_connections: 0, address_connect_rate: 0, user_connections: 0 }
+limits: { message_rate: 10000000, address_connections: 1000000, address_connect_rate: 1000000, user_connections: 1000000 }
 history: { policies: [ { name: recovered, match: "/topic/recovered.**" } ] }
 log: { level: warn }
 `

@@ -129,3 +129,42 @@ func freePort() (int, error) {
 	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
+
+// times are CPU times of all cores: what was used, and what there was.
+type times struct{ used, all time.Duration }
+
+// machineTimes reads those since the machine started.
+func machineTimes() (t times) {
+	text, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, field := range strings.Fields(strings.TrimPrefix(line, "cpu ")) {
+		n, _ := strconv.Atoi(field)
+		if i > 7 { // guests are in user time already
+			break
+		}
+		t.all += time.Duration(n) * clockTick
+		if i != 3 && i != 4 { // idle, and waiting for a disk
+			t.used += time.Duration(n) * clockTick
+		}
+	}
+	return t
+}
+
+func (t times) since(before times) times { return times{t.used - before.used, t.all - before.all} }
+
+// others is the share of all cores that other programs used, where ours used so much.
+func (t times) others(ours time.Duration) float64 {
+	if t.all <= 0 {
+		return 0
+	}
+	return max(0, (t.used-ours).Seconds()/t.all.Seconds())
+}
+
+// ownCPU is the CPU time of this process.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

@@ -24,7 +24,8 @@ type client interface {
 	read(each func(body []byte)) error
 	// busy prepares for many messages.
 	busy()
-	// beat sends a heart-beat, where the client has to.
+	// beatEvery is how often the client has to send a heart-beat, or 0.
+	beatEvery() time.Duration
 	beat() error
 	Close() error
 }
@@ -40,7 +41,7 @@ func (b *base) busy() { b.grow() }
 
 // next returns what has come, behind what was left of the last read.
 func (b *base) next() ([]byte, error) {
-	_ = b.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = b.conn.SetReadDeadline(time.Now().Add(loadTime))
 	p, err := b.webSocket.read()
 	if err != nil || len(b.rest) == 0 {
 		return p, err
@@ -61,7 +62,11 @@ type stompClient struct {
 	base
 	stomp
 	subscriptions int
+	every         time.Duration // as agreed with the server
 }
+
+// stompBeat is how often clients offer and want heart-beats over STOMP, in milliseconds.
+const stompBeat = 10_000
 
 func (s stomp) dial(address, token string) (client, error) {
 	w, err := dialWebSocket(address, s.path, "v12.stomp")
@@ -69,29 +74,51 @@ func (s stomp) dial(address, token string) (client, error) {
 		return nil, err
 	}
 	c := &stompClient{base: base{webSocket: w}, stomp: s}
-	connect := "CONNECT\naccept-version:1.2\nhost:/\nheart-beat:10000,10000\n" + s.login
+	connect := fmt.Sprintf("CONNECT\naccept-version:1.2\nhost:/\nheart-beat:%d,%d\n", stompBeat, stompBeat) + s.login
 	if token != "" {
 		connect += "Authorization:Bearer " + token + "\n"
 	}
 	if err := c.write(opText, []byte(connect+"\n\x00")); err != nil {
 		return nil, err
 	}
-	return c, c.await("CONNECTED")
+	connected, err := c.awaitFrame("CONNECTED")
+	c.every = agreedBeat(connected)
+	return c, err
 }
 
-// await reads until a frame of a command has come.
+// agreedBeat is how often a client has to beat, by the heart-beat header of a CONNECTED
+// frame: what the client offered or what the server wants, whichever is slower. 0 is not at
+// all.
+func agreedBeat(connected []byte) time.Duration {
+	_, value, _ := bytes.Cut(connected, []byte("\nheart-beat:"))
+	value, _, _ = bytes.Cut(value, []byte("\n"))
+	_, wanted, _ := bytes.Cut(value, []byte(","))
+	ms := digits(wanted)
+	if ms == 0 {
+		return 0
+	}
+	return time.Duration(max(ms, stompBeat)) * time.Millisecond
+}
+
 func (c *stompClient) await(command string) error {
+	_, err := c.awaitFrame(command)
+	return err
+}
+
+// awaitFrame reads until a frame of a command has come, and returns it.
+func (c *stompClient) awaitFrame(command string) (frame []byte, err error) {
 	for {
-		came := false
 		err := c.frames(func(f []byte) error {
 			if bytes.HasPrefix(f, []byte("ERROR")) {
 				return fmt.Errorf("the server says %q", f)
 			}
-			came = came || bytes.HasPrefix(f, []byte(command+"\n"))
+			if frame == nil && (bytes.HasPrefix(f, []byte(command+"\n")) || bytes.HasPrefix(f, []byte(command+"\r\n"))) {
+				frame = bytes.Clone(f)
+			}
 			return nil
 		})
-		if err != nil || came {
-			return err
+		if err != nil || frame != nil {
+			return frame, err
 		}
 	}
 }
@@ -140,6 +167,8 @@ func (c *stompClient) publish(topic string, body []byte) error {
 	c.buf = append(append(c.buf, body...), 0)
 	return c.write(opText, c.buf)
 }
+
+func (c *stompClient) beatEvery() time.Duration { return c.every }
 
 func (c *stompClient) beat() error { return c.write(opText, []byte("\n")) }
 
@@ -265,8 +294,11 @@ func (c *natsClient) read(each func(body []byte)) error {
 	})
 }
 
-// beat does nothing: the server asks with PING.
-func (c *natsClient) beat() error { return nil }
+// beatEvery is the interval at which NATS's own clients send PING, by default. The server
+// asks too, and the goroutine that reads answers.
+func (c *natsClient) beatEvery() time.Duration { return 2 * time.Minute }
+
+func (c *natsClient) beat() error { return c.write(opBinary, []byte("PING\r\n")) }
 
 // digits reads a number.
 func digits(p []byte) int {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // centrifugo is Centrifugo's bidirectional protocol in protobuf, its smaller form.
@@ -139,7 +140,9 @@ func (c *centrifugoClient) read(each func(body []byte)) error {
 	})
 }
 
-// beat does nothing: the server asks with a ping.
+// beatEvery is 0: the server asks with a ping.
+func (c *centrifugoClient) beatEvery() time.Duration { return 0 }
+
 func (c *centrifugoClient) beat() error { return nil }
 
 // fields calls each with the fields of a message: numbers, or bytes.

@@ -77,12 +77,15 @@ func (c *eventsClient) subscribe(topic string) (err error) {
 
 func (c *eventsClient) publish(string, []byte) error { return errors.New("a stream sends nothing") }
 
+// beatEvery is 0: a stream sends nothing.
+func (c *eventsClient) beatEvery() time.Duration { return 0 }
+
 func (c *eventsClient) beat() error { return nil }
 
 func (c *eventsClient) busy() { c.r = bufio.NewReaderSize(c.conn, 32<<10) }
 
 func (c *eventsClient) read(each func(body []byte)) error {
-	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = c.conn.SetReadDeadline(time.Now().Add(loadTime))
 	line, err := c.r.ReadSlice('\n')
 	if err != nil {
 		return err

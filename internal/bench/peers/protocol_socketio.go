@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // socketIO is Socket.IO 4 over WebSocket alone, which its documentation recommends where
@@ -88,5 +89,7 @@ func (c *socketIOClient) read(each func(body []byte)) error {
 	return nil
 }
 
-// beat does nothing: the server asks with a ping.
+// beatEvery is 0: the server asks with a ping.
+func (c *socketIOClient) beatEvery() time.Duration { return 0 }
+
 func (c *socketIOClient) beat() error { return nil }

@@ -11,8 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// served returns a client's WebSocket whose server has sent payloads, a frame each.
+// served returns a client's WebSocket whose server has sent payloads, a frame each, and is
+// gone.
 func served(t *testing.T, payloads ...string) base {
+	t.Helper()
+	return opened(t, func(theirs net.Conn) { _ = theirs.Close() }, payloads...)
+}
+
+// opened calls then after the server has sent.
+func opened(t *testing.T, then func(theirs net.Conn), payloads ...string) base {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
@@ -24,7 +31,7 @@ func served(t *testing.T, payloads ...string) base {
 	}
 	go func() {
 		_, _ = theirs.Write(sent)
-		_ = theirs.Close()
+		then(theirs)
 	}()
 	return base{webSocket: &webSocket{conn: ours, r: bufio.NewReader(ours)}}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -24,11 +25,9 @@ func (b *bench) queue(ctx context.Context) (figures, error) {
 	if b.slow >= 20 {
 		n = 20_000
 	}
-	seen := make([]atomic.Bool, n)
-	var consumed atomic.Int64
-	done := make(chan error, queueConsumers+1)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	all := newConsumed(n)
+	failed := make(chan error, queueConsumers)
+	var consumers []*stompClient
 	for range queueConsumers {
 		c, err := b.dial(s)
 		if err != nil {
@@ -36,6 +35,7 @@ func (b *bench) queue(ctx context.Context) (figures, error) {
 		}
 		defer func() { _ = c.Close() }()
 		consumer := c.(*stompClient)
+		consumers = append(consumers, consumer)
 		headers := "id:sub-0\ndestination:/queue/bench\nack:client-individual\n"
 		if b.name == "RabbitMQ" {
 			headers += "prefetch-count:256\n" // without it all come at once
@@ -43,7 +43,7 @@ func (b *bench) queue(ctx context.Context) (figures, error) {
 		if err := consumer.subscribeWith(headers); err != nil {
 			return nil, err
 		}
-		go func() { done <- consumer.consume(seen, &consumed) }()
+		go func() { failed <- consumer.consume(all) }()
 	}
 	c, err := b.dial(s)
 	if err != nil {
@@ -51,18 +51,33 @@ func (b *bench) queue(ctx context.Context) (figures, error) {
 	}
 	defer func() { _ = c.Close() }()
 	cpu, start := b.process.cpu(), time.Now()
-	go func() { done <- c.(*stompClient).publishReceipted(n, "/queue/bench") }()
-	for range queueConsumers + 1 {
+	published, complete := make(chan error, 1), all.complete
+	go func() { published <- c.(*stompClient).publishReceipted(n, "/queue/bench") }()
+	for waits := 2; waits > 0; waits-- {
 		select {
-		case err := <-done:
+		case err := <-published:
 			if err != nil {
 				return nil, err
 			}
+			published = nil
+		case <-complete:
+			complete = nil
+		case err := <-failed:
+			return nil, err
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d messages were consumed: %w", consumed.Load(), n, ctx.Err())
+			return nil, fmt.Errorf("%d of %d messages were consumed: %w", all.count.Load(), n, ctx.Err())
 		}
 	}
 	took, used := time.Since(start), b.process.cpu()-cpu
+	// A second copy of the last message would come now.
+	wait(ctx, afterLast)
+	all.closing.Store(true)
+	for _, c := range consumers {
+		_ = c.conn.SetReadDeadline(time.Now())
+	}
+	if err := awaitAll(ctx, failed, queueConsumers); err != nil {
+		return nil, err
+	}
 	return figures{"queue per s": float64(n) / took.Seconds(), "queue CPU s/M": used.Seconds() / float64(n) * 1e6}, nil
 }
 
@@ -104,19 +119,42 @@ func (c *stompClient) publishReceipted(n int, destination string) error {
 	return <-failed
 }
 
-// consume acknowledges what comes, until all messages were seen by some consumer.
-func (c *stompClient) consume(seen []atomic.Bool, consumed *atomic.Int64) error {
-	var acks []byte
-	for consumed.Load() < int64(len(seen)) {
-		_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
+// afterLast is how long consumers read on after the last message.
+const afterLast = time.Second
+
+// consumed are the messages that some consumer has seen.
+type consumed struct {
+	seen     []atomic.Bool
+	count    atomic.Int64
+	complete chan struct{} // closed when all were seen
+	closing  atomic.Bool   // reads are made to end
+}
+
+func newConsumed(n int) *consumed {
+	return &consumed{seen: make([]atomic.Bool, n), complete: make(chan struct{})}
+}
+
+// take notes a message.
+func (a *consumed) take(number int) (last bool, err error) {
+	if number >= len(a.seen) {
+		return false, fmt.Errorf("message %d was not sent", number)
+	}
+	if a.seen[number].Swap(true) {
+		return false, fmt.Errorf("message %d came twice", number)
+	}
+	return a.count.Add(1) == int64(len(a.seen)), nil
+}
+
+// consume acknowledges what comes, until its reads are made to end. No message may come
+// twice.
+func (c *stompClient) consume(all *consumed) error {
+	_ = c.conn.SetReadDeadline(time.Now().Add(loadTime))
+	var ack []byte
+	for {
 		p, err := c.webSocket.read()
 		if err != nil {
-			if consumed.Load() >= int64(len(seen)) {
+			if all.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
 				return nil
-			}
-			var timeout interface{ Timeout() bool }
-			if errors.As(err, &timeout) && timeout.Timeout() {
-				continue
 			}
 			return err
 		}
@@ -124,7 +162,6 @@ func (c *stompClient) consume(seen []atomic.Bool, consumed *atomic.Int64) error 
 			c.rest = append(c.rest, p...)
 			p = c.rest
 		}
-		acks = acks[:0]
 		for {
 			p = bytes.TrimLeft(p, "\r\n")
 			frame, rest, whole := bytes.Cut(p, []byte{0})
@@ -136,20 +173,20 @@ func (c *stompClient) consume(seen []atomic.Bool, consumed *atomic.Int64) error 
 			if !bytes.HasPrefix(frame, []byte("MESSAGE")) {
 				return fmt.Errorf("the server says %q", frame)
 			}
-			_, ack, _ := bytes.Cut(frame, []byte("\nack:"))
-			ack, _, _ = bytes.Cut(ack, []byte("\n"))
+			_, id, _ := bytes.Cut(frame, []byte("\nack:"))
+			id, _, _ = bytes.Cut(id, []byte("\n"))
 			_, body, _ := bytes.Cut(frame, []byte("\n\n"))
-			number := digits(body)
-			if number >= len(seen) || seen[number].Swap(true) {
-				return errors.New("a message came twice")
-			}
-			acks = append(append(append(acks, "ACK\nid:"...), ack...), "\n\n\x00"...)
-			if err := c.write(opText, acks); err != nil {
+			last, err := all.take(digits(body))
+			if err != nil {
 				return err
 			}
-			acks = acks[:0]
-			consumed.Add(1)
+			ack = append(append(append(ack[:0], "ACK\nid:"...), id...), "\n\n\x00"...)
+			if err := c.write(opText, ack); err != nil {
+				return err
+			}
+			if last {
+				close(all.complete)
+			}
 		}
 	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -75,41 +76,34 @@ func (r *recovered) start(ctx context.Context) (err error) {
 
 // measureRecovery has all peers fail at the same time, which is fair to all: the machine is
 // nearly idle.
-func measureRecovery(ctx context.Context, o options, r *results) error {
+func measureRecovery(ctx context.Context, o options, c choice, r *results) error {
 	stop, err := startRedis(ctx)
 	if err != nil {
 		return err
 	}
 	defer stop()
 	var mu sync.Mutex
-	fresh := map[string]bool{}
+	s := newSession(r.Recovery, today(), machine())
 	for round := range o.rounds {
 		for _, f := range failures {
 			var wait sync.WaitGroup
 			for _, p := range peers {
-				if p.recovery == "" || !chosen(o.peers, p.name) || !chosen(o.only, f.name) {
+				if p.recovery == "" || !c.has(p) || !slices.Contains(c.only, f.name) {
 					continue
 				}
 				wait.Go(func() {
 					share, sent, err := throughFailure(ctx, o.folders, p, f)
 					mu.Lock()
 					defer mu.Unlock()
+					if ctx.Err() != nil {
+						return
+					}
+					s.outcome(p.name, f.name, p.version(o.folders)).noteShare(share, err)
 					if err != nil {
 						fmt.Printf("round %d, %s, %s: %v\n", round+1, p.name, f.name, err)
-						r.Failed[p.name+" "+f.name] = err.Error()
 						return
 					}
 					fmt.Printf("round %d, %s, %s: %.2f %% of %d confirmed messages\n", round+1, p.name, f.name, share*100, sent)
-					if r.Recovery[p.name] == nil {
-						r.Recovery[p.name] = map[string][]float64{}
-					}
-					if !fresh[p.name+f.name] {
-						fresh[p.name+f.name] = true
-						r.Recovery[p.name][f.name] = nil
-						delete(r.Failed, p.name+" "+f.name)
-					}
-					r.Recovery[p.name][f.name] = append(r.Recovery[p.name][f.name], share)
-					r.Versions[p.name] = p.version(o.folders)
 				})
 			}
 			wait.Wait()
@@ -121,11 +115,11 @@ func measureRecovery(ctx context.Context, o options, r *results) error {
 			}
 		}
 	}
-	return nil
+	return errors.Join(s.finish(), r.save())
 }
 
-// startRedis starts what keeps Centrifugo's history over its restarts, as its documentation
-// recommends.
+// startRedis starts what keeps the history of Centrifugo and the sessions of Socket.IO over
+// their restarts, as their documentation recommends.
 func startRedis(ctx context.Context) (stop func(), err error) {
 	dir, err := os.MkdirTemp("", "bench-redis")
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -38,10 +39,12 @@ func writeReport(dir string, r *results) error {
 	for name, columns := range tables {
 		text = strings.ReplaceAll(text, "{{"+name+"}}\n", r.table(columns))
 	}
-	text = strings.ReplaceAll(text, "{{recovery}}\n", r.recoveryTable())
-	text = strings.ReplaceAll(text, "{{peers}}\n", r.peerTable())
-	text = strings.ReplaceAll(text, "{{measured}}", r.Measured)
-	text = strings.ReplaceAll(text, "{{machine}}", r.Machine)
+	for name, part := range map[string]string{
+		"recovery": r.recoveryTable(), "peers": r.peerTable(), "notes": r.notes(),
+	} {
+		text = strings.ReplaceAll(text, "{{"+name+"}}\n", part)
+	}
+	text = strings.ReplaceAll(text, "{{machines}}", strings.Join(r.machines(), ", and on "))
 	errs := []error{os.WriteFile(filepath.Join(dir, "benchmarks.md"), []byte(text), 0o644)} //nolint:gosec // everybody may read a document
 	for name, drawing := range r.charts() {
 		errs = append(errs, os.WriteFile(filepath.Join(dir, name), []byte(drawing), 0o644)) //nolint:gosec // and a chart
@@ -49,38 +52,8 @@ func writeReport(dir string, r *results) error {
 	return errors.Join(errs...)
 }
 
-// figure returns what counts of a figure, or NaN.
-func (r *results) figure(peer, figure string) float64 {
-	all := r.Rounds[peer][figure]
-	if len(all) == 0 {
-		return math.NaN()
-	}
-	return representative(figure, all)
-}
-
-// timed reports whether a figure is by the clock. What else the machine does only adds to
-// such a one, so that the quietest round says most; CPU and memory have medians.
-func timed(figure string) (isTimed, moreIsBetter bool) {
-	if strings.HasSuffix(figure, "/s") && !strings.HasSuffix(figure, "us/s") || strings.HasSuffix(figure, " per s") {
-		return true, true
-	}
-	return strings.HasSuffix(figure, " ms") && !strings.Contains(figure, "CPU") || strings.HasSuffix(figure, " ms per message"), false
-}
-
-// representative is the figure of all rounds that counts.
-func representative(figure string, all []float64) float64 {
-	isTimed, more := timed(figure)
-	switch {
-	case !isTimed:
-		return tools.Median(all)
-	case more:
-		return slices.Max(all)
-	}
-	return slices.Min(all)
-}
-
-// table has a row for each peer that was measured, and in each cell what counts and, where
-// there is more than one round, the range of CPU and memory.
+// table has a row for each peer that was measured, and in each cell the median and, where
+// there is more than one round, the lowest and the highest.
 func (r *results) table(columns []column) string {
 	var b strings.Builder
 	b.WriteString("| |")
@@ -91,24 +64,31 @@ func (r *results) table(columns []column) string {
 	for _, p := range peers {
 		row, measured := "| "+p.name+" |", false
 		for _, c := range columns {
-			all := r.Rounds[p.name][c.figure]
-			if len(all) == 0 {
-				row += " - |"
-				continue
-			}
-			measured = true
-			row += " " + short(representative(c.figure, all))
-			isTimed, _ := timed(c.figure)
-			if low, high := slices.Min(all), slices.Max(all); !isTimed && short(low) != short(high) {
-				row += fmt.Sprintf(" (%s to %s)", short(low), short(high))
-			}
-			row += " |"
+			o := r.find(p.name, c.figure)
+			measured = measured || o != nil
+			row += " " + o.cell(c.figure) + " |"
 		}
 		if measured {
 			b.WriteString(row + "\n")
 		}
 	}
 	return b.String()
+}
+
+// cell is what a table has of a figure.
+func (o *outcome) cell(figure string) string {
+	switch {
+	case o == nil:
+		return "-"
+	case len(o.rounds(figure)) == 0:
+		return "failed"
+	}
+	all := o.rounds(figure)
+	text := short(tools.Median(all))
+	if low, high := short(slices.Min(all)), short(slices.Max(all)); low != high {
+		text += " (" + low + " to " + high + ")"
+	}
+	return text
 }
 
 // short writes a figure with three digits, and thousands with a comma.
@@ -126,45 +106,168 @@ func short(v float64) string {
 	return digits
 }
 
+// peerTable says of each server what was measured, and when.
 func (r *results) peerTable() string {
 	var b strings.Builder
-	b.WriteString("| | version | as measured |\n|---|---|---|\n")
+	b.WriteString("| | version | as measured | rounds | cores used by other programs |\n|---|---|---|---|---|\n")
+	var order []string
+	for _, l := range loads {
+		order = append(order, l.name)
+	}
 	for _, p := range peers {
-		if r.Versions[p.name] != "" {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", p.name, r.Versions[p.name], p.setup)
+		if all := r.Loads[p.name]; len(all) > 0 {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", p.name, versions(all), p.setup, r.origins(all, order), others(all))
 		}
 	}
 	return b.String()
+}
+
+// versions names those that were measured.
+func versions(all map[string]*outcome) string {
+	found := map[string]bool{}
+	for _, o := range all {
+		found[o.Version] = true
+	}
+	return strings.Join(slices.Sorted(maps.Keys(found)), ", ")
+}
+
+// others is the lowest and the highest share of the machine that other programs used.
+func others(all map[string]*outcome) string {
+	var shares []float64
+	for _, o := range all {
+		shares = append(shares, o.Others...)
+	}
+	if len(shares) == 0 {
+		return "unknown"
+	}
+	low, high := fmt.Sprintf("%.0f", slices.Min(shares)*100), fmt.Sprintf("%.0f", slices.Max(shares)*100)
+	if low != high {
+		low += " to " + high
+	}
+	return low + " %"
+}
+
+// machines names those of all figures.
+func (r *results) machines() []string {
+	found := map[string]bool{}
+	for _, part := range []map[string]map[string]*outcome{r.Loads, r.Recovery} {
+		for _, all := range part {
+			for _, o := range all {
+				found[o.Machine] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// origins says how many rounds there were of each load or failure, and when. What most have
+// in common comes first, without their names.
+func (r *results) origins(all map[string]*outcome, order []string) string {
+	names := map[string][]string{} // by what is said of them
+	var said []string
+	several := strings.Contains(versions(all), ", ")
+	for _, name := range order {
+		o := all[name]
+		if o == nil {
+			continue
+		}
+		text := o.origins(several, len(r.machines()) > 1)
+		if names[text] == nil {
+			said = append(said, text)
+		}
+		names[text] = append(names[text], name)
+	}
+	slices.SortStableFunc(said, func(a, b string) int { return len(names[b]) - len(names[a]) })
+	for i, text := range said {
+		if i > 0 {
+			said[i] = strings.Join(names[text], ", ") + ": " + text
+		}
+	}
+	return strings.Join(said, "; ")
+}
+
+// origins says how many rounds there were and when, and of what where that differs.
+func (o *outcome) origins(withVersion, withMachine bool) string {
+	text := plural(o.count(), "round", "rounds")
+	if o.count() == 0 {
+		text = "failed"
+	}
+	text += " on " + o.Measured
+	if withVersion {
+		text += " of " + o.Version
+	}
+	if withMachine {
+		text += " (" + o.Machine + ")"
+	}
+	return text
 }
 
 // recoveryTable has the lowest and the highest share of the rounds.
 func (r *results) recoveryTable() string {
 	var b strings.Builder
 	b.WriteString("| |")
+	var order []string
 	for _, f := range failures {
 		b.WriteString(" " + f.name + " |")
+		order = append(order, f.name)
 	}
-	b.WriteString("\n|---|" + strings.Repeat("---|", len(failures)) + "\n")
+	b.WriteString(" rounds |\n|---|" + strings.Repeat("---|", len(failures)+1) + "\n")
 	for _, p := range peers {
-		if len(r.Recovery[p.name]) == 0 {
+		kept := r.Recovery[p.name]
+		if len(kept) == 0 {
 			continue
 		}
 		b.WriteString("| " + p.name + " |")
 		for _, f := range failures {
-			all := r.Recovery[p.name][f.name]
-			if len(all) == 0 {
-				b.WriteString(" - |")
-				continue
-			}
-			low, high := share(slices.Min(all)), share(slices.Max(all))
-			if low != high {
-				low += " to " + high
-			}
-			b.WriteString(" " + low + " |")
+			b.WriteString(" " + kept[f.name].shares() + " |")
 		}
+		b.WriteString(" " + r.origins(kept, order) + " |\n")
+	}
+	return b.String()
+}
+
+// shares is what the table of failures has of one.
+func (o *outcome) shares() string {
+	switch {
+	case o == nil:
+		return "-"
+	case len(o.rounds(recoveryShare)) == 0:
+		return "failed"
+	}
+	low, high := share(slices.Min(o.rounds(recoveryShare))), share(slices.Max(o.rounds(recoveryShare)))
+	if low != high {
+		low += " to " + high
+	}
+	return low
+}
+
+// notes says what failed and why, and which rounds do not count.
+func (r *results) notes() string {
+	var b strings.Builder
+	for _, part := range []map[string]map[string]*outcome{r.Loads, r.Recovery} {
+		for _, p := range peers {
+			for _, name := range slices.Sorted(maps.Keys(part[p.name])) {
+				o := part[p.name][name]
+				if o.Failed != "" {
+					fmt.Fprintf(&b, "- %s, %s failed: `%s`\n", p.name, name, strings.NewReplacer("`", "'", "\n", " ").Replace(o.Failed))
+				}
+				if o.Late > 0 {
+					fmt.Fprintf(&b, "- %s, %s: %s not count, since %v.\n", p.name, name, plural(o.Late, "round does", "rounds do"), errLate)
+				}
+			}
+		}
+	}
+	if b.Len() > 0 {
 		b.WriteString("\n")
 	}
 	return b.String()
+}
+
+func plural(n int, single, several string) string {
+	if n == 1 {
+		return "1 " + single
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }
 
 // share writes a share in percent. What is less than all never reads as 100.
@@ -225,8 +328,8 @@ func (r *results) recoveryChart() string {
 		values := make([]float64, len(failures))
 		for i, f := range failures {
 			values[i] = math.NaN()
-			if all := r.Recovery[p.name][f.name]; len(all) > 0 {
-				values[i] = slices.Min(all)
+			if o := r.Recovery[p.name][f.name]; o != nil && len(o.rounds(recoveryShare)) > 0 {
+				values[i] = slices.Min(o.rounds(recoveryShare))
 			}
 		}
 		series = append(series, tools.Series{Name: p.name, Values: values})

@@ -24,30 +24,50 @@ func TestShort(t *testing.T) {
 	}
 }
 
-func TestReport(t *testing.T) {
-	t.Parallel()
-	r, err := loadResults(filepath.Join(t.TempDir(), "results.json"))
-	require.NoError(t, err)
-	r.Measured, r.Machine = "26 November 2026", "a processor, 2 cores"
-	r.Versions["stompbox"], r.Versions["NATS"] = "commit 0123456", "2.15.2"
-	r.Rounds["stompbox"] = map[string][]float64{"fanout CPU s/M": {.6, .5, .7}, "idle KB": {16, 16, 16}}
-	r.Rounds["NATS"] = map[string][]float64{"fanout CPU s/M": {.9, 1, 1.1}}
-	r.Recovery["stompbox"] = map[string][]float64{"silent death": {1, 1}}
-	r.Recovery["Spring"] = map[string][]float64{"silent death": {.7, .8}}
+// of returns an outcome of rounds, measured on a day.
+func of(day string, figures map[string][]float64) *outcome {
+	return &outcome{origin: origin{Measured: day, Machine: "a processor, 2 cores", Version: "1.0"}, Figures: figures}
+}
+
+// written returns the page.
+func written(t *testing.T, r *results) string {
+	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, writeReport(dir, r))
 	text, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
 	require.NoError(t, err)
-	for _, want := range []string{
-		"| stompbox | 0.6 (0.5 to 0.7) | - | - | - | - |\n", "| NATS | 1 (0.9 to 1.1) |", "| stompbox | 16 |", "| stompbox | commit 0123456 | defaults;", "Measured on 26 November 2026: a processor, 2 cores.",
-		"| Spring | - | - | 70.0 % to 80.0 % | - | - |", "| stompbox | - | - | 100 % | - | - |",
-	} {
-		assert.Contains(t, string(text), want)
-	}
 	assert.NotContains(t, string(text), "{{")
-	chart, err := os.ReadFile(filepath.Join(dir, "benchmarks-recovery.svg"))
-	require.NoError(t, err)
-	assert.Contains(t, string(chart), "70.0 %", "the chart has the lowest")
+	return string(text)
+}
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	r := newResults(filepath.Join(t.TempDir(), "results.json"))
+	const day = "26 November 2026"
+	fanout := of(day, map[string][]float64{"fanout CPU s/M": {.6, .5, .7}, "fanout deliveries/s": {9, 1, 2}})
+	fanout.Others = []float64{.1, .42, .3}
+	r.Loads["stompbox"] = map[string]*outcome{"fanout": fanout, "idle": of(day, map[string][]float64{"idle KB": {16, 16, 16}})}
+	r.Loads["NATS"] = map[string]*outcome{
+		"fanout": of(day, map[string][]float64{"fanout CPU s/M": {.9, 1, 1.1}}),
+		"rooms":  of("27 November 2026", map[string][]float64{"rooms p99 ms": {4}}),
+		"idle":   of(day, map[string][]float64{"idle KB": {16, 17, 18}}),
+	}
+	r.Recovery["stompbox"] = map[string]*outcome{"silent death": of(day, map[string][]float64{"share": {1, 1}})}
+	r.Recovery["Spring"] = map[string]*outcome{
+		"drop for 2 s": of(day, map[string][]float64{"share": {.9}}), "silent death": of(day, map[string][]float64{"share": {.7, .8}}),
+		"SIGKILL restart": of(day, map[string][]float64{"share": {1, 1}}),
+	}
+	text := written(t, r)
+	for _, want := range []string{
+		"| stompbox | 0.6 (0.5 to 0.7) | 2 (1 to 9) | - | - | - |\n", "| NATS | 1 (0.9 to 1.1) |", "| stompbox | 16 |",
+		"Measured on a processor, 2 cores.",
+		"| 3 rounds on 26 November 2026 | 10 to 42 % |\n", "| 3 rounds on 26 November 2026; rooms: 1 round on 27 November 2026 | unknown |\n",
+		"| Spring | 90.0 % | - | 70.0 % to 80.0 % | - | 100 % | 2 rounds on 26 November 2026; drop for 2 s: 1 round on 26 November 2026 |\n",
+		"| stompbox | - | - | 100 % | - | - | 2 rounds on 26 November 2026 |\n",
+	} {
+		assert.Contains(t, text, want)
+	}
+	assert.Contains(t, r.charts()["benchmarks-recovery.svg"], "70.0 %", "the chart has the lowest")
 	require.NoError(t, r.save())
 	again, err := loadResults(r.file)
 	require.NoError(t, err)
@@ -87,29 +107,60 @@ func TestThePublishedVersionsSayWhatWasMeasured(t *testing.T) {
 	r, err := loadResults("../../../bench/peers/results.json")
 	require.NoError(t, err)
 	for _, p := range peers {
-		assert.NotEmpty(t, r.Versions[p.name], p.name)
+		require.NotEmpty(t, r.Loads[p.name], p.name)
+		for _, part := range []map[string]map[string]*outcome{r.Loads, r.Recovery} {
+			for name, o := range part[p.name] {
+				assert.NotEmpty(t, o.Version, "%s, %s", p.name, name)
+				if p.name == "stompbox" {
+					assert.Regexp(t, `\b[0-9a-f]{7}\b|^v[0-9]`, o.Version)
+				}
+			}
+		}
 	}
-	assert.Regexp(t, `\b[0-9a-f]{7}\b|^v[0-9]`, r.Versions["stompbox"])
 }
 
-// TestTimesAreOfTheQuietestRound, and CPU and memory are medians.
-func TestTimesAreOfTheQuietestRound(t *testing.T) {
+func TestThePageSaysOfWhichMachineAndVersionFiguresAre(t *testing.T) {
 	t.Parallel()
-	for figure, want := range map[string]float64{
-		"fanout CPU s/M": 2, "connects CPU ms": 2, "idle KB": 2, "idle us/s": 2, "idle server MB": 2,
-		"fanout deliveries/s": 9, "connects per s": 9, "queue per s": 9, "rooms p99 ms": 1, "fanout-1 ms per message": 1,
-	} {
-		assert.InDelta(t, want, representative(figure, []float64{9, 1, 2}), 0, figure)
+	r := newResults("")
+	later := of("27 November 2026", map[string][]float64{"idle KB": {1}})
+	later.Machine, later.Version = "another, 4 cores", "1.1"
+	r.Loads["NATS"] = map[string]*outcome{
+		"fanout": of("26 November 2026", map[string][]float64{"fanout CPU s/M": {1, 1}}), "idle": later,
+	}
+	text := written(t, r)
+	assert.Contains(t, text, "Measured on a processor, 2 cores, and on another, 4 cores.")
+	assert.Contains(t, text, "| NATS | 1.0, 1.1 |")
+	assert.Contains(t, text, "2 rounds on 26 November 2026 of 1.0 (a processor, 2 cores); idle: 1 round on 27 November 2026 of 1.1 (another, 4 cores)")
+}
+
+// TestAllFiguresAreMedians: times and rates too, in tables and in charts.
+func TestAllFiguresAreMedians(t *testing.T) {
+	t.Parallel()
+	for _, columns := range tables {
+		for _, c := range columns {
+			r := newResults("")
+			name, _, _ := strings.Cut(c.figure, " ")
+			o := of("today", map[string][]float64{c.figure: {9, 1, 2}})
+			r.Loads["stompbox"] = map[string]*outcome{name: o}
+			assert.InDelta(t, 2, r.figure("stompbox", c.figure), 0, c.figure)
+			assert.Equal(t, "2 (1 to 9)", o.cell(c.figure))
+		}
 	}
 }
 
 // TestThePageShowsEachChart: a chart that is made is shown.
 func TestThePageShowsEachChart(t *testing.T) {
 	t.Parallel()
-	r := &results{Rounds: map[string]map[string][]float64{"stompbox": {}}, Recovery: map[string]map[string][]float64{"stompbox": {"silent death": {1}}}}
+	r := newResults("")
+	r.Loads["stompbox"] = map[string]*outcome{}
+	r.Recovery["stompbox"] = map[string]*outcome{"silent death": of("today", map[string][]float64{"share": {1}})}
 	for _, columns := range tables {
 		for _, c := range columns {
-			r.Rounds["stompbox"][c.figure] = []float64{1}
+			name, _, _ := strings.Cut(c.figure, " ")
+			if r.Loads["stompbox"][name] == nil {
+				r.Loads["stompbox"][name] = of("today", map[string][]float64{})
+			}
+			r.Loads["stompbox"][name].Figures[c.figure] = []float64{1}
 		}
 	}
 	drawings := r.charts()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -16,14 +17,20 @@ import (
 type webSocket struct {
 	conn net.Conn
 	r    *bufio.Reader
-	out  []byte
 	all  []byte // of a message in several frames
+
+	writing sync.Mutex // the reader answers pings while others send
+	out     []byte
 }
 
 const (
 	opText, opBinary, opClose, opPing, opPong = 1, 2, 8, 9, 10
 
+	// patience is how long a handshake may take.
 	patience = 60 * time.Second
+	// loadTime is how long a load may take. Some servers send nothing for two minutes to a
+	// connection that is idle.
+	loadTime = 3 * time.Minute
 )
 
 func dialWebSocket(address, path, subprotocol string) (*webSocket, error) {
@@ -62,6 +69,8 @@ func (w *webSocket) open(address, path, subprotocol string) error {
 }
 
 func (w *webSocket) write(op byte, payload []byte) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	w.out = append(w.out[:0], 0x80|op)
 	switch n := len(payload); {
 	case n <= 125:
