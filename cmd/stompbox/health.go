@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stompbox/stompbox/internal/certfile"
 	"github.com/stompbox/stompbox/internal/clientaddr"
 	"github.com/stompbox/stompbox/internal/config"
 )
@@ -159,10 +159,10 @@ func (p *healthProbe) client() (*http.Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--ca: %w", err)
 		}
-		t.RootCAs, t.InsecureSkipVerify = x509.NewCertPool(), false
-		if !t.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("--ca: %s has no PEM certificate", p.ca)
+		if t.RootCAs, err = certfile.Pool(text); err != nil {
+			return nil, fmt.Errorf("--ca: %s: %w", p.ca, err)
 		}
+		t.InsecureSkipVerify = false
 	}
 	transport := &http.Transport{TLSClientConfig: t, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
 	if p.http != nil {

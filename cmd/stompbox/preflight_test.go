@@ -27,7 +27,7 @@ var refused = map[string]struct{ text, says string }{
 	"admin certificate":  {secretText + "admin: { listen: '127.0.0.1:0', tls: { cert: DIR/none, key: DIR/none } }", `c.yaml:3: admin.tls: open DIR/none`},
 	"admin token":        {secretText + "admin: { listen: '127.0.0.1:0', token_file: DIR/none }", `c.yaml:3: admin.token: open DIR/none`},
 	"metrics token":      {secretText + "metrics: { listen: '127.0.0.1:0', token: short }", `c.yaml:3: metrics.token: it has 5 bytes`},
-	"CA of NATS":         {secretText + "nats: { url: 'nats://127.0.0.1:1', ca: DIR/text }", `c.yaml:3: nats.ca: DIR/text holds no certificate`},
+	"CA of NATS":         {secretText + "nats: { url: 'nats://127.0.0.1:1', ca: DIR/text }", `c.yaml:3: nats.ca: DIR/text: it holds no certificate`},
 	"NATS credentials":   {secretText + "nats: { url: 'nats://127.0.0.1:1', credentials: DIR/none }", `c.yaml:3: nats.credentials: open DIR/none`},
 	"prefix":             {secretText + "nats: { prefix: 'a b' }", `c.yaml:3: nats.prefix: relay: the prefix "a b"`},
 	"certificate of routes": {secretText + "cluster: { listen: '127.0.0.1:6222', node: a, tls: { cert: DIR/none, key: DIR/none, ca: DIR/none } }",

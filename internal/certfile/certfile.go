@@ -132,6 +132,11 @@ func read(cert, key string) (content [sha256.Size]byte, certificate *tls.Certifi
 }
 
 func parse(cert, key []byte) (*tls.Certificate, error) {
+	for _, text := range [][]byte{cert, key} {
+		if _, err := pemBlocks(text); err != nil {
+			return nil, err
+		}
+	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, err

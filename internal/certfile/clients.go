@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -57,6 +55,9 @@ func NewAuthorities(name, ca, crl string) (*Authorities, error) {
 
 // Use has what was loaded count from now on.
 func (a *Authorities) Use(l *LoadedAuthorities) { a.current.Store(l) }
+
+// Lists are the revocation lists.
+func (l *LoadedAuthorities) Lists() []*x509.RevocationList { return l.lists }
 
 // Pool is for the ClientCAs of a [tls.Config].
 func (a *Authorities) Pool() *x509.CertPool { return a.current.Load().pool }
@@ -126,7 +127,7 @@ func readAuthorities(ca, crl string) (*LoadedAuthorities, error) {
 		}
 	}
 	l.content = sha256.Sum256(bytes.Join([][]byte{caText, crlText}, []byte{0}))
-	authorities, err := parseCertificates(caText)
+	authorities, err := Certificates(caText)
 	if err != nil {
 		return l, fmt.Errorf("%s: %w", ca, err)
 	}
@@ -142,34 +143,13 @@ func readAuthorities(ca, crl string) (*LoadedAuthorities, error) {
 	return l, nil
 }
 
-func parseCertificates(text []byte) (all []*x509.Certificate, err error) {
-	for {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			break
-		}
-		if text = rest; block.Type != "CERTIFICATE" {
-			continue
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, c)
-	}
-	if len(all) == 0 {
-		return nil, errors.New("it holds no certificate")
-	}
-	return all, nil
-}
-
 func (l *LoadedAuthorities) addLists(text []byte, authorities []*x509.Certificate) error {
+	blocks, err := pemBlocks(text)
+	if err != nil {
+		return err
+	}
 	var ders [][]byte
-	for rest := text; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
+	for _, block := range blocks {
 		if block.Type == "X509 CRL" {
 			ders = append(ders, block.Bytes)
 		}

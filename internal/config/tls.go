@@ -17,9 +17,9 @@ func certPool(key, file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s: %s holds no certificate", key, file)
+	pool, err := certfile.Pool(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", key, file, err)
 	}
 	return pool, nil
 }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/stompbox/stompbox/internal/certfile"
 )
 
 // soonExpired is how long before its end a certificate is worth a warning, at most: one
@@ -26,6 +28,9 @@ func checkCertificates(_ context.Context, e *examination) []Result {
 	}
 	if t := e.c.STOMP.TLS; t.Cert != "" {
 		all = append(all, checkCertificate(e, "stomp.tls", t.Cert, t.Key, "", server))
+	}
+	if t := e.c.STOMP.ClientTLS; t.CRL != "" {
+		all = append(all, checkRevocations(e, t.CA, t.CRL))
 	}
 	if t := e.c.NATS.TLS; t.Cert != "" {
 		// The server's CA need not be that of its clients.
@@ -62,6 +67,33 @@ func checkCertificate(e *examination, check, certFile, keyFile, caFile string, u
 		return result
 	}
 	return ok(check, "%s is for %s, until %s", certFile, names(leaf), leaf.NotAfter.UTC().Format(time.DateOnly))
+}
+
+// checkRevocations looks whether each revocation list is still valid: where one is not, no
+// certificate of its authority lets a client in.
+func checkRevocations(e *examination, caFile, crlFile string) Result {
+	const check, remedy = "stomp.client_tls", "get a newer list from the authority, and see why that did not happen by itself"
+	authorities, err := certfile.LoadAuthorities(check, caFile, crlFile)
+	if err != nil {
+		return fail(check, "give ca the certificates of the authorities, and crl the lists that they signed, both whole", "%v", err)
+	}
+	now, revoked := e.Now(), 0
+	result := ok(check, "")
+	for _, list := range authorities.Lists() {
+		revoked += len(list.RevokedCertificateEntries)
+		left, next := list.NextUpdate.Sub(now), list.NextUpdate.UTC().Format(time.RFC3339)
+		switch {
+		case list.NextUpdate.IsZero():
+		case left <= 0:
+			return fail(check, remedy, "the revocation list of %s ended on %s, so all certificates of that authority are refused", list.Issuer, next)
+		case left < list.NextUpdate.Sub(list.ThisUpdate)/10:
+			result = warn(check, remedy, "the revocation list of %s ends on %s; then all certificates of that authority are refused", list.Issuer, next)
+		}
+	}
+	if result.Status == OK {
+		return ok(check, "%d revocation lists, with %d certificates", len(authorities.Lists()), revoked)
+	}
+	return result
 }
 
 // names lists what a certificate is for.
@@ -104,9 +136,11 @@ func checkChain(e *examination, check string, pair tls.Certificate, caFile strin
 	options := x509.VerifyOptions{Intermediates: x509.NewCertPool(), CurrentTime: e.Now()}
 	if caFile != "" {
 		text, err := os.ReadFile(caFile)
-		options.Roots = x509.NewCertPool()
-		if err != nil || !options.Roots.AppendCertsFromPEM(text) {
-			return fail(check, "set ca to the PEM file of who signed the nodes' certificates", "%s holds no certificate: %v", caFile, err), true
+		if err == nil {
+			options.Roots, err = certfile.Pool(text)
+		}
+		if err != nil {
+			return fail(check, "set ca to the PEM file of who signed the nodes' certificates", "%s: %v", caFile, err), true
 		}
 	}
 	for _, der := range pair.Certificate[1:] {

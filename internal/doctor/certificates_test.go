@@ -28,7 +28,7 @@ func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA of this test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(10 * 365 * 24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SubjectKeyId: []byte("CA"),
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
@@ -109,4 +109,26 @@ func TestCertificatesOfNodesAreForBothSides(t *testing.T) {
 	requireResult(t, check(cert, key, key), "cluster.tls", Failure, "holds no certificate")
 	cert, key = ca.sign(t, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
 	requireResult(t, check(cert, key, ca.file), "cluster.tls", Failure, "incompatible key usage")
+}
+
+// TestRevocationListsOfClients: one that has ended refuses all certificates of its authority.
+func TestRevocationListsOfClients(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	cert, key := ca.sign(t, nil)
+	check := func(crl string) []Result {
+		return checkCertificates(t.Context(), examine(t, "stomp: { listen: '127.0.0.1:1', tls: { cert: "+cert+", key: "+key+" }, client_tls: { ca: "+ca.file+", crl: "+crl+" } }\n"))
+	}
+	list := func(since, left time.Duration) string {
+		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+			Number: big.NewInt(1), ThisUpdate: time.Now().Add(-since), NextUpdate: time.Now().Add(left),
+			RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(2), RevocationTime: time.Now()}},
+		}, ca.certificate, ca.key)
+		require.NoError(t, err)
+		return writePEM(t, "X509 CRL", der)
+	}
+	requireResult(t, check(list(time.Hour, 24*time.Hour)), "stomp.client_tls", OK, "1 revocation lists, with 1 certificates")
+	requireResult(t, check(list(24*time.Hour, time.Hour)), "stomp.client_tls", Warning, "the revocation list of CN=CA of this test ends on")
+	requireResult(t, check(list(24*time.Hour, -time.Hour)), "stomp.client_tls", Failure, "so all certificates of that authority are refused")
+	requireResult(t, check(key), "stomp.client_tls", Failure, "it is no revocation list")
 }
