@@ -21,7 +21,7 @@ const (
 	kindQueues      = "queues"
 	kindHistory     = "history"
 	kindDedup       = "dedup-ids"
-	kindBans        = "bans" // of inventories alone
+	kindBans        = "bans"
 	kindIdempotency = "idempotency-keys"
 )
 
@@ -36,6 +36,7 @@ type archive struct {
 	queues    *queueStreams
 	histories *historyStreams
 	dedup     *dedupJournal
+	bans      *bans
 }
 
 func (a *archive) subject() string { return a.link.prefix + ".node.restored" }
@@ -73,6 +74,8 @@ func (a *archive) kindOf(stream string, storage jetstream.StorageType) string {
 		return kindDedup
 	case stream == base+"_once":
 		return kindIdempotency
+	case stream == bansStream(a.link.prefix):
+		return kindBans
 	case strings.HasPrefix(stream, base+"_history_"):
 		return kindHistory
 	case stream == base+"_queues" || strings.HasPrefix(stream, base+"_queue_"):
@@ -91,6 +94,10 @@ func (a *archive) Contents(ctx context.Context) ([]driver.ArchiveEntry, error) {
 	for _, info := range drain(streams.Info()) {
 		kind := a.kindOf(info.Config.Name, info.Config.Storage)
 		if kind == "" || info.State.Msgs == 0 && info.State.LastSeq == 0 {
+			continue
+		}
+		if kind == kindBans {
+			all = append(all, a.bans.archived(info))
 			continue
 		}
 		entry := driver.ArchiveEntry{Name: info.Config.Name, Kind: kind, Messages: info.State.Msgs, Bytes: info.State.Bytes}
@@ -124,7 +131,8 @@ func (a *archive) durables(ctx context.Context, name string) (all []driver.Archi
 	}
 	consumers := stream.ListConsumers(ctx)
 	for _, info := range drain(consumers.Info()) {
-		d := driver.ArchivedDurable{Name: info.Name, Next: info.AckFloor.Stream + 1}
+		// A server of a cluster counts nothing as acknowledged before the first ACK.
+		d := driver.ArchivedDurable{Name: info.Name, Next: max(info.AckFloor.Stream+1, info.Config.OptStartSeq)}
 		if d.Config, err = json.Marshal(info.Config); err != nil {
 			return nil, err
 		}
@@ -169,6 +177,9 @@ func (a *archive) CheckImport(ctx context.Context, entries []driver.ArchiveEntry
 		if err != nil {
 			return err
 		}
+		if entry.Kind == kindBans {
+			continue // which are added to those that are there
+		}
 		if _, err := a.inTheWay(ctx, entry, config); err != nil {
 			return err
 		}
@@ -179,6 +190,9 @@ func (a *archive) CheckImport(ctx context.Context, entries []driver.ArchiveEntry
 // configOf reads and checks the configuration of an entry, which an operator may have edited.
 func (a *archive) configOf(entry driver.ArchiveEntry) (*jetstream.StreamConfig, error) {
 	config := new(jetstream.StreamConfig)
+	if entry.Kind == kindBans && a.kindOf(entry.Name, config.Storage) == kindBans {
+		return config, nil // none is needed
+	}
 	if err := json.Unmarshal(entry.Config, config); err != nil {
 		return nil, fmt.Errorf("%w: the configuration of %s: %w", driver.ErrArchive, entry.Name, err)
 	}

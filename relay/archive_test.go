@@ -3,7 +3,10 @@ package relay
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,15 +96,37 @@ func TestARestoredStoreHasWhatWasTakenOut(t *testing.T) {
 	consumer.takes("acknowledged", false)
 	consumer.Pull(1)
 	<-consumer.got
+	end := time.Now().Add(time.Hour)
+	for _, user := range []string{"ann", "bob", "cyd"} {
+		require.NoError(t, from.bans.PutBan(t.Context(), "user "+user, []byte(`{"user":"`+user+`"}`), end))
+	}
+	kv, err := from.bans.open(t.Context())
+	require.NoError(t, err)
+	sum := sha256.Sum256([]byte("user cyd"))
+	require.NoError(t, kv.Purge(t.Context(), hex.EncodeToString(sum[:])), "as one that is over is removed")
 	entries, data := from.takeOut()
-	require.Len(t, entries, 3, "queues, a history, and dedup ids")
+	require.Len(t, entries, 4, "bans, queues, a history, and dedup ids")
 	from.store(5)                                         // which the backup does not have
 	from.storeInQueue("/queue/a", "later", "id of later") // nor that
 
+	require.NoError(t, to.bans.PutBan(t.Context(), "user bob", []byte(`{"user":"bob","lifted":true}`), end))
+	bans := make(chan string, 10)
+	require.NoError(t, to.bans.WatchBans(func(ban []byte) { bans <- string(ban) }, func() {}))
+	next := func() string {
+		select {
+		case ban := <-bans:
+			return ban
+		case <-time.After(patience):
+			return "{}"
+		}
+	}
 	require.NoError(t, to.Driver().Archive.CheckImport(t.Context(), entries))
 	for _, e := range entries {
 		require.NoError(t, to.Driver().Archive.Import(t.Context(), e, bytes.NewReader(data[e.Name])))
 	}
+	require.JSONEq(t, `{"user":"bob","lifted":true}`, next(), "that of here is newer")
+	require.JSONEq(t, `{"user":"ann"}`, next())
+	require.Empty(t, bans)
 
 	// The history begins an epoch: the numbers after the backup are given again.
 	to.store(4)
@@ -138,6 +163,37 @@ func TestARestoredStoreHasWhatWasTakenOut(t *testing.T) {
 			require.ErrorIs(t, to.Driver().Archive.Import(t.Context(), e, bytes.NewReader(data[e.Name])), driver.ErrNotEmpty)
 		}
 	}
+}
+
+// TestABackupOfAClusterHasThePlacesOfDurableSubscriptions: also of those that have had no
+// message yet, such as after a restore, for which a server of a cluster says 0.
+func TestABackupOfAClusterHasThePlacesOfDurableSubscriptions(t *testing.T) {
+	t.Parallel()
+	from, to := clusterOf(t, 3), newDeaf(t, 0)
+	for body := range 3 {
+		from[0].store(body)
+	}
+	from[0].openDurable()
+	entries, data := from[1].takeOut()
+	require.Len(t, entries, 1)
+	require.Equal(t, uint64(4), entries[0].Durables[0].Next)
+	require.NoError(t, to.Driver().Archive.Import(t.Context(), entries[0], bytes.NewReader(data[entries[0].Name])))
+	to.store(3)
+	to.openDurable().takes("3", false)
+}
+
+// TestBansThatAreNoneAreRefused: a line of a backup has to be of a ban.
+func TestBansThatAreNoneAreRefused(t *testing.T) {
+	t.Parallel()
+	to := newDeaf(t, 0)
+	e := driver.ArchiveEntry{Name: bansStream(to.link.prefix), Kind: kindBans, Config: []byte("{}")}
+	for name, text := range map[string]string{
+		"no JSON": "ban", "no ban": `{"key":"a","kept":{}}`, "a key of many": `{"key":">","kept":{"until":"2030-01-01T00:00:00Z","ban":{}}}`,
+	} {
+		require.ErrorIs(t, to.Driver().Archive.Import(t.Context(), e, strings.NewReader(text)), driver.ErrArchive, name)
+	}
+	long := strings.NewReader(strings.Repeat("x", maxArchivedBan+1))
+	require.Error(t, to.Driver().Archive.Import(t.Context(), e, long))
 }
 
 // TestWhatIsNoBackupIsRefused: what comes with a request is not trusted.

@@ -60,6 +60,9 @@ func (a *archive) Export(ctx context.Context, name string, w io.Writer) error {
 	if err := a.link.checkAsk(); err != nil {
 		return err
 	}
+	if name == bansStream(a.link.prefix) {
+		return a.bans.export(ctx, w)
+	}
 	inbox := nats.NewInbox()
 	chunks, err := a.link.conn.SubscribeSync(inbox)
 	if err != nil {
@@ -111,6 +114,9 @@ func (a *archive) Import(ctx context.Context, entry driver.ArchiveEntry, r io.Re
 	config, err := a.configOf(entry)
 	if err != nil {
 		return err
+	}
+	if entry.Kind == kindBans {
+		return a.bans.restore(ctx, r)
 	}
 	if err := a.link.checkWrite(); err != nil {
 		return err

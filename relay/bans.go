@@ -67,6 +67,19 @@ func (b *bans) PutBan(ctx context.Context, key string, ban []byte, until time.Ti
 	if err != nil {
 		return err
 	}
+	kv, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte(key)) // a name of a user may have any bytes
+	if _, err := kv.Put(ctx, hex.EncodeToString(sum[:]), value); err != nil {
+		return storeError("cannot keep a ban", err)
+	}
+	return nil
+}
+
+// open returns the bucket, which it makes where there is none.
+func (b *bans) open(ctx context.Context) (jetstream.KeyValue, error) {
 	kv, err := b.link.js.KeyValue(ctx, b.bucket())
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		bucket := jetstream.KeyValueConfig{
@@ -78,11 +91,7 @@ func (b *bans) PutBan(ctx context.Context, key string, ban []byte, until time.Ti
 		})
 	}
 	if err != nil {
-		return storeError("cannot open the bucket of bans", err)
+		return nil, storeError("cannot open the bucket of bans", err)
 	}
-	sum := sha256.Sum256([]byte(key)) // a name of a user may have any bytes
-	if _, err := kv.Put(ctx, hex.EncodeToString(sum[:]), value); err != nil {
-		return storeError("cannot keep a ban", err)
-	}
-	return nil
+	return kv, nil
 }

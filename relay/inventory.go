@@ -81,20 +81,12 @@ func (i *inventories) addConfirmed(confirmed *confirmedPlaces) {
 			continue
 		}
 		if !ok {
-			was.Kind = i.kindOf(stream, jetstream.FileStorage)
+			was.Kind = i.archive.kindOf(stream, jetstream.FileStorage)
 		}
 		was.Last = seq
 		i.before.Clean = false
 		i.before.Streams[stream] = was
 	}
-}
-
-// kindOf returns what a stream has, or "" for one that is not looked at.
-func (i *inventories) kindOf(stream string, storage jetstream.StorageType) string {
-	if stream == bansStream(i.link.prefix) {
-		return kindBans
-	}
-	return i.archive.kindOf(stream, storage)
 }
 
 func (i *inventories) path() string { return i.link.server.data.file(inventoryFile) }
@@ -104,7 +96,7 @@ func (i *inventories) take(ctx context.Context) (*inventory, error) {
 	now := &inventory{At: time.Now().UTC(), Streams: make(map[string]inventoryItem)}
 	streams := i.link.js.ListStreams(ctx)
 	for _, info := range drain(streams.Info()) {
-		if kind := i.kindOf(info.Config.Name, info.Config.Storage); kind != "" {
+		if kind := i.archive.kindOf(info.Config.Name, info.Config.Storage); kind != "" {
 			s := info.State
 			now.Streams[info.Config.Name] = inventoryItem{
 				Kind: kind, Created: info.Created, Messages: s.Msgs, First: s.FirstSeq, Last: s.LastSeq, Subjects: s.NumSubjects, Consumers: s.Consumers,

@@ -101,12 +101,12 @@ func newRelay(o Options, server *Server) *Relay {
 	streams.elections, r.queues.streams.elections = &r.acks.elections, &r.acks.elections
 	r.histories = newHistoryStore(l, streams, r.bus, r.readers)
 	r.bus.past = r.histories
-	r.archive = &archive{link: l, readers: r.readers, queues: r.queues.streams, histories: streams, dedup: dedup}
+	r.bans = newBans(l, r.queues.streams.settings.Replicas)
+	r.archive = &archive{link: l, readers: r.readers, queues: r.queues.streams, histories: streams, dedup: dedup, bans: r.bans}
 	if server != nil {
 		r.inventories = newInventories(l, r.archive)
 	}
 	r.idempotency = newIdempotency(l, o.Queues.Replicas)
-	r.bans = newBans(l, r.queues.streams.settings.Replicas)
 	r.health = &health{link: l, acks: r.acks, members: r.members, readers: r.readers}
 	if l.clustered() {
 		r.health.joining.begin(server)

@@ -23,14 +23,15 @@ type Archive interface {
 	// CheckImport returns an error that wraps [ErrNotEmpty] or [ErrArchive] if the entries cannot
 	// be imported.
 	CheckImport(ctx context.Context, entries []ArchiveEntry) error
-	// Import restores the output of Export. It never replaces anything that has messages.
+	// Import restores the output of Export. It never replaces anything that has messages. Bans are
+	// added to those that are there.
 	Import(ctx context.Context, entry ArchiveEntry, r io.Reader) error
 }
 
 // ArchiveEntry is a stream of messages, with the state of its subscriptions.
 type ArchiveEntry struct {
 	Name     string          `json:"name"`
-	Kind     string          `json:"kind"` // queues, history, dedup-ids or idempotency-keys
+	Kind     string          `json:"kind"` // queues, history, dedup-ids, idempotency-keys or bans
 	Config   json.RawMessage `json:"config"`
 	Messages uint64          `json:"messages"`
 	Bytes    uint64          `json:"bytes"`
