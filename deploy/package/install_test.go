@@ -173,6 +173,14 @@ func upgrade(t *testing.T) {
 	require.Equal(t, secret, after, "tokens stay valid")
 	token := run(t, "stompbox", "token", "-c", config, "--user", "alice", "--subscribe", "/queue/**")
 	require.Contains(t, run(t, "stompbox", "subscribe", "--token", token, "--count", "1", "/queue/orders"), "stored")
+
+	// A version that refuses the configuration does not take the place of the one that runs.
+	pid = property(t, "MainPID")
+	require.NoError(t, os.WriteFile(config, append(changed, []byte("limits: { headers: -1 }\n")...), 0o640))
+	require.Regexp(t, `(?s)limits.headers.*was not restarted`, run(t, "dpkg", "-i", "/box/stompbox.deb"))
+	require.Equal(t, "active", property(t, "ActiveState"))
+	require.Equal(t, pid, property(t, "MainPID"))
+	require.NoError(t, os.WriteFile(config, changed, 0o640))
 }
 
 func removal(t *testing.T) {

@@ -26,10 +26,28 @@ if [ ! -e /var/lib/stompbox ]; then
   install -d -m 700 -o stompbox -g stompbox /var/lib/stompbox
 fi
 
+# accepted reports whether this version starts with the configuration of the service. Where that is
+# started in another way than the unit of the package does, systemd finds out.
+accepted() {
+  [ -e /etc/stompbox/stompbox.yaml ] || return 0
+  systemctl show --property ExecStart --value stompbox.service | grep -q -e '--config /etc/stompbox/stompbox.yaml' || return 0
+  (
+    set -a
+    [ ! -e /etc/default/stompbox ] || . /etc/default/stompbox
+    /usr/bin/stompbox config check --config /etc/stompbox/stompbox.yaml >/dev/null
+  )
+}
+
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload || true
-  # Starts nothing that does not run.
-  systemctl try-restart stompbox.service || true
+  # Starts nothing that does not run. A version that refuses the configuration would not start, so
+  # the one that runs goes on.
+  if ! systemctl is-active --quiet stompbox.service || accepted; then
+    systemctl try-restart stompbox.service || true
+  else
+    echo "stompbox was not restarted, since this version refuses its configuration. The version from before goes on." >&2
+    echo "Correct the configuration, then: systemctl restart stompbox" >&2
+  fi
 fi
 
 if [ "$1" = 1 ] || { [ "$1" = configure ] && [ -z "$2" ]; }; then
