@@ -27,8 +27,8 @@ const kvOperation = "KV-Operation"
 // maxArchivedBan bounds a line: a name and a reason have a few KiB.
 const maxArchivedBan = 1 << 20
 
-// archived lists the bucket for a backup. It has no configuration, since whoever restores it
-// makes a bucket as for a first ban.
+// archived lists the bucket for a backup. It has no configuration, since a restore
+// makes a bucket as a first ban does.
 func (b *bans) archived(info *jetstream.StreamInfo) driver.ArchiveEntry {
 	return driver.ArchiveEntry{
 		Name: info.Config.Name, Kind: kindBans, Messages: info.State.Msgs, Bytes: info.State.Bytes,
