@@ -12,7 +12,7 @@ var errCutOff = errors.New("a PEM block in it is damaged or cut off")
 
 // pemBlocks returns the blocks of a text. [pem.Decode] passes over those that it cannot read,
 // such as the last one of a file that is half written: what such a block holds, like the
-// revocations of one authority, would not count, without a word.
+// revocations of one authority, would silently not count.
 func pemBlocks(text []byte) (blocks []*pem.Block, err error) {
 	rest := text
 	for {
