@@ -74,8 +74,11 @@ func (q *reader) giveBack(drained <-chan struct{}) {
 	select {
 	case <-drained:
 		q.mu.Lock()
-		stream, consumer := q.stream, q.consumer
+		stream, consumer, waits := q.stream, q.consumer, q.outstanding > 0
 		q.mu.Unlock()
+		if waits {
+			q.awaitRequests(ctx)
+		}
 		// To say how many requests wait, the server looks which of them have no interest.
 		if c, err := q.readers.link.js.Consumer(ctx, stream, consumer); err == nil {
 			q.fetchRedeliveries(ctx, c.CachedInfo())
@@ -98,6 +101,19 @@ func (q *reader) giveBack(drained <-chan struct{}) {
 		}
 		q.notify(d, nakBody)
 	}
+}
+
+// badRequest is no pull request, which the server answers with an error.
+var badRequest = []byte(`{"batch":"none"}`)
+
+// awaitRequests returns when the server knows of all pull requests that the reader has sent. It takes
+// them in one after the other, apart from all else that it is asked. One that it learned of later
+// would get a message that goes back, and that has no consumer.
+func (q *reader) awaitRequests(ctx context.Context) {
+	q.mu.Lock()
+	next := q.next
+	q.mu.Unlock()
+	_, _ = q.readers.link.conn.RequestWithContext(ctx, next, badRequest) // at worst the order is lost
 }
 
 const (
