@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/bench"
 )
 
 // benchOptions are what all benchmarks have.
@@ -47,7 +51,7 @@ func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure a broker that runs in a separate process on loopback",
-		Long:  "Each benchmark starts `serve` of this program with its defaults, and with JWT, permissions, limits\nand metrics on. It reads the CPU time and memory of that process only.",
+		Long:  "Each benchmark starts `serve` of this program with its defaults, and with JWT, permissions, limits,\nmetrics and heart-beats on. It reads the CPU time and memory of that process only.",
 	}
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkBenchFlags(cmd.Flags()) }
 	for _, b := range benchmarks {
@@ -67,6 +71,9 @@ func checkBenchFlags(f *pflag.FlagSet) (err error) {
 			values = f.Value.(pflag.SliceValue).GetSlice()
 		default:
 			return
+		}
+		if size, _ := strconv.Atoi(values[0]); f.Name == "size" && size > frames.DefaultMaxBody {
+			err = fmt.Errorf("--size: %d is above %d, the default of limits.body", size, frames.DefaultMaxBody)
 		}
 		for _, v := range values {
 			if v == "0" || v == "0s" || strings.HasPrefix(v, "-") {
@@ -117,23 +124,27 @@ func newBenchOf(b benchmark) *cobra.Command {
 			fmt.Fprintln(cmd.OutOrStdout(), line)
 			figures = append(figures, figure)
 		}
-		slices.Sort(figures)
-		fmt.Fprintf(cmd.OutOrStdout(), "median: %.2f\n", figures[len(figures)/2])
+		fmt.Fprintf(cmd.OutOrStdout(), "median: %.2f\n", bench.Median(figures))
 		return nil
 	}
 	return cmd
 }
 
 // round measures once, with a server of its own.
-func (b benchmark) round(ctx context.Context, o benchOptions) (string, float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	server, err := startBenchServer(ctx, o.server)
-	if err != nil {
-		return "", 0, err
+func (b benchmark) round(ctx context.Context, o benchOptions) (line string, figure float64, err error) {
+	err = oneRun(ctx, o, 5*time.Minute, func(ctx context.Context, run benchRun) error {
+		server, err := startBenchServer(ctx, run)
+		if err != nil {
+			return err
+		}
+		defer server.stop()
+		line, figure, err = b.run(ctx, server, o)
+		return err
+	})
+	if err == nil && !(figure > 0 && figure < math.Inf(1)) {
+		err = fmt.Errorf("%.2f is no figure: use more connections or messages", figure)
 	}
-	defer server.stop()
-	return b.run(ctx, server, o)
+	return line, figure, err
 }
 
 // benchFanout returns server CPU seconds per million deliveries.
@@ -143,12 +154,11 @@ func benchFanout(ctx context.Context, s *benchServer, o benchOptions) (string, f
 		return "", 0, err
 	}
 	defer closeAll(append(subscribers, publisher))
-	cpu, start := s.cpu(), time.Now()
-	if err := fanOut(ctx, o, publisher, subscribers); err != nil {
+	took, cpu, err := fanOut(ctx, o, publisher, subscribers, s)
+	if err != nil {
 		return "", 0, err
 	}
-	took := time.Since(start)
-	figure := o.perMillion(s.cpu() - cpu)
+	figure := o.perMillion(cpu[0])
 	return fmt.Sprintf("fanout: %d subscribers, %d messages of %d B, %d in flight: %.2f server CPU s per million deliveries, %.0f deliveries/s, none lost, in order",
 		o.connections, o.messages, o.size, o.inFlight, figure, float64(o.messages*o.connections)/took.Seconds()), figure, nil
 }
@@ -160,15 +170,41 @@ func (o benchOptions) perMillion(used time.Duration) float64 {
 
 // sequenceReader is a subscriber of a benchmark.
 type sequenceReader interface {
-	readSequence(n int, arrived func(i int)) error
+	// readOne wants number i as the next message.
+	readOne(i int) error
 }
 
-// fanOut sends all messages, and returns when all subscribers have them, in order.
-func fanOut[T sequenceReader](ctx context.Context, o benchOptions, publisher *benchClient, subscribers []T) error {
+// fanOut sends all messages, and returns when all subscribers have them, in order. It returns how
+// long that took, and the CPU time of each server. Then it sends one message more, which has to be
+// the next one: none was repeated.
+func fanOut[T sequenceReader](ctx context.Context, o benchOptions, publisher *benchClient, subscribers []T, servers ...*benchServer) (took time.Duration, cpu []time.Duration, err error) {
+	for _, s := range servers {
+		cpu = append(cpu, -s.cpu())
+	}
+	start := time.Now()
+	if err := sendToAll(ctx, o, publisher, subscribers); err != nil {
+		return 0, nil, err
+	}
+	took = time.Since(start)
+	for i, s := range servers {
+		cpu[i] += s.cpu()
+	}
+	if err := publisher.publish(o.messages, o.size); err != nil {
+		return 0, nil, err
+	}
+	for _, c := range subscribers {
+		if err := c.readOne(o.messages); err != nil {
+			return 0, nil, err
+		}
+	}
+	return took, cpu, nil
+}
+
+func sendToAll[T sequenceReader](ctx context.Context, o benchOptions, publisher *benchClient, subscribers []T) error {
 	count := newWindow(len(subscribers), o.messages)
 	failed := make(chan error, len(subscribers))
 	for _, c := range subscribers {
-		go func() { failed <- c.readSequence(o.messages, count.arrived) }()
+		go func() { failed <- readSequence(c, o.messages, count.arrived) }()
 	}
 	for i := range o.messages {
 		if err := count.waitFor(ctx, o.mustHaveArrived(i)); err != nil {
@@ -182,6 +218,17 @@ func fanOut[T sequenceReader](ctx context.Context, o benchOptions, publisher *be
 		if err := <-failed; err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// readSequence reads n messages, checks that they are 0 to n-1, and reports each.
+func readSequence(c sequenceReader, n int, arrived func(i int)) error {
+	for i := range n {
+		if err := c.readOne(i); err != nil {
+			return err
+		}
+		arrived(i)
 	}
 	return nil
 }
@@ -213,13 +260,20 @@ func idle(ctx context.Context, s *benchServer, o benchOptions, how string, desti
 		return "", 0, err
 	}
 	defer closeAll(subscribers)
-	time.Sleep(8 * time.Second) // garbage of the handshakes is collected and given back
+	if err := pause(ctx, 8*time.Second); err != nil { // garbage of the handshakes is collected and given back
+		return "", 0, err
+	}
 	cpu := s.cpu()
-	time.Sleep(5 * time.Second)
-	used := s.cpu() - cpu
-	figure := float64(s.rss()-before) / 1024 / float64(o.connections)
+	if err := pause(ctx, 5*time.Second); err != nil {
+		return "", 0, err
+	}
+	used, after := s.cpu()-cpu, s.rss()
+	if err := allConnected(subscribers); err != nil {
+		return "", 0, err
+	}
+	figure := float64(after-before) / 1024 / float64(o.connections)
 	return fmt.Sprintf("idle: %d subscribed WebSockets%s: %.1f KB RSS each (%d KB before, %d KB with them), %.2f %% of a core",
-		o.connections, how, figure, before/1024, s.rss()/1024, used.Seconds()/5*100), figure, nil
+		o.connections, how, figure, before/1024, after/1024, used.Seconds()/5*100), figure, nil
 }
 
 // benchPingpong returns the median time in microseconds.
@@ -259,6 +313,13 @@ func pingpong(ctx context.Context, s *benchServer, o benchOptions) (at func(p fl
 		took = append(took, time.Since(start))
 	}
 	used := s.cpu() - before
+	// None was repeated.
+	if err := publisher.publish(o.messages, o.size); err != nil {
+		return nil, 0, err
+	}
+	if err := subscribers[0].readOne(o.messages); err != nil {
+		return nil, 0, err
+	}
 	return percentiles(took), used.Seconds() / float64(o.messages) * 1e6, nil
 }
 

@@ -16,7 +16,9 @@ func benchBacklog(ctx context.Context, s *benchServer, o benchOptions) (string, 
 	if err != nil {
 		return "", 0, err
 	}
-	time.Sleep(time.Second)
+	if err := pause(ctx, time.Second); err != nil {
+		return "", 0, err
+	}
 	rss := s.rss()
 	publisher, err := s.dial(ctx)
 	if err != nil {

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,16 +19,27 @@ import (
 	"github.com/stompbox/stompbox/internal/bench"
 )
 
-// benchClient is as light as can be, so that the broker gets the machine.
+// benchClient is as light as can be, so that the broker gets the machine. It has heart-beats
+// both ways.
 type benchClient struct {
-	ws   *websocket.Conn
-	r    *bufio.Reader
-	body []byte
-	buf  []byte
+	ws       *websocket.Conn
+	r        *bufio.Reader // of what is below the WebSocket
+	body     []byte
+	buf      []byte
+	writing  sync.Mutex
+	beats    *beater
+	beatPart int
 }
 
+// writeBuffers are shared, since few clients write at a time.
+var writeBuffers sync.Pool
+
 func (s *benchServer) dial(ctx context.Context) (*benchClient, error) {
-	dialer := websocket.Dialer{Subprotocols: []string{"v12.stomp"}, ReadBufferSize: 1024, WriteBufferSize: 1024, TLSClientConfig: s.tls}
+	dialer := websocket.Dialer{
+		Subprotocols: []string{"v12.stomp"}, ReadBufferSize: 1024, TLSClientConfig: s.tls,
+		// A message is one frame.
+		WriteBufferSize: 1024 + s.size, WriteBufferPool: &writeBuffers,
+	}
 	scheme := "ws"
 	if s.tls != nil {
 		scheme = "wss"
@@ -34,27 +48,53 @@ func (s *benchServer) dial(ctx context.Context) (*benchClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &benchClient{ws: ws}
-	if err := c.send(s.connectFrame()); err != nil {
+	c := &benchClient{ws: ws, r: bufio.NewReaderSize(ws.NetConn(), 1024), beats: &s.beats}
+	s.beats.add(c)
+	err = c.send(frames.New(frames.CONNECT, "accept-version", "1.2", "heart-beat", "10000,10000", "Authorization", "Bearer "+s.token))
+	if err == nil {
+		err = c.expect(frames.CONNECTED)
+	}
+	if err != nil {
+		c.close()
 		return nil, err
 	}
-	return c, c.expect(frames.CONNECTED)
+	return c, nil
 }
 
 func (c *benchClient) send(f *frames.Frame) error {
 	c.buf = frames.Append(c.buf[:0], f, frames.V12)
-	return c.ws.WriteMessage(websocket.TextMessage, c.buf)
+	return c.write(c.buf)
 }
 
+func (c *benchClient) write(text []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.ws.WriteMessage(websocket.TextMessage, text)
+}
+
+// beat sends a heart-beat, which is superfluous while something else is written.
+func (c *benchClient) beat() {
+	if c.writing.TryLock() {
+		defer c.writing.Unlock()
+		_ = c.ws.WriteMessage(websocket.TextMessage, []byte("\n")) // who reads notices an error
+	}
+}
+
+// expect reads the next frame of STOMP.
 func (c *benchClient) expect(command string) error {
-	_, text, err := c.ws.ReadMessage()
-	if err != nil {
-		return err
+	_ = c.ws.NetConn().SetReadDeadline(time.Now().Add(time.Minute))
+	for {
+		text, err := c.next()
+		if err != nil {
+			return err
+		}
+		if bytes.HasPrefix(text, []byte(command+"\n")) {
+			return nil
+		}
+		if len(text) > 1 { // no heart-beat
+			return fmt.Errorf("got %q in place of %s", text[:min(len(text), 500)], command)
+		}
 	}
-	if !bytes.HasPrefix(text, []byte(command+"\n")) {
-		return fmt.Errorf("got %q in place of %s", text, command)
-	}
-	return nil
 }
 
 // subscribe subscribes as sub-0, with more headers, and returns when that is confirmed.
@@ -66,7 +106,25 @@ func (c *benchClient) subscribe(destination string, more ...string) error {
 	return c.expect(frames.RECEIPT)
 }
 
-func (c *benchClient) close() { _ = c.ws.Close() }
+// allConnected has each client show that it is still connected: what was measured counts all.
+func allConnected(clients []*benchClient) error {
+	for i, c := range clients {
+		if err := c.send(frames.New(frames.UNSUBSCRIBE, "id", "sub-0", "receipt", "r")); err != nil {
+			return fmt.Errorf("connection %d of %d: %w", i+1, len(clients), err)
+		}
+	}
+	for i, c := range clients {
+		if err := c.expect(frames.RECEIPT); err != nil {
+			return fmt.Errorf("connection %d of %d: %w", i+1, len(clients), err)
+		}
+	}
+	return nil
+}
+
+func (c *benchClient) close() {
+	c.beats.remove(c)
+	_ = c.ws.Close()
+}
 
 // benchTopic is where all benchmarks send.
 const benchTopic = "/topic/bench.room"
@@ -105,9 +163,11 @@ func (s *benchServer) subscribersOf(ctx context.Context, n int, destination func
 func closeAll(all []*benchClient) { bench.CloseAll(all, (*benchClient).close) }
 
 // publish sends message number i, whose body begins with the number.
-func (c *benchClient) publish(i, size int) error {
+func (c *benchClient) publish(i, size int) error { return c.publishTo(benchTopic, i, size) }
+
+func (c *benchClient) publishTo(destination string, i, size int) error {
 	c.fillBody(i, size)
-	return c.send(&frames.Frame{Command: frames.SEND, Headers: frames.Headers{{Name: "destination", Value: benchTopic}}, Body: c.body})
+	return c.send(&frames.Frame{Command: frames.SEND, Headers: frames.Headers{{Name: "destination", Value: destination}}, Body: c.body})
 }
 
 // fillBody makes the body of message number i.
@@ -119,25 +179,17 @@ func (c *benchClient) fillBody(i, size int) {
 	}
 }
 
-// readSequence reads n messages, checks that they are 0 to n-1, and reports each.
-func (c *benchClient) readSequence(n int, arrived func(i int)) error {
-	for i := range n {
-		if err := c.readOne(i); err != nil {
-			return err
-		}
-		arrived(i)
-	}
-	return nil
+// readOne wants number i as the next message.
+func (c *benchClient) readOne(i int) error {
+	c.enlarge(32 << 10)
+	return c.readNumber(i)
 }
 
-// readOne reads the next WebSocket frame without allocating, and wants number i.
-func (c *benchClient) readOne(i int) error {
-	if c.r == nil {
-		c.r = bufio.NewReaderSize(c.ws.NetConn(), 32<<10)
-	}
+// readNumber is readOne with the buffer that there is.
+func (c *benchClient) readNumber(i int) error {
 	for {
 		_ = c.ws.NetConn().SetReadDeadline(time.Now().Add(30 * time.Second))
-		payload, err := readPayload(c.r)
+		payload, err := c.next()
 		if err != nil {
 			return fmt.Errorf("message %d: %w", i, err)
 		}
@@ -147,24 +199,49 @@ func (c *benchClient) readOne(i int) error {
 	}
 }
 
-// readPayload returns the next WebSocket payload; it is valid until the next call.
-func readPayload(r *bufio.Reader) ([]byte, error) {
-	head, err := r.Peek(4)
+// enlarge has reads take up to so many bytes at once.
+func (c *benchClient) enlarge(size int) {
+	if c.r.Size() < size {
+		c.r = bufio.NewReaderSize(c.r, size) // what the smaller one has comes first
+	}
+}
+
+// next reads the next WebSocket frame without allocating, and returns its payload, which is valid
+// until the next call.
+func (c *benchClient) next() ([]byte, error) {
+	head, err := c.r.Peek(2)
 	if err != nil {
 		return nil, err
 	}
-	length, skip := int(head[1]), 2
-	if length == 126 {
-		length, skip = int(head[2])<<8|int(head[3]), 4
+	length := uint64(head[1])
+	skip := 2
+	switch length {
+	case 126:
+		if head, err = c.r.Peek(4); err == nil {
+			length, skip = uint64(binary.BigEndian.Uint16(head[2:])), 4
+		}
+	case 127:
+		if head, err = c.r.Peek(10); err == nil {
+			length, skip = binary.BigEndian.Uint64(head[2:]), 10
+		}
 	}
-	if _, err := r.Discard(skip); err != nil {
-		return nil, err
-	}
-	payload, err := r.Peek(length)
 	if err != nil {
 		return nil, err
 	}
-	_, err = r.Discard(length)
+	if length > 2*frames.DefaultMaxBody {
+		return nil, fmt.Errorf("a WebSocket frame has %d bytes", length)
+	}
+	if _, err := c.r.Discard(skip); err != nil {
+		return nil, err
+	}
+	if int(length) > c.r.Size() {
+		c.enlarge(1 << bits.Len64(length))
+	}
+	payload, err := c.r.Peek(int(length))
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.r.Discard(int(length))
 	return payload, err
 }
 
@@ -172,12 +249,12 @@ func readPayload(r *bufio.Reader) ([]byte, error) {
 func checkNumber(payload []byte, i int) (bool, error) {
 	if !bytes.HasPrefix(payload, []byte(frames.MESSAGE)) {
 		if bytes.HasPrefix(payload, []byte(frames.ERROR)) {
-			return false, fmt.Errorf("the broker says %q", payload)
+			return false, fmt.Errorf("the broker says %q", payload[:min(len(payload), 500)])
 		}
 		return false, nil
 	}
 	if got := numberOf(payload); got != i {
-		return false, fmt.Errorf("message %d came in place of %d: lost or out of order", got, i)
+		return false, fmt.Errorf("message %d came in place of %d: lost, repeated or out of order", got, i)
 	}
 	return true, nil
 }

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
 // benchCluster returns what a delivery costs two nodes together, as the ratio to
 // what it costs one node alone. NATS is in a third process, and counted apart.
 func benchCluster(ctx context.Context, alone *benchServer, o benchOptions) (string, float64, error) {
+	if o.connections < 2 {
+		return "", 0, errors.New("--connections: two nodes need 2 or more")
+	}
 	_, one, err := benchFanout(ctx, alone, o)
 	if err != nil {
 		return "", 0, err
@@ -29,7 +33,7 @@ func benchCluster(ctx context.Context, alone *benchServer, o benchOptions) (stri
 			return "", 0, err
 		}
 		defer nodes[i].stop()
-		half, err := nodes[i].subscribers(ctx, o.connections/2)
+		half, err := nodes[i].subscribers(ctx, (o.connections+1-i)/2) // the first has the odd one
 		if err != nil {
 			return "", 0, err
 		}
@@ -40,11 +44,11 @@ func benchCluster(ctx context.Context, alone *benchServer, o benchOptions) (stri
 		return "", 0, err
 	}
 	defer publisher.close()
-	cpu, own := nodes[0].cpu()+nodes[1].cpu(), nats.cpu()
-	if err := fanOut(ctx, o, publisher, subscribers); err != nil {
+	_, cpu, err := fanOut(ctx, o, publisher, subscribers, nodes[0], nodes[1], nats)
+	if err != nil {
 		return "", 0, err
 	}
-	two, hub := o.perMillion(nodes[0].cpu()+nodes[1].cpu()-cpu), o.perMillion(nats.cpu()-own)
+	two, hub := o.perMillion(cpu[0]+cpu[1]), o.perMillion(cpu[2])
 	return fmt.Sprintf("cluster: %d subscribers, %d messages of %d B, %d in flight: one node %.2f CPU s per million deliveries, two nodes %.2f and NATS %.2f: ratio %.2f without NATS",
 		o.connections, o.messages, o.size, o.inFlight, one, two, hub, two/one), two / one, nil
 }

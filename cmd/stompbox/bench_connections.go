@@ -39,10 +39,12 @@ func runBenchConnections(cmd *cobra.Command, o connectionsOptions) error {
 	fmt.Fprintf(out, "%d node(s)\n", o.nodes)
 	fmt.Fprintln(out, "connections  connect  connects  memory  kernel  delivery  publish   idle us/s  reconnect  all back")
 	fmt.Fprintln(out, "              us CPU      /s     KB RSS      KB   us CPU   to all         CPU     us CPU         s")
-	measure := func(n int) (bench.Connections, error) {
-		ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Minute)
-		defer cancel()
-		return measureConnections(ctx, n, o)
+	measure := func(n int) (r bench.Connections, err error) {
+		err = oneRun(cmd.Context(), benchOptions{}, 10*time.Minute, func(ctx context.Context, run benchRun) error {
+			r, err = measureConnections(ctx, run, n, o)
+			return err
+		})
+		return r, err
 	}
 	printRow := func(r bench.Connections) {
 		fmt.Fprintf(out, "%11d %8.1f %9.0f %7.1f %7.1f %9.2f %6.1fms %11.2f %10.1f %9.1f\n",
@@ -88,10 +90,10 @@ func (n *nodes) order(text string) (cpu, took time.Duration, err error) {
 	return n.cpu() - before, time.Since(start), err
 }
 
-func measureConnections(ctx context.Context, total int, o connectionsOptions) (r bench.Connections, err error) {
+func measureConnections(ctx context.Context, run benchRun, total int, o connectionsOptions) (r bench.Connections, err error) {
 	n := nodes{total: total}
 	defer n.stop()
-	if n.servers, err = startBenchNodes(ctx, o.nodes); err != nil {
+	if n.servers, err = startBenchNodes(ctx, run, o.nodes); err != nil {
 		return r, err
 	}
 	for i, s := range n.servers {
@@ -103,53 +105,73 @@ func measureConnections(ctx context.Context, total int, o connectionsOptions) (r
 		n.swarms = append(n.swarms, w)
 	}
 	r.Connections = total
-	if err := n.connect(&r); err != nil {
+	if err := n.connect(ctx, &r); err != nil {
 		return r, err
 	}
-	sent, err := n.publish(ctx, &r)
+	publisher, err := n.servers[0].dial(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer publisher.close()
+	sent, err := n.publish(publisher, &r)
 	if err != nil {
 		return r, err
 	}
 	before := n.cpu()
-	time.Sleep(o.idle)
+	if err := pause(ctx, o.idle); err != nil {
+		return r, err
+	}
 	r.IdleCPU = bench.PerUnit(n.cpu()-before, total) / o.idle.Seconds()
-	return r, n.reconnect(&r, sent)
+	// One message more shows that all are still connected, and is the next one.
+	if err := n.sendToAll(publisher, sent, 1); err != nil {
+		return r, err
+	}
+	if err := n.reconnect(&r, sent+1); err != nil {
+		return r, err
+	}
+	return r, n.sendToAll(publisher, sent+1, 1)
 }
 
-func (n *nodes) connect(r *bench.Connections) error {
+func (n *nodes) connect(ctx context.Context, r *bench.Connections) error {
 	rss, kernel := n.rss(), bench.SocketMemory()
 	cpu, took, err := n.order(orderConnect + " 0")
 	if err != nil {
 		return err
 	}
 	r.ConnectCPU, r.ConnectsPS = bench.PerUnit(cpu, n.total), float64(n.total)/took.Seconds()
-	time.Sleep(8 * time.Second) // garbage of the handshakes is collected and given back
+	if err := pause(ctx, 8*time.Second); err != nil { // garbage of the handshakes is collected and given back
+		return err
+	}
 	r.RSS = float64(n.rss()-rss) / 1024 / float64(n.total)
 	r.Kernel = float64(bench.SocketMemory()-kernel) / 1024 / float64(n.total)
 	return nil
 }
 
 // publish sends one message at a time to all, and returns how many.
-func (n *nodes) publish(ctx context.Context, r *bench.Connections) (int, error) {
-	publisher, err := n.servers[0].dial(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer publisher.close()
+func (n *nodes) publish(publisher *benchClient, r *bench.Connections) (int, error) {
 	messages := min(max(500_000/n.total, 10), 500)
 	before, start := n.cpu(), time.Now()
-	for i := range messages {
-		if err := publisher.publish(i, 128); err != nil {
-			return 0, err
-		}
-		if _, _, err := n.order(orderReceive); err != nil {
-			return 0, err
-		}
+	if err := n.sendToAll(publisher, 0, messages); err != nil {
+		return 0, err
 	}
 	took := time.Since(start)
 	r.DeliveryCPU = bench.PerUnit(n.cpu()-before, messages*n.total)
 	r.PublishMS = took.Seconds() * 1e3 / float64(messages)
 	return messages, nil
+}
+
+// sendToAll sends messages, of which first is the number of the first one, each when all have the
+// one before.
+func (n *nodes) sendToAll(publisher *benchClient, first, messages int) error {
+	for i := range messages {
+		if err := publisher.publish(first+i, 128); err != nil {
+			return err
+		}
+		if _, _, err := n.order(orderReceive); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *nodes) reconnect(r *bench.Connections, sent int) error {
@@ -164,7 +186,7 @@ func (n *nodes) reconnect(r *bench.Connections, sent int) error {
 
 // startBenchNodes starts one broker, or several that are joined by routes, and returns when
 // they know each other. Limits of addresses are off: all clients have one.
-func startBenchNodes(ctx context.Context, n int) (all []*benchServer, err error) {
+func startBenchNodes(ctx context.Context, run benchRun, n int) (all []*benchServer, err error) {
 	defer func() {
 		if err != nil {
 			for _, s := range all {
@@ -197,7 +219,7 @@ func startBenchNodes(ctx context.Context, n int) (all []*benchServer, err error)
 		if n > 1 {
 			args = append(args, "--dev")
 		}
-		s, err := startBenchServer(ctx, "", args...)
+		s, err := startBenchServer(ctx, run, args...)
 		if err != nil {
 			return all, err
 		}

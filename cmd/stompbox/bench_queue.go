@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -59,9 +58,27 @@ func benchQueue(ctx context.Context, s *benchServer, o benchOptions) (string, fl
 		}
 	}
 	took, used := time.Since(start), s.cpu()-cpu
+	if err := nothingLeft(publisher, consumers, o); err != nil {
+		return "", 0, err
+	}
 	figure := used.Seconds() / float64(o.messages) * 1e6
 	return fmt.Sprintf("queue: %d messages of %d B, receipts in a window of %d, %d consumers: %.0f msg/s in, %.0f msg/s in and out, %.1f server CPU s per million, none lost",
 		o.messages, o.size, o.inFlight, o.connections, float64(o.messages)/published.Seconds(), float64(o.messages)/took.Seconds(), figure), figure, nil
+}
+
+// nothingLeft has all consumers leave. Nothing more may have come. Then one message more has to be
+// the only one in the queue.
+func nothingLeft(publisher *benchClient, consumers []*benchClient, o benchOptions) error {
+	if err := allConnected(consumers); err != nil {
+		return fmt.Errorf("after the last message: %w", err)
+	}
+	if err := publisher.publishTo(benchQueueName, o.messages, o.size); err != nil {
+		return err
+	}
+	if err := consumers[0].send(frames.New(frames.SUBSCRIBE, "id", "sub-0", "destination", benchQueueName)); err != nil {
+		return err
+	}
+	return consumers[0].readOne(o.messages)
 }
 
 // publishReceipted sends all messages to a destination, each with a receipt, with a
@@ -70,9 +87,9 @@ func (c *benchClient) publishReceipted(o benchOptions, destination string) error
 	window := make(chan struct{}, o.inFlight)
 	failed := make(chan error, 1)
 	go func() {
-		r := bufio.NewReaderSize(c.ws.NetConn(), 32<<10)
+		c.enlarge(32 << 10)
 		for i := range o.messages {
-			if err := readReceipt(r, i); err != nil {
+			if err := c.readReceipt(i); err != nil {
 				failed <- err
 				return
 			}
@@ -90,16 +107,17 @@ func (c *benchClient) publishReceipted(o benchOptions, destination string) error
 		c.fillBody(i, o.size)
 		c.buf = append(c.buf[:0], head...)
 		c.buf = fmt.Appendf(c.buf, "%d\n\n%s\x00", i, c.body)
-		if err := c.ws.WriteMessage(1, c.buf); err != nil {
+		if err := c.write(c.buf); err != nil {
 			return err
 		}
 	}
 	return <-failed
 }
 
-func readReceipt(r *bufio.Reader, i int) error {
+func (c *benchClient) readReceipt(i int) error {
+	_ = c.ws.NetConn().SetReadDeadline(time.Time{})
 	for {
-		payload, err := readPayload(r)
+		payload, err := c.next()
 		if err != nil {
 			return fmt.Errorf("receipt %d: %w", i, err)
 		}
@@ -120,10 +138,12 @@ func readReceipt(r *bufio.Reader, i int) error {
 
 // consume acknowledges what comes, until all messages were seen by some consumer.
 func (c *benchClient) consume(seen []atomic.Bool, consumed *atomic.Int64, all chan struct{}) error {
-	r := bufio.NewReaderSize(c.ws.NetConn(), 64<<10)
-	stop := make(chan struct{})
-	defer close(stop)
+	c.enlarge(64 << 10)
+	_ = c.ws.NetConn().SetReadDeadline(time.Time{})
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	defer func() { close(stop); <-stopped }()
 	go func() {
+		defer close(stopped)
 		select {
 		case <-all:
 			_ = c.ws.NetConn().SetReadDeadline(time.Now())
@@ -132,7 +152,7 @@ func (c *benchClient) consume(seen []atomic.Bool, consumed *atomic.Int64, all ch
 	}()
 	var acks []byte
 	for {
-		payload, err := readPayload(r)
+		payload, err := c.next()
 		if err != nil {
 			if consumed.Load() >= int64(len(seen)) {
 				return nil
@@ -147,8 +167,8 @@ func (c *benchClient) consume(seen []atomic.Bool, consumed *atomic.Int64, all ch
 		}
 		number := numberOf(payload)
 		acks = append(append(append(acks, "ACK\nid:"...), headerOf(payload, "ack")...), "\n\n\x00"...)
-		if r.Buffered() == 0 || len(acks) > 8<<10 {
-			if err := c.ws.WriteMessage(1, acks); err != nil {
+		if c.r.Buffered() == 0 || len(acks) > 8<<10 {
+			if err := c.write(acks); err != nil {
 				return err
 			}
 			acks = acks[:0]
@@ -158,7 +178,7 @@ func (c *benchClient) consume(seen []atomic.Bool, consumed *atomic.Int64, all ch
 		}
 		if consumed.Add(1) == int64(len(seen)) {
 			if len(acks) > 0 {
-				if err := c.ws.WriteMessage(1, acks); err != nil {
+				if err := c.write(acks); err != nil {
 					return err
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -63,28 +64,35 @@ func closeStreams(all []*sseClient) {
 	}
 }
 
-func (c *sseClient) readSequence(n int, arrived func(i int)) error {
-	c.r = bufio.NewReaderSize(c.conn, 32<<10)
-	for i := range n {
-		_ = c.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
-		for {
-			line, err := c.r.ReadSlice('\n')
-			if err != nil {
-				return fmt.Errorf("message %d: %w", i, err)
-			}
-			data, ok := bytes.CutPrefix(line, []byte("data: "))
-			if !ok {
-				continue
-			}
+// readOne wants number i as the next event. A long one is read in parts.
+func (c *sseClient) readOne(i int) error {
+	if c.r == nil {
+		c.r = bufio.NewReaderSize(c.conn, 32<<10)
+	}
+	_ = c.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	for rest := false; ; {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return fmt.Errorf("message %d: %w", i, err)
+		}
+		data, ok := bytes.CutPrefix(line, []byte("data: "))
+		if ok && !rest {
 			number, _, _ := bytes.Cut(data, []byte(" "))
 			if got, _ := strconv.Atoi(string(number)); got != i {
-				return fmt.Errorf("message %d came in place of %d: lost or out of order", got, i)
+				return fmt.Errorf("message %d came in place of %d: lost, repeated or out of order", got, i)
 			}
-			break
+			return c.skipLine(err)
 		}
-		arrived(i)
+		rest = err != nil
 	}
-	return nil
+}
+
+// skipLine reads the rest of a line whose begin was read with an error.
+func (c *sseClient) skipLine(err error) error {
+	for errors.Is(err, bufio.ErrBufferFull) {
+		_, err = c.r.ReadSlice('\n')
+	}
+	return err
 }
 
 // benchEvents returns what a delivery to a stream of events costs, as the ratio to
@@ -105,18 +113,20 @@ func benchEvents(ctx context.Context, s *benchServer, o benchOptions) (string, f
 		return "", 0, err
 	}
 	defer closeStreams(streams)
-	time.Sleep(8 * time.Second) // garbage of the requests is collected and given back
+	if err := pause(ctx, 8*time.Second); err != nil { // garbage of the requests is collected and given back
+		return "", 0, err
+	}
 	idle := float64(own.rss()-before) / 1024 / float64(o.connections)
 	publisher, err := own.dial(ctx)
 	if err != nil {
 		return "", 0, err
 	}
 	defer publisher.close()
-	cpu := own.cpu()
-	if err := fanOut(ctx, o, publisher, streams); err != nil {
+	_, cpu, err := fanOut(ctx, o, publisher, streams, own)
+	if err != nil {
 		return "", 0, err
 	}
-	events := o.perMillion(own.cpu() - cpu)
+	events := o.perMillion(cpu[0])
 	return fmt.Sprintf("sse: %d streams, %d messages of %d B, %d in flight: %.2f server CPU s per million deliveries, to WebSockets %.2f: ratio %.2f; %.1f KB RSS an idle stream; none lost, in order",
 		o.connections, o.messages, o.size, o.inFlight, events, webSocket, events/webSocket, idle), events / webSocket, nil
 }

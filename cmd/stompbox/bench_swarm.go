@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/stompbox/stompbox/frames"
 )
 
 // swarm is many connections in a process of its own, since a process may have only so
@@ -34,14 +32,14 @@ const (
 	orderReceive = "receive" // and a number of the first message, which all have to get
 )
 
-// startSwarm starts a process for n connections to a server. It has heart-beats.
+// startSwarm starts a process for n connections to a server.
 func (s *benchServer) startSwarm(ctx context.Context, n int) (*swarm, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	w := &swarm{cmd: exec.CommandContext(ctx, self, "bench", "swarm", "--address", s.address, "--connections", strconv.Itoa(n))}
-	w.cmd.Env, w.cmd.Stderr = append(os.Environ(), "STOMPBOX_BENCH_TOKEN="+s.token), os.Stderr
+	w.cmd.Env, w.cmd.Stderr, w.cmd.SysProcAttr = append(os.Environ(), "STOMPBOX_BENCH_TOKEN="+s.token), os.Stderr, benchProcess()
 	if w.orders, err = w.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -132,13 +130,10 @@ func (m *swarmClients) obey(ctx context.Context, text string) (err error) {
 	return fmt.Errorf("there is no order %q", text)
 }
 
-// connect opens all connections. Those that are open have their heart-beats while others
-// are opened.
+// connect opens all connections.
 func (m *swarmClients) connect(ctx context.Context, first int) error {
 	m.arrived.Store(0)
 	m.failed, m.stop = make(chan error, m.n), make(chan struct{})
-	m.readers.Go(m.beat)
-	m.server.beats = true
 	m.server.opened = func(c *benchClient) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -151,9 +146,8 @@ func (m *swarmClients) connect(ctx context.Context, first int) error {
 
 // read counts messages, which have to come in order from the first on.
 func (m *swarmClients) read(c *benchClient, first int) {
-	c.r = bufio.NewReaderSize(c.ws.NetConn(), 1024)
 	for i := first; ; i++ {
-		err := c.readOne(i)
+		err := c.readNumber(i)
 		select {
 		case <-m.stop:
 			return
@@ -185,26 +179,6 @@ func (m *swarmClients) await(ctx context.Context) error {
 	return nil
 }
 
-// beat sends the heart-beats of all connections, spread over their interval.
-func (m *swarmClients) beat() {
-	const parts = 50
-	tick := time.NewTicker(benchBeat / parts)
-	defer tick.Stop()
-	for part := 0; ; part = (part + 1) % parts {
-		select {
-		case <-m.stop:
-			return
-		case <-tick.C:
-		}
-		m.mu.Lock()
-		all := m.clients
-		m.mu.Unlock()
-		for i := part; i < len(all); i += parts {
-			_ = all[i].ws.WriteMessage(1, []byte("\n"))
-		}
-	}
-}
-
 // cut resets all connections, as the end of a network does.
 func (m *swarmClients) cut() {
 	if m.stop == nil {
@@ -219,16 +193,4 @@ func (m *swarmClients) cut() {
 	}
 	m.readers.Wait()
 	m.clients, m.stop = nil, nil
-}
-
-// benchBeat is the heart-beat of clients that have one.
-const benchBeat = 10 * time.Second
-
-// connectFrame is the CONNECT of a benchmark's client.
-func (s *benchServer) connectFrame() *frames.Frame {
-	f := frames.New(frames.CONNECT, "accept-version", "1.2", "Authorization", "Bearer "+s.token)
-	if s.beats {
-		f.Headers = append(f.Headers, frames.Header{Name: "heart-beat", Value: "10000,10000"})
-	}
-	return f
 }

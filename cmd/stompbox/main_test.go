@@ -35,6 +35,10 @@ func TestMain(m *testing.M) {
 		holdMessages(address)
 		return
 	}
+	if fault := os.Getenv("TEST_AS_FAULTY"); fault != "" && os.Args[1] == "serve" {
+		serveFaulty(fault)
+		return
+	}
 	if os.Getenv("TEST_AS_STOMPBOX") != "" {
 		main()
 		return
@@ -361,13 +365,17 @@ func TestTheBenchmarksRun(t *testing.T) {
 	}
 	t.Parallel()
 	for _, args := range [][]string{
-		{"fanout", "--connections", "20", "--messages", "50"}, {"pingpong", "--messages", "50"}, {"idle", "--connections", "20"},
+		{"fanout", "--connections", "20", "--messages", "50"}, {"pingpong", "--messages", "50"},
+		{"idle", "--connections", "100"}, {"sse", "--connections", "3", "--messages", "20"}, {"tls", "--connections", "3", "--messages", "20"},
+		{"cluster", "--connections", "5", "--messages", "20"}, {"fanout", "--connections", "3", "--messages", "10", "--size", "40000"},
+		{"fanout", "--connections", "2", "--messages", "3", "--in-flight", "1", "--size", "4194304"}, {"history", "--messages", "200"},
 		{"queue", "--connections", "2", "--messages", "200"}, {"app", "--connections", "2", "--messages", "200", "--rate", "1000"},
 		{"resume", "--connections", "40", "--messages", "5"},
 	} {
 		out, stderr, err := run(t, nil, append([]string{"bench", "--rounds", "1"}, args...)...)
 		require.NoError(t, err, stderr)
 		require.Contains(t, out, "median:")
+		require.NotRegexp(t, "NaN|Inf|median: 0.00", out)
 	}
 }
 
@@ -379,6 +387,8 @@ func TestABenchmarkOfNothingIsRefused(t *testing.T) {
 		{"fanout --rounds -1", "--rounds: -1 is not above 0"},
 		{"fanout --in-flight 0", "--in-flight: 0 is not above 0"},
 		{"queue --size 0", "--size: 0 is not above 0"},
+		{"queue --size 4194305", "--size: 4194305 is above 4194304, the default of limits.body"},
+		{"cluster --connections 1", "--connections: two nodes need 2 or more"},
 		{"queue --burst", "unknown flag: --burst"},
 		{"idle --messages 10", "unknown flag: --messages"},
 		{"scale --sessions 10,0", "--sessions: 0 is not above 0"},
