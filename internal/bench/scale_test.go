@@ -3,6 +3,7 @@ package bench
 import (
 	"io"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -49,4 +50,21 @@ func TestASimulatedClientChecksWhatComes(t *testing.T) {
 		}
 		assert.Equal(t, test.wrong, wrong, name)
 	}
+}
+
+// TestWorkThatIsLateFollowsAtOnce: idle sessions whose heart-beats were held up get those that were
+// due meanwhile.
+func TestWorkThatIsLateFollowsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start, parts := time.Now(), 0
+		require.NoError(t, inTime(t.Context(), 10*time.Second, 100, func(int) error {
+			if parts++; parts == 10 {
+				time.Sleep(5 * time.Second)
+			}
+			return nil
+		}))
+		assert.Equal(t, 100, parts)
+		assert.Equal(t, 10*time.Second, time.Since(start))
+	})
 }
