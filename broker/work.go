@@ -23,8 +23,13 @@ type Work struct {
 	working bool // has a turn
 }
 
-// NewWork returns the work of b on a request of a user, or an address.
-func NewWork(b *Broker, user string) *Work { return &Work{turns: b.turns, user: user} }
+// NewWork returns the work of b on a request of a user, or an address. Without a broker it is nil.
+func NewWork(b *Broker, user string) *Work {
+	if b == nil {
+		return nil
+	}
+	return &Work{turns: b.turns, user: user}
+}
 
 // Begin is called before n more bytes are worked on. It may wait for others.
 func (w *Work) Begin(n int) {

@@ -81,9 +81,9 @@ func (all certificates) ends() map[string]time.Time {
 }
 
 // certificateEnds says when each certificate ends, from files and of ACME.
-func (s *server) certificateEnds() map[string]time.Time {
-	ends := s.certs.ends()
-	maps.Copy(ends, s.issuer.ends())
+func certificateEnds(files certificates, issued *issuer) map[string]time.Time {
+	ends := files.ends()
+	maps.Copy(ends, issued.ends())
 	return ends
 }
 
