@@ -2,7 +2,10 @@ package config
 
 import (
 	"crypto/x509"
+	"net"
+	"net/mail"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -53,9 +56,14 @@ func checkACME(c *Config, problem func(string, ...any)) {
 		problem("acme.directory %q is not an https URL", a.Directory)
 	}
 	for _, domain := range a.Domains {
-		if domain == "" || strings.ContainsAny(domain, "*/: ") || gateway.IsLoopback(domain) {
+		if net.ParseIP(domain) != nil {
+			problem("acme.domains: %q is an address; an authority gives certificates for domains, such as stomp.example", domain)
+		} else if !isDomain(domain) || gateway.IsLoopback(domain) {
 			problem("acme.domains: %q is not a domain such as stomp.example; wildcards and addresses get no certificate this way", domain)
 		}
+	}
+	if at, err := mail.ParseAddress(a.Email); a.Email != "" && (err != nil || at.Address != a.Email) {
+		problem("acme.email %q is not the address of a mailbox, such as admin@stomp.example", a.Email)
 	}
 	if len(a.Listeners) == 0 {
 		problem("acme.listeners is empty; use %s", strings.Join(acmeListeners, ", "))
@@ -72,4 +80,17 @@ func checkACME(c *Config, problem func(string, ...any)) {
 	if !a.For("http") && a.HTTPListen == "" {
 		problem("acme needs a way for the authority to see that a domain is this broker's: the listener http on port 443, or acme.http_listen on port 80")
 	}
+}
+
+// domainLabel matches a part of a domain (RFC 1123, 2.1), which may have letters of all scripts.
+var domainLabel = regexp.MustCompile(`^[\pL\pM\pN]([-\pL\pM\pN]*[\pL\pM\pN])?$`)
+
+// isDomain reports whether a text is the name of a host.
+func isDomain(text string) bool {
+	for label := range strings.SplitSeq(text, ".") {
+		if len(label) > 63 || !domainLabel.MatchString(label) {
+			return false
+		}
+	}
+	return len(text) <= 253
 }

@@ -10,7 +10,7 @@ func TestWhatACMENeedsIsNamed(t *testing.T) {
 	t.Parallel()
 	for text, says := range map[string]string{
 		"acme: { domains: [a.example] }":                                                                                 "acme.accept_terms: read the terms",
-		"acme: { domains: [127.0.0.1], accept_terms: true }":                                                             `"127.0.0.1" is not a domain`,
+		"acme: { domains: [127.0.0.1], accept_terms: true }":                                                             `"127.0.0.1" is an address`,
 		"acme: { domains: ['*.example'], accept_terms: true }":                                                           "is not a domain",
 		"acme: { domains: [a.example], accept_terms: true, directory: 'http://a.example/' }":                             "is not an https URL",
 		"acme: { domains: [a.example], accept_terms: true, listeners: [htp] }":                                           `there is no "htp"`,

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -59,6 +60,7 @@ func check(c *Config, client bool) (problems []error) {
 	problems = append(problems, err)
 	checkRanges(c, problem)
 	checkZeros(c, problem)
+	checkTexts(reflect.ValueOf(*c), "", problem)
 	checkNATS(c, problem)
 	checkHosts(c, problem)
 	checkClaims(c, problem)
@@ -143,19 +145,9 @@ var cookieName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
 func checkClaims(c *Config, problem func(string, ...any)) {
 	j := c.Auth.JWT
 	for key, name := range map[string]string{"principal_claim": j.PrincipalClaim, "permissions_claim": j.PermissionsClaim, "roles_claim": j.RolesClaim} {
-		if strings.TrimSpace(name) == "" {
+		if name == "" {
 			problem("auth.jwt.%s is empty; name a claim, or leave it out for the default", key)
 		}
-	}
-	for key, names := range map[string][]string{"audience": j.Audience, "required_claims": j.RequiredClaims} {
-		for i, name := range names {
-			if strings.TrimSpace(name) == "" {
-				problem("auth.jwt.%s, entry %d is empty; take it out", key, i+1)
-			}
-		}
-	}
-	if j.Issuer != strings.TrimSpace(j.Issuer) {
-		problem("auth.jwt.issuer %q begins or ends with a space; it is compared as it is", j.Issuer)
 	}
 }
 

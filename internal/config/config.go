@@ -150,7 +150,7 @@ type Queues struct {
 	DedupWindow   time.Duration `mapstructure:"dedup_window"`
 	Replicas      int           `mapstructure:"replicas"`
 	Unconfirmed   int           `mapstructure:"unconfirmed"`
-	Transient     []string      `mapstructure:"transient"`
+	Transient     Expressions   `mapstructure:"transient"`
 	Policies      []QueuePolicy `mapstructure:"policies"`
 }
 

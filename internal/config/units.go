@@ -98,6 +98,8 @@ func parseDuration(text string) (time.Duration, error) {
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	sizeType     = reflect.TypeFor[Size]()
+
+	expressionsType = reflect.TypeFor[Expressions]()
 )
 
 // withUnits is a hook of the decoder that has times and sizes carry their units.
@@ -197,11 +199,48 @@ func asList(from, to reflect.Type, value any) (any, error) {
 	if text == "" {
 		return []string{}, nil
 	}
-	list := strings.Split(text, ",")
+	split := func(text string) []string { return strings.Split(text, ",") }
+	if to == expressionsType {
+		split = splitExpressions
+	}
+	list := split(text)
 	for i := range list {
 		list[i] = strings.TrimSpace(list[i])
 	}
 	return list, nil
+}
+
+// Expressions are regular expressions.
+type Expressions []string
+
+// splitExpressions splits at commas that are not in brackets: those belong to an expression, as
+// in {1,3} and [,;].
+func splitExpressions(text string) (list []string) {
+	depth, class, begin := 0, -1, 0 // class is where the class of characters began that the text is in
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\':
+			if i++; i < len(text) && text[i] == ',' {
+				continue
+			}
+		case class >= 0:
+			first := i == class+1 || i == class+2 && text[class+1] == '^'
+			if end := strings.Index(text[i:], ":]"); strings.HasPrefix(text[i:], "[:") && end > 0 {
+				i += end + 1
+			} else if c == ']' && !first {
+				class = -1
+			}
+		case c == '[':
+			class = i
+		case c == '(' || c == '{':
+			depth++
+		case c == ')' || c == '}':
+			depth = max(depth-1, 0)
+		case c == ',' && depth == 0:
+			list, begin = append(list, text[begin:i]), i+1
+		}
+	}
+	return append(list, text[begin:])
 }
 
 // decodeHook turns texts into what settings are.
