@@ -60,6 +60,7 @@ func check(c *Config, client bool) (problems []error) {
 	problems = append(problems, err)
 	checkRanges(c, problem)
 	checkZeros(c, problem)
+	checkContradictions(c, problem)
 	checkTexts(reflect.ValueOf(*c), "", problem)
 	checkNATS(c, problem)
 	checkHosts(c, problem)
