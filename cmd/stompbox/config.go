@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/internal/tracing"
 )
 
 func newConfig() *cobra.Command {
@@ -31,6 +32,13 @@ func newConfigCheck() *cobra.Command {
 		}
 		for _, why := range certs.untimely() {
 			fmt.Fprintln(cmd.ErrOrStderr(), "warning:", why)
+		}
+		warnings, err := tracing.CheckEnvironment()
+		for _, text := range warnings {
+			fmt.Fprintln(cmd.ErrOrStderr(), "stompbox: warning:", text)
+		}
+		if err != nil {
+			return err
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), "the configuration is fine")
 		return nil

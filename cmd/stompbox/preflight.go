@@ -38,7 +38,8 @@ func preflight(c *config.Config) (faults []error) {
 			faults = append(faults, err)
 		}
 	}
-	at("", tracing.CheckEnvironment())
+	_, err := tracing.CheckEnvironment()
+	at("", err)
 	preflightAuth(c, at)
 	for i, w := range c.App.Webhooks {
 		_, err := newWebhook(w, nil, nil, c.Dev)
@@ -56,7 +57,7 @@ func preflight(c *config.Config) (faults []error) {
 		}
 		certs[key] = pair
 	}
-	_, err := newClientCAs(c)
+	_, err = newClientCAs(c)
 	faults = append(faults, err)
 	_, err = c.ACME.LoadCA()
 	faults = append(faults, err)

@@ -36,3 +36,18 @@ func TestServeExportsTraces(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, stderr, "use otlp or none")
 }
+
+// TestTheCheckNamesWrongVariablesOfTraces as serve and doctor do.
+func TestTheCheckNamesWrongVariablesOfTraces(t *testing.T) {
+	t.Parallel()
+	_, stderr, err := run(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=::nope"}, "config", "check", "--dev")
+	require.Error(t, err)
+	require.Contains(t, stderr, `OTEL_EXPORTER_OTLP_ENDPOINT "::nope" is not an http or https URL`)
+	out, stderr, err := run(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", "OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=2"}, "config", "check", "--dev")
+	require.NoError(t, err)
+	require.Equal(t, "the configuration is fine\n", out)
+	require.Contains(t, stderr, `stompbox: warning: OTEL_TRACES_SAMPLER_ARG "2" is ignored: it is not a number from 0 to 1, so all traces are sampled`)
+	_, stderr, err = run(t, []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=bogus"}, "serve", "--dev", "--http", "127.0.0.1:0")
+	require.Error(t, err)
+	require.Contains(t, stderr, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT "bogus"`)
+}

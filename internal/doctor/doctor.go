@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/tracing"
 )
 
 // Status is the outcome of a check.
@@ -63,7 +64,7 @@ func Run(ctx context.Context, o Options) []Result {
 		o.Now = time.Now
 	}
 	e := &examination{Options: o, c: o.Config}
-	checks := []func(context.Context, *examination) []Result{checkConfiguration}
+	checks := []func(context.Context, *examination) []Result{checkConfiguration, checkTraces}
 	if e.c != nil {
 		checks = append(checks, checkReadiness, checkFiles, checkClock, checkSecrets, checkCertificates, checkListeners, checkDataDir, checkKeySet, checkNATS, checkPeers)
 	}
@@ -146,6 +147,19 @@ func checkReadiness(_ context.Context, e *examination) []Result {
 		return []Result{fail(check, remedy, "the broker runs, but is not ready: %s", e.NotReady)}
 	}
 	return []Result{ok(check, "the broker runs, and is ready")}
+}
+
+// checkTraces looks at the variables of OpenTelemetry.
+func checkTraces(context.Context, *examination) (all []Result) {
+	const check, remedy = "traces", "correct the variable, or unset it; docs/operations.md has those of traces"
+	warnings, err := tracing.CheckEnvironment()
+	for _, text := range warnings {
+		all = append(all, warn(check, remedy, "%s", text))
+	}
+	if err != nil {
+		all = append(all, fail(check, remedy, "%v", err))
+	}
+	return all
 }
 
 func checkConfiguration(_ context.Context, e *examination) []Result {

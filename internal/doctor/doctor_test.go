@@ -74,6 +74,18 @@ func TestAConfigurationThatServeRefusesFails(t *testing.T) {
 	requireResult(t, checkConfiguration(t.Context(), e), "configuration", OK, "fine")
 }
 
+// TestWrongVariablesOfTracesAreNamed as serve names them.
+func TestWrongVariablesOfTracesAreNamed(t *testing.T) {
+	e := examine(t, "nats: { prefix: a }\n")
+	require.Empty(t, checkTraces(t.Context(), e))
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+	require.Empty(t, checkTraces(t.Context(), e))
+	t.Setenv("OTEL_TRACES_SAMPLER", "sometimes")
+	requireResult(t, checkTraces(t.Context(), e), "traces", Warning, `OTEL_TRACES_SAMPLER "sometimes" is ignored`)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "bogus")
+	requireResult(t, checkTraces(t.Context(), e), "traces", Failure, `OTEL_EXPORTER_OTLP_ENDPOINT "bogus"`)
+}
+
 func TestListenersTellWhyAPortCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -57,24 +57,30 @@ func enabled(getenv func(string) string) (bool, error) {
 // FromEnvironment returns a tracer that the OTEL_* variables describe, or nil where they ask
 // for none.
 func FromEnvironment(ctx context.Context, version, node string, log *slog.Logger) (*Tracer, error) {
-	on, err := enabled(os.Getenv)
-	if err != nil || !on {
+	warnings, err := CheckEnvironment()
+	if err != nil {
 		return nil, err
+	}
+	if on, err := enabled(os.Getenv); err != nil || !on {
+		return nil, err
+	}
+	for _, text := range warnings {
+		log.Warn("a variable of OpenTelemetry is wrong", "why", text)
 	}
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_*: %w", err)
 	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { // what is wrong with variables
+		if len(warnings) == 0 {
+			log.Warn("OpenTelemetry reported something at its start", "error", err)
+		}
+	}))
+	t, err := New(exporter, version, node)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		log.Warn("traces could not be exported", "error", err)
 	}))
-	return New(exporter, version, node)
-}
-
-// CheckEnvironment returns the error that FromEnvironment would return for what cannot be exported.
-func CheckEnvironment() error {
-	_, err := enabled(os.Getenv)
-	return err
+	return t, err
 }
 
 // New returns a tracer that gives its spans to an exporter. The name of the service and the
