@@ -27,8 +27,24 @@ func (b *Broker) Stats() Stats {
 		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
 		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(), Stale: c.stale.Load(),
 		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Revoked: c.revoked.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
-		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())), BansRead: b.bans.areRead(),
+		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())), BansRead: b.bans.areRead(), NotReady: whyNotReady(b),
 	}
+}
+
+// whyNotReady says why a node lets no client in now, or is empty.
+func whyNotReady(b *Broker) string {
+	if b.Draining() {
+		return "draining"
+	}
+	if r := b.driver.Readiness; r != nil {
+		if why := r.NotReady(); why != "" {
+			return why
+		}
+	}
+	if !b.bans.areRead() {
+		return ErrBansUnread.Error()
+	}
+	return ""
 }
 
 // Alive returns an error if the broker hangs: if the locks that every connect and every publish

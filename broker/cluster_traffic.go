@@ -143,7 +143,7 @@ func sortSessions(all []admin.SessionInfo, order admin.Order) {
 func (b directory) nodeInfo() admin.NodeInfo {
 	s := b.Stats()
 	n := admin.NodeInfo{
-		Name: b.name, ID: b.node, Server: b.server, Started: b.clock.at(int64(time.Second)), Draining: b.Draining(),
+		Name: b.name, ID: b.node, Server: b.server, Started: b.clock.at(int64(time.Second)), Draining: b.Draining(), NotReady: s.NotReady,
 		Sessions: s.Sessions, Subscriptions: s.Subscriptions, Received: s.Received, Delivered: s.Delivered, Dropped: s.Dropped,
 	}
 	for _, t := range s.Transports {

@@ -11,31 +11,32 @@ import (
 
 // Stats are counts since the start of the broker, and some current values.
 type Stats struct {
-	Sessions      int64 // open now
-	Subscriptions int64 // open now
-	Connected     int64 // sessions that were authenticated
-	Received      int64 // SEND frames taken
-	Delivered     int64 // messages pushed to subscriptions
-	Dropped       int64 // messages dropped for slow consumers
-	Relayed       int64 // messages that came from other nodes
-	RelayErrors   int64 // messages that could not be handed to other nodes
-	Stored        int64 // queue messages that the store confirmed
-	Refused       int64 // queue messages that were not stored
-	Acked         int64 // queue messages removed
-	Nacked        int64 // queue messages given back by NACK
-	Stale         int64 // ACK, NACK and UNSUBSCRIBE frames for what was gone already
-	Dead          int64 // queue messages moved to dead letters
-	Expired       int64 // queue messages thrown away after their time
-	Requests      int64 // to app servers
-	Failed        int64 // requests that failed
-	Revoked       int64 // subscriptions whose permission was taken away
-	Rejected      int64 // SENDs that an interceptor rejected or dropped
-	Kept          int64 // messages that a history confirmed
-	Replays       int64 // subscriptions that asked for the past
-	Replayed      int64 // messages of the past delivered
-	Incomplete    int64 // times that something of the past was missing
-	Queues        int64 // queues with subscriptions on this node, now
-	BansRead      bool  // the node knows who is banned; until then it lets no client in
+	Sessions      int64  // open now
+	Subscriptions int64  // open now
+	Connected     int64  // sessions that were authenticated
+	Received      int64  // SEND frames taken
+	Delivered     int64  // messages pushed to subscriptions
+	Dropped       int64  // messages dropped for slow consumers
+	Relayed       int64  // messages that came from other nodes
+	RelayErrors   int64  // messages that could not be handed to other nodes
+	Stored        int64  // queue messages that the store confirmed
+	Refused       int64  // queue messages that were not stored
+	Acked         int64  // queue messages removed
+	Nacked        int64  // queue messages given back by NACK
+	Stale         int64  // ACK, NACK and UNSUBSCRIBE frames for what was gone already
+	Dead          int64  // queue messages moved to dead letters
+	Expired       int64  // queue messages thrown away after their time
+	Requests      int64  // to app servers
+	Failed        int64  // requests that failed
+	Revoked       int64  // subscriptions whose permission was taken away
+	Rejected      int64  // SENDs that an interceptor rejected or dropped
+	Kept          int64  // messages that a history confirmed
+	Replays       int64  // subscriptions that asked for the past
+	Replayed      int64  // messages of the past delivered
+	Incomplete    int64  // times that something of the past was missing
+	Queues        int64  // queues with subscriptions on this node, now
+	BansRead      bool   // the node knows who is banned; until then it lets no client in
+	NotReady      string // why the node lets no client in now, or empty
 	Errors        map[Code]int64
 	Limited       map[string]int64 // times that a limit was reached, by its name
 	Memory        map[string]int64 // bytes that peers have the node keep, by kind

@@ -223,6 +223,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return fmt.Errorf("relay: embedded NATS: %w", err)
 	}
+	s.log.begin()
 	made.SetLogger(s.log, false, false)
 	s.nats.Store(made)
 	if s.clustered {

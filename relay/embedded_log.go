@@ -29,7 +29,7 @@ type natsLogger struct {
 	atStart startReports
 
 	mu     sync.Mutex            // guards the following
-	fatal  string                // the last thing that ended the server
+	fatal  string                // the last thing that ended the server since it was started
 	twinAt time.Time             // when a server of the same name was last refused
 	said   map[string]*saidLines // by format, of which there are as many as the server has
 }
@@ -100,6 +100,13 @@ func (n *natsLogger) Fatalf(format string, v ...any) {
 	n.fatal = line(format, v)
 	n.mu.Unlock()
 	n.warn(format, v)
+}
+
+// begin forgets what ended the server before, as it is started again.
+func (n *natsLogger) begin() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fatal = ""
 }
 
 // lastFatal returns what ended the server, or "".

@@ -165,7 +165,7 @@ func (r *Relay) Driver() driver.Driver {
 	return driver.Driver{
 		Bus: r.bus, Queues: r.queues, QueueMemory: r.queues, QueueCounter: r.queues, HistoryCounter: r.histories, Histories: r.histories, Requests: r.requests,
 		Cluster: r.members, Idempotency: r.idempotency, QueueAdmin: queueAdmin{r.queues},
-		Archive:      r.archive,
+		Archive: r.archive, Readiness: r,
 		HistoryAdmin: historyAdmin{r.histories}, Bans: r.bans,
 	}
 }
@@ -177,6 +177,14 @@ func (r *Relay) MaxPayload() int64 { return r.link.conn.MaxPayload() }
 // the others of its cluster.
 func (r *Relay) Ready() bool {
 	return r.link.state() == connected && r.link.checkWrite() == nil && !r.health.joining.behind.Load()
+}
+
+// NotReady says what is wrong where the relay is not ready, or is empty.
+func (r *Relay) NotReady() string {
+	if r.Ready() {
+		return ""
+	}
+	return "NATS or its JetStream is out of reach"
 }
 
 // Stats are counts since the relay began.

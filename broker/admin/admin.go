@@ -154,6 +154,7 @@ type NodeInfo struct {
 	Server        string    `json:"server"` // the program and its version
 	Started       time.Time `json:"started"`
 	Draining      bool      `json:"draining"`
+	NotReady      string    `json:"not_ready,omitempty"` // why it lets no client in now; empty where it does
 	Sessions      int64     `json:"sessions"`
 	Subscriptions int64     `json:"subscriptions"`
 	Received      int64     `json:"messages_received"` // since it began, as the next ones
@@ -161,6 +162,17 @@ type NodeInfo struct {
 	Dropped       int64     `json:"messages_dropped"`
 	ReceivedBytes int64     `json:"received_bytes"`
 	SentBytes     int64     `json:"sent_bytes"`
+}
+
+// State is what a node does, in a word or two: serving, draining or not ready.
+func (n NodeInfo) State() string {
+	switch {
+	case n.Draining:
+		return "draining"
+	case n.NotReady != "":
+		return "not ready"
+	}
+	return "serving"
 }
 
 // Unsubscription says which subscriptions of a user to end. Fields that are not "" select by

@@ -28,6 +28,8 @@ type Driver struct {
 	// Cluster lets the nodes ask and notify each other. Without it, this node answers for itself
 	// only.
 	Cluster Cluster
+	// Readiness says whether the backend can be used. Without it, it always can.
+	Readiness Readiness
 	// Idempotency keeps the records of HTTP requests with an Idempotency-Key.
 	Idempotency IdempotencyStore
 	// Archive makes backups, and restores them.

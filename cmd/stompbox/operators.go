@@ -103,12 +103,18 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f%c", value, units[unit])
 }
 
+// orderFlag adds the flag of commands that list users or sessions.
+func orderFlag(cmd *cobra.Command, order *string) {
+	cmd.Flags().StringVar(order, "order", "name", "name, slowest or bytes: which ones come first")
+	completeFlag(cmd, "order", "name", string(admin.BySlowness), string(admin.ByBytes))
+}
+
 func newUsers() *cobra.Command {
 	cmd, client := operatorCommand("users", "List who is connected, on all nodes", "  stompbox users --order slowest", cobra.NoArgs)
 	var order string
 	var limit int
 	var asJSON bool
-	cmd.Flags().StringVar(&order, "order", "name", "name, slowest or bytes: which ones come first")
+	orderFlag(cmd, &order)
 	cmd.Flags().IntVarP(&limit, "count", "n", 100, "print at most this many")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -146,7 +152,7 @@ func newSessions() *cobra.Command {
 	var order, dest string
 	var limit int
 	var asJSON bool
-	cmd.Flags().StringVar(&order, "order", "name", "name, slowest or bytes: which ones come first")
+	orderFlag(cmd, &order)
 	cmd.Flags().IntVarP(&limit, "count", "n", 100, "print at most this many")
 	cmd.Flags().StringVar(&dest, "destination", "", "only sessions that are subscribed to exactly this destination, such as the consumers of a queue")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, of one user or destination with subscriptions")
@@ -215,14 +221,18 @@ func newNodes() *cobra.Command {
 		w := table(cmd.OutOrStdout())
 		fmt.Fprintln(w, "NODE\tSERVER\tUP\tSTATE\tSESSIONS\tSUBSCRIPTIONS\tRECEIVED\tDELIVERED\tDROPPED\tIN\tOUT")
 		for _, n := range answer {
-			state := "serving"
-			if n.Draining {
-				state = "draining"
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", n.Name, n.Server, time.Since(n.Started).Round(time.Second), state,
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", n.Name, n.Server, time.Since(n.Started).Round(time.Second), n.State(),
 				n.Sessions, n.Subscriptions, n.Received, n.Delivered, n.Dropped, bytesText(n.ReceivedBytes), bytesText(n.SentBytes))
 		}
-		return w.Flush()
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		for _, n := range answer {
+			if n.NotReady != "" && !n.Draining {
+				fmt.Fprintf(printableWriter{cmd.ErrOrStderr()}, "stompbox: %s is not ready: %s\n", n.Name, n.NotReady)
+			}
+		}
+		return nil
 	}
 	return cmd
 }

@@ -24,8 +24,25 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newVersion(), newHealth(), newMan(), newDoctor(), newReload(), newBackup(), newRestore())
 	root.AddCommand(newOperatorCommands()...)
 	refuseUnknown(root)
+	completeLevels(root)
 	explain(root)
 	return root
+}
+
+// completeFlag has the shell complete the values of a flag that has few. It fails for a flag that is
+// not there.
+func completeFlag(cmd *cobra.Command, name string, values ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// completeLevels completes --log-level of all commands that have it.
+func completeLevels(cmd *cobra.Command) {
+	if cmd.Flags().Lookup("log-level") != nil {
+		completeFlag(cmd, "log-level", config.Choices("log.level")...)
+	}
+	for _, sub := range cmd.Commands() {
+		completeLevels(sub)
+	}
 }
 
 // explain has a command and those below it say how they are used, where they are used in

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/auth"
-	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/console"
 	"github.com/stompbox/stompbox/internal/problem"
@@ -54,16 +53,11 @@ func (s *server) healthy(w http.ResponseWriter, r *http.Request) {
 // ready answers load balancers: 503 while draining, without NATS, or before it is known who is
 // banned.
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
-	switch {
-	case s.broker.Draining():
-		http.Error(w, "draining", http.StatusServiceUnavailable)
-	case !s.relay.Ready():
-		http.Error(w, "NATS or its JetStream is out of reach", http.StatusServiceUnavailable)
-	case !s.broker.Stats().BansRead:
-		http.Error(w, broker.ErrBansUnread.Error(), http.StatusServiceUnavailable)
-	default:
-		_, _ = w.Write([]byte("ready\n"))
+	if why := s.broker.Stats().NotReady; why != "" {
+		http.Error(w, why, http.StatusServiceUnavailable)
+		return
 	}
+	_, _ = w.Write([]byte("ready\n"))
 }
 
 // devToken gives every program on this machine a token for any user.

@@ -31,7 +31,12 @@ In a terminal, keys choose the order: s (slowest), i (in), o (out), u (user). Sp
 q ends. Elsewhere it prints one page after the other.` + operatorsHelp
 	t := &topCommand{client: client}
 	var order string
+	var orders []string
 	cmd.Flags().StringVar(&order, "order", string(top.BySlowest), "slowest, in, out or user: which sessions come first")
+	for _, o := range top.Orders() {
+		orders = append(orders, string(o))
+	}
+	completeFlag(cmd, "order", orders...)
 	cmd.Flags().DurationVar(&t.interval, "interval", 2*time.Second, "how often it looks")
 	cmd.Flags().IntVarP(&t.count, "count", "n", 20, "list so many sessions at most; in a terminal, as many as fit")
 	cmd.Flags().BoolVar(&t.once, "once", false, "print one page of text, with the rates of one interval")

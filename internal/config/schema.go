@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ var choices = map[string][]string{
 	"acme.listeners":        acmeListeners,
 	"stomp.client_tls.name": {string(auth.NameCN), string(auth.NameDNS), string(auth.NameEmail), string(auth.NameURI)},
 }
+
+// Choices are the values of a key that has few, or nil.
+func Choices(key string) []string { return slices.Clone(choices[key]) }
 
 // Schema makes the JSON Schema (draft 2020-12). Text says what a key is for; the entries of
 // a list have [] in their keys.

@@ -19,9 +19,12 @@ const (
 	ByUser    Order = "user"
 )
 
+// Orders are all of them.
+func Orders() []Order { return []Order{BySlowest, ByIn, ByOut, ByUser} }
+
 // ParseOrder returns the order of a name.
 func ParseOrder(name string) (Order, error) {
-	if order := Order(name); slices.Contains([]Order{BySlowest, ByIn, ByOut, ByUser}, order) {
+	if order := Order(name); slices.Contains(Orders(), order) {
 		return order, nil
 	}
 	return "", fmt.Errorf("--order %s: use slowest, in, out or user", name)

@@ -66,12 +66,8 @@ func nodes(before, now *Sample) []string {
 	rows := make([]string, 0, len(now.Nodes)+1)
 	rows = append(rows, "NODE\tUP\tSTATE\tSESSIONS\tSUBSCRIPTIONS\tRECEIVED/s\tDELIVERED/s\tDROPPED/s\tIN/s\tOUT/s")
 	for _, n := range now.Nodes {
-		state := "serving"
-		if n.Draining {
-			state = "draining"
-		}
 		r := rates[n.ID]
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s", field(n.Name), age(now.At.Sub(n.Started)), state, n.Sessions, n.Subscriptions,
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s", field(n.Name), age(now.At.Sub(n.Started)), n.State(), n.Sessions, n.Subscriptions,
 			r.received.count(), r.delivered.count(), r.dropped.count(), r.in.bytes(), r.out.bytes()))
 	}
 	return append(columns(rows), "")

@@ -50,6 +50,18 @@ func words(lines []string) (all [][]string) {
 	return all
 }
 
+// TestAPageSaysThatANodeIsNotReady, as its /readyz does.
+func TestAPageSaysThatANodeIsNotReady(t *testing.T) {
+	t.Parallel()
+	before, now := samples()
+	now.Nodes[0].NotReady = "NATS or its JetStream is out of reach"
+	now.Nodes[1].NotReady = "draining"
+	lines := Page{Order: BySlowest}.Lines(before, now)
+	require.Contains(t, lines[4], "not ready")
+	require.NotContains(t, lines[4], "serving")
+	require.Contains(t, lines[5], "draining")
+}
+
 func TestAPageHasRatesSinceTheSampleBefore(t *testing.T) {
 	t.Parallel()
 	before, now := samples()
