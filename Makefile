@@ -134,7 +134,7 @@ bench-peers-setup: build
 	test -d /usr/lib/rabbitmq || apt-get install -y --no-install-recommends rabbitmq-server redis-server
 
 bench-peers: bench-peers-setup ## other servers under the same loads, in turns: docs/benchmarks.md and its charts; takes an hour
-	go run ./internal/bench/peers -rounds $${ROUNDS:-3}
+	go run ./internal/bench/peers -rounds $${ROUNDS:-3} -write docs
 	go run ./internal/bench/peers -rounds $${ROUNDS:-3} -recovery -write docs
 
 interop-setup:

@@ -25,7 +25,8 @@ func newBenchConnections() *cobra.Command {
 		Use:   "connections",
 		Short: "The cost of a real WebSocket, for many of them on one node or in a cluster",
 		Long: "Opens real WebSockets over loopback, from as many processes as there are nodes, with heart-beats both ways\n" +
-			"and a subscription to a common topic. A node accepts as many as its limit of open files permits.",
+			"and a subscription to a common topic. A node accepts as many as its limit of open files permits. Limits that\n" +
+			"count connections and messages of an address or a user are raised far above that.",
 		Args: cobra.NoArgs,
 	}
 	o.addFlags(cmd.Flags(), "connections", "over all nodes")

@@ -40,7 +40,7 @@ func writeReport(dir string, r *results) error {
 		text = strings.ReplaceAll(text, "{{"+name+"}}\n", r.table(columns))
 	}
 	for name, part := range map[string]string{
-		"recovery": r.recoveryTable(), "peers": r.peerTable(), "notes": r.notes(),
+		"recovery": r.recoveryTable(), "peers": r.peerTable(), "notes": r.notes(), "goals": r.goalTable(),
 	} {
 		text = strings.ReplaceAll(text, "{{"+name+"}}\n", part)
 	}
