@@ -35,6 +35,10 @@ func newBenchConnections() *cobra.Command {
 	return cmd
 }
 
+// connectionsLimits raises limits of an address and a user, which all clients share. None is
+// off, so that what counts them runs.
+const connectionsLimits = "limits: { address_connections: 1000000, address_connect_rate: 1000000, user_connections: 1000000, message_rate: 10000000 }\n"
+
 func runBenchConnections(cmd *cobra.Command, o connectionsOptions) error {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "%d node(s)\n", o.nodes)
@@ -208,7 +212,7 @@ func startBenchNodes(ctx context.Context, run benchRun, n int) (all []*benchServ
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	for i := range n {
-		text := "limits: { address_connections: 1000000, address_connect_rate: 1000000, user_connections: 1000000, message_rate: 10000000 }\n"
+		text := connectionsLimits
 		if n > 1 {
 			text += fmt.Sprintf("cluster: { node: n%d, listen: %q, peers: [%s] }\n", i, routes[i], strings.Join(routes, ", "))
 		}

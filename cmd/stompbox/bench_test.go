@@ -269,3 +269,10 @@ func passFaulty(client, server net.Conn, fault string) {
 		}
 	}
 }
+
+// TestBenchConnectionsTurnsNoLimitOff: what counts connections and messages is part of what they take.
+func TestBenchConnectionsTurnsNoLimitOff(t *testing.T) {
+	t.Parallel()
+	require.NotRegexp(t, `: 0\b`, connectionsLimits)
+	require.Regexp(t, `address_connect_rate: \d{7}`, connectionsLimits)
+}

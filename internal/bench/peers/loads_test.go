@@ -107,7 +107,7 @@ func (c *silentClient) Close() error                 { c.once.Do(func() { close(
 func (c *silentClient) read(func([]byte)) error      { <-c.closed; return net.ErrClosed }
 
 // deaf is one whose connections end while they are read.
-type deaf struct{ silent }
+type deaf struct{}
 
 type deafClient struct{ *silentClient }
 

@@ -93,14 +93,17 @@ var peers = []peer{
 	},
 }
 
-func startStompbox(ctx context.Context, f folders, port int, dir string) (*process, error) {
-	configuration := `auth: { jwt: { secret: "` + secret + `" } }
+// stompboxConfiguration raises limits of an address and a user, which all clients share. None
+// is off, so that what counts them runs.
+const stompboxConfiguration = `auth: { jwt: { secret: "` + secret + `" } }
 limits: { message_rate: 10000000, address_connections: 1000000, address_connect_rate: 1000000, user_connections: 1000000 }
 history: { policies: [ { name: recovered, match: "/topic/recovered.**" } ] }
 log: { level: warn }
 `
+
+func startStompbox(ctx context.Context, f folders, port int, dir string) (*process, error) {
 	file := filepath.Join(dir, "stompbox.yaml")
-	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(stompboxConfiguration), 0o600); err != nil {
 		return nil, err
 	}
 	metrics, err := freePort()

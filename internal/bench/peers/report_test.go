@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -167,5 +168,21 @@ func TestThePageShowsEachChart(t *testing.T) {
 	assert.Len(t, drawings, 7)
 	for name := range drawings {
 		assert.True(t, strings.Contains(page, "("+name+")"), name)
+	}
+}
+
+// TestLimitsAreRaisedAndNotOff, and the page names them.
+func TestLimitsAreRaisedAndNotOff(t *testing.T) {
+	t.Parallel()
+	_, limits, ok := strings.Cut(stompboxConfiguration, "limits: {")
+	require.True(t, ok)
+	limits, _, _ = strings.Cut(limits, "}")
+	for limit := range strings.SplitSeq(limits, ",") {
+		key, value, ok := strings.Cut(strings.TrimSpace(limit), ": ")
+		require.True(t, ok, limit)
+		n, err := strconv.Atoi(strings.TrimSpace(value))
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, n, 1_000_000, "%s: 0 is off", key)
+		assert.Contains(t, page, "`limits."+key+"`")
 	}
 }
