@@ -31,8 +31,9 @@
 //	those of registry, pendingRequests, handlers, usage, counters and liveness
 //
 // No lock is held over a write to a connection. Who sets outbox.running has its outbox
-// written to, alone, until it is unset: a goroutine, or the reader at the end of a read,
-// which holds none of the locks then and does not wait (flushList).
+// written to, alone, until it is unset: a goroutine, one for a group of outboxes, or the
+// reader at the end of a read, which holds none of the locks then. The last two do not
+// wait (flushList).
 //
 // queue.opening and routerShard.change are held while a backend is asked to open or to end
 // something, which may take until its timeout; no publish and no delivery takes them. What

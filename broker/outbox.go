@@ -294,10 +294,7 @@ func (o *outbox) addLocked(it item) { o.addHeldLocked(it, nil) }
 // addHeldLocked is addLocked within a read: a flush that is not running is noted in
 // flushes, where that is not nil.
 func (o *outbox) addHeldLocked(it item, flushes *flushList) {
-	if o.queue == nil {
-		o.queue = *itemPool.Get().(*[]item)
-	}
-	o.queue = append(o.queue, it)
+	o.queue = appendPooled(o.queue, it)
 	o.frames++
 	o.bytes += len(it.data)
 	switch {

@@ -6,11 +6,15 @@ import (
 )
 
 var (
-	itemPool = sync.Pool{New: func() any { q := make([]item, 0, 64); return &q }}
-	batches  = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
+	itemPool  = sync.Pool{New: func() any { q := make([]item, 0, 64); return &q }}
+	fewPooled = sync.Pool{New: func() any { return new([fewItems]item) }}
+	batches   = sync.Pool{New: func() any { b := make([][]byte, 0, 64); return &b }}
 )
 
 const (
+	// fewItems is how many a queue has room for at first. Where a message is pushed to many
+	// outboxes before they are flushed, each of their queues takes memory until then.
+	fewItems = 4
 	// minPooled and maxPooled bound the slices that are kept for reuse.
 	minPooled, maxPooled = 16, 4096
 	// maxWriteBytes bounds one write, except for one larger frame. What waits behind it can
@@ -18,6 +22,32 @@ const (
 	// a part.
 	maxWriteBytes = 128 << 10
 )
+
+// appendPooled appends to a queue whose memory is that of a pool.
+func appendPooled(queue []item, it item) []item {
+	if queue == nil {
+		queue = fewPooled.Get().(*[fewItems]item)[:0]
+	}
+	if len(queue) == cap(queue) && cap(queue) == fewItems {
+		few := queue
+		queue = append(*itemPool.Get().(*[]item), few...)
+		releaseItems(few)
+	}
+	return append(queue, it)
+}
+
+// releaseItems gives the memory of a queue back.
+func releaseItems(queue []item) {
+	clear(queue)
+	if cap(queue) == fewItems {
+		fewPooled.Put((*[fewItems]item)(queue[:fewItems]))
+		return
+	}
+	if cap(queue) >= minPooled && cap(queue) <= maxPooled {
+		kept := queue[:0]
+		itemPool.Put(&kept)
+	}
+}
 
 // flush writes until nothing is left. It lets the other goroutines go first.
 func (o *outbox) flush() {
@@ -165,11 +195,7 @@ func (w *write) release() {
 	if cap(*w.batch) <= maxPooled {
 		batches.Put(w.batch)
 	}
-	clear(w.queue)
-	queue := w.queue[:0]
-	if cap(queue) >= minPooled && cap(queue) <= maxPooled {
-		itemPool.Put(&queue)
-	}
+	releaseItems(w.queue)
 }
 
 // flushNow writes what the connection takes at once. A goroutine does what is left.

@@ -92,7 +92,7 @@ func TestWhatAConnectionDoesNotTakeAtOnceFollows(t *testing.T) {
 func TestManyOutboxesAreFlushedByGoroutines(t *testing.T) {
 	t.Parallel()
 	var l flushList
-	gates := make([]*nowGate, maxImmediate+1)
+	gates := make([]*nowGate, 2*maxImmediate+1)
 	boxes := make([]*outbox, len(gates))
 	for i := range gates {
 		gates[i], boxes[i] = newNowBox(true, 100)
@@ -104,7 +104,8 @@ func TestManyOutboxesAreFlushedByGoroutines(t *testing.T) {
 	l.start()
 	for i, g := range append(gates, g) {
 		require.Eventually(t, append(boxes, o)[i].idle, time.Minute, time.Millisecond)
-		require.Zero(t, g.now.Load())
+		require.EqualValues(t, 1, g.now.Load(), "in a group")
+		require.Zero(t, g.writes.Load())
 		require.Equal(t, "x", g.text())
 	}
 	g, o = newNowBox(true, 100)
@@ -114,6 +115,42 @@ func TestManyOutboxesAreFlushedByGoroutines(t *testing.T) {
 	<-g.ended
 	require.Equal(t, "last", g.text())
 	require.Zero(t, g.now.Load(), "the end may block")
+}
+
+// TestAGroupWaitsForNoConnection: those that take nothing at once, that cannot be asked
+// to, or that are sent bursts have goroutines of their own.
+func TestAGroupWaitsForNoConnection(t *testing.T) {
+	t.Parallel()
+	var l flushList
+	full, fullBox := newNowBox(false, 0)
+	blocking, blockingBox := newNowBox(false, 100)
+	blockingBox.immediate = false
+	bursts, burstsBox := newNowBox(true, 100)
+	burstsBox.bursts.Store(true)
+	ready, readyBox := newNowBox(true, 100)
+	for _, o := range []*outbox{fullBox, blockingBox, burstsBox, readyBox} {
+		o.pushHeld([]byte("x"), &l)
+	}
+	l.start()
+	require.Empty(t, l.outboxes)
+	for _, o := range []*outbox{burstsBox, readyBox} {
+		require.Eventually(t, o.idle, time.Minute, time.Millisecond)
+	}
+	require.Equal(t, "x", ready.text())
+	require.EqualValues(t, 1, ready.now.Load())
+	require.Equal(t, "x", bursts.text())
+	require.Zero(t, bursts.now.Load())
+	fullBox.push([]byte("y"))
+	for _, g := range []*nowGate{full, blocking} {
+		require.Empty(t, g.text())
+		close(g.open)
+	}
+	for _, o := range []*outbox{fullBox, blockingBox} {
+		require.Eventually(t, o.idle, time.Minute, time.Millisecond)
+	}
+	require.Equal(t, "xy", full.text())
+	require.Equal(t, "x", blocking.text())
+	require.Zero(t, blocking.now.Load())
 }
 
 // TestAReadThatMayWaitHoldsNothingBack: what is behind a SEND in one read may wait, and
@@ -151,9 +188,18 @@ func TestAReadThatMayWaitHoldsNothingBack(t *testing.T) {
 }
 
 // TestPushesOfManyReadersKeepTheirOrder on one outbox, each of which flushes at the end
-// of its read.
+// of its read, or starts a group.
 func TestPushesOfManyReadersKeepTheirOrder(t *testing.T) {
 	t.Parallel()
+	for name, flush := range map[string]func(*flushList){"flush": (*flushList).flush, "start": (*flushList).start} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pushFromReaders(t, flush)
+		})
+	}
+}
+
+func pushFromReaders(t *testing.T, flush func(*flushList)) {
 	g, o := newNowBox(true, 1<<20)
 	var readers sync.WaitGroup
 	for r := range 4 {
@@ -163,10 +209,10 @@ func TestPushesOfManyReadersKeepTheirOrder(t *testing.T) {
 				o.pushHeld([]byte(fmt.Sprintf("%d:%d ", r, i)), &l)
 				if i%3 == 0 {
 					g.room.Store(int64(i % 7)) // so that some of it is left
-					l.flush()
+					flush(&l)
 				}
 			}
-			l.flush()
+			flush(&l)
 		})
 	}
 	readers.Wait()

@@ -197,20 +197,24 @@ func newTestBroker(t testing.TB) *Broker {
 // subscribers opens sessions that are all subscribed to one topic as sub-0.
 func subscribers(t testing.TB, b *Broker, n int) {
 	for range n {
-		g := newGate(true)
-		s, err := b.Open(g)
-		require.NoError(t, err)
-		s.negotiated.Store(uint32(frames.V12))
-		s.state.Store(int32(stateConnected))
-		sub := testSubscription(t, "/topic/a")
-		sub.session, sub.id, sub.named = s, "sub-0", true
-		sub.form = unique.Make(sub.encoding())
-		s.subs.set("#sub-0", sub)
-		b.counters.subscriptions.Add(1)
-		_, err = b.router.add(sub)
-		require.NoError(t, err)
-		t.Cleanup(func() { s.Detach(nil) })
+		subscriberOn(t, b, newGate(true))
 	}
+}
+
+// subscriberOn opens one of them on a transport.
+func subscriberOn(t testing.TB, b *Broker, transport Transport) {
+	s, err := b.Open(transport)
+	require.NoError(t, err)
+	s.negotiated.Store(uint32(frames.V12))
+	s.state.Store(int32(stateConnected))
+	sub := testSubscription(t, "/topic/a")
+	sub.session, sub.id, sub.named = s, "sub-0", true
+	sub.form = unique.Make(sub.encoding())
+	s.subs.set("#sub-0", sub)
+	b.counters.subscriptions.Add(1)
+	_, err = b.router.add(sub)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Detach(nil) })
 }
 
 // TestFanoutAllocatesNothingPerSubscriber compares few subscribers with many.

@@ -23,7 +23,8 @@ type fanout struct {
 	count     int
 
 	serial      uint       // of the messages that this fanout was used for
-	flushes     *flushList // of the read that the message comes from, or nil
+	flushes     *flushList // of the read that the message comes from, or idle
+	idle        flushList  // the outboxes that the message finds idle, where it comes from no read
 	publishedAt int64      // clock time of a message that is a sample of latencies, or 0
 }
 
@@ -40,6 +41,7 @@ var fanouts = sync.Pool{New: func() any { return new(fanout) }}
 func newFanout(m *driver.Message) *fanout {
 	f := fanouts.Get().(*fanout)
 	f.message, f.text, f.count, f.kept, f.publishedAt = m, isText(m), 0, 0, 0
+	f.flushes = &f.idle
 	return f
 }
 
@@ -55,6 +57,7 @@ func (f *fanout) sample(at func() int64) {
 }
 
 func (f *fanout) release() {
+	f.idle.start()
 	f.message, f.flushes = nil, nil
 	for i := range f.tails {
 		f.tails[i] = f.tails[i][:0]
@@ -89,6 +92,7 @@ func (f *fanout) group(g *group) {
 		}
 		if data := f.encode(s); data != nil && s.session.outbox.pushMessage(data, s, m, f.publishedAt, f.flushes, &f.backlogs) {
 			f.count++
+			f.idle.startFull()
 		}
 	}
 }

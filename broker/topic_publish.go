@@ -18,7 +18,9 @@ func (b topics) publish(m *driver.Message, flushes *flushList) {
 	route := b.step("route", trace.Internal, m)
 	deliver := route.below("deliver", trace.Consumer)
 	f := newFanout(m)
-	f.flushes = flushes
+	if flushes != nil {
+		f.flushes = flushes
+	}
 	f.sample(b.clock.now)
 	b.router.find(m.Key, f.group)
 	deliver.count("deliveries", f.count)
