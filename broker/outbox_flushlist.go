@@ -21,7 +21,7 @@ const (
 )
 
 // start has goroutines flush the outboxes: one for each group of those that can be written
-// to without blocking, and one for each of the others. Bursts take turns of their own; see
+// to without blocking, and one for each of the others. Bursts wait for turns of their own; see
 // [outbox.yield].
 func (l *flushList) start() {
 	if l == nil || len(l.outboxes) == 0 {
