@@ -196,11 +196,12 @@ func TestHandshakesThatDoNotEndCountForTheirAddress(t *testing.T) {
 	t.Cleanup(keys.Close)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	counting := &countingListener{Listener: l}
 	tcp := gateway.NewTCP(n.Broker, gateway.TCPOptions{})
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- tcp.Serve(ctx, tls.NewListener(&gateway.RequestListener{Listener: l, Broker: n.Broker, Encrypted: true, Sessions: true}, keys.TLS))
+		served <- tcp.Serve(ctx, tls.NewListener(&gateway.RequestListener{Listener: counting, Broker: n.Broker, Encrypted: true, Sessions: true}, keys.TLS))
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -223,6 +224,8 @@ func TestHandshakesThatDoNotEndCountForTheirAddress(t *testing.T) {
 	for _, c := range open {
 		_ = c.Close()
 	}
+	// One that is accepted later counts what it had sent, too.
+	require.Eventually(t, func() bool { return counting.closed.Load() == int64(len(open)) }, test.Patience, 10*time.Millisecond)
 	require.Eventually(t, func() bool { return incoming() == 0 }, test.Patience, 10*time.Millisecond)
 
 	c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
@@ -232,4 +235,30 @@ func TestHandshakesThatDoNotEndCountForTheirAddress(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return incoming() > 0 }, test.Patience, 10*time.Millisecond)
 	require.LessOrEqual(t, incoming(), int64(64<<10), "what the session receives it counts itself")
+}
+
+// countingListener counts the connections that it accepted and that were closed since.
+type countingListener struct {
+	net.Listener
+	closed atomic.Int64
+}
+
+func (l *countingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &countedConn{Conn: c, listener: l}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	listener *countingListener
+	once     sync.Once
+}
+
+func (c *countedConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { c.listener.closed.Add(1) })
+	return err
 }
