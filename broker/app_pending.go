@@ -13,8 +13,8 @@ import (
 // maxPendingRequests is how many requests of one reply destination may wait at a time.
 const maxPendingRequests = 1000
 
-// pendingRequests are those that wait for an answer on this node, so that none waits for
-// ever: by the reply destination, in the order in which they were sent.
+// pendingRequests are those that wait for an answer on this node, so that none waits
+// forever: by the reply destination, in the order in which they were sent.
 type pendingRequests struct {
 	budget *budget // of what waits
 

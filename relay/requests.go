@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// appGroup is the queue group of app servers. Native services that share it take
-	// turns with those of STOMP; others get each request too.
+	// appGroup is the queue group of app servers. Requests go round-robin to all that share it,
+	// native services and those of STOMP; other native services get each request too.
 	appGroup = "stompbox"
 	// headerTaken says, in an answer of a node, that the request was accepted, or not:
 	// its own answer comes another way.

@@ -40,8 +40,8 @@ func main() {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write(page)
 	})
-	// Where the events are, and a token for them. A real one is signed here, for who
-	// has logged in; the broker's development mode gives one to every caller.
+	// Where the events are, and a token for them. A real one is signed here, for
+	// a user who has logged in; the broker's development mode gives one to every caller.
 	http.HandleFunc("GET /events-url", func(w http.ResponseWriter, r *http.Request) {
 		token, err := devToken(r.Context(), *events)
 		if err != nil {
