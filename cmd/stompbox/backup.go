@@ -48,8 +48,9 @@ type manifestEntry struct {
 func newBackup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "backup DIR", Short: "Write the data of a running broker to a folder", Args: cobra.ExactArgs(1),
-		Long: "Write queues, histories, durable subscriptions and dedup ids to DIR. DIR must not exist,\n" +
-			"or be empty. The broker keeps working. The token or login needs subscribe permission for\n/**. Only the owner can read the files.",
+		Long: "Write queues, histories, durable subscriptions, dedup ids, records of Idempotency-Keys\n" +
+			"and bans to DIR. DIR must not exist, or be empty. The broker keeps working. The token or\n" +
+			"login needs subscribe permission for /**. Only the owner can read the files.",
 		Example: "  stompbox backup backup-1 --url http://127.0.0.1:8080 --token-file token",
 	}
 	client := newClientFlags(cmd.Flags())

@@ -27,9 +27,19 @@ type clientFlags struct {
 	url, token, tokenFile, login, passcode, passcodeFile string
 }
 
+// newClientFlags adds the flags of a command that asks the HTTP API.
 func newClientFlags(f *pflag.FlagSet) *clientFlags {
+	return addClientFlags(f, "http://127.0.0.1:8080", "broker: http://host:port or https://host:port, of http.listen or admin.listen")
+}
+
+// newSTOMPFlags adds the flags of a command that speaks STOMP.
+func newSTOMPFlags(f *pflag.FlagSet) *clientFlags {
+	return addClientFlags(f, "ws://127.0.0.1:8080/ws", "broker: ws://host:port/path, wss://..., or tcp://host:port")
+}
+
+func addClientFlags(f *pflag.FlagSet, url, usage string) *clientFlags {
 	c := new(clientFlags)
-	f.StringVar(&c.url, "url", "ws://127.0.0.1:8080/ws", "broker: ws://host:port/path, wss://..., or tcp://host:port")
+	f.StringVar(&c.url, "url", url, usage)
 	f.StringVar(&c.token, "token", "", "token to connect with, in place of login and passcode; other users of this machine can read it here, so rather use --token-file or STOMPBOX_TOKEN")
 	f.StringVar(&c.tokenFile, "token-file", "", "file with the token")
 	f.StringVar(&c.login, "login", "guest", "login")

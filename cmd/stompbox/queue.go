@@ -221,7 +221,7 @@ func (c *clientFlags) open(ctx context.Context, method, path string, query url.V
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, unreachable(u, nil, err)
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()

@@ -29,7 +29,7 @@ func newRequest() *cobra.Command {
 		Example: "  stompbox request /app/chat.members lobby\n  stompbox request --token-file token.txt -H room:lobby /app/chat.members ''",
 		Args:    cobra.RangeArgs(1, 2),
 	}
-	client := newClientFlags(cmd.Flags())
+	client := newSTOMPFlags(cmd.Flags())
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header as name:value; may be repeated")
 	cmd.Flags().DurationVar(&wait, "wait", 60*time.Second, "how long to wait for the answer")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

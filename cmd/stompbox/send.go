@@ -28,7 +28,7 @@ func newSend() *cobra.Command {
 		Example: "  stompbox send /topic/chat.room1 'hello'\n  stompbox send --url tcp://127.0.0.1:61613 /topic/chat.room1 < file",
 		Args:    cobra.RangeArgs(1, 2),
 	}
-	client := newClientFlags(cmd.Flags())
+	client := newSTOMPFlags(cmd.Flags())
 	cmd.Flags().StringVar(&contentType, "content-type", "text/plain", "content-type header")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header as name:value; may be repeated")
 	cmd.Flags().DurationVar(&wait, "wait", 500*time.Millisecond, "for a request to /app, how long to wait after the receipt for a report of a failure")

@@ -28,7 +28,7 @@ func newSubscribe() *cobra.Command {
 		Example: "  stompbox subscribe '/topic/**'\n  stompbox subscribe --json --count 1 /topic/chat.room1\n  stompbox subscribe -H replay-last:10 /topic/chat.room1",
 		Args:    cobra.MinimumNArgs(1),
 	}
-	client := newClientFlags(cmd.Flags())
+	client := newSTOMPFlags(cmd.Flags())
 	cmd.Flags().IntVarP(&count, "count", "n", 0, "stop after this many messages; 0: never. Other messages of a queue stay there")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object with all headers per message")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "header of the SUBSCRIBE as name:value; may be repeated")

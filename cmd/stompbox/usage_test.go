@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/internal/problem"
@@ -29,6 +30,7 @@ func TestCommandsSayHowTheyAreUsed(t *testing.T) {
 		"token --dev":                           "missing --user",
 		"send --url ws://" + nothing + " /a b":  "no program listens there; start the broker, or name another with --url",
 		"send --url tcp://" + nothing + " /a b": "no program listens there; start the broker, or name another with --url",
+		"bans --url http://" + nothing:          "no program listens there; start the broker, or name another with --url",
 		"send --url ws" + strings.TrimPrefix(elsewhere.URL, "http") + " /a b":   "the server answers 404 Not Found; the path of a broker is /ws",
 		"send --url ws" + strings.TrimPrefix(draining.URL, "http") + "/ws /a b": "/ws: the server is shutting down",
 	} {
@@ -47,4 +49,37 @@ func TestCommandsSayHowTheyAreUsed(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, help, "--dev    ")
 	require.NotContains(t, help, "true|false")
+}
+
+// TestHelpNamesURLsThatTheCommandTakes: a command that asks the HTTP API refuses tcp://.
+func TestHelpNamesURLsThatTheCommandTakes(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	var look func(c *cobra.Command)
+	look = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			look(sub)
+		}
+		flag := c.Flags().Lookup("url")
+		if flag == nil {
+			flag = c.PersistentFlags().Lookup("url")
+		}
+		if flag == nil || flag.DefValue == "" {
+			return
+		}
+		for _, scheme := range []string{"ws", "tcp", "http"} {
+			client := &clientFlags{url: scheme + "://" + test.Address(t), login: "guest"}
+			_, err := client.dial(t.Context())
+			taken := !strings.HasPrefix(err.Error(), "--url")
+			if strings.HasPrefix(flag.DefValue, "http") {
+				err = client.ask(t.Context(), http.MethodGet, "/api/queues", nil, nil)
+				taken = !strings.HasPrefix(err.Error(), "--url")
+				taken = taken && scheme != "ws" // which is taken, and has a path that does not count
+			}
+			require.Equal(t, taken, strings.Contains(flag.Usage, scheme+"://"), "%s: %s", c.CommandPath(), flag.Usage)
+			asked++
+		}
+	}
+	look(newRoot())
+	require.GreaterOrEqual(t, asked, 45)
 }
