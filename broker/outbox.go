@@ -22,7 +22,8 @@ type outbox struct {
 
 	mu       sync.Mutex
 	queue    []item
-	frames   int // queued and being written
+	cut      bool // the memory of queue has a part before it, which is written
+	frames   int  // queued and being written
 	bytes    int
 	inFlight struct{ frames, bytes int } // of these, being written
 	buffered struct{ frames, bytes int } // held by subscriptions whose past is being delivered

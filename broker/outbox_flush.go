@@ -76,7 +76,7 @@ func (o *outbox) flush() {
 // takeLocked takes from the queue what the next write has: all of it, or as much as one
 // write may have.
 func (o *outbox) takeLocked() []item {
-	if o.bytes <= maxWriteBytes {
+	if o.bytes <= maxWriteBytes && !o.cut {
 		queue := o.queue
 		o.queue, o.newest = nil, nil
 		o.inFlight.frames, o.inFlight.bytes = o.frames, o.bytes
@@ -98,8 +98,9 @@ func (o *outbox) takeLocked() []item {
 		}
 	}
 	clear(o.queue[:n])
+	o.cut = true
 	if o.queue = o.queue[n:]; len(o.queue) == 0 {
-		o.queue, o.newest = nil, nil
+		o.queue, o.newest, o.cut = nil, nil, false
 	}
 	return taken
 }
@@ -198,16 +199,21 @@ func (w *write) release() {
 	releaseItems(w.queue)
 }
 
-// flushNow writes what the connection takes at once. A goroutine does what is left.
+// flushNow writes what the connection takes at once. A goroutine does what is left, and what
+// tells a queue of it: that may ask a store for more, which others are not to wait for.
 func (o *outbox) flushNow() {
 	o.mu.Lock()
-	if !o.immediate || o.state != outboxOpen || len(o.queue) == 0 || o.bytes > maxWriteBytes {
+	if !o.immediate || o.state != outboxOpen || len(o.queue) == 0 || o.bytes > maxWriteBytes || len(o.waiters) > 0 {
 		o.mu.Unlock()
 		go o.startFlush()
 		return
 	}
 	w := o.takeWriteLocked()
 	o.mu.Unlock()
+	if len(w.deliveries) > 0 {
+		go o.resume(w)
+		return
+	}
 	n := o.transport.(ImmediateTransport).WriteNow(w.left)
 	if n < w.bytes {
 		w.skip(n)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 )
 
@@ -152,6 +153,43 @@ func TestAGroupWaitsForNoConnection(t *testing.T) {
 	require.Equal(t, "x", blocking.text())
 	require.Zero(t, blocking.now.Load())
 }
+
+// TestAGroupWaitsForNoQueue: to tell a queue that its messages are written, or that there is
+// room for more, may have it ask a store, which may not answer.
+func TestAGroupWaitsForNoQueue(t *testing.T) {
+	t.Parallel()
+	var l flushList
+	answered := make(chan struct{})
+	_, ackedBox := newNowBox(true, 100)
+	ackedBox.onWritten = func([]*delivery) { <-answered }
+	_, roomBox := newNowBox(true, 100)
+	roomBox.waiters = []waiter{waiterFunc(func() { <-answered })}
+	ready, readyBox := newNowBox(true, 100)
+	for _, o := range []*outbox{ackedBox, roomBox, readyBox} {
+		o.pushHeld([]byte("x"), &l)
+	}
+	require.Equal(t, pushed, ackedBox.pushDelivery([]byte("m"), &delivery{Delivery: driver.Delivery{Message: message("/queue/a")}, sub: new(subscription)}))
+	flushed := make(chan struct{})
+	go func() {
+		l.flush() // as a group does
+		close(flushed)
+	}()
+	require.Eventually(t, readyBox.idle, time.Minute, time.Millisecond)
+	<-flushed
+	require.Equal(t, "x", ready.text())
+	require.False(t, ackedBox.idle())
+	require.False(t, roomBox.idle())
+	close(answered)
+	for _, o := range []*outbox{ackedBox, roomBox} {
+		require.Eventually(t, o.idle, time.Minute, time.Millisecond)
+		require.Zero(t, o.frames)
+	}
+	require.Equal(t, "xm", ackedBox.transport.(*nowGate).text())
+}
+
+type waiterFunc func()
+
+func (f waiterFunc) spaceFreed() { f() }
 
 // TestAReadThatMayWaitHoldsNothingBack: what is behind a SEND in one read may wait, and
 // the SEND's subscribers have it already.

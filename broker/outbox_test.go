@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 	"unique"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -319,6 +320,37 @@ func TestAWriteIsBounded(t *testing.T) {
 	o.mu.Unlock()
 	close(g.open)
 	require.Eventually(t, o.idle, 5*time.Second, time.Millisecond)
+}
+
+// TestAPartOfAQueueIsNotKeptForReuse: a pool would hold the memory of the whole for it.
+func TestAPartOfAQueueIsNotKeptForReuse(t *testing.T) {
+	t.Parallel()
+	g := newGate(false)
+	o, _ := newTestOutbox(g, OutboxOptions{MaxBytes: 16 * maxWriteBytes, MaxFrames: 1000, Policy: PolicyDisconnect})
+	const frames = 64
+	frame := make([]byte, maxWriteBytes/12)
+	o.running = true // nothing is written
+	o.queue = make([]item, 0, frames)
+	for range frames {
+		o.push(frame)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first, last := &o.queue[0], &o.queue[frames-1]
+	var taken []int
+	for o.frames > 0 {
+		items := o.takeLocked()
+		taken = append(taken, len(items))
+		at := uintptr(unsafe.Pointer(&items[0]))
+		require.False(t, at >= uintptr(unsafe.Pointer(first)) && at <= uintptr(unsafe.Pointer(last)), "write %d", len(taken))
+		o.frames -= len(items)
+		o.bytes -= len(items) * len(frame)
+	}
+	require.Equal(t, []int{12, 12, 12, 12, 12, fewItems}, taken)
+	require.Nil(t, o.queue)
+	o.addLocked(item{data: frame})
+	queue := o.takeLocked()
+	require.Equal(t, fewItems, cap(queue), "a new queue is taken as it is")
 }
 
 // TestLargeMessagesForManyIDsStayWithinTheOutbox: each subscription has an id of its own, so
