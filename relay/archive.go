@@ -205,6 +205,10 @@ func (a *archive) configOf(entry driver.ArchiveEntry) (*jetstream.StreamConfig, 
 			return nil, fmt.Errorf("%w: %s is of a history that history.policies does not have", driver.ErrArchive, entry.Name)
 		}
 		own := a.histories.config(h, entry.Name)
+		delete(own.Metadata, metadataCleared) // what was cleared since is there again
+		if text, ok := config.Metadata[metadataCleared]; ok {
+			own.Metadata[metadataCleared] = text
+		}
 		return &own, nil
 	}
 	for _, subject := range config.Subjects {

@@ -165,6 +165,38 @@ func TestARestoredStoreHasWhatWasTakenOut(t *testing.T) {
 	}
 }
 
+// TestARestoredHistoryHasWhatWasClearedSince, and those who come back to it miss nothing.
+func TestARestoredHistoryHasWhatWasClearedSince(t *testing.T) {
+	t.Parallel()
+	d := newDeaf(t, 0)
+	for body := range 4 {
+		d.store(body)
+	}
+	entries, data := d.takeOut()
+	require.Len(t, entries, 1)
+	n, err := historyAdmin{d.histories}.ClearHistory(t.Context(), "all", "/topic/a")
+	require.NoError(t, err)
+	require.EqualValues(t, 4, n)
+	require.NoError(t, d.Driver().Archive.Import(t.Context(), entries[0], bytes.NewReader(data[entries[0].Name])))
+	replay := func(after driver.StreamPosition) (bodies []string, gaps int, at driver.StreamPosition) {
+		_, err := d.histories.Replay(t.Context(), driver.ReplayRequest{History: "all", Pattern: d.i.pattern, After: after, Last: 100}, func(m *driver.Message) error {
+			if at = m.Position; m.Gap {
+				gaps++
+			}
+			bodies = append(bodies, string(m.Body))
+			return nil
+		})
+		require.NoError(t, err)
+		return bodies, gaps, at
+	}
+	bodies, gaps, at := replay(driver.StreamPosition{})
+	require.Equal(t, []string{"0", "1", "2", "3"}, bodies)
+	require.Zero(t, gaps)
+	bodies, gaps, _ = replay(driver.StreamPosition{Epoch: at.Epoch, Seq: 1})
+	require.Equal(t, []string{"1", "2", "3"}, bodies)
+	require.Zero(t, gaps)
+}
+
 // TestABackupOfAClusterHasThePlacesOfDurableSubscriptions: also of those that have had no
 // message yet, such as after a restore, for which a server of a cluster says 0.
 func TestABackupOfAClusterHasThePlacesOfDurableSubscriptions(t *testing.T) {

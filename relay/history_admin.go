@@ -97,32 +97,55 @@ const maxCleared = 200
 // all of the history.
 type cleared map[string]uint64
 
-// learnCleared notes what a stream says of it.
-func (h *history) learnCleared(config *jetstream.StreamConfig) {
-	text := config.Metadata[metadataCleared]
-	if now := h.clearedText.Load(); now != nil && *now == text || now == nil && text == "" {
-		return
-	}
-	var c cleared
-	if text != "" && json.Unmarshal([]byte(text), &c) != nil {
-		return
-	}
-	h.clearedKeys.Store(&c)
-	h.clearedText.Store(&text)
+// clearedLately is for how long pages may still have what was cleared: those that are shared and
+// were read before, and those of a replica that lags.
+const clearedLately = 10 * time.Second
+
+// clearedOf is what a stream says of it.
+type clearedOf struct {
+	stream  string
+	text    string
+	upTo    cleared
+	changed time.Time // when this node learned it, where that was not the first it knew of the stream
 }
 
-// clearedSince reports whether something after a sequence was cleared that a pattern matches.
-func (h *history) clearedSince(pattern destination.Pattern, seq uint64) bool {
-	c := h.clearedKeys.Load()
-	if c == nil {
-		return false
+// learnCleared notes what a stream says of it.
+func (h *history) learnCleared(config *jetstream.StreamConfig) {
+	c := &clearedOf{stream: config.Name, text: config.Metadata[metadataCleared]}
+	if now := h.clearedOf.Load(); now != nil && now.stream == c.stream {
+		if now.text == c.text {
+			return
+		}
+		c.changed = time.Now()
 	}
-	for key, upTo := range *c {
+	if c.text != "" && json.Unmarshal([]byte(c.text), &c.upTo) != nil {
+		return
+	}
+	h.clearedOf.Store(c)
+}
+
+// clearedIn returns what was cleared of a stream. The sequences mean nothing in another one.
+func (h *history) clearedIn(stream string) cleared {
+	if c := h.clearedOf.Load(); c != nil && c.stream == stream {
+		return c.upTo
+	}
+	return nil
+}
+
+// since reports whether something after a sequence was cleared that a pattern matches.
+func (c cleared) since(pattern destination.Pattern, seq uint64) bool {
+	for key, upTo := range c {
 		if upTo > seq && (key == "" || pattern.Match(key)) {
 			return true
 		}
 	}
 	return false
+}
+
+// isCleared reports whether a message that was read of a stream had just been cleared.
+func (h *history) isCleared(stream, key string, seq uint64) bool {
+	c := h.clearedOf.Load()
+	return c != nil && c.stream == stream && seq <= c.upTo[key] && time.Since(c.changed) < clearedLately
 }
 
 // ClearHistory removes what is kept of a destination. Who comes back with an older position
@@ -170,15 +193,13 @@ func (a historyAdmin) ClearHistory(ctx context.Context, name, key string) (n uin
 // noteCleared has the stream say that a destination is cleared, before it is.
 func (a historyAdmin) noteCleared(ctx context.Context, h *history, info *jetstream.StreamInfo, key string, last uint64) error {
 	now := cleared{key: last}
-	if before := h.clearedKeys.Load(); before != nil {
-		for key, upTo := range *before {
-			if upTo >= info.State.FirstSeq { // before, the beginning of the stream says it
-				now[key] = max(now[key], upTo)
-			}
+	for key, upTo := range h.clearedIn(info.Config.Name) {
+		if upTo >= info.State.FirstSeq { // before, the beginning of the stream says it
+			now[key] = max(now[key], upTo)
 		}
 	}
 	if len(now) > maxCleared {
-		now = cleared{"": info.State.LastSeq}
+		now = cleared{"": info.State.LastSeq, key: last}
 	}
 	text, err := json.Marshal(now)
 	if err != nil {

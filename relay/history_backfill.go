@@ -146,7 +146,7 @@ func (f *backfill) fetch(from, target uint64, open bool) error {
 		if isNewer(stored.msg.Header) {
 			f.unread = true
 		}
-		if !ok || !f.interest.pattern.Match(m.Key) {
+		if !ok || !f.interest.pattern.Match(m.Key) || f.history.isCleared(f.stream, m.Key, stored.seq) {
 			return nil
 		}
 		gap, err := f.trimmedBefore(ctx, m)

@@ -89,7 +89,7 @@ func (s *historyStore) repairGaps(ctx context.Context, h *history, cursor *histo
 	found, read := 0, 0
 	err := merge(ctx, []*historyCursor{cursor}, func(stored *storedMessage) error {
 		m, _, ok := s.streams.decodeStored(stored.msg)
-		if !ok {
+		if !ok || h.isCleared(cursor.stream, m.Key, stored.seq) {
 			return nil
 		}
 		read++

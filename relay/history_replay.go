@@ -22,14 +22,14 @@ type historyReplay struct {
 	gap     bool            // something before the next message is gone
 	checked map[string]bool // destinations whose first message was met
 	// What was dropped is looked for again with each page.
-	cleared  *string // what operators had cleared at the last look
-	trimming bool    // some were dropped since the replay began
+	cleared  *clearedOf // what operators had cleared at the last look
+	trimming bool       // some were dropped since the replay began
 }
 
 // begin notes what a stream has dropped as the replay of it begins.
 func (r *historyReplay) begin(state jetstream.StreamState) {
 	r.note(state)
-	r.cleared = r.history.clearedText.Load()
+	r.cleared = r.history.clearedOf.Load()
 }
 
 // all delivers what matches in (from, upTo), merged from the subjects.
@@ -47,7 +47,7 @@ func (r *historyReplay) all(ctx context.Context, subjects []string, from, upTo u
 		if isNewer(stored.msg.Header) {
 			return fmt.Errorf("%w: the history %s has messages that cannot be read: %w", driver.ErrUnavailable, r.history.policy.Name, errNewer)
 		}
-		if !ok || !r.pattern.Match(m.Key) {
+		if !ok || !r.pattern.Match(m.Key) || r.history.isCleared(r.stream, m.Key, stored.seq) {
 			return nil
 		}
 		if err := r.checkTrimmed(ctx, m); err != nil {
@@ -89,8 +89,8 @@ func (r *historyReplay) turned(ctx context.Context, next uint64, page []*storedM
 		r.after = driver.StreamPosition{Epoch: r.epoch, Seq: next - 1}
 	}
 	r.gap = r.gap || r.first > next && (len(page) == 0 || page[0].seq > next)
-	if cleared := r.history.clearedText.Load(); cleared != r.cleared {
-		r.cleared, r.gap = cleared, r.gap || r.history.clearedSince(r.pattern, r.after.Seq)
+	if cleared := r.history.clearedOf.Load(); cleared != r.cleared {
+		r.cleared, r.gap = cleared, r.gap || r.history.clearedIn(r.stream).since(r.pattern, r.after.Seq)
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (r *historyReplay) checkTrimmed(ctx context.Context, m *driver.Message) err
 		r.checked = make(map[string]bool)
 	}
 	r.checked[m.Key] = true
-	if pattern, err := destination.ParsePattern(m.Key); err == nil && r.history.clearedSince(pattern, r.after.Seq) {
+	if pattern, err := destination.ParsePattern(m.Key); err == nil && r.history.clearedIn(r.stream).since(pattern, r.after.Seq) {
 		r.gap = true
 		return nil
 	}

@@ -167,3 +167,72 @@ func TestASharedPageHasNeitherLessNorMore(t *testing.T) {
 	require.NoError(t, stream.Purge(t.Context()))
 	require.Empty(t, replay())
 }
+
+// TestWhatWasClearedIsNotDelivered of a page that was read before, nor of one that a replica which
+// lags has answered since.
+func TestWhatWasClearedIsNotDelivered(t *testing.T) {
+	t.Parallel()
+	k := openKeeper(t, t.TempDir())
+	defer k.Close()
+	streams := k.histories.streams
+	h := streams.all["all"]
+	k.store("0", "1", "2")
+	pattern, err := destination.ParsePattern("/topic/a")
+	require.NoError(t, err)
+	subject := Subject(h.prefix, "/topic/a")
+	var bodies []string
+	begin := func() *historyReplay {
+		stream, info, err := streams.info(t.Context(), h)
+		require.NoError(t, err)
+		r := &historyReplay{drops: drops{streams: streams, history: h, stream: stream}, pattern: pattern}
+		r.begin(info.State)
+		_, r.epoch = streams.epochOf(stream)
+		r.deliver = func(m *driver.Message) error { bodies = append(bodies, string(m.Body)); return nil }
+		return r
+	}
+	read := func(r *historyReplay) []string {
+		bodies = nil
+		require.NoError(t, r.all(t.Context(), []string{subject}, 1, 100))
+		return bodies
+	}
+	first, second := begin(), begin()
+	page, _, err := readPage(t.Context(), k.link, first.stream, pageRequest{Seq: 1, Subject: subject, Batch: pageMessages})
+	require.NoError(t, err)
+	require.Equal(t, []string{"0", "1", "2"}, read(first))
+	n, err := historyAdmin{k.histories}.ClearHistory(t.Context(), "all", "/topic/a")
+	require.NoError(t, err)
+	require.EqualValues(t, 3, n)
+	require.Empty(t, read(second), "which began before, and shares the page of the first")
+
+	k.store("3")
+	third := begin()
+	key := pageKey{stream: third.stream, epoch: third.epoch, dropped: third.dropped, subject: subject, next: 1, size: pageSize(0)}
+	_, err = streams.shared.get(t.Context(), key, func(context.Context) ([]*storedMessage, error) { return page, nil })
+	require.NoError(t, err)
+	require.Equal(t, []string{"3"}, read(third))
+}
+
+// TestWhatWasClearedIsOfOneStream: one that is made again has other messages under these numbers.
+func TestWhatWasClearedIsOfOneStream(t *testing.T) {
+	t.Parallel()
+	k := openKeeper(t, t.TempDir())
+	defer k.Close()
+	k.store("0", "1", "2")
+	_, err := historyAdmin{k.histories}.ClearHistory(t.Context(), "all", "/topic/a")
+	require.NoError(t, err)
+	streams := k.histories.streams
+	h := streams.all["all"]
+	first, err := streams.nameOf(t.Context(), h)
+	require.NoError(t, err)
+	require.NoError(t, k.link.js.DeleteStream(t.Context(), first))
+	h.reset()
+	k.store("3", "4", "5")
+	second, info, err := streams.info(t.Context(), h)
+	require.NoError(t, err)
+	require.NotEqual(t, first, second)
+	require.NotContains(t, info.Config.Metadata, metadataCleared)
+	_, epoch := streams.epochOf(second)
+	bodies, result := k.replay(driver.StreamPosition{Epoch: epoch, Seq: 1})
+	require.Equal(t, []string{"4 2", "5 3"}, bodies)
+	require.False(t, result.Incomplete)
+}

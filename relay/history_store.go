@@ -76,7 +76,7 @@ func (s *historyStore) replayOnce(ctx context.Context, r *historyReplay, q drive
 	r.begin(state)
 	_, r.epoch = s.streams.epochOf(stream)
 	from, gap := firstWanted(q.After, r.epoch, state)
-	r.gap = r.gap || gap || q.After.Epoch == r.epoch && r.history.clearedSince(q.Pattern, q.After.Seq)
+	r.gap = r.gap || gap || q.After.Epoch == r.epoch && r.history.clearedIn(stream).since(q.Pattern, q.After.Seq)
 	subjects := PatternSubjects(r.history.prefix, q.Pattern.String())
 	switch {
 	case q.After == (driver.StreamPosition{}) && q.Last == 0: // only where it is now

@@ -59,8 +59,7 @@ type history struct {
 	restored  atomic.Pointer[string]     // when the stream was restored from a backup, where it was
 	restoring atomic.Bool                // it is being restored, and no other stream is made
 
-	clearedKeys atomic.Pointer[cleared] // what operators cleared
-	clearedText atomic.Pointer[string]  // the same as the stream has it
+	clearedOf atomic.Pointer[clearedOf] // what operators cleared
 
 	checks checkpoints // of the watch alone
 	infos  *joinedCalls[namedInfo]
@@ -206,8 +205,8 @@ func (s *historyStreams) configIn(h *history, name string, later *laterEpoch) je
 	if later != nil && later.stream == name {
 		metadata[metadataEpoch] = later.epoch
 	}
-	if text := h.clearedText.Load(); text != nil && *text != "" {
-		metadata[metadataCleared] = *text
+	if c := h.clearedOf.Load(); c != nil && c.stream == name && c.text != "" {
+		metadata[metadataCleared] = c.text
 	}
 	if restored := h.restored.Load(); restored != nil {
 		metadata = keepRestored(metadata, map[string]string{metadataRestored: *restored})
