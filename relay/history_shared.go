@@ -11,8 +11,9 @@ const (
 	sharedFor = time.Second
 	// maxSharedBytes bounds the pages that are kept. Beyond, a page is shared only while it is read.
 	maxSharedBytes = 16 << 20
-	// storedOverhead is about what a stored message has beyond its bytes.
-	storedOverhead = 512
+	// storedOverhead and headerOverhead are about what a stored message, and each of its headers,
+	// take beyond their bytes.
+	storedOverhead, headerOverhead = 512, 128
 )
 
 // sharedPages has replays that want the same page at about the same time read it once: after a
@@ -82,10 +83,7 @@ func (s *sharedPages) get(ctx context.Context, key pageKey, read func(context.Co
 // keep keeps a page that was read, where there is room. One without messages says only that a
 // replica had none yet.
 func (s *sharedPages) keep(key pageKey, p *sharedPage) {
-	size := 0
-	for _, m := range p.messages {
-		size += m.msg.Size() + storedOverhead
-	}
+	size := memoryOf(p.messages)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if size == 0 || s.bytes+size > maxSharedBytes {
@@ -98,6 +96,14 @@ func (s *sharedPages) keep(key pageKey, p *sharedPage) {
 		s.ticks = true
 		time.AfterFunc(sharedFor, s.tick)
 	}
+}
+
+// memoryOf returns about how many bytes of memory a page takes.
+func memoryOf(page []*storedMessage) (size int) {
+	for _, m := range page {
+		size += m.msg.Size() + storedOverhead + len(m.msg.Header)*headerOverhead
+	}
+	return size
 }
 
 // tick drops what is old, and comes again while there is more.

@@ -74,6 +74,22 @@ func TestSharedPagesAreBounded(t *testing.T) {
 	})
 }
 
+// TestAPageCountsForTheMemoryThatItTakes, most of which small messages have in their headers. The
+// memory is what a message of a page was measured to take, with as many headers and bytes.
+func TestAPageCountsForTheMemoryThatItTakes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ headers, bytes, memory int }{{13, 451, 2033}, {16, 522, 2892}, {33, 960, 5424}} {
+		msg := &nats.Msg{Header: nats.Header{}}
+		for i := range tt.headers {
+			msg.Header.Set("Name-"+strconv.Itoa(i), "value")
+		}
+		msg.Data = make([]byte, tt.bytes-msg.Size())
+		counted := memoryOf([]*storedMessage{{msg: msg}})
+		require.Greater(t, counted, tt.memory*9/10, "%d headers", tt.headers)
+		require.Less(t, counted, tt.memory*3/2, "%d headers", tt.headers)
+	}
+}
+
 func requireNothingShared(t *testing.T, s *sharedPages) {
 	t.Helper()
 	s.mu.Lock()
