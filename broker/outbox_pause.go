@@ -10,8 +10,11 @@ import (
 // what a delivery costs is the system call. Only connections that are sent bursts take part,
 // so a single message is never held back.
 const (
-	// flushPause is how long a flush waits on a saturated node.
-	flushPause = 25 * time.Millisecond
+	// minPause and maxPause bound how long a flush waits on a saturated node. It is about as long
+	// as the node takes to write to all connections that are sent bursts, pausePerFlush for each
+	// of them: those that follow a shorter pause would meet what the others are still being sent.
+	minPause, maxPause = 25 * time.Millisecond, 100 * time.Millisecond
+	pausePerFlush      = 25 * time.Microsecond
 	// saturatedLag is how long a flush that yields has to wait for its turn to say that the
 	// node is saturated, and saturatedFor how long that counts. minWaiting is how many others
 	// have to wait too, for each processor: where there are few, a pause would slow down a
@@ -20,19 +23,20 @@ const (
 	minWaiting                 = 32
 	// minBurst is the number of topics' messages that make a write a burst, and burstFor how
 	// long the connection counts as one that is sent bursts.
-	minBurst, burstFor = 8, 100 * time.Millisecond
+	minBurst, burstFor = 8, 2 * maxPause
 )
 
 // pacing is what all outboxes of a broker know of its load.
 type pacing struct {
-	pause       func()       // waits for flushPause
-	minWaiting  int64        // flushes
-	waiting     atomic.Int64 // flushes of bursts that wait for their turn
-	saturatedAt atomic.Int64 // clock time at which many flushes last waited long for their turn, or 0
+	pause       func(time.Duration) // waits
+	minWaiting  int64               // flushes
+	waiting     atomic.Int64        // flushes of bursts that wait for their turn
+	pausing     atomic.Int64        // flushes that pause
+	saturatedAt atomic.Int64        // clock time at which many flushes last waited long for their turn, or 0
 }
 
 func newPacing() *pacing {
-	return &pacing{pause: func() { time.Sleep(flushPause) }, minWaiting: int64(minWaiting * runtime.GOMAXPROCS(0))}
+	return &pacing{pause: time.Sleep, minWaiting: int64(minWaiting * runtime.GOMAXPROCS(0))}
 }
 
 // note takes down how long a flush waited for its turn until now, and how many did.
@@ -40,6 +44,11 @@ func (p *pacing) note(lag time.Duration, waiting, now int64) {
 	if lag >= saturatedLag && waiting >= p.minWaiting && now-p.saturatedAt.Load() > int64(time.Millisecond) {
 		p.saturatedAt.Store(now)
 	}
+}
+
+// pauseFor returns how long a flush waits that is one of n.
+func pauseFor(n int64) time.Duration {
+	return min(max(time.Duration(n)*pausePerFlush, minPause), maxPause)
 }
 
 func (p *pacing) saturated(now int64) bool {
@@ -65,7 +74,9 @@ func (o *outbox) yield() bool {
 	if now-o.lastWrite.Load() > int64(burstFor) || !o.pacing.saturated(now) || !o.startPause() {
 		return true
 	}
-	o.pacing.pause()
+	flushes := o.pacing.pausing.Add(1) + o.pacing.waiting.Load()
+	o.pacing.pause(pauseFor(flushes))
+	o.pacing.pausing.Add(-1)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	still := o.paused

@@ -15,7 +15,7 @@ func pausingOutbox(t *testing.T, o OutboxOptions) (*outbox, *gate, chan struct{}
 	g := newGate(true)
 	box, _ := newTestOutbox(g, o)
 	release := make(chan struct{})
-	box.pacing.pause = func() { <-release }
+	box.pacing.pause = func(time.Duration) { <-release }
 	later := box.clock.now() + int64(time.Hour)
 	box.pacing.saturatedAt.Store(later)
 	box.lastWrite.Store(later)
@@ -128,6 +128,30 @@ func TestAWriteOfManyMessagesIsABurst(t *testing.T) {
 			require.Equal(t, c.want, box.bursts.Load())
 		})
 	}
+}
+
+// TestAPauseIsAsLongAsAllFlushesTake, within its bounds.
+func TestAPauseIsAsLongAsAllFlushesTake(t *testing.T) {
+	for n, want := range map[int64]time.Duration{
+		1: 25 * time.Millisecond, 1000: 25 * time.Millisecond, 2000: 50 * time.Millisecond,
+		4000: 100 * time.Millisecond, 100_000: 100 * time.Millisecond,
+	} {
+		require.Equal(t, want, pauseFor(n), n)
+	}
+
+	box, _, release := pausingOutbox(t, OutboxOptions{MaxBytes: 1 << 20, MaxFrames: 1000})
+	pauses := make(chan time.Duration, 1)
+	box.pacing.pause = func(d time.Duration) {
+		pauses <- d
+		<-release
+	}
+	box.pacing.pausing.Store(1999)
+	box.pacing.waiting.Store(1000)
+	box.push([]byte("1"))
+	require.Equal(t, 75*time.Millisecond, <-pauses)
+	close(release)
+	waitUntil(t, box.idle)
+	require.EqualValues(t, 1999, box.pacing.pausing.Load())
 }
 
 func TestANodeIsSaturatedAWhileAfterManyFlushesHadToWait(t *testing.T) {
