@@ -56,6 +56,22 @@ func (b *Broker) StartSpan(name string, kind trace.Kind, headers frames.Headers,
 	return b.tracer.Start(name, kind, parent, destination)
 }
 
+// ContinueTrace gives messages the traceparent that came with them, such as in a header of HTTP. A
+// message that has one keeps its own, and one without room for another header stays without. What is no
+// traceparent is ignored.
+func ContinueTrace(b *Broker, all []Publication, traceparent string) {
+	if !trace.IsParent(traceparent) {
+		return
+	}
+	limit := b.settings().limits.Frame.MaxHeaders
+	for i := range all {
+		p := &all[i]
+		if _, has := p.Headers.Lookup(HeaderTraceparent); !has && len(p.Headers) < limit {
+			p.Headers = p.Headers.With(HeaderTraceparent, traceparent)
+		}
+	}
+}
+
 // tracedOperation is makeOperation with a span, which the message names from then on.
 func (b publisher) tracedOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
 	parent, _ := f.Headers.Lookup(HeaderTraceparent)

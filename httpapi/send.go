@@ -156,6 +156,9 @@ func parseProblem(err error, limit int) error {
 
 // sendNow sends, and says what became of it.
 func (a *api) sendNow(ctx context.Context, r request, all []broker.Publication) (any, error) {
+	if parents := r.Header.Values(broker.HeaderTraceparent); len(parents) == 1 {
+		broker.ContinueTrace(a.broker, all, parents[0])
+	}
 	failed, err := a.broker.Send(ctx, r.principal, all...)
 	if err != nil {
 		return nil, sendProblem(err)

@@ -114,6 +114,26 @@ func TestSendOverHTTP(t *testing.T) {
 	reader.Quiet()
 }
 
+// TestATraceparentOfARequestIsThatOfItsMessages also where the node itself traces nothing.
+func TestATraceparentOfARequestIsThatOfItsMessages(t *testing.T) {
+	t.Parallel()
+	const parent, own = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{Frame: frames.Limits{MaxHeaders: 8}}}})
+	p := newPoster(t, n, "shop", auth.AllGrants())
+	reader := test.Dial(t, n).Connect()
+	reader.Subscribe("t", "/topic/a")
+	for _, body := range []string{`{"destination":"/topic/a","body":"one"}`, `{"messages":[{"destination":"/topic/a","body":"one"},{"destination":"/topic/a","headers":{"traceparent":"` + own + `"},"body":"two"}]}`} {
+		require.Equal(t, 200, p.send(body, "Traceparent", parent, "Idempotency-Key", body[:20]).Status)
+		require.Equal(t, parent, reader.Message("one").Get("traceparent"))
+	}
+	require.Equal(t, own, reader.Message("two").Get("traceparent"))
+	full := `{"destination":"/topic/a","headers":{"a":"","b":"","c":"","d":"","e":"","f":"","g":"","h":""},"body":"full"}`
+	require.Equal(t, 200, p.send(full, "Traceparent", parent).Status, "a message has no fewer headers for it")
+	require.Empty(t, reader.Message("full").Get("traceparent"))
+	require.Equal(t, 200, p.send(`{"destination":"/topic/a","body":"none"}`, "Traceparent", "00-x").Status)
+	require.Empty(t, reader.Message("none").Get("traceparent"))
+}
+
 // moderate is an interceptor of an embedding program.
 func moderate(next broker.ActionFunc) broker.ActionFunc {
 	return func(ctx context.Context, a *broker.Action) error {

@@ -10,7 +10,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -117,10 +116,6 @@ func (w *Webhook) tracedPost(ctx context.Context, r broker.Request, text []byte)
 	return answer, err
 }
 
-// traceparent matches the header of W3C Trace Context. Clients send it, so no other value
-// becomes a header of HTTP.
-var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
-
 // post tries once. Its error is a [failure] or what the client is to read.
 func (w *Webhook) post(ctx context.Context, id, parent string, text []byte) (*answerBody, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
@@ -131,7 +126,7 @@ func (w *Webhook) post(ctx context.Context, id, parent string, text []byte) (*an
 	}
 	q.Header.Set("Content-Type", "application/json")
 	q.Header.Set("User-Agent", "stompbox")
-	if traceparent.MatchString(parent) {
+	if trace.IsParent(parent) { // clients send it
 		q.Header.Set(broker.HeaderTraceparent, parent)
 	}
 	sign(q.Header, w.secrets(), id, time.Now(), text)
@@ -164,7 +159,11 @@ func (w *Webhook) post(ctx context.Context, id, parent string, text []byte) (*an
 	if errors.As(err, &stream) {
 		return nil, unread(stream.Err)
 	}
-	return parsed, err
+	if err != nil {
+		return nil, err
+	}
+	broker.ContinueTrace(w.broker, parsed.messages, parent)
+	return parsed, nil
 }
 
 // unread is why an answer could not be read to its end.

@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	oteltrace "go.opentelemetry.io/otel/trace"
@@ -20,6 +23,7 @@ import (
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/broker/trace"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/test"
 	"github.com/stompbox/stompbox/webhook"
 )
@@ -27,6 +31,8 @@ import (
 const (
 	clientTrace  = "4bf92f3577b34da6a3ce929d0e0e4736"
 	clientParent = "00-" + clientTrace + "-00f067aa0ba902b7-01"
+	otherTrace   = "0af7651916cd43dd8448eb211c80319c"
+	otherParent  = "00-" + otherTrace + "-b7ad6b7169203331-01"
 )
 
 // recorded are the spans of one node.
@@ -60,6 +66,24 @@ func (r *recorded) span(t *testing.T, name string) tracetest.SpanStub {
 	}, test.Patience, 5*time.Millisecond, name)
 	require.Len(t, found, 1, name)
 	return found[0]
+}
+
+// to waits for the spans of a name, one for each destination.
+func (r *recorded) to(t *testing.T, name string, destinations ...string) []tracetest.SpanStub {
+	t.Helper()
+	var all []tracetest.SpanStub
+	require.Eventually(t, func() bool {
+		all = nil
+		for _, destination := range destinations {
+			for _, s := range r.GetSpans() {
+				if s.Name == name && slices.Contains(s.Attributes, attribute.String("messaging.destination.name", destination)) {
+					all = append(all, s)
+				}
+			}
+		}
+		return len(all) == len(destinations)
+	}, test.Patience, 5*time.Millisecond, "%s %v", name, destinations)
+	return all
 }
 
 func requireBelow(t *testing.T, parent, child tracetest.SpanStub) {
@@ -129,22 +153,68 @@ func TestATraceGoesOnInAWebhook(t *testing.T) {
 	headers := make(chan string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		headers <- r.Header.Get("Traceparent")
-		w.WriteHeader(http.StatusNoContent)
+		_, _ = io.WriteString(w, `{"messages":[{"destination":"/topic/done","body":"done"},{"destination":"/topic/own","headers":{"traceparent":"`+otherParent+`"},"body":"own"}]}`)
 	}))
 	defer server.Close()
 	r := record(t, "a")
 	n := test.Start(t, test.Options{Broker: broker.Options{Tracer: r.tracer}})
-	hook, err := webhook.New(n.Broker, webhook.Options{Name: "h", URL: server.URL, Secret: []byte("a secret of tests, with more than 32 bytes"), Logger: slog.New(slog.DiscardHandler)})
+	hook, err := webhook.New(n.Broker, webhook.Options{Name: "h", URL: server.URL, Secret: []byte("a secret of tests, with more than 32 bytes"), Grants: auth.AllGrants(), Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	defer hook.Close()
 	require.NoError(t, n.Broker.Handle("/app/h", hook.Handle))
 	c := test.Dial(t, n).Connect("Authorization", "Bearer "+test.Token(t, "ann", time.Hour, auth.AllGrants()))
+	c.Subscribe("s", "/topic/**")
 	c.Send(frames.SEND, "destination", "/app/h", "traceparent", clientParent, "body")
 	posted := <-headers
+	done, own := c.Message("done"), c.Message("own")
 	span := r.span(t, "webhook")
 	require.Equal(t, "00-"+clientTrace+"-"+span.SpanContext.SpanID().String()+"-01", posted)
-	requireBelow(t, r.span(t, "send"), span)
-	requireBelow(t, r.span(t, "send"), r.span(t, "route"))
+	sends := r.to(t, "send", "/app/h", "/topic/done", "/topic/own")
+	requireBelow(t, sends[0], span)
+	requireBelow(t, sends[0], r.to(t, "route", "/app/h")[0])
+	requireBelow(t, span, sends[1])
+	require.Equal(t, otherTrace, sends[2].SpanContext.TraceID().String(), "a message of the answer keeps its own")
+	require.Equal(t, "00-"+clientTrace+"-"+sends[1].SpanContext.SpanID().String()+"-01", done.Get("traceparent"))
+	require.Equal(t, "00-"+otherTrace+"-"+sends[2].SpanContext.SpanID().String()+"-01", own.Get("traceparent"))
+}
+
+// TestATraceGoesOnInARequestThatSends: its header is the parent of all messages that have none.
+func TestATraceGoesOnInARequestThatSends(t *testing.T) {
+	t.Parallel()
+	r := record(t, "a")
+	n := test.Start(t, test.Options{Broker: broker.Options{Tracer: r.tracer}})
+	server := httptest.NewServer(httpapi.New(n.Broker, httpapi.Options{}))
+	defer server.Close()
+	send := func(body string, parents ...string) {
+		q, err := http.NewRequest(http.MethodPost, server.URL+"/api/send", strings.NewReader(body))
+		require.NoError(t, err)
+		q.Header.Set("Content-Type", "application/json")
+		q.SetBasicAuth("guest", "guest")
+		for _, parent := range parents {
+			q.Header.Add("traceparent", parent)
+		}
+		answer, err := http.DefaultClient.Do(q)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Equal(t, http.StatusOK, answer.StatusCode)
+	}
+	send(`{"destination":"/topic/a"}`, clientParent)
+	single := r.to(t, "send", "/topic/a")[0]
+	require.Equal(t, clientTrace, single.SpanContext.TraceID().String())
+	require.Equal(t, "00f067aa0ba902b7", single.Parent.SpanID().String())
+
+	r.Reset()
+	send(`{"messages":[{"destination":"/topic/a"},{"destination":"/queue/b"},{"destination":"/topic/own","headers":{"traceparent":"`+otherParent+`"}}]}`, clientParent)
+	all := r.to(t, "send", "/topic/a", "/queue/b", "/topic/own")
+	require.Equal(t, clientTrace, all[0].SpanContext.TraceID().String())
+	require.Equal(t, clientTrace, all[1].SpanContext.TraceID().String())
+	require.Equal(t, otherTrace, all[2].SpanContext.TraceID().String())
+
+	for _, parents := range [][]string{nil, {"00-0-0-0"}, {clientParent, otherParent}} {
+		r.Reset()
+		send(`{"destination":"/topic/a"}`, parents...)
+		require.False(t, r.to(t, "send", "/topic/a")[0].Parent.IsValid(), "%v is no parent", parents)
+	}
 }
 
 // TestSpansAreExportedByOTLP as the variables of OpenTelemetry say.
