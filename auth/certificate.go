@@ -16,6 +16,9 @@ type Certificate struct {
 	Chain []*x509.Certificate
 }
 
+// MethodCertificate is the Method of a principal that a client certificate authenticated.
+const MethodCertificate = "certificate"
+
 // CertificateName says which of the names in a certificate is the login.
 type CertificateName string
 
@@ -65,7 +68,7 @@ func (l *Logins) byCertificate(c Credentials) bool {
 func (l *Logins) ofCertificate(c *Certificate) *Principal {
 	l.accepted.Add(1)
 	p := *l.byName[c.Name].principal
-	p.Method, p.Expires = "certificate", expiryOf(c.Chain)
+	p.Method, p.Expires = MethodCertificate, expiryOf(c.Chain)
 	p.shown = &shown{chain: slices.Clone(c.Chain)}
 	return &p
 }

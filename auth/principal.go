@@ -20,7 +20,7 @@ type Principal struct {
 	Expires time.Time
 	// TokenID is the jti claim of its token, or "".
 	TokenID string
-	// Method is how it was authenticated, "jwt", "login" or "certificate", for logs.
+	// Method is how it was authenticated: "jwt", "login" or [MethodCertificate].
 	Method string
 	// Relay means that the session belongs to a client of a relay, not to the relay's own user.
 	// CONNECTED then has no user-name.

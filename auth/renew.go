@@ -18,7 +18,7 @@ func (a *Authenticator) Renew(p *Principal) (*Principal, error) {
 	switch {
 	case p.shown == nil:
 		return p, nil
-	case p.Method == "certificate":
+	case p.Method == MethodCertificate:
 		return a.renewCertificate(p)
 	case p.Method == "login":
 		return a.Logins.renew(p)

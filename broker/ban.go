@@ -188,8 +188,8 @@ func (b directory) endBanned(ban admin.Ban) (n int) {
 		return 0
 	}
 	b.directory.eachConnected(func(s *Session) {
-		token := s.tokenID.Load()
-		if ban.User != "" && s.user == ban.User || ban.Token != "" && token != nil && *token == ban.Token {
+		p := s.shown.Load()
+		if ban.User != "" && s.user == ban.User || ban.Token != "" && p != nil && p.TokenID == ban.Token {
 			n++
 			s.endWith(banned(&BannedError{ban}))
 		}

@@ -15,8 +15,8 @@ func (s *Session) summary() admin.SessionInfo {
 		ID: s.id, User: s.user, Node: s.broker.name, Remote: s.transport.RemoteAddr(), Transport: s.transport.Name(), Version: s.version().String(),
 		Connected: s.broker.clock.at(s.openedAt), ReceivedBytes: s.received.Load(), SentBytes: s.outbox.written.Load(), Subscriptions: []admin.SubscriptionInfo{},
 	}
-	if token := s.tokenID.Load(); token != nil {
-		i.Token = *token
+	if p := s.shown.Load(); p != nil {
+		i.Token = p.TokenID
 	}
 	if since := s.outbox.writing.Load(); since != 0 {
 		i.Writing = time.Duration(max(s.broker.clock.now()-since, 0)).Seconds()

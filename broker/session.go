@@ -59,8 +59,8 @@ type Session struct {
 	traffic  *transportStats // of all sessions over this kind of connection
 	received atomic.Int64    // bytes
 
-	tokenID atomic.Pointer[string] // of the principal
-	ended   endCause
+	shown atomic.Pointer[auth.Principal] // principal, for others than the reader
+	ended endCause
 
 	address      netip.Prefix    // as quotas count it
 	usage        *userUsage      // its user's; nil before CONNECT

@@ -127,7 +127,7 @@ func (s *Session) setUser(name string, u *userUsage) {
 
 func (s *Session) setPrincipal(p *auth.Principal) {
 	s.principal = p
-	s.tokenID.Store(&p.TokenID)
+	s.shown.Store(p)
 	s.expiresAt.Store(expiryMillis(p.Expires))
 }
 

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"testing"
@@ -48,6 +49,23 @@ func TestConnectNegotiatesEachVersion(t *testing.T) {
 	c.Send(frames.CONNECT, "accept-version", "2.0")
 	f = c.Error("no version in common")
 	require.Equal(t, "1.0,1.1,1.2", f.Get("version"))
+}
+
+// certified authenticates everybody by a client certificate that ends soon.
+type certified struct{ *auth.Authenticator }
+
+func (c certified) Authenticate(context.Context, auth.Credentials) (*auth.Principal, error) {
+	permissions, err := auth.NewPermissions(auth.AllGrants(), "spring")
+	return &auth.Principal{Name: "spring", Permissions: permissions, Method: auth.MethodCertificate, Expires: time.Now().Add(200 * time.Millisecond)}, err
+}
+
+// TestASessionEndsWithItsCertificate: the error names the certificate, as there is no token to renew.
+func TestASessionEndsWithItsCertificate(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Authenticator: certified{test.Authenticator(t)}}})
+	f := test.Dial(t, n).Connect().Error("the client certificate has expired")
+	require.Equal(t, "token-expired", f.Get("code"))
+	require.NotContains(t, f.Get("message")+string(f.Body), "token")
 }
 
 func TestTheSessionEndsWhenItsTokenDoes(t *testing.T) {

@@ -3,11 +3,12 @@ package broker
 import (
 	"time"
 
+	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/destination"
 )
 
 // sweep looks at every session at a coarse interval: heart-beats to send and to
-// miss, tokens that end, clients that never connect, writes that hang. One
+// miss, credentials that end, clients that never connect, writes that hang. One
 // goroutine does it for all, so that idle connections need no timer.
 func (b upkeep) sweep() {
 	every := b.sweepEvery.Load()
@@ -107,7 +108,7 @@ func (s *Session) sweep(now int64, wall time.Time, beats *beatWriter) {
 		}
 	case stateConnected:
 		if expires := s.expiresAt.Load(); expires != 0 && wall.UnixMilli() >= expires {
-			s.endWith(errorf(CodeTokenExpired, "the token has expired; connect with a fresh one, or send one to %s in time", destination.TokenDestination))
+			s.endWith(expired(s.shown.Load()))
 			return
 		}
 		if until := s.endsAt.Load(); until != 0 && now >= until {
@@ -121,6 +122,14 @@ func (s *Session) sweep(now int64, wall time.Time, beats *beatWriter) {
 		}
 		s.sweepBeats(now, beats)
 	}
+}
+
+// expired says which credentials have, so that it is known what to renew.
+func expired(p *auth.Principal) *Error {
+	if p.Method == auth.MethodCertificate {
+		return errorf(CodeTokenExpired, "the client certificate has expired, or one that it is signed by; connect with a renewed one")
+	}
+	return errorf(CodeTokenExpired, "the token has expired; connect with a fresh one, or send one to %s in time", destination.TokenDestination)
 }
 
 // writeHangs reports whether the peer has taken nothing of a write for longer than the
