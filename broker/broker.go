@@ -160,6 +160,12 @@ func (b *Broker) Limits() Limits { return b.settings().limits }
 // Quotas returns the quotas in force, defaults filled in.
 func (b *Broker) Quotas() Quotas { return *b.usage.quotas.Load() }
 
+// CountUnauthenticated counts a request over HTTP whose credentials were not accepted, in
+// [Stats.Unauthenticated]. Sessions count in [Stats.Errors].
+func CountUnauthenticated(b *Broker, endpoint Endpoint, code Code) {
+	b.counters.countRefusal(endpoint, code)
+}
+
 // CountLimit counts that a limit of [Stats.Limited] was reached outside of a session.
 func (b *Broker) CountLimit(name string) { b.usage.count(name) }
 

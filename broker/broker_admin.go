@@ -24,7 +24,7 @@ func (b *Broker) Stats() Stats {
 		Received: c.received.Load(), Delivered: c.delivered.Load(), Dropped: c.dropped.Load(),
 		Limited: c.limited(b.usage, &b.memory), Memory: b.memory.bytes(), Transports: c.transportStats(),
 		PublishLatency: c.publishLatency.Snapshot(), StoreLatency: c.storeLatency.Snapshot(),
-		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors,
+		Relayed: c.relayed.Load(), RelayErrors: c.relayErrors.Load(), Errors: errors, Unauthenticated: c.unauthenticated(),
 		Stored: c.stored.Load(), Refused: c.refused.Load(), Acked: c.acked.Load(), Nacked: c.nacked.Load(), Stale: c.stale.Load(),
 		Requests: c.requests.Load(), Failed: c.requestsFailed.Load(), Rejected: c.rejected.Load(), Revoked: c.revoked.Load(), Kept: c.kept.Load(), Replays: c.replays.Load(), Replayed: c.replayed.Load(), Incomplete: c.incomplete.Load(),
 		Dead: c.dead.Load(), Expired: c.expired.Load(), Queues: int64(len(b.queues.all())), BansRead: b.bans.areRead(), NotReady: whyNotReady(b),

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -38,13 +39,26 @@ type Stats struct {
 	BansRead      bool   // the node knows who is banned; until then it lets no client in
 	NotReady      string // why the node lets no client in now, or empty
 	Errors        map[Code]int64
-	Limited       map[string]int64 // times that a limit was reached, by its name
-	Memory        map[string]int64 // bytes that peers have the node keep, by kind
-	Transports    []TransportStats // by name
+	// Unauthenticated are requests over HTTP whose credentials were not accepted.
+	Unauthenticated map[Endpoint]map[Code]int64
+	Limited         map[string]int64 // times that a limit was reached, by its name
+	Memory          map[string]int64 // bytes that peers have the node keep, by kind
+	Transports      []TransportStats // by name
 
 	PublishLatency histogram.Snapshot // from SEND to the write to a subscriber, of some messages
 	StoreLatency   histogram.Snapshot // until the store confirmed messages, or refused them
 }
+
+// Endpoint is what requests over HTTP are for that show credentials.
+type Endpoint string
+
+// The endpoints of [CountUnauthenticated].
+const (
+	EndpointAPI     Endpoint = "api"
+	EndpointEvents  Endpoint = "events"
+	EndpointMetrics Endpoint = "metrics" // the listener of metrics
+	EndpointAdmin   Endpoint = "admin"   // the listener of operators, except for the API
+)
 
 type counters struct {
 	sessions, subscriptions, connected, received, delivered, dropped, relayed, relayErrors,
@@ -55,6 +69,7 @@ type counters struct {
 	mu         sync.Mutex // guards the following
 	errors     map[Code]int64
 	limits     map[string]int64
+	refusals   map[Endpoint]map[Code]int64
 	transports map[string]*transportStats
 }
 
@@ -76,6 +91,30 @@ func (c *counters) countError(e *Error) {
 	if limit := cmp.Or(e.limit, limitsOfCodes[e.Code]); limit != "" && !e.counted {
 		c.limits[limit]++
 	}
+}
+
+// countRefusal counts a request over HTTP that was not authenticated.
+func (c *counters) countRefusal(endpoint Endpoint, code Code) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refusals == nil {
+		c.refusals = make(map[Endpoint]map[Code]int64)
+	}
+	if c.refusals[endpoint] == nil {
+		c.refusals[endpoint] = make(map[Code]int64)
+	}
+	c.refusals[endpoint][code]++
+}
+
+// unauthenticated returns what countRefusal has counted.
+func (c *counters) unauthenticated() map[Endpoint]map[Code]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make(map[Endpoint]map[Code]int64, len(c.refusals))
+	for endpoint, codes := range c.refusals {
+		all[endpoint] = maps.Clone(codes)
+	}
+	return all
 }
 
 // limited returns how often limits were reached: those of addresses and users, and those

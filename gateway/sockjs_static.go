@@ -196,6 +196,9 @@ func refuseSockJS(w http.ResponseWriter, r *http.Request, status int, text strin
 	if status != http.StatusRequestTimeout { // of which the time is over
 		leaveBody(w, r)
 	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
 	plainText(w.Header())
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text))

@@ -190,7 +190,7 @@ func (e *Events) authenticate(r *http.Request) (*auth.Principal, error) {
 	if err != nil {
 		e.refusals.Report(r, err)
 	}
-	return p, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, in the cookie, or as access_token")
+	return p, problem.Unauthenticated(e.broker, broker.EndpointEvents, err, "send a valid token as Authorization: Bearer, in the cookie, or as access_token")
 }
 
 // mayUseCookie reports whether the page that asks is one that may: browsers add

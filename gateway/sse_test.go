@@ -333,6 +333,7 @@ func TestEventsRefuseWhatIsWrong(t *testing.T) {
 		})
 	}
 	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 0 }, test.Patience, 10*time.Millisecond)
+	require.Equal(t, map[broker.Endpoint]map[broker.Code]int64{broker.EndpointEvents: {broker.CodeUnauthenticated: 2}}, n.Broker.Stats().Unauthenticated)
 
 	open := eventsOf(t, n, gateway.EventsOptions{AllowedOrigins: []string{"*"}, Cookie: "session"})
 	open.Start()

@@ -176,7 +176,7 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, body
 	p, err := a.authenticator.Authenticate(r.Context(), shown)
 	if err != nil {
 		a.refusals.Report(r, err)
-		return nil, problem.Unauthenticated(err, "send a valid token as Authorization: Bearer, or a login and passcode")
+		return nil, problem.Unauthenticated(a.broker, broker.EndpointAPI, err, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
 	if err := a.limitUser(p.Name, limited); err != nil {
 		return nil, err

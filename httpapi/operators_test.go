@@ -197,6 +197,7 @@ func TestABanHoldsOnAllNodes(t *testing.T) {
 	status, body := get("ann", auth.AllGrants(), "/api/users")
 	require.Equal(t, 403, status, body)
 	require.Contains(t, body, `"code":"banned"`)
+	require.Equal(t, map[broker.Endpoint]map[broker.Code]int64{broker.EndpointAPI: {broker.CodeBanned: 1}}, b.Broker.Stats().Unauthenticated)
 	var list struct{ Bans []admin.Ban }
 	newOperator(t, b, auth.AllGrants()).ask("GET", "/api/bans", 200, &list)
 	require.Len(t, list.Bans, 1)

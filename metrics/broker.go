@@ -15,6 +15,7 @@ var (
 	sessionsDesc      = desc("sessions", "Connections that are open.")
 	subscriptionsDesc = desc("subscriptions", "Subscriptions that are open.")
 	errorsDesc        = desc("session_errors_total", "Sessions that ended with an ERROR frame, by code.", "code")
+	credentialsDesc   = desc("requests_unauthenticated_total", "Requests over HTTP whose credentials were missing or not accepted, by endpoint (api, events, metrics, admin) and code.", "endpoint", "code")
 	limitedDesc       = desc("limits_reached_total", "Times that a limit was reached, of a connection, an address or a user, by the limit.", "limit")
 	transportDesc     = desc("transport_sessions", "Open connections, by transport and STOMP version. The version is none until CONNECT.", "transport", "version")
 	receivedBytesDesc = desc("received_bytes_total", "Bytes of STOMP that clients sent, by transport.", "transport")
@@ -101,6 +102,11 @@ func (c brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for code, n := range s.Errors {
 		count(errorsDesc, n, string(code))
+	}
+	for endpoint, codes := range s.Unauthenticated {
+		for code, n := range codes {
+			count(credentialsDesc, n, string(endpoint), string(code))
+		}
 	}
 	for kind, n := range s.Memory {
 		ch <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(n), kind)

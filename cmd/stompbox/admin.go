@@ -32,7 +32,7 @@ func (s *server) metricsMux() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	s.addMetrics(mux, s.config().Metrics.Pprof)
-	return newGuard(s.config().Metrics.AllowedHosts, s.log, own, admin).wrap(problem.Mux(mux, "")), nil
+	return newGuard(s.config().Metrics.AllowedHosts, s.log, s.unauthenticated(broker.EndpointMetrics), own, admin).wrap(problem.Mux(mux, "")), nil
 }
 
 // adminMux is what the listener of operators serves. Health is for load balancers too,
@@ -49,16 +49,21 @@ func (s *server) adminMux() (http.Handler, error) {
 	s.addMetrics(guarded, profiles)
 	if !profiles {
 		guarded.HandleFunc("GET /debug/pprof/", func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "profiles show what is in memory, so they need a token: set admin.token_file", http.StatusForbidden)
+			problem.Write(w, problem.New(http.StatusForbidden, "profiles show what is in memory, so they need a token: set admin.token_file"))
 		})
 	}
-	g := newGuard(c.Admin.AllowedHosts, s.log, token)
+	g := newGuard(c.Admin.AllowedHosts, s.log, s.unauthenticated(broker.EndpointAdmin), token)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("/", g.wrap(problem.Mux(guarded, "")))
 	mux.Handle("/api/", httpapi.New(s.broker, httpapi.Options{Logger: s.log, Authenticator: newOperators(s.auth, token), Reload: s.reloads.reloadForAPI}))
 	return mux, nil
+}
+
+// unauthenticated returns what counts a request that shows none of the tokens of a listener.
+func (s *server) unauthenticated(endpoint broker.Endpoint) func() {
+	return func() { broker.CountUnauthenticated(s.broker, endpoint, broker.CodeUnauthenticated) }
 }
 
 // addMetrics adds the paths of metrics, and of Go's profiler.

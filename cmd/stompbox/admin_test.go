@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -72,6 +73,7 @@ func TestProfilesNeedAToken(t *testing.T) {
 	status, text := askAs(t, "http://"+admin+"/debug/pprof/heap", "", "")
 	require.Equal(t, 403, status)
 	require.Contains(t, text, "admin.token_file")
+	require.Contains(t, text, `"code":"forbidden"`)
 	status, _ = askAs(t, "http://"+admin+"/metrics", "", "")
 	require.Equal(t, 200, status)
 	p.stop(t)
@@ -102,6 +104,11 @@ func TestListenersForOperatorsWantTheirToken(t *testing.T) {
 			status, text = askAs(t, "http://"+ask.url, "", ask.token)
 		}
 		require.Equal(t, ask.status, status, "%s with %q: %s", ask.url, ask.token, text)
+		require.Equal(t, status == 401, strings.Contains(text, `"code":"unauthenticated"`), "%s: %s", ask.url, text)
+	}
+	_, text := askAs(t, "http://"+admin+"/metrics", "some.example", adminToken)
+	for endpoint, n := range map[string]int{"metrics": 3, "admin": 3, "api": 4} {
+		require.Contains(t, text, fmt.Sprintf("stompbox_requests_unauthenticated_total{code=\"unauthenticated\",endpoint=%q} %d\n", endpoint, n))
 	}
 	p.stop(t)
 	require.NotContains(t, p.stderr.String(), adminToken)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/problem"
 )
 
 // guard lets those ask who show one of the tokens, or anyone where there is none. Who
@@ -23,14 +24,15 @@ type guard struct {
 	hosts  []string // names that are allowed, in addition to those that no other machine can have
 	log    *slog.Logger
 	some   rate.Sometimes
+	count  func() // counts a request without one of the tokens
 }
 
-func newGuard(hosts []string, log *slog.Logger, tokens ...config.Token) *guard {
+func newGuard(hosts []string, log *slog.Logger, count func(), tokens ...config.Token) *guard {
 	if name, err := os.Hostname(); err == nil {
 		hosts = append(slices.Clone(hosts), name)
 	}
 	set := slices.DeleteFunc(tokens, func(t config.Token) bool { return !t.IsSet() })
-	return &guard{tokens: set, hosts: hosts, log: log, some: rate.Sometimes{First: 10, Interval: time.Second}}
+	return &guard{tokens: set, hosts: hosts, log: log, count: count, some: rate.Sometimes{First: 10, Interval: time.Second}}
 }
 
 // wrap guards a handler.
@@ -40,12 +42,12 @@ func (g *guard) wrap(next http.Handler) http.Handler {
 		case len(g.tokens) == 0 && g.hostAllowed(r.Host):
 		case len(g.tokens) == 0:
 			g.refused(r, "host")
-			http.Error(w, "this listener does not answer to the name "+hostName(r.Host)+"; ask by its address, or add the name to allowed_hosts", http.StatusForbidden)
+			problem.Write(w, problem.New(http.StatusForbidden, "this listener does not answer to the name "+problem.Truncate(hostName(r.Host))+"; ask by its address, or add the name to allowed_hosts"))
 			return
 		case !ok || !slices.ContainsFunc(g.tokens, func(t config.Token) bool { return t.Matches(shown) }):
 			g.refused(r, "token")
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "send the token of this listener as Authorization: Bearer", http.StatusUnauthorized)
+			g.count()
+			problem.Write(w, problem.New(http.StatusUnauthorized, "send the token of this listener as Authorization: Bearer"))
 			return
 		}
 		next.ServeHTTP(w, r)

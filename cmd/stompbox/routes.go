@@ -44,7 +44,7 @@ func (s *server) healthy(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), healthPatience)
 	defer cancel()
 	if err := s.broker.Alive(ctx); err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		notNow(w, err.Error())
 		return
 	}
 	_, _ = w.Write([]byte("ok\n"))
@@ -54,22 +54,28 @@ func (s *server) healthy(w http.ResponseWriter, r *http.Request) {
 // banned.
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	if why := s.broker.Stats().NotReady; why != "" {
-		http.Error(w, why, http.StatusServiceUnavailable)
+		notNow(w, why)
 		return
 	}
 	_, _ = w.Write([]byte("ready\n"))
+}
+
+// notNow answers a probe, which shows the text to people.
+func notNow(w http.ResponseWriter, why string) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, why, http.StatusServiceUnavailable)
 }
 
 // devToken gives every program on this machine a token for any user.
 func (s *server) devToken(w http.ResponseWriter, r *http.Request) {
 	user := r.URL.Query().Get("user")
 	if user == "" || len(user) > 200 {
-		http.Error(w, "say who the token is for: /dev/token?user=alice", http.StatusBadRequest)
+		problem.Write(w, problem.New(http.StatusBadRequest, "say who the token is for: /dev/token?user=alice"))
 		return
 	}
 	token, _, err := sign(s.config(), user, auth.Claims{TTL: 12 * time.Hour})
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		problem.Write(w, problem.New(http.StatusInternalServerError, err.Error()))
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -82,7 +88,7 @@ func (s *server) devToken(w http.ResponseWriter, r *http.Request) {
 func loopbackHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !gateway.IsLoopback(hostName(r.Host)) {
-			http.Error(w, "development mode answers localhost and 127.0.0.1 only", http.StatusForbidden)
+			problem.Write(w, problem.New(http.StatusForbidden, "development mode answers localhost and 127.0.0.1 only"))
 			return
 		}
 		next.ServeHTTP(w, r)

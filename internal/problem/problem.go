@@ -91,8 +91,17 @@ func Of(e *broker.Error) *Details {
 }
 
 // Unauthenticated returns the problem of a request whose credentials were not taken, with
-// a hint of what to send, or an error that is none as it is.
-func Unauthenticated(err error, hint string) error {
+// a hint of what to send, or an error that is none as it is. It counts the problem.
+func Unauthenticated(b *broker.Broker, endpoint broker.Endpoint, err error, hint string) error {
+	err = unauthenticated(err, hint)
+	var d *Details
+	if errors.As(err, &d) {
+		broker.CountUnauthenticated(b, endpoint, d.Code)
+	}
+	return err
+}
+
+func unauthenticated(err error, hint string) error {
 	var busy *auth.BusyError
 	var kept *broker.BannedError
 	switch {

@@ -1,6 +1,7 @@
 package test_test
 
 import (
+	"encoding/json"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/internal/codes"
+	"github.com/stompbox/stompbox/internal/config"
 )
 
 // matches returns what an expression's only group finds in files.
@@ -54,6 +56,48 @@ func TestErrorCodesAreInTheTable(t *testing.T) {
 	for code, file := range matches(t, "ERROR `([a-z-]+)`", "../../docs/*.md") {
 		require.Contains(t, defined, code, "%s names it", file)
 	}
+}
+
+// TestEachNameOfALimitIsDocumented: what the label limit of metrics can be is a key below limits, or
+// in the list of docs/metrics.md, which has no other name.
+func TestEachNameOfALimitIsDocumented(t *testing.T) {
+	t.Parallel()
+	var schema struct {
+		Properties struct {
+			Limits struct{ Properties map[string]any }
+		}
+	}
+	require.NoError(t, json.Unmarshal(config.SchemaFile, &schema))
+	keys := schema.Properties.Limits.Properties
+	require.Greater(t, len(keys), 50)
+	counted := make(map[string]string)
+	for _, expression := range []string{
+		`(?:CountLimit|\.count|tooMany)\("(\w+)"(?:\)|, limit)`, // outside of sessions
+		`(?m)^\s*limit[A-Z]\w+\s*=\s*"(\w+)"`,                   // those of quotas
+		`e\.limit = "(\w+)"`,
+		`\bCode\w+:\s*"([a-z_]+)"`, // limits that have an error of their own
+	} {
+		for _, files := range []string{"broker", "gateway", "httpapi", "webhook", "relay", "cmd/stompbox"} {
+			maps.Copy(counted, matches(t, expression, root+"/"+files+"/*.go"))
+		}
+	}
+	require.Greater(t, len(counted), 20, "%v", counted)
+	list := matches(t, `(?s)- (.limit. is the name of the key.*?which \[limits\])`, root+"/docs/metrics.md")
+	require.Len(t, list, 1)
+	var listed []string
+	for text := range list {
+		_, text, _ = strings.Cut(text, "one of")
+		for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(text, -1) {
+			listed = append(listed, m[1])
+		}
+	}
+	var others []string
+	for name := range counted {
+		if keys[name] == nil {
+			others = append(others, name)
+		}
+	}
+	require.ElementsMatch(t, others, listed, "counted: %v", counted)
 }
 
 const root = "../.."
