@@ -206,17 +206,17 @@ func startBenchNodes(ctx context.Context, run benchRun, n int) (all []*benchServ
 			return nil, err
 		}
 	}
-	dir, err := os.MkdirTemp("", "stompbox-bench-nodes")
+	folder, err := bench.NewDir()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
+	defer func() { _ = folder.Remove() }()
 	for i := range n {
 		text := connectionsLimits
 		if n > 1 {
 			text += fmt.Sprintf("cluster: { node: n%d, listen: %q, peers: [%s] }\n", i, routes[i], strings.Join(routes, ", "))
 		}
-		file := filepath.Join(dir, fmt.Sprintf("n%d.yaml", i))
+		file := filepath.Join(folder.Path, fmt.Sprintf("n%d.yaml", i))
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			return all, err
 		}

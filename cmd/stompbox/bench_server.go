@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/stompbox/stompbox/internal/bench"
 )
 
 // benchRun is what all servers of a round have in common.
@@ -52,7 +54,8 @@ type benchServer struct {
 	cmd      *exec.Cmd
 	stopping atomic.Bool
 	ended    chan struct{}
-	dir      string
+	folder   *bench.Dir
+	dir      string // its path
 	address  string
 	token    string
 	tls      *tls.Config        // how clients trust its certificate, nil without TLS
@@ -70,16 +73,16 @@ func startBenchServer(ctx context.Context, run benchRun, args ...string) (s *ben
 			return nil, err
 		}
 	}
-	dir, err := os.MkdirTemp("", "stompbox-bench")
+	folder, err := bench.NewDir()
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.RemoveAll(dir)
+			_ = folder.Remove()
 		}
 	}()
-	s = &benchServer{benchRun: run, ended: make(chan struct{}), dir: dir}
+	s = &benchServer{benchRun: run, ended: make(chan struct{}), folder: folder, dir: folder.Path}
 	if s.address, err = freeAddress(); err != nil {
 		return nil, err
 	}
@@ -97,6 +100,9 @@ func startBenchServer(ctx context.Context, run benchRun, args ...string) (s *ben
 	}
 	s.cmd = exec.CommandContext(ctx, s.program, append([]string{"serve", "--http", s.address, "--metrics", metrics, "--data-dir", s.dir}, args...)...)
 	s.cmd.Env, s.cmd.Stderr, s.cmd.SysProcAttr = append(env, "STOMPBOX_METRICS_PPROF=true"), os.Stderr, benchProcess()
+	if folder.Lock != nil { // the server may outlive this process
+		s.cmd.ExtraFiles = []*os.File{folder.Lock}
+	}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -156,7 +162,7 @@ func (s *benchServer) stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	<-s.ended
 	s.beats.stop()
-	_ = os.RemoveAll(s.dir)
+	_ = s.folder.Remove()
 }
 
 // cpu returns the CPU time that the server has used. If there is none, the round fails.

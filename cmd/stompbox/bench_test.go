@@ -127,6 +127,10 @@ func TestAKilledBenchmarkLeavesNoProcesses(t *testing.T) {
 		for pid, what := range children {
 			require.Eventually(t, func() bool { return !runs(pid) }, time.Minute, 10*time.Millisecond, "%s still runs", what)
 		}
+		require.False(t, isEmpty(temp))
+		_, _, err := run(t, []string{"TMPDIR=" + temp}, "bench", "fanout", "--server", "/bin/false")
+		require.Error(t, err)
+		require.True(t, isEmpty(temp), "the next benchmark removes what the killed one left")
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/stompbox/stompbox/internal/bench"
 )
 
 // benchTLS returns what a delivery over TLS costs, as the ratio to one without.
@@ -22,17 +24,17 @@ func benchTLS(ctx context.Context, s *benchServer, o benchOptions) (string, floa
 	if err != nil {
 		return "", 0, err
 	}
-	dir, err := os.MkdirTemp("", "stompbox-bench")
+	folder, err := bench.NewDir()
 	if err != nil {
 		return "", 0, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	defer func() { _ = folder.Remove() }()
+	cert, key := filepath.Join(folder.Path, "cert.pem"), filepath.Join(folder.Path, "key.pem")
 	trust, err := writeCertificate(cert, key)
 	if err != nil {
 		return "", 0, err
 	}
-	file := filepath.Join(dir, "stompbox.yaml")
+	file := filepath.Join(folder.Path, "stompbox.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, "http: { tls: { cert: %q, key: %q } }\n", cert, key), 0o600); err != nil {
 		return "", 0, err
 	}

@@ -45,7 +45,7 @@ type Scale struct {
 type simulation struct {
 	broker  *broker.Broker
 	relay   *relay.Relay
-	dir     string
+	dir     *Dir
 	seen    seen
 	clients []client
 	tokens  []string
@@ -115,12 +115,12 @@ func newSimulation(sessions int) (*simulation, error) {
 	if err := s.makeClients(sessions, key); err != nil {
 		return nil, err
 	}
-	if s.dir, err = os.MkdirTemp("", "stompbox-scale"); err != nil {
+	if s.dir, err = NewDir(); err != nil {
 		return nil, err
 	}
 	log := slog.New(slog.DiscardHandler)
-	if s.relay, err = relay.Embed(relay.EmbeddedOptions{DataDir: s.dir}, relay.Options{Logger: log}); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	if s.relay, err = relay.Embed(relay.EmbeddedOptions{DataDir: s.dir.Path}, relay.Options{Logger: log}); err != nil {
+		return nil, errors.Join(err, s.dir.Remove())
 	}
 	s.broker, err = broker.New(broker.Options{
 		Authenticator: &auth.Authenticator{Tokens: verifier}, Driver: s.relay.Driver(), Logger: log,
@@ -128,7 +128,7 @@ func newSimulation(sessions int) (*simulation, error) {
 	})
 	if err != nil {
 		s.relay.Close()
-		return nil, errors.Join(err, os.RemoveAll(s.dir))
+		return nil, errors.Join(err, s.dir.Remove())
 	}
 	return s, nil
 }
@@ -161,7 +161,7 @@ func (s *simulation) close() error {
 	err := s.broker.Shutdown(context.Background())
 	s.relay.Close()
 	s.clients, s.tokens = nil, nil
-	err = errors.Join(err, os.RemoveAll(s.dir))
+	err = errors.Join(err, s.dir.Remove())
 	debug.FreeOSMemory()
 	return err
 }
