@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/internal/config"
 	"github.com/stompbox/stompbox/internal/tracing"
 )
 
@@ -30,15 +32,12 @@ func newConfigCheck() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for _, why := range certs.untimely() {
-			fmt.Fprintln(cmd.ErrOrStderr(), "warning:", why)
-		}
 		warnings, err := tracing.CheckEnvironment()
-		for _, text := range warnings {
-			fmt.Fprintln(cmd.ErrOrStderr(), "stompbox: warning:", text)
-		}
 		if err != nil {
 			return err
+		}
+		for _, text := range slices.Concat(config.WithoutEffect(c), certs.untimely(), warnings) {
+			fmt.Fprintln(cmd.ErrOrStderr(), "stompbox: warning:", text)
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), "the configuration is fine")
 		return nil

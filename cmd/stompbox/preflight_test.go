@@ -86,6 +86,25 @@ func TestConfigCheckTakesWhatServeTakes(t *testing.T) {
 	p.stop(t)
 }
 
+// TestSettingsWithoutEffectAreNamed by config check, by doctor, at the start, and by a reload.
+func TestSettingsWithoutEffectAreNamed(t *testing.T) {
+	t.Parallel()
+	const says = "no effect without cluster.listen: cluster.user, cluster.password"
+	text := testSecret + "cluster: { user: a, password: a password of clusters in tests, node: a }\n"
+	r := serveReloadable(t, text)
+	r.says(t, `level=WARN msg="some settings have no effect" node=a why="`+says+`"`)
+	require.NotContains(t, r.stderr.String(), "stomp.tls")
+	out, stderr, err := run(t, nil, "config", "check", "-c", r.file)
+	require.NoError(t, err)
+	require.Equal(t, "stompbox: warning: "+says+"\n", stderr)
+	require.Contains(t, out, "the configuration is fine")
+	out, _, _ = run(t, nil, "doctor", "-c", r.file, "--timeout", "1s")
+	require.Regexp(t, `warn +configuration +some settings have no effect: `+says, out)
+	require.Equal(t, []string{says}, r.reload(text).Warnings)
+	require.Empty(t, r.reload(testSecret+"cluster: { node: a }\n").Warnings)
+	r.stop(t)
+}
+
 // TestConfigCheckKnowsHowTracesGo: what serve could not export is named before it starts.
 func TestConfigCheckKnowsHowTracesGo(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -92,6 +93,27 @@ func fileOfKey(t *testing.T, key string, value any) []byte {
 	return text
 }
 
+// requireSameQuoted wants a number in quotes to be taken where the number is, by both. The schema cannot
+// compare it with the bounds that the description has.
+func requireSameQuoted(t *testing.T, key boundedKey, number any, isRefused bool, names *regexp.Regexp, bySchema func([]byte) error) {
+	t.Helper()
+	if _, isText := number.(string); isText {
+		return
+	}
+	text := fileOfKey(t, key.name, fmt.Sprint(number))
+	name := t.TempDir() + "/stompbox.yaml"
+	require.NoError(t, os.WriteFile(name, text, 0o600))
+	_, err := config.Load(config.Source{File: name, Environ: []string{}})
+	require.Equal(t, isRefused, err != nil && names.MatchString(err.Error()), "%s: %q: %v", key.name, number, err)
+	switch of := bySchema(text); {
+	case !isRefused:
+		require.NoError(t, of, "%s: %q", key.name, number)
+	case of == nil && number != 1<<50+1: // which is more than any number may be
+		require.NotEmpty(t, config.RangeText(key.name), "%s: %q: %v", key.name, number, err)
+		require.Contains(t, key.description, config.RangeText(key.name), "%s: %q", key.name, number)
+	}
+}
+
 // TestTheSchemaHasTheBoundsOfTheCheck: a number that the check refuses is refused by the schema,
 // and no other one. A schema cannot compare times and sizes, so there the description has the bounds.
 func TestTheSchemaHasTheBoundsOfTheCheck(t *testing.T) {
@@ -111,6 +133,7 @@ func TestTheSchemaHasTheBoundsOfTheCheck(t *testing.T) {
 			require.NoError(t, os.WriteFile(name, text, 0o600))
 			_, err := config.Load(config.Source{File: name, Environ: []string{}})
 			isRefused := err != nil && names.MatchString(err.Error())
+			requireSameQuoted(t, key, value, isRefused, names, bySchema)
 			switch of := bySchema(text); {
 			case isRefused && key.kind != "time" && key.kind != "size":
 				require.Error(t, of, "%s: %v: %v", key.name, value, err)

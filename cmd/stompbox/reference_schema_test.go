@@ -80,12 +80,16 @@ func TestTheSchemaKnowsWhatIsFine(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), "# yaml-language-server: $schema="+config.SchemaURL+"\n")
 	for _, fine := range []string{
+		"limits: { headers: '100', user_connections: '0', dedup_id: '0' }", "limits: { message_rate: '0' }", "heartbeat: { grace: '2.5', send: '0' }", "http: { compression: 'true' }", "stomp: { client_tls: { required: 'False' } }",
+		"nats: { user: 123, password: 0123 }", "cluster: { node: 1, name: true }", "http: { allowed_origins: [1] }", "metrics: { allowed_hosts: 1 }",
 		"events: { retry: 1h30m, max_lifetime: 0 }", "limits: { body: 1.5GiB, header_line: 64kb, dedup_id: 0 }", "http: { allowed_origins: 'https://a.example' }",
 		"auth: { roles: { ROLE_ADMIN: { send: [/topic/a] } } }", "data: { sync: always }",
 	} {
 		require.NoError(t, check([]byte(fine)), fine)
 	}
 	for _, wrong := range []string{
+		"limits: { headers: '' }", "limits: { headers: ' ' }", "limits: { headers: '0' }", "limits: { headers: '1.5' }", "limits: { headers: '0100' }", "limits: { headers: '-1' }", "limits: { headers: '0x40' }", "limits: { body: '4194304' }", "limits: { body: '0' }",
+		"heartbeat: { grace: 'much' }", "http: { compression: 'on' }", "http: { compression: '' }", "http: { compression: 1 }",
 		"htp: { listen: a }", "http: { listn: a }", "events: { retry: 30 }", "events: { retry: 30x }", "limits: { body: 4194304 }", "limits: { body: 64M }",
 		"limits: { headers: -1 }", "limits: { headers: many }", "limits: { headers: 0 }", "limits: { headers: 1.5 }", "limits: { body: 0 }", "events: { retry: 0 }", "log: { level: loud }", "outbox: { policy: drop }", "queues: { policies: [ { match: /queue/a, max_bytes: 1 } ] }",
 		"queues: { policies: { match: /queue/a } }", "auth: { roles: { a: { sends: [] } } }", "acme: { listeners: [htp] }", "dev: 1",

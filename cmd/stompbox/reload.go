@@ -125,7 +125,7 @@ func (s *reloader) reloadLocked(ctx context.Context) (*reloaded, error) {
 	if parts.stale {
 		result.Warnings = append(result.Warnings, "the key set of auth.jwt.jwks_url could not be fetched, so the keys of before stay valid; the log says why")
 	}
-	result.Warnings = append(append(result.Warnings, overridden...), s.certs.untimely()...)
+	result.Warnings = slices.Concat(result.Warnings, overridden, config.WithoutEffect(next), s.certs.untimely())
 	if result.Changed == nil {
 		result.Changed = []string{}
 	}

@@ -294,7 +294,7 @@ func TestACertificateThatHasEndedIsNamed(t *testing.T) {
 	r.says(t, says)
 	out, stderr, err := run(t, nil, "config", "check", "-c", r.file)
 	require.NoError(t, err)
-	require.Contains(t, stderr, "warning: "+says)
+	require.Contains(t, stderr, "stompbox: warning: "+says)
 	require.Contains(t, out, "the configuration is fine")
 	_, shown := askAs(t, "http://"+admin+"/metrics", "", "")
 	require.Contains(t, shown, fmt.Sprintf(`stompbox_certificate_expiry_timestamp_seconds{certificate="stomp.tls"} %v`, float64(ended.Unix())))

@@ -26,6 +26,9 @@ import (
 // setUp makes a running node of a configuration, from the relay up to what listens.
 func (s *server) setUp(ctx context.Context) error {
 	c := s.config()
+	for _, why := range config.WithoutEffect(c) {
+		s.log.Warn("some settings have no effect", "why", why)
+	}
 	var err error
 	if s.parts, err = newAuthParts(context.WithoutCancel(ctx), c, s.log, authParts{}); err != nil {
 		return err

@@ -29,7 +29,7 @@ func withBinary(m *testing.M) int {
 	return m.Run()
 }
 
-// stompboxAccepts has config check read a file and variables.
+// stompboxAccepts has config check read a file and variables, in which nothing is without effect.
 func stompboxAccepts(t *testing.T, name, config string, env []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -39,4 +39,5 @@ func stompboxAccepts(t *testing.T, name, config string, env []string) {
 	cmd.Dir, cmd.Env = dir, append(env, "PATH="+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s: %s\n%s", name, out, config)
+	require.NotContains(t, string(out), "warning", "%s\n%s", name, config)
 }

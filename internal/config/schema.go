@@ -28,6 +28,15 @@ const (
 	sizePattern     = `^[0-9]+(\.[0-9]+)? ?([KkMmGgTt][Ii]?)?[Bb]$`
 )
 
+// The patterns of what may be in quotes, as templates write it.
+const (
+	wholePattern    = `^ *(0|[1-9][0-9]*) *$`
+	positivePattern = `^ *[1-9][0-9]* *$`
+	numberPattern   = `^ *[0-9]+(\.[0-9]+)? *$`
+	switchPattern   = `^ *(true|True|TRUE|t|T|1|false|False|FALSE|f|F|0) *$`
+	zeroPattern     = `^ *0 *$`
+)
+
 // choices are the values of keys that have few.
 var choices = map[string][]string{
 	"log.level": {"debug", "info", "warn", "error"}, "log.format": {"text", "json"},
@@ -89,24 +98,40 @@ func (s *schemaMaker) value(t reflect.Type, key string) map[string]any {
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
 		return map[string]any{"type": "array", "items": s.table(t.Elem(), key+"[]")}
 	case t.Kind() == reflect.Slice:
-		item := map[string]any{"type": "string"}
-		if of := choices[key]; of != nil {
-			item["enum"] = of
-		}
 		// One entry may stand without its list, and several with commas between.
-		return map[string]any{"anyOf": []any{map[string]any{"type": "array", "items": item}, map[string]any{"type": "string"}}}
+		return map[string]any{"anyOf": []any{map[string]any{"type": "array", "items": schemaText(key)}, map[string]any{"type": scalars}}}
 	case t.Kind() == reflect.Bool:
-		return map[string]any{"type": "boolean"}
+		return orQuoted(map[string]any{"type": "boolean"}, switchPattern)
 	case t.Kind() == reflect.Float64:
-		return schemaBounds(map[string]any{"type": "number"}, key, permitsZero(key))
+		return orQuoted(schemaBounds(map[string]any{"type": "number"}, key, permitsZero(key)), numberPattern)
 	case t.Kind() == reflect.String:
-		schema := map[string]any{"type": "string"}
-		if of := choices[key]; of != nil {
-			schema["enum"] = of
-		}
+		return schemaText(key)
+	}
+	quoted := positivePattern
+	if permitsZero(key) {
+		quoted = wholePattern
+	}
+	return orQuoted(schemaBounds(map[string]any{"type": "integer"}, key, permitsZero(key)), quoted)
+}
+
+// scalars are the types of what a text may be in YAML: 123 is a passcode too, as it is written.
+var scalars = []string{"string", "number", "boolean"}
+
+func schemaText(key string) map[string]any {
+	if of := choices[key]; of != nil {
+		return map[string]any{"type": "string", "enum": of}
+	}
+	return map[string]any{"type": scalars}
+}
+
+// orQuoted also permits a value in quotes. A schema cannot compare it with bounds.
+func orQuoted(schema map[string]any, pattern string) map[string]any {
+	quoted := map[string]any{"type": "string", "pattern": pattern}
+	if alternatives, ok := schema["anyOf"].([]any); ok {
+		schema["anyOf"] = append(alternatives, quoted)
 		return schema
 	}
-	return schemaBounds(map[string]any{"type": "integer"}, key, permitsZero(key))
+	return map[string]any{"anyOf": []any{schema, quoted}}
 }
 
 // withRange is the text of a key with its bounds, which a schema cannot state of values with units.
@@ -122,7 +147,7 @@ func withUnit(pattern, example string, zero bool) map[string]any {
 	text := map[string]any{"type": "string", "pattern": pattern}
 	schema := map[string]any{"examples": []any{example}}
 	if zero {
-		schema["anyOf"] = []any{text, map[string]any{"const": 0}}
+		schema["anyOf"] = []any{text, map[string]any{"const": 0}, map[string]any{"type": "string", "pattern": zeroPattern}}
 	} else {
 		maps.Copy(schema, text)
 	}

@@ -170,5 +170,8 @@ func checkConfiguration(_ context.Context, e *examination) []Result {
 	if e.c.Dev {
 		return []Result{warn(check, "configure keys, and leave dev out, before others reach this broker", "development mode lets everybody in as guest")}
 	}
+	if idle := config.WithoutEffect(e.c); len(idle) > 0 {
+		return []Result{warn(check, "set what they need, or leave them out", "some settings have no effect: %s", strings.Join(idle, "; "))}
+	}
 	return []Result{ok(check, "the file and the variables are fine")}
 }
