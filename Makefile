@@ -118,7 +118,7 @@ bench: build ## the figures of docs/performance.md
 # Some shells run no EXIT trap on a signal. BASE is a commit, tag or branch. ROUNDS and ONLY (such as fanout,queue) make it longer or shorter.
 bench-guard: build ## compare this tree with a commit, BASE=v1.0.0, in turns; fails where CPU or memory is worse beyond noise
 	@test -n "$(BASE)" || { echo "say which commit to compare with: make bench-guard BASE=<commit>"; exit 2; }
-	@dir=$$(mktemp -d) && trap 'git worktree remove --force "$$dir/base"; rm -rf "$$dir"' EXIT && \
+	@dir=$$(mktemp -d) && trap 'trap "" HUP INT TERM; git worktree remove --force "$$dir/base"; rm -rf "$$dir"' EXIT && \
 	trap 'exit 129' HUP && trap 'exit 130' INT && trap 'exit 143' TERM && \
 	git worktree add -q --detach "$$dir/base" "$(BASE)" && \
 	(cd "$$dir/base" && go build -o "$$dir/stompbox" ./cmd/stompbox) && \
