@@ -114,10 +114,13 @@ func startBenchServer(ctx context.Context, run benchRun, args ...string) (s *ben
 	return s, nil
 }
 
-// watch ends the round if the server ends before it is stopped.
+// watch ends the round if the server ends before it is stopped. A client may see that first, and have
+// it stopped.
 func (s *benchServer) watch() {
 	err := s.cmd.Wait()
-	if !s.stopping.Load() {
+	status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	killed := ok && status.Signaled() && status.Signal() != syscall.SIGTERM
+	if !s.stopping.Load() || killed {
 		s.fail(endedWith(err))
 	}
 	close(s.ended)
