@@ -162,7 +162,7 @@ func (b directory) askCounts(ctx context.Context, subject string, query []byte) 
 	for _, answer := range answers {
 		n, err := strconv.Atoi(string(answer.Body))
 		if err != nil || n < 0 {
-			missing = append(missing, answer.Node)
+			missing = append(missing, cmp.Or(answer.Name, answer.Node))
 			continue
 		}
 		counts = append(counts, nodeCount{answer.Node, n})

@@ -72,7 +72,7 @@ func (b *Broker) Disconnect(ctx context.Context, user, session, reason string) (
 	for _, answer := range answers {
 		theirs, err := strconv.Atoi(string(answer.Body))
 		if err != nil || theirs < 0 {
-			missing = append(missing, answer.Node)
+			missing = append(missing, cmp.Or(answer.Name, answer.Node))
 			continue
 		}
 		n += theirs

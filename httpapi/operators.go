@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stompbox/stompbox/broker/admin"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/internal/problem"
 )
@@ -62,7 +63,20 @@ func (a operatorAPI) nodes(ctx context.Context, r request) (any, error) {
 	return struct {
 		Nodes   []admin.NodeInfo `json:"nodes"`
 		Missing []string         `json:"missing,omitempty"`
-	}{nodes, missing}, nil
+		Lost    []admin.LostNode `json:"lost,omitempty"`
+	}{nodes, missing, a.lost()}, nil
+}
+
+// lost returns the nodes that went silent and are not back.
+func (a operatorAPI) lost() (all []admin.LostNode) {
+	cluster, ok := a.broker.Driver().Cluster.(driver.LostNodes)
+	if !ok {
+		return nil
+	}
+	for _, node := range cluster.Lost() {
+		all = append(all, admin.LostNode{Name: node.Name, Since: node.Heard})
+	}
+	return all
 }
 
 // unsubscribe ends subscriptions of a user.

@@ -38,6 +38,9 @@ type members struct {
 	warned     map[string]time.Time  // when it was last said that two nodes have a name
 }
 
+// rememberLost is how long a node that went silent is listed as lost.
+const rememberLost = time.Hour
+
 // maxLost bounds the nodes that are remembered as lost, and as gone: those without a name of
 // their own never come back.
 const maxLost = 100
@@ -176,8 +179,11 @@ func (m *members) lose(id string) {
 	m.mu.Lock()
 	other, known := m.known[id]
 	delete(m.known, id)
-	if known && len(m.lostAt) < maxLost && !m.hasNameLocked(other.name, id) {
-		m.lostAt[other.name] = other.heard
+	if known && !m.hasNameLocked(other.name, id) {
+		m.forgetLostLocked(time.Now())
+		if len(m.lostAt) < maxLost {
+			m.lostAt[other.name] = other.heard
+		}
 	}
 	watch := m.watch
 	m.mu.Unlock()
@@ -216,24 +222,15 @@ func (m *members) count() int {
 	return len(m.known)
 }
 
-// all returns the ids of the other nodes.
-func (m *members) all() map[string]bool {
+// all returns the names of the other nodes by id.
+func (m *members) all() map[string]string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found := make(map[string]bool, len(m.known))
-	for id := range m.known {
-		found[id] = true
+	found := make(map[string]string, len(m.known))
+	for id, other := range m.known {
+		found[id] = other.name
 	}
 	return found
-}
-
-func (m *members) nameOf(id string) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if other, ok := m.known[id]; ok {
-		return other.name
-	}
-	return id
 }
 
 // servers returns the NATS servers, except one, on which other nodes are.

@@ -1,9 +1,12 @@
 package relay
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/stompbox/stompbox/broker/driver"
 )
 
 // A process has an id of its own, and a node keeps its name when it is started again. The
@@ -61,6 +64,24 @@ func (m *members) hasNameLocked(name, id string) bool {
 		}
 	}
 	return false
+}
+
+// Lost returns the nodes that went silent in the last hour and are not back, by name. See
+// [driver.LostNodes].
+func (m *members) Lost() []driver.LostNode {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forgetLostLocked(time.Now())
+	var all []driver.LostNode
+	for name, heard := range m.lostAt {
+		all = append(all, driver.LostNode{Name: name, Heard: heard})
+	}
+	slices.SortFunc(all, func(a, b driver.LostNode) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+func (m *members) forgetLostLocked(now time.Time) {
+	maps.DeleteFunc(m.lostAt, func(_ string, heard time.Time) bool { return now.Sub(heard) > rememberLost })
 }
 
 // replaceLocked forgets the process that had the name of one that is new, and returns it. Of

@@ -40,7 +40,7 @@ func (n *namedNode) knows(t *testing.T, others ...*namedNode) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		for _, other := range others {
-			if !n.members.all()[other.link.id] {
+			if _, known := n.members.all()[other.link.id]; !known {
 				return false
 			}
 		}
@@ -172,4 +172,41 @@ func TestServersOfOneNameAreReported(t *testing.T) {
 	logs := func() string { return all[0].said.String() + all[1].said.String() }
 	require.Eventually(t, func() bool { return strings.Contains(logs(), "another node has the name of this one") }, patience, 10*time.Millisecond)
 	require.NotContains(t, logs(), `msg="the embedded NATS server reported something" report="127.0.0.1`, "it is said once, not of each connection")
+}
+
+// TestANodeThatIsLostKeepsItsName: in answers that it is missing from, though it is lost while
+// they are waited for, and in the list of those that are lost, until it is back.
+func TestANodeThatIsLostKeepsItsName(t *testing.T) {
+	t.Parallel()
+	dial := dialNamed(t)
+	a, b, c := dial("n1"), dial("n2"), dial("n3")
+	a.knows(t, b, c)
+	require.Empty(t, a.members.Lost())
+	asked := make(chan struct{}, 1)
+	require.NoError(t, c.members.HandleRequest("something", func([]byte) []byte { asked <- struct{}{}; return []byte("5") }))
+	require.NoError(t, c.link.conn.Flush())
+	b.die()
+	ctx, cancel := context.WithCancel(t.Context())
+	missing := make(chan []string)
+	go func() {
+		_, names := a.members.Request(ctx, "something", nil)
+		missing <- names
+	}()
+	<-asked
+	before := time.Now()
+	a.members.lose(b.link.id)
+	cancel()
+	require.Contains(t, <-missing, "n2")
+
+	lost := a.members.Lost()
+	require.Len(t, lost, 1)
+	require.Equal(t, "n2", lost[0].Name)
+	require.True(t, lost[0].Heard.Before(before))
+	a.members.mu.Lock()
+	a.members.lostAt["n9"] = before.Add(-rememberLost - time.Minute)
+	a.members.mu.Unlock()
+	require.Len(t, a.members.Lost(), 1, "what was lost long ago is forgotten")
+	again := dial("n2")
+	a.knows(t, again)
+	require.Empty(t, a.members.Lost())
 }

@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -59,20 +61,23 @@ func (m *members) reply(inbox string, body []byte) {
 
 // Request asks all other nodes. See [driver.Cluster].
 func (m *members) Request(ctx context.Context, subject string, query []byte) ([]driver.NodeReply, []string) {
-	waiting := m.all()
-	if len(waiting) == 0 {
+	// The names of now: one that does not answer may be lost before the wait is over.
+	names := m.all()
+	if len(names) == 0 {
 		return nil, nil
 	}
+	waiting := maps.Clone(names)
 	var answers []driver.NodeReply
 	_ = m.gather(ctx, m.subject("ask."+subject), query, func(id string, body []byte) bool {
-		answers = append(answers, driver.NodeReply{Node: id, Body: body})
+		answers = append(answers, driver.NodeReply{Node: id, Name: names[id], Body: body})
 		delete(waiting, id)
 		return len(waiting) > 0
 	})
 	var missing []string
-	for id := range waiting {
-		missing = append(missing, m.nameOf(id))
+	for _, name := range waiting {
+		missing = append(missing, name)
 	}
+	slices.Sort(missing)
 	return answers, missing
 }
 

@@ -175,6 +175,12 @@ func (n NodeInfo) State() string {
 	return "serving"
 }
 
+// LostNode is a node that went silent in the last hour without saying that it goes.
+type LostNode struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"` // when it was last heard
+}
+
 // Unsubscription says which subscriptions of a user to end. Fields that are not "" select by
 // session, id or destination.
 type Unsubscription struct {

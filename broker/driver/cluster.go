@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"time"
 )
 
 // Cluster lets the nodes ask and notify each other. It is safe for concurrent use.
@@ -22,8 +23,22 @@ type Cluster interface {
 	WatchNodes(watch func(node string, here bool))
 }
 
+// LostNodes is what a [Cluster] may have in addition. It is safe for concurrent use.
+type LostNodes interface {
+	// Lost returns the nodes that went silent without saying that they go, and are not back,
+	// sorted by name. A backend may forget them after an hour.
+	Lost() []LostNode
+}
+
+// LostNode is a node that went silent.
+type LostNode struct {
+	Name  string
+	Heard time.Time // when it last said something
+}
+
 // NodeReply is what one node replies to a request.
 type NodeReply struct {
 	Node string // an id that stays while the node runs
+	Name string // what the operator calls it, or "" where that is not known
 	Body []byte
 }
