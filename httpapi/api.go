@@ -196,8 +196,9 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, body
 	return answer, err
 }
 
-// unhurried are the requests that last for as long as their client takes to read or send.
-var unhurried = map[string]bool{"GET /api/backup/stream": true, "POST /api/restore/stream": true}
+// unhurried are the requests that take no turns: those that last for as long as their client takes to
+// read or send, and a reload, which waits for the one before, and is shared by those who wait.
+var unhurried = map[string]bool{"GET /api/backup/stream": true, "POST /api/restore/stream": true, "POST /api/reload": true}
 
 // unaudited are the requests that have no line in the log: those that app servers make all
 // the time, and those that show no message and change nothing.

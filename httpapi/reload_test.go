@@ -54,3 +54,38 @@ func TestReloadIsAsTheDocumentSays(t *testing.T) {
 	outcome = problem.Coded(problem.CodeConfiguration, "limits.body is wrong")
 	require.Equal(t, answer{422, "bad-configuration"}, of(ask(httpapi.Options{Reload: reload}, "/session/reload")))
 }
+
+// TestReloadsTakeNoTurns: many of one user may wait for the one before them.
+func TestReloadsTakeNoTurns(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	begun, end := make(chan struct{}), make(chan struct{})
+	handler := httpapi.New(n.Broker, httpapi.Options{Reload: func(context.Context) (any, error) {
+		begun <- struct{}{}
+		<-end
+		return map[string]any{}, nil
+	}})
+	token := test.Token(t, "alice", time.Hour, auth.Grants{Send: []string{"/session/reload"}})
+	statuses := make(chan int)
+	const many = 8
+	for range many {
+		go func() {
+			r := httptest.NewRequest(http.MethodPost, "/api/reload", nil)
+			r.Header.Set("Authorization", "Bearer "+token)
+			recorder := httptest.NewRecorder()
+			handler.ServeHTTP(recorder, r)
+			statuses <- recorder.Code
+		}()
+	}
+	for range many {
+		select {
+		case <-begun:
+		case status := <-statuses:
+			t.Fatalf("a reload was answered with %d before it began", status)
+		}
+	}
+	close(end)
+	for range many {
+		require.Equal(t, http.StatusOK, <-statuses)
+	}
+}

@@ -28,6 +28,9 @@ type reloader struct {
 	*server
 	load loader // nil: it cannot be read again
 
+	waiting sync.Mutex // guards the following
+	next    *reloadRun // that has not begun; nil: there is none
+
 	mu      sync.Mutex // held while one is under way; guards the following
 	stopped bool
 	where   *config.Locations // of the configuration in force
@@ -53,10 +56,45 @@ type reloaded struct {
 
 var errNoReload = errors.New("the broker is stopping, or its configuration cannot be read again")
 
-// reload reads the configuration again. Where anything is wrong with it, nothing changes.
+// reloadRun is one reload, which all share who ask for one before it begins.
+type reloadRun struct {
+	done   chan struct{} // closed at its end, after the following are set
+	result *reloaded
+	err    error
+}
+
+// reload reads the configuration again, as soon as a reload that is under way is over. Where anything
+// is wrong with it, nothing changes.
 func (s *reloader) reload(ctx context.Context) (*reloaded, error) {
+	s.waiting.Lock()
+	run := s.next
+	if run == nil {
+		run = &reloadRun{done: make(chan struct{})}
+		s.next = run
+		go s.perform(context.WithoutCancel(ctx), run)
+	}
+	s.waiting.Unlock()
+	select {
+	case <-run.done:
+		return run.result, run.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// perform does a reload, when it is its turn.
+func (s *reloader) perform(ctx context.Context, run *reloadRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.waiting.Lock()
+	s.next = nil // who asks from here on may have changed what is about to be read
+	s.waiting.Unlock()
+	run.result, run.err = s.reloadAloneLocked(ctx)
+	close(run.done)
+}
+
+// reloadAloneLocked is one reload.
+func (s *reloader) reloadAloneLocked(ctx context.Context) (*reloaded, error) {
 	if s.stopped || s.load == nil {
 		return nil, errNoReload
 	}

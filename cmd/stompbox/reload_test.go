@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -315,4 +318,43 @@ func TestReloadThroughTheListenerOfOperators(t *testing.T) {
 	r := serveReloadable(t, text)
 	require.Equal(t, []string{"log.level"}, r.reload(text+"log: { level: warn }\n").Changed)
 	r.stop(t)
+}
+
+// TestReloadsThatWaitShareOne: each answer is of a reload that began after it was asked for, and many
+// who wait cost one.
+func TestReloadsThatWaitShareOne(t *testing.T) {
+	t.Parallel()
+	begun, proceed := make(chan struct{}), make(chan error)
+	s := &reloader{server: &server{log: slog.New(slog.DiscardHandler), systemd: newSystemd(slog.New(slog.DiscardHandler))}}
+	s.load = func() (*config.Config, *config.Locations, error) {
+		begun <- struct{}{}
+		return nil, nil, <-proceed
+	}
+	outcome := make(chan error)
+	go func() { _, err := s.reload(t.Context()); outcome <- err }()
+	<-begun
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	next := func() *reloadRun {
+		_, err := s.reload(gone)
+		require.ErrorIs(t, err, context.Canceled, "who leaves does not wait")
+		s.waiting.Lock()
+		defer s.waiting.Unlock()
+		return s.next
+	}
+	waiting := next()
+	require.NotNil(t, waiting, "the one under way may have read the file already")
+	for range 8 {
+		require.Same(t, waiting, next())
+	}
+	first, second := errors.New("first"), errors.New("second")
+	proceed <- first
+	require.Equal(t, first, <-outcome)
+	<-begun
+	require.NotSame(t, waiting, next(), "it reads the file now")
+	proceed <- second
+	<-waiting.done
+	require.Equal(t, second, waiting.err)
+	<-begun
+	proceed <- first
 }
