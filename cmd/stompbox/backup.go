@@ -100,7 +100,7 @@ func (m *manifest) count() (messages uint64, durables int) {
 
 // write gets the snapshot of a stream.
 func (e *manifestEntry) write(ctx context.Context, client *clientFlags, dir string, out io.Writer) error {
-	answer, err := client.open(ctx, http.MethodGet, "/api/backup/stream", url.Values{"stream": {e.Name}}, nil)
+	answer, err := client.exchange(ctx, http.MethodGet, "/api/backup/stream", url.Values{"stream": {e.Name}}, nil, client.alive(ctx))
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func restore(ctx context.Context, client *clientFlags, dir string, out io.Writer
 	if err != nil {
 		return err
 	}
-	answer, err := client.open(ctx, http.MethodPost, "/api/restore/check", nil, bytes.NewReader(body))
+	answer, err := client.exchange(ctx, http.MethodPost, "/api/restore/check", nil, bytes.NewReader(body), nil)
 	if err != nil {
 		return err
 	}
@@ -242,7 +242,7 @@ func (e *manifestEntry) read(ctx context.Context, client *clientFlags, dir strin
 	}
 	defer func() { _ = file.Close() }()
 	progress := &progress{out: out, what: e.Name, of: e.Size, next: time.Now().Add(progressEvery)}
-	answer, err := client.open(ctx, http.MethodPost, "/api/restore/stream", nil, io.MultiReader(bytes.NewReader(append(line, '\n')), io.TeeReader(file, progress)))
+	answer, err := client.exchange(ctx, http.MethodPost, "/api/restore/stream", nil, io.MultiReader(bytes.NewReader(append(line, '\n')), io.TeeReader(file, progress)), client.alive(ctx))
 	if err != nil {
 		return err
 	}

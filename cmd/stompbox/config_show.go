@@ -80,7 +80,9 @@ overwritten. With - the configuration goes to standard output, and no secret is 
 		}
 		secret := filepath.Join(filepath.Dir(file), secretName)
 		text := config.Starting(secret)
-		if err := writeNew(file, text, 0o644); err != nil {
+		if err := writeNew(file, text, 0o644); errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("%s is there already, and stays as it is; name another FILE, or remove that one, or use - to look at what would be written", file)
+		} else if err != nil {
 			return err
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), "wrote", file)

@@ -71,11 +71,11 @@ func brokerRuns(ctx context.Context, c *config.Config) (runs bool, notReady stri
 	if c == nil {
 		return false, ""
 	}
-	target, err := localURL(c.HTTP, c.ACME.For("http"))
+	target, listener, err := localTarget(c)
 	if err != nil {
 		return false, ""
 	}
-	probe := &healthProbe{timeout: 2 * time.Second, http: &c.HTTP}
+	probe := &healthProbe{timeout: 2 * time.Second, http: listener}
 	answer, err := probe.ask(ctx, target)
 	if err != nil || answer != "ok" {
 		return false, ""

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,4 +65,29 @@ func TestHealthWhereTheBrokerTakesThisMachineForAProxy(t *testing.T) {
 		require.Equal(t, "ok\n", out)
 		p.stop(t)
 	}
+}
+
+// TestHealthAndDoctorWhereOnlyOperatorsHaveHTTP: admin.listen answers about health too.
+func TestHealthAndDoctorWhereOnlyOperatorsHaveHTTP(t *testing.T) {
+	t.Parallel()
+	dir, admin := t.TempDir(), test.Address(t)
+	args := []string{"--dev", "--http", "", "--admin", admin, "--data-dir", dir}
+	env := []string{"STOMPBOX_ADMIN_TOKEN_FILE=" + tokenFile(t, adminToken)}
+	p := serve(t, env, args...)
+	env = append(env, "STOMPBOX_ADMIN_LISTEN="+admin, "STOMPBOX_STOMP_LISTEN="+p.tcp)
+	for _, more := range []string{"", "--ready"} {
+		out, stderr, err := run(t, env, append([]string{"health", "--http", ""}, strings.Fields(more)...)...)
+		require.NoError(t, err, stderr)
+		require.Contains(t, []string{"ok\n", "ready\n"}, out)
+	}
+	out, stderr, err := run(t, env, append([]string{"doctor"}, args...)...)
+	require.NoError(t, err, "%s%s", out, stderr)
+	require.Contains(t, out, admin+" is in use, as the broker runs")
+	require.Contains(t, out, p.tcp+" is in use, as the broker runs")
+	require.Contains(t, out, dir+" is in use, as the broker runs")
+	require.Contains(t, out, "the broker runs, and is ready")
+	p.stop(t)
+	_, stderr, err = run(t, []string{"STOMPBOX_STOMP_LISTEN=" + p.tcp}, "health", "--http", "", "--dev")
+	require.Error(t, err)
+	require.Contains(t, stderr, "http.listen and admin.listen are empty")
 }

@@ -10,13 +10,11 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/stompbox/stompbox/internal/certfile"
 	"github.com/stompbox/stompbox/internal/clientaddr"
 	"github.com/stompbox/stompbox/internal/config"
 )
@@ -38,7 +36,8 @@ func newHealth() *cobra.Command {
 		Short: "Check whether a broker is healthy; exit code 1 if not",
 		Long: `Check whether a broker is healthy. The exit code is 0 if it is, and 1 if not.
 
-Without a URL, this asks the broker on this machine, at http.listen of the configuration.
+Without a URL, this asks the broker on this machine, at http.listen of the configuration, or
+at admin.listen where http.listen is empty.
 It does not verify the certificate then, since that names another host. For a URL
 without a path it asks /healthz, or /readyz with --ready.`,
 		Example: "  stompbox health\n  stompbox health --ready https://stomp.example",
@@ -73,21 +72,38 @@ func (p *healthProbe) target(flags *configFlags, args []string) (*url.URL, error
 		if err != nil {
 			return nil, err
 		}
-		p.http = &c.HTTP
-		return localURL(c.HTTP, c.ACME.For("http"))
+		target, listener, err := localTarget(c)
+		p.http = listener
+		return target, err
 	}
-	target, err := url.Parse(args[0])
-	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
+	target, err := apiURL(args[0])
+	if err != nil {
 		return nil, fmt.Errorf("%q is not a URL such as http://127.0.0.1:8080", args[0])
 	}
 	return target, nil
+}
+
+// localTarget is where this machine reaches the listener of its own broker that answers questions
+// about health.
+func localTarget(c *config.Config) (*url.URL, *config.HTTP, error) {
+	listener, issued := &c.HTTP, c.ACME.For("http")
+	if c.HTTP.Listen == "" && c.Admin.Listen != "" {
+		listener, issued = adminListener(c), c.ACME.For("admin")
+	}
+	target, err := localURL(*listener, issued)
+	return target, listener, err
+}
+
+// adminListener is the listener of operators as one of clients.
+func adminListener(c *config.Config) *config.HTTP {
+	return &config.HTTP{Listen: c.Admin.Listen, TLS: c.Admin.TLS}
 }
 
 // localURL is where this machine reaches its own listener. Issued says that its certificate
 // is one of ACME.
 func localURL(c config.HTTP, issued bool) (*url.URL, error) {
 	if c.Listen == "" {
-		return nil, errors.New("http.listen is empty, so that there is nothing to ask")
+		return nil, errors.New("http.listen and admin.listen are empty, so that there is nothing to ask")
 	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
@@ -127,18 +143,31 @@ func (p *healthProbe) ask(ctx context.Context, target *url.URL) (string, error) 
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return "", fmt.Errorf("no answer: %w", err)
+		return "", p.noAnswer(target, err)
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxHealthAnswer))
 	if err != nil {
-		return "", fmt.Errorf("no answer: %w", err)
+		return "", p.noAnswer(target, err)
 	}
 	text := strings.TrimSpace(string(body))
+	if speaksTLS(answer.StatusCode, text) {
+		return "", &linkError{where: target, cause: "it speaks TLS", remedy: "use https:// in the URL"}
+	}
 	if answer.StatusCode != http.StatusOK {
 		return "", &unhealthyError{where: target.Redacted(), status: answer.StatusCode, text: text}
 	}
 	return text, nil
+}
+
+// noAnswer explains why there is none.
+func (p *healthProbe) noAnswer(target *url.URL, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = &silentError{p.timeout}
+	}
+	e := newLinkError(target, err)
+	e.remedy = strings.NewReplacer("with --url", "as URL", "in --url", "in the URL").Replace(e.remedy)
+	return fmt.Errorf("no answer: %w", e)
 }
 
 // unhealthyError is an answer that is not that of a broker that is well.
@@ -154,23 +183,18 @@ func (e *unhealthyError) Error() string {
 
 func (p *healthProbe) client() (*http.Client, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: p.http != nil} //nolint:gosec // the listener of this machine, whose certificate has another name
-	if p.ca != "" {
-		text, err := os.ReadFile(p.ca)
-		if err != nil {
-			return nil, fmt.Errorf("--ca: %w", err)
-		}
-		if t.RootCAs, err = certfile.Pool(text); err != nil {
-			return nil, fmt.Errorf("--ca: %s: %w", p.ca, err)
-		}
-		t.InsecureSkipVerify = false
+	roots, err := authorities(p.ca)
+	if err != nil {
+		return nil, err
+	}
+	if roots != nil {
+		t.RootCAs, t.InsecureSkipVerify = roots, false
 	}
 	transport := &http.Transport{TLSClientConfig: t, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
 	if p.http != nil {
 		// A proxy of the environment is for other hosts than one's own.
 		transport.Proxy, transport.DialContext = nil, p.dial
 	}
-	// A redirect is no answer of a broker.
-	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &http.Client{Transport: transport, CheckRedirect: noRedirect}, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/stompbox/stompbox/internal/printable"
 )
 
 func main() {
@@ -15,7 +17,7 @@ func main() {
 	err := newRoot().ExecuteContext(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "stompbox:", err)
+		fmt.Fprintln(os.Stderr, "stompbox:", printable.Lines(err.Error()))
 		os.Exit(1)
 	}
 }

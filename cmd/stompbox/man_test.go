@@ -34,6 +34,9 @@ func TestManualPagesAreOfAllCommands(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(page), "stompbox manual")
 	require.Contains(t, string(page), "--data-dir")
+	for _, said := range []string{"stompbox.yaml", "SIGHUP", "SIGTERM", "The exit code is 0"} {
+		require.Contains(t, string(page), said)
+	}
 }
 
 func TestCompletionForEachShell(t *testing.T) {
@@ -43,6 +46,9 @@ func TestCompletionForEachShell(t *testing.T) {
 		require.NoError(t, err, stderr)
 		require.Contains(t, out, "stompbox")
 	}
+	_, stderr, err := run(t, nil, "completion", "tcsh")
+	require.Error(t, err)
+	require.Contains(t, stderr, `unknown command "tcsh" for "stompbox completion"`)
 	// What a shell asks when Tab is pressed.
 	out, _, err := run(t, nil, "__complete", "ser")
 	require.NoError(t, err)

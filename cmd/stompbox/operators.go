@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -10,15 +9,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/httpapi"
+	"github.com/stompbox/stompbox/internal/printable"
 )
 
 // operatorsHelp is what the commands for operators have in common.
@@ -59,36 +57,41 @@ func setGiven(query url.Values, flags *pflag.FlagSet, names ...string) {
 	}
 }
 
-// table writes columns. What clients are called controls no terminal.
-func table(w io.Writer) *tabwriter.Writer {
-	return tabwriter.NewWriter(printableWriter{w}, 0, 0, 2, ' ', 0)
-}
-
 // userPath is the path of a user in the API. Dots are encoded, since others on the way may
 // take a name of dots for a step in a tree.
 func userPath(name string) string {
 	return "/api/users/" + strings.ReplaceAll(url.PathEscape(name), ".", "%2E")
 }
 
-// printableWriter replaces control characters except for tabs and ends of lines.
-type printableWriter struct{ w io.Writer }
-
-func (p printableWriter) Write(text []byte) (int, error) {
-	_, err := p.w.Write(bytes.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text))
-	return len(text), err
-}
-
 // warnMissing says which nodes an answer leaves out.
 func warnMissing(cmd *cobra.Command, missing []string) {
 	if len(missing) > 0 {
-		fmt.Fprintln(cmd.ErrOrStderr(), "stompbox: no answer from", strings.Join(missing, ", "))
+		fmt.Fprintln(cmd.ErrOrStderr(), "stompbox: no answer from", nodeNames(missing))
 	}
 }
+
+// nodeNames lists nodes for people.
+func nodeNames(nodes []string) string {
+	names := make([]string, len(nodes))
+	for i, name := range nodes {
+		names[i] = printable.Field(name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// incomplete is the error of a command that nodes did not carry out since they did not answer.
+func incomplete(missing []string, remedy string) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("no answer from %s: %s", nodeNames(missing), remedy)
+}
+
+// What to do about nodes that did not answer: they learn of bans, and of nothing else.
+const (
+	againRemedy = "what is there goes on, so run this again once stompbox nodes lists them as serving, or stop them"
+	banRemedy   = "they learn of this when they are back, and do not follow it until then"
+)
 
 // bytesText is a number of bytes for people.
 func bytesText(n int64) string {
@@ -130,19 +133,18 @@ func newUsers() *cobra.Command {
 		if asJSON {
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(answer.Users)
 		}
-		w := table(cmd.OutOrStdout())
-		fmt.Fprintln(w, "USER\tSESSIONS\tSUBSCRIPTIONS\tIN\tOUT\tWAITING\tADDRESSES\tNODES")
+		w := newTable(cmd.OutOrStdout(), "USER", "SESSIONS", "SUBSCRIPTIONS", "IN", "OUT", "WAITING", "ADDRESSES", "NODES")
 		for _, u := range answer.Users {
 			t := u.Traffic
 			if t == nil {
 				t = new(admin.Traffic)
 			}
-			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", u.Name, u.Sessions, t.Subscriptions, bytesText(t.ReceivedBytes), bytesText(t.SentBytes), bytesText(t.QueuedBytes), strings.Join(t.Addresses, " "), strings.Join(u.Nodes, " "))
+			w.row(u.Name, u.Sessions, t.Subscriptions, bytesText(t.ReceivedBytes), bytesText(t.SentBytes), bytesText(t.QueuedBytes), strings.Join(t.Addresses, " "), strings.Join(u.Nodes, " "))
 		}
 		if answer.Next != "" {
 			fmt.Fprintf(cmd.ErrOrStderr(), "stompbox: there are more; use a larger --count\n")
 		}
-		return w.Flush()
+		return w.flush()
 	}
 	return cmd
 }
@@ -181,20 +183,18 @@ func newSessions() *cobra.Command {
 		if asJSON {
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(answer.Sessions)
 		}
-		printSessions(cmd.OutOrStdout(), answer.Sessions)
-		return nil
+		return printSessions(cmd.OutOrStdout(), answer.Sessions)
 	}
 	return cmd
 }
 
-func printSessions(out io.Writer, sessions []admin.SessionInfo) {
-	w := table(out)
-	fmt.Fprintln(w, "SESSION\tUSER\tREMOTE\tTRANSPORT\tVERSION\tNODE\tSINCE\tIN\tOUT\tWAITING")
+func printSessions(out io.Writer, sessions []admin.SessionInfo) error {
+	w := newTable(out, "SESSION", "USER", "REMOTE", "TRANSPORT", "VERSION", "NODE", "SINCE", "IN", "OUT", "WAITING")
 	for _, s := range sessions {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.User, s.Remote, s.Transport, s.Version, s.Node,
+		w.row(s.ID, s.User, s.Remote, s.Transport, s.Version, s.Node,
 			time.Since(s.Connected).Round(time.Second), bytesText(s.ReceivedBytes), bytesText(s.SentBytes), waitingText(s))
 	}
-	_ = w.Flush()
+	return w.flush()
 }
 
 // waitingText is what a client has not read, and for how long it takes nothing.
@@ -216,20 +216,25 @@ func newNodes() *cobra.Command {
 			return err
 		}
 		if asJSON {
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(answer)
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(answer.Nodes)
 		}
-		w := table(cmd.OutOrStdout())
-		fmt.Fprintln(w, "NODE\tSERVER\tUP\tSTATE\tSESSIONS\tSUBSCRIPTIONS\tRECEIVED\tDELIVERED\tDROPPED\tIN\tOUT")
-		for _, n := range answer {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", n.Name, n.Server, time.Since(n.Started).Round(time.Second), n.State(),
+		w := newTable(cmd.OutOrStdout(), "NODE", "SERVER", "UP", "STATE", "SESSIONS", "SUBSCRIPTIONS", "RECEIVED", "DELIVERED", "DROPPED", "IN", "OUT")
+		for _, n := range answer.Nodes {
+			w.row(n.Name, n.Server, time.Since(n.Started).Round(time.Second), n.State(),
 				n.Sessions, n.Subscriptions, n.Received, n.Delivered, n.Dropped, bytesText(n.ReceivedBytes), bytesText(n.SentBytes))
 		}
-		if err := w.Flush(); err != nil {
+		for _, name := range answer.Missing {
+			w.row(name, "-", "-", "no answer", "-", "-", "-", "-", "-", "-", "-")
+		}
+		for _, lost := range answer.Lost {
+			w.row(lost.Name, "-", "-", "lost since "+lost.Since.Local().Format(time.DateTime), "-", "-", "-", "-", "-", "-", "-")
+		}
+		if err := w.flush(); err != nil {
 			return err
 		}
-		for _, n := range answer {
+		for _, n := range answer.Nodes {
 			if n.NotReady != "" && !n.Draining {
-				fmt.Fprintf(printableWriter{cmd.ErrOrStderr()}, "stompbox: %s is not ready: %s\n", n.Name, n.NotReady)
+				fmt.Fprintf(cmd.ErrOrStderr(), "stompbox: %s is not ready: %s\n", printable.Field(n.Name), printable.Line(n.NotReady))
 			}
 		}
 		return nil
@@ -238,44 +243,65 @@ func newNodes() *cobra.Command {
 }
 
 // nodes asks for all nodes.
-func (c *clientFlags) nodes(cmd *cobra.Command) ([]admin.NodeInfo, error) {
-	var answer struct {
-		Nodes   []admin.NodeInfo
-		Missing []string
-	}
-	err := c.ask(cmd.Context(), http.MethodGet, "/api/nodes", nil, &answer)
+func (c *clientFlags) nodes(cmd *cobra.Command) (answer nodesAnswer, err error) {
+	err = c.ask(cmd.Context(), http.MethodGet, "/api/nodes", nil, &answer)
 	warnMissing(cmd, answer.Missing)
-	return answer.Nodes, err
+	for _, lost := range answer.Lost {
+		fmt.Fprintf(cmd.ErrOrStderr(), "stompbox: %s is lost: nothing was heard of it since %s\n", printable.Field(lost.Name), lost.Since.Local().Format(time.DateTime))
+	}
+	return answer, err
+}
+
+// nodesAnswer is what the API says about nodes.
+type nodesAnswer struct {
+	Nodes   []admin.NodeInfo
+	Missing []string
+	Lost    []admin.LostNode
 }
 
 // printEnded says how many sessions were ended, and whether a ban is kept.
 func printEnded(cmd *cobra.Command, what string, e httpapi.Ended) {
-	warnMissing(cmd, e.Missing)
 	if e.Kept != nil && !*e.Kept {
-		fmt.Fprintln(cmd.ErrOrStderr(), "stompbox: the store does not keep that, so it ends with the last node that runs:", e.KeepError)
+		fmt.Fprintln(cmd.ErrOrStderr(), "stompbox: the store does not keep that, so it ends with the last node that runs:", printable.Line(e.KeepError))
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s; %d sessions were ended\n", what, e.Disconnected)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s; %d sessions were ended\n", printable.Line(what), e.Disconnected)
 }
 
 func newDisconnect() *cobra.Command {
-	cmd, client := operatorCommand("disconnect USER", "End the sessions of a user, on all nodes", "  stompbox disconnect alice --reason 'sign in again'", cobra.ExactArgs(1))
+	cmd, client := operatorCommand("disconnect USER", "End the sessions of a user, on all nodes", "  stompbox disconnect alice --reason 'sign in again'\n  stompbox disconnect alice --for 10m", cobra.ExactArgs(1))
+	cmd.Long = "End the sessions of a user, on all nodes. Without --for and --until the user can connect again at\nonce; with one of them it is banned as well, and stompbox unban lifts that. The exit code is 1\nif there is no such session, or if a node does not answer." + operatorsHelp
 	cmd.Flags().String("session", "", "only this session")
+	cmd.Flags().Duration("for", 0, "ban the user too, for so long, such as 10m")
+	cmd.Flags().String("until", "", "ban the user too, until then, such as 2030-01-31T12:00:00Z")
 	cmd.Flags().String("reason", "", "the reason that the client gets")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{}
-		setGiven(query, cmd.Flags(), "session", "reason")
+		setGiven(query, cmd.Flags(), "session", "for", "until", "reason")
 		var answer httpapi.Ended
 		if err := client.ask(cmd.Context(), http.MethodPost, userPath(args[0])+"/disconnect", query, &answer); err != nil {
 			return err
 		}
-		printEnded(cmd, "disconnected "+args[0], answer)
-		return nil
+		switch {
+		case query.Has("for") || query.Has("until"):
+			printEnded(cmd, "disconnected and banned "+args[0], answer)
+			return incomplete(answer.Missing, banRemedy)
+		case answer.Disconnected > 0:
+			printEnded(cmd, "disconnected "+args[0], answer)
+		case len(answer.Missing) == 0 && query.Has("session"):
+			return fmt.Errorf("user %s has no session %s on any node; stompbox sessions lists those that there are", args[0], query.Get("session"))
+		case len(answer.Missing) == 0:
+			return fmt.Errorf("user %s is not connected to any node", args[0])
+		default:
+			fmt.Fprintf(cmd.OutOrStdout(), "no session of %s was found\n", printable.Field(args[0]))
+		}
+		return incomplete(answer.Missing, againRemedy)
 	}
 	return cmd
 }
 
 func newUnsubscribe() *cobra.Command {
 	cmd, client := operatorCommand("unsubscribe USER", "End subscriptions of a user, on all nodes, and leave the sessions open", "  stompbox unsubscribe alice --destination /topic/prices", cobra.ExactArgs(1))
+	cmd.Long = cmd.Short + ". The exit code is 1\nif there is no such subscription, or if a node does not answer." + operatorsHelp
 	for name, help := range map[string]string{"destination": "subscriptions to it", "subscription": "subscriptions with this id", "session": "only those of this session", "reason": "the reason that the client gets on /user/queue/errors"} {
 		cmd.Flags().String(name, "", help)
 	}
@@ -289,9 +315,11 @@ func newUnsubscribe() *cobra.Command {
 		if err := client.ask(cmd.Context(), http.MethodPost, userPath(args[0])+"/unsubscribe", query, &answer); err != nil {
 			return err
 		}
-		warnMissing(cmd, answer.Missing)
-		fmt.Fprintf(cmd.OutOrStdout(), "ended %d subscriptions of %s\n", answer.Unsubscribed, args[0])
-		return nil
+		if answer.Unsubscribed == 0 && len(answer.Missing) == 0 {
+			return fmt.Errorf("user %s has no such subscription on any node; stompbox sessions %[1]s --json lists those that there are", args[0])
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "ended %d subscriptions of %s\n", answer.Unsubscribed, printable.Field(args[0]))
+		return incomplete(answer.Missing, againRemedy)
 	}
 	return cmd
 }
@@ -327,7 +355,7 @@ func newBan() *cobra.Command {
 			return err
 		}
 		printEnded(cmd, "banned "+name, answer)
-		return nil
+		return incomplete(answer.Missing, banRemedy)
 	}
 	return cmd
 }
@@ -345,9 +373,8 @@ func newUnban() *cobra.Command {
 		if err := client.ask(cmd.Context(), http.MethodDelete, "/api/bans", query, &answer); err != nil {
 			return err
 		}
-		warnMissing(cmd, answer.Missing)
-		fmt.Fprintf(cmd.OutOrStdout(), "%s may connect again\n", name)
-		return nil
+		fmt.Fprintf(cmd.OutOrStdout(), "%s may connect again\n", printable.Line(name))
+		return incomplete(answer.Missing, banRemedy)
 	}
 	return cmd
 }
@@ -364,12 +391,11 @@ func newBans() *cobra.Command {
 		if asJSON {
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(answer.Bans)
 		}
-		w := table(cmd.OutOrStdout())
-		fmt.Fprintln(w, "USER\tTOKEN\tUNTIL\tBY\tREASON")
+		w := newTable(cmd.OutOrStdout(), "USER", "TOKEN", "UNTIL", "BY", "REASON")
 		for _, b := range answer.Bans {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", b.User, b.Token, b.Until.Format(time.RFC3339), b.By, b.Reason)
+			w.row(b.User, b.Token, b.Until.Format(time.RFC3339), b.By, b.Reason)
 		}
-		return w.Flush()
+		return w.flush()
 	}
 	return cmd
 }
@@ -389,22 +415,21 @@ func newHistoryList(client *clientFlags) *cobra.Command {
 			if err := client.ask(cmd.Context(), http.MethodGet, "/api/histories", nil, &all); err != nil {
 				return err
 			}
-			w := table(cmd.OutOrStdout())
-			fmt.Fprintln(w, "HISTORY\tMATCH\tDESTINATIONS\tMESSAGES\tBYTES\tOLDEST\tLIMITS")
+			w := newTable(cmd.OutOrStdout(), "HISTORY", "MATCH", "DESTINATIONS", "MESSAGES", "BYTES", "OLDEST", "LIMITS")
 			for _, p := range all {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.Match, keptOf(p.Kept), limitsOf(p))
+				w.row(append(append([]any{p.Name, p.Match}, keptOf(p.Kept)...), limitsOf(p))...)
 			}
-			return w.Flush()
+			return w.flush()
 		},
 	}
 }
 
 // keptOf are the columns of what a history keeps, if that may be seen.
-func keptOf(u *httpapi.HistoryUsage) string {
+func keptOf(u *httpapi.HistoryUsage) []any {
 	if u == nil {
-		return "-\t-\t-\t-"
+		return []any{"-", "-", "-", "-"}
 	}
-	return fmt.Sprintf("%d\t%d\t%d\t%s", u.Destinations, u.Messages, u.Bytes, cmp.Or(u.Oldest, "-"))
+	return []any{u.Destinations, u.Messages, u.Bytes, cmp.Or(u.Oldest, "-")}
 }
 
 // limitsOf are the limits of a history, as the configuration has them.
@@ -425,6 +450,7 @@ func limitsOf(p httpapi.HistoryPolicy) string {
 func newHistoryRead(client *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "read DESTINATION", Short: "Print what is kept of a destination, oldest first", Args: named(cobra.ExactArgs(1)),
+		Long:    "Print what is kept of a destination, oldest first." + lineHelp + operatorsHelp,
 		Example: "  stompbox history read /topic/chat.lobby --since 1h\n  stompbox history read /user/alice/queue/notes -n 10 --json",
 	}
 	var count int
@@ -476,7 +502,7 @@ func newHistoryClear(client *clientFlags) *cobra.Command {
 		if err := client.ask(cmd.Context(), http.MethodPost, "/api/history/clear", url.Values{"destination": args}, &answer); err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "cleared %d messages of %s\n", answer.Cleared, args[0])
+		fmt.Fprintf(cmd.OutOrStdout(), "cleared %d messages of %s\n", answer.Cleared, printable.Field(args[0]))
 		return nil
 	}
 	return cmd
@@ -504,7 +530,7 @@ func newQueueRequeue(client *clientFlags) *cobra.Command {
 		if err := client.ask(cmd.Context(), http.MethodPost, "/api/queues/requeue", query, &answer); err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "moved %s to %s\n", answer.Moved, answer.To)
+		fmt.Fprintf(cmd.OutOrStdout(), "moved %s to %s\n", printable.Field(answer.Moved), printable.Field(answer.To))
 		return nil
 	}
 	return cmd

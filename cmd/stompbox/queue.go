@@ -16,6 +16,7 @@ import (
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/httpapi"
+	"github.com/stompbox/stompbox/internal/printable"
 )
 
 func newQueue() *cobra.Command {
@@ -41,10 +42,10 @@ func newQueueList(client *clientFlags) *cobra.Command {
 		if asJSON {
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
 		}
-		w := tabwriter.NewWriter(printableWriter{cmd.OutOrStdout()}, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.TabIndent)
+		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.TabIndent)
 		fmt.Fprintln(w, "MESSAGES\tHELD\tREDELIVERED\t  QUEUE\t")
 		for _, q := range all {
-			fmt.Fprintf(w, "%d\t%d\t%d\t  %s\t\n", q.Messages, q.Held, q.Redelivered, q.Name)
+			fmt.Fprintf(w, "%d\t%d\t%d\t  %s\t\n", q.Messages, q.Held, q.Redelivered, printable.Field(q.Name))
 		}
 		return w.Flush()
 	}
@@ -60,7 +61,7 @@ func newQueueShow(client *clientFlags) *cobra.Command {
 				return err
 			}
 			w := cmd.OutOrStdout()
-			fmt.Fprintf(w, "queue        %s\nmessages     %d\n  in memory  %d\n  held       %d by consumers, %d of them delivered before\n", q.Name, q.Messages, q.InMemory, q.Held, q.Redelivered)
+			fmt.Fprintf(w, "queue        %s\nmessages     %d\n  in memory  %d\n  held       %d by consumers, %d of them delivered before\n", printable.Field(q.Name), q.Messages, q.InMemory, q.Held, q.Redelivered)
 			if q.MaxMessages > 0 || q.MaxBytes > 0 {
 				fmt.Fprintf(w, "bytes        %d\nlimits       %d messages, %d bytes (0: none)\n", q.Bytes, q.MaxMessages, q.MaxBytes)
 			}
@@ -93,7 +94,7 @@ func newQueuePurge(client *clientFlags) *cobra.Command {
 			}
 			query.Set("after", answer.Next)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "purged %d messages of %s\n", purged, args[0])
+		fmt.Fprintf(cmd.OutOrStdout(), "purged %d messages of %s\n", purged, printable.Field(args[0]))
 		return nil
 	}
 	return cmd
@@ -125,7 +126,7 @@ func newQueueMove(client *clientFlags) *cobra.Command {
 			total = min(total, most)
 		}
 		moved, err := client.move(cmd.Context(), cmd.ErrOrStderr(), args[0], to, total)
-		fmt.Fprintf(cmd.OutOrStdout(), "moved %d of %d messages from %s\n", moved, total, args[0])
+		fmt.Fprintf(cmd.OutOrStdout(), "moved %d of %d messages from %s\n", moved, total, printable.Field(args[0]))
 		if err == nil && moved < total {
 			err = errors.New("the others stay in the queue: a consumer holds them, they are not dead letters (use --to), or you may not send to the queue that they came from")
 		}
@@ -178,56 +179,4 @@ func (b *progressBar) end() {
 	if b.drawn {
 		fmt.Fprintln(b.w)
 	}
-}
-
-// ask sends one request to the broker's HTTP API, on the host of --url.
-func (c *clientFlags) ask(ctx context.Context, method, path string, query url.Values, answer any) error {
-	response, err := c.open(ctx, method, path, query, nil)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	return json.NewDecoder(response.Body).Decode(answer)
-}
-
-// open sends an HTTP request, and returns the answer where it is one of success. What of
-// the path is data has to be percent-encoded.
-func (c *clientFlags) open(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
-	u, err := url.Parse(c.url)
-	if err != nil {
-		return nil, fmt.Errorf("--url: %w", err)
-	}
-	scheme, ok := map[string]string{"ws": "http", "wss": "https", "http": "http", "https": "https"}[u.Scheme]
-	if !ok {
-		return nil, fmt.Errorf("--url %q: this command needs the broker's HTTP address, such as http://127.0.0.1:8080", c.url)
-	}
-	decoded, err := url.PathUnescape(path)
-	if err != nil {
-		return nil, err
-	}
-	target := url.URL{Scheme: scheme, Host: u.Host, Path: decoded, RawPath: path, RawQuery: query.Encode()}
-	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
-	if err != nil {
-		return nil, err
-	}
-	token, login, passcode, err := c.credentials()
-	if err != nil {
-		return nil, err
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	} else {
-		request.SetBasicAuth(login, passcode)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, unreachable(u, nil, err)
-	}
-	if response.StatusCode != http.StatusOK {
-		defer response.Body.Close()
-		var p struct{ Title, Detail string }
-		_ = json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&p)
-		return nil, fmt.Errorf("the broker says %s: %s", response.Status, p.Detail)
-	}
-	return response, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -21,7 +20,7 @@ func newQueuePeek(client *clientFlags) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "peek QUEUE", Short: "Print messages of a queue, oldest first, and leave them as they are",
-		Long:    "Print messages of a queue, oldest first, also those that consumers hold.\nThe messages stay in the queue, and no delivery is counted.",
+		Long:    "Print messages of a queue, oldest first, also those that consumers hold.\nThe messages stay in the queue, and no delivery is counted." + lineHelp + operatorsHelp,
 		Args:    cobra.ExactArgs(1),
 		Example: "  stompbox queue peek /queue/orders\n  stompbox queue peek -n 1 --json /queue/DLQ.orders",
 	}
@@ -67,6 +66,5 @@ func printPeeked(w io.Writer, m httpapi.PeekedMessage, asJSON bool) error {
 	} else if raw, err := base64.StdEncoding.DecodeString(m.Base64); err == nil {
 		body = string(raw)
 	}
-	_, err := fmt.Fprintf(w, "%s  %s  %s\n", m.Headers[frames.MessageID], m.Headers[driver.HeaderUser], body)
-	return err
+	return printLine(w, m.Headers[frames.MessageID], m.Headers[driver.HeaderUser], body)
 }

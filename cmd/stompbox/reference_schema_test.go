@@ -110,7 +110,7 @@ func TestAFirstConfigurationServes(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	_, stderr, err = run(t, nil, "config", "init", dir+"/stompbox.yaml")
 	require.Error(t, err)
-	require.Contains(t, stderr, "file exists")
+	require.Contains(t, stderr, "is there already, and stays as it is; name another FILE")
 	require.NoError(t, os.Remove(dir+"/stompbox.yaml"))
 	out, _, err = run(t, nil, "config", "init", dir+"/stompbox.yaml")
 	require.NoError(t, err)

@@ -19,9 +19,6 @@ import (
 	"github.com/stompbox/stompbox/internal/config"
 )
 
-// reloadTimeout is how long a reload may take: fetching a key set is in it.
-const reloadTimeout = time.Minute
-
 func newReload() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
@@ -37,10 +34,11 @@ configuration. Without such a key, give a token with send permission for
 		Args:    cobra.NoArgs,
 	}
 	r := new(reloadRequest)
-	cmd.Flags().StringVar(&r.url, "url", "", "broker, such as http://127.0.0.1:8080")
+	cmd.Flags().StringVar(&r.client.url, "url", "", "broker, such as http://127.0.0.1:8080")
 	cmd.Flags().StringVar(&r.client.token, "token", "", "token to ask with; other users of this machine can read it here, so rather use --token-file or STOMPBOX_TOKEN")
 	cmd.Flags().StringVar(&r.client.tokenFile, "token-file", "", "file with the token")
-	cmd.Flags().StringVar(&r.ca, "ca", "", "PEM file of certificate authorities to trust, in place of the system's")
+	addTimeout(cmd.Flags(), &r.client.timeout)
+	cmd.Flags().StringVar(&r.client.ca, "ca", "", "PEM file of certificate authorities to trust, in place of the system's")
 	asJSON := cmd.Flags().Bool("json", false, "print the answer as JSON")
 	flags := newConfigFlags(cmd.Flags())
 	flags.add("http.listen", "http", "address of the broker, such as 127.0.0.1:8080")
@@ -73,60 +71,40 @@ func (r *reloaded) print(w io.Writer) {
 }
 
 // reloadRequest is one request to a broker.
-type reloadRequest struct {
-	url, ca string
-	client  clientFlags
-}
+type reloadRequest struct{ client clientFlags }
 
 func (r *reloadRequest) ask(ctx context.Context, flags *configFlags) (*reloaded, error) {
-	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
-	defer cancel()
 	token, _, _, err := r.client.credentials()
 	if err != nil {
 		return nil, err
 	}
-	probe := &healthProbe{ca: r.ca}
+	probe := &healthProbe{ca: r.client.ca}
 	var target *url.URL
-	if r.url != "" {
-		target, err = url.Parse(r.url)
-	} else {
-		target, token, err = r.local(flags, token, probe)
-	}
-	if err != nil {
-		return nil, err
-	}
-	client, err := probe.client()
-	if err != nil {
-		return nil, err
-	}
-	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.JoinPath("/api/reload").String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		err = fmt.Errorf("no answer: %w", err)
-		if r.url == "" {
-			err = fmt.Errorf("%w; where the file has another address now than the broker that runs, use --url, or send it SIGHUP: then the answer is in its log", err)
+	if r.client.url == "" {
+		if target, token, err = r.local(flags, token, probe); err != nil {
+			return nil, err
 		}
+	}
+	client := r.client
+	if client.http, err = probe.client(); err != nil {
 		return nil, err
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		var p struct{ Detail string }
-		_ = json.NewDecoder(io.LimitReader(answer.Body, 64<<10)).Decode(&p)
-		err := fmt.Errorf("the broker says %s: %s", answer.Status, p.Detail)
-		if answer.StatusCode == http.StatusUnauthorized && r.url == "" {
-			err = fmt.Errorf("%w; where the file has another key now than the broker that runs, send it SIGHUP", err)
-		}
-		return nil, err
+	defer client.http.CloseIdleConnections()
+	if target != nil {
+		client.url, client.token = target.String(), token
 	}
 	result := new(reloaded)
-	return result, json.NewDecoder(answer.Body).Decode(result)
+	err = client.ask(ctx, http.MethodPost, "/api/reload", nil, result)
+	var link *linkError
+	var said *answerError
+	switch {
+	case target == nil || err == nil:
+	case errors.As(err, &link):
+		err = fmt.Errorf("%w; where the file has another address now than the broker that runs, use --url, or send it SIGHUP: then the answer is in its log", err)
+	case errors.As(err, &said) && said.status == http.StatusUnauthorized:
+		err = fmt.Errorf("%w; where the file has another key now than the broker that runs, send it SIGHUP", err)
+	}
+	return result, err
 }
 
 // local is the broker of this machine, with a token that it takes. The configuration may
@@ -145,14 +123,16 @@ func (r *reloadRequest) local(flags *configFlags, token string, probe *healthPro
 		if err != nil {
 			return nil, "", err
 		}
-		probe.http = &config.HTTP{Listen: c.Admin.Listen, TLS: c.Admin.TLS}
+		probe.http = adminListener(c)
 		issued = c.ACME.For("admin")
 	}
 	target, err := localURL(*probe.http, issued)
 	if err != nil || token != "" {
 		return target, token, err
 	}
-	if token, err = signReload(c); err != nil {
+	if token, err = signReload(c); err != nil && !flags.hasFile() {
+		err = errors.New("there is no stompbox.yaml here; name the file of the broker with -c, or the broker with --url and --token-file")
+	} else if err != nil {
 		err = fmt.Errorf("%w; use --token-file, or send SIGHUP to the broker", err)
 	}
 	return target, token, err

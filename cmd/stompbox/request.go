@@ -8,6 +8,8 @@ import (
 	"github.com/go-stomp/stomp/v3"
 	"github.com/go-stomp/stomp/v3/frame"
 	"github.com/spf13/cobra"
+
+	"github.com/stompbox/stompbox/internal/printable"
 )
 
 // requestReplyTo is where the answer comes, as RabbitMQ's clients have it.
@@ -26,6 +28,7 @@ func newRequest() *cobra.Command {
 		Use:     "request DESTINATION [BODY]",
 		Aliases: []string{"ask"},
 		Short:   "Send a request to an app server, from standard input when there is no BODY, and print the answer",
+		Long:    "Send a request to an app server, from standard input when there is no BODY, and print the body of\nthe answer: in a terminal with escapes such as \\x1b for what is not printable, elsewhere as it is.",
 		Example: "  stompbox request /app/chat.members lobby\n  stompbox request --token-file token.txt -H room:lobby /app/chat.members ''",
 		Args:    cobra.RangeArgs(1, 2),
 	}
@@ -65,7 +68,11 @@ func newRequest() *cobra.Command {
 			case m.Header.Get("error") != "":
 				return fmt.Errorf("%s: %s", m.Header.Get("error"), m.Body)
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), string(m.Body))
+			body := string(m.Body)
+			if onTerminal(cmd.OutOrStdout()) {
+				body = printable.Lines(body)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), body)
 			return nil
 		case <-time.After(wait):
 			return fmt.Errorf("no answer within %s", wait)

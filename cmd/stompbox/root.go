@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +25,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newServe(), newToken(), newSend(), newRequest(), newSubscribe(), newQueue(), newConfig(), newBench())
 	root.AddCommand(newVersion(), newHealth(), newMan(), newDoctor(), newReload(), newBackup(), newRestore())
 	root.AddCommand(newOperatorCommands()...)
+	root.InitDefaultCompletionCmd()
 	refuseUnknown(root)
 	completeLevels(root)
 	explain(root)
@@ -87,7 +90,7 @@ func refuseUnknown(cmd *cobra.Command) {
 		c.DisableFlagsInUseLine = true
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+				return fmt.Errorf("unknown command %q for %q; see %[2]s --help", args[0], cmd.CommandPath())
 			}
 			return cmd.Help()
 		}
@@ -136,6 +139,12 @@ func (c *configFlags) loadForClient() (*config.Config, error) {
 	src := c.source()
 	src.Client = true
 	return config.Load(src)
+}
+
+// hasFile reports whether there is a configuration file to read.
+func (c *configFlags) hasFile() bool {
+	_, err := os.Stat(cmp.Or(*c.file, "stompbox.yaml"))
+	return err == nil
 }
 
 func (c *configFlags) source() config.Source {

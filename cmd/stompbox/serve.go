@@ -27,10 +27,27 @@ import (
 	"github.com/stompbox/stompbox/webhook"
 )
 
+// serveHelp is for who starts the broker, and for its manual page.
+const serveHelp = `Run the broker, until a signal ends it.
+
+It reads the file of --config, or stompbox.yaml of the current folder where there is one. A
+STOMPBOX_* variable wins over the file (STOMPBOX_HTTP_LISTEN is http.listen), and a flag over both.
+Everything wrong with them is named, and then nothing is started; stompbox config check and
+stompbox doctor look without starting. With --dev no configuration is needed. Messages are kept
+in data_dir, which one process uses at a time. The log goes to standard error.
+
+SIGTERM and SIGINT end it: clients are sent away over drain.window, and what they hold is handed
+on. SIGHUP has it read the configuration and its files again, without dropping a connection;
+stompbox reload does so too, and shows the result.
+
+The exit code is 0 after a signal that ends it, and 1 if it could not start, or had to end because
+of an error; the last line on standard error says why.`
+
 func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Run the broker",
+		Long:    serveHelp,
 		Example: "  stompbox serve --dev\n  stompbox serve -c stompbox.yaml",
 		Args:    cobra.NoArgs,
 	}

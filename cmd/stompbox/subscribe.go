@@ -25,6 +25,7 @@ func newSubscribe() *cobra.Command {
 		Use:     "subscribe DESTINATION...",
 		Aliases: []string{"listen"},
 		Short:   "Print the messages of destinations until interrupted",
+		Long:    "Print the messages of destinations until interrupted." + lineHelp,
 		Example: "  stompbox subscribe '/topic/**'\n  stompbox subscribe --json --count 1 /topic/chat.room1\n  stompbox subscribe -H replay-last:10 /topic/chat.room1",
 		Args:    cobra.MinimumNArgs(1),
 	}
@@ -169,8 +170,7 @@ func printMessages(ctx context.Context, conn *stomp.Conn, messages <-chan *stomp
 
 func printMessage(w io.Writer, m *stomp.Message, asJSON bool) error {
 	if !asJSON {
-		_, err := fmt.Fprintf(w, "%s  %s  %s\n", m.Destination, m.Header.Get("user"), m.Body)
-		return err
+		return printLine(w, m.Destination, m.Header.Get("user"), string(m.Body))
 	}
 	return json.NewEncoder(w).Encode(struct {
 		Headers map[string]string `json:"headers"`

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/stompbox/stompbox/internal/top"
 )
@@ -28,7 +27,8 @@ it has taken nothing. Of more than 1000 sessions, those are looked at that have 
 most waiting, or the most bytes in all.
 
 In a terminal, keys choose the order: s (slowest), i (in), o (out), u (user). Space pauses, and
-q ends. Elsewhere it prints one page after the other.` + operatorsHelp
+q ends. Elsewhere, and where TERM is dumb, it prints one page after the other. Columns that do
+not fit are left out, those first that say the least.` + operatorsHelp
 	t := &topCommand{client: client}
 	var order string
 	var orders []string
@@ -47,8 +47,7 @@ q ends. Elsewhere it prints one page after the other.` + operatorsHelp
 		if t.interval < 100*time.Millisecond {
 			return errors.New("--interval has to be 100ms or more")
 		}
-		out, ok := cmd.OutOrStdout().(*os.File)
-		if !t.once && ok && term.IsTerminal(int(out.Fd())) {
+		if out, ok := cmd.OutOrStdout().(*os.File); ok && !t.once && onTerminal(out) && controlsTerminal() {
 			return t.interactive(cmd.Context(), out)
 		}
 		return t.print(cmd.Context(), cmd.OutOrStdout())
@@ -64,10 +63,11 @@ type topCommand struct {
 	once     bool
 }
 
+// controlsTerminal reports whether the terminal is one that takes sequences.
+func controlsTerminal() bool { return os.Getenv("TERM") != "dumb" }
+
 // sample asks for what the nodes do.
 func (t *topCommand) sample(ctx context.Context, order top.Order) (*top.Sample, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
 	s := new(top.Sample)
 	if err := t.client.ask(ctx, http.MethodGet, "/api/nodes", nil, s); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,6 +23,9 @@ const (
 	clearLine   = "\x1b[K"
 	clearBelow  = "\x1b[J"
 )
+
+// lateAnswer is how late an answer may be before the screen says so.
+const lateAnswer = 3 * time.Second
 
 const topHelp = "s slowest  i in  o out  u user  space pause  q quit"
 
@@ -136,20 +140,35 @@ func (s *topScreen) press(key byte) bool {
 	return true
 }
 
+// outage says for how long there has been no answer. One that is late counts too: a broker that
+// hangs refuses nothing.
+func (s *topScreen) outage(now time.Time) *top.Outage {
+	silent := now.Sub(s.now.At)
+	if s.failure == nil && (s.paused || silent < s.interval+lateAnswer) {
+		return nil
+	}
+	o := &top.Outage{For: silent}
+	var link *linkError
+	switch {
+	case errors.As(s.failure, &link):
+		o.Cause = link.cause
+	case s.failure != nil:
+		o.Cause = s.failure.Error()
+	}
+	return o
+}
+
 func (s *topScreen) draw() error {
 	width, height, err := term.GetSize(int(s.out.Fd()))
 	if err != nil || width < 1 || height < 2 {
 		width, height = 80, 24
 	}
-	lines := top.Page{Order: s.order, Width: width, Height: height - 1}.Lines(s.before, s.now)
+	lines := top.Page{Order: s.order, Width: width, Height: height - 1, Outage: s.outage(time.Now())}.Lines(s.before, s.now)
 	for len(lines) < height-1 {
 		lines = append(lines, "")
 	}
 	state := "by " + string(s.order)
-	switch {
-	case s.failure != nil:
-		state = "no answer: " + s.failure.Error()
-	case s.paused:
+	if s.paused {
 		state += ", paused"
 	}
 	lines = append(lines, top.Fit(topHelp+"   "+state, width))

@@ -3,10 +3,10 @@ package top
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/stompbox/stompbox/internal/printable"
 )
 
 // Page is how samples are shown.
@@ -15,13 +15,25 @@ type Page struct {
 	// Sessions are how many are listed at most, and Width and Height what fits on a
 	// screen; 0 is no limit.
 	Sessions, Width, Height int
+	// Outage says that the sample is not of now.
+	Outage *Outage
+}
+
+// Outage is a time without answers.
+type Outage struct {
+	// For is how long ago the last answer came, and Cause why none came since, if that is known.
+	For   time.Duration
+	Cause string
 }
 
 // Lines returns the text of a sample, with rates since the one before. They have no
 // control characters, whatever clients are called.
 func (p Page) Lines(before, now *Sample) []string {
-	lines := summary(before, now)
-	lines = append(lines, nodes(before, now)...)
+	if p.Outage != nil {
+		before = new(Sample) // what passed then passes no more
+	}
+	lines := p.summary(before, now)
+	lines = append(lines, p.nodes(before, now)...)
 	sessions := sessionsWithRates(before, now)
 	p.Order.sort(sessions)
 	left := len(sessions)
@@ -31,7 +43,7 @@ func (p Page) Lines(before, now *Sample) []string {
 	if p.Height > 0 {
 		left = max(min(left, p.Height-len(lines)-1), 0)
 	}
-	lines = append(lines, list(sessions[:left], now.At)...)
+	lines = append(lines, p.list(sessions[:left], now.At)...)
 	if p.Height > 0 && len(lines) > p.Height {
 		lines = lines[:p.Height]
 	}
@@ -41,7 +53,7 @@ func (p Page) Lines(before, now *Sample) []string {
 	return lines
 }
 
-func summary(before, now *Sample) []string {
+func (p Page) summary(before, now *Sample) []string {
 	sum := nodeRates{unknown, unknown, unknown, unknown, unknown}
 	for _, rates := range ratesOfNodes(before, now) {
 		sum.add(rates)
@@ -50,9 +62,22 @@ func summary(before, now *Sample) []string {
 	for _, n := range now.Nodes {
 		sessions, subscriptions = sessions+n.Sessions, subscriptions+n.Subscriptions
 	}
-	first := fmt.Sprintf("stompbox  %s  %d nodes  %d sessions  %d subscriptions", now.At.Format(time.TimeOnly), len(now.Nodes), sessions, subscriptions)
+	counts := fmt.Sprintf("%s  %d nodes  %d sessions  %d subscriptions", now.At.Format(time.TimeOnly), len(now.Nodes), sessions, subscriptions)
+	if p.Outage != nil {
+		first := "stompbox  NO ANSWER since " + age(p.Outage.For)
+		if p.Outage.Cause != "" {
+			first += ": " + p.Outage.Cause
+		}
+		return []string{first, "before that, at " + counts, ""}
+	}
+	first := "stompbox  " + counts
+	// Those that are missing come first where not all fits.
 	if len(now.Missing) > 0 {
-		first += "  NO ANSWER FROM " + strings.Join(now.Missing, " ")
+		names := make([]string, len(now.Missing))
+		for i, name := range now.Missing {
+			names[i] = field(name)
+		}
+		first = "stompbox  NO ANSWER FROM " + strings.Join(names, " ") + "  " + counts
 	}
 	return []string{
 		first,
@@ -61,53 +86,60 @@ func summary(before, now *Sample) []string {
 	}
 }
 
-func nodes(before, now *Sample) []string {
+func (p Page) nodes(before, now *Sample) []string {
 	rates := ratesOfNodes(before, now)
-	rows := make([]string, 0, len(now.Nodes)+1)
-	rows = append(rows, "NODE\tUP\tSTATE\tSESSIONS\tSUBSCRIPTIONS\tRECEIVED/s\tDELIVERED/s\tDROPPED/s\tIN/s\tOUT/s")
+	rows := make([][]string, 0, len(now.Nodes)+len(now.Missing)+len(now.Lost))
 	for _, n := range now.Nodes {
+		state := n.State()
+		if p.Outage != nil {
+			state = "no answer"
+		}
 		r := rates[n.ID]
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s", field(n.Name), age(now.At.Sub(n.Started)), n.State(), n.Sessions, n.Subscriptions,
-			r.received.count(), r.delivered.count(), r.dropped.count(), r.in.bytes(), r.out.bytes()))
+		rows = append(rows, []string{
+			field(n.Name), age(now.At.Sub(n.Started)), state, fmt.Sprint(n.Sessions), fmt.Sprint(n.Subscriptions),
+			r.received.count(), r.delivered.count(), r.dropped.count(), r.in.bytes(), r.out.bytes(),
+		})
 	}
-	return append(columns(rows), "")
+	silent := func(name, state string) {
+		rows = append(rows, []string{field(name), "-", state, "-", "-", "-", "-", "-", "-", "-"})
+	}
+	for _, name := range now.Missing {
+		silent(name, "no answer")
+	}
+	for _, lost := range now.Lost {
+		silent(lost.Name, "lost since "+age(now.At.Sub(lost.Since)))
+	}
+	columns := []column{
+		{"NODE", 9}, {"UP", 1}, {"STATE", 8}, {"SESSIONS", 3}, {"SUBSCRIPTIONS", 0}, {"RECEIVED/s", 4}, {"DELIVERED/s", 6}, {"DROPPED/s", 7}, {"IN/s", 2}, {"OUT/s", 5},
+	}
+	return append(grid(columns, rows, p.Width), "")
 }
 
-func list(sessions []session, at time.Time) []string {
-	rows := make([]string, 0, len(sessions)+1)
-	rows = append(rows, "USER\tWAITING\tSTUCK\tIN/s\tOUT/s\tAGE\tTRANSPORT\tNODE\tREMOTE\tSESSION")
+func (p Page) list(sessions []session, at time.Time) []string {
+	rows := make([][]string, 0, len(sessions))
 	for _, s := range sessions {
 		stuck := "-"
 		if s.Writing >= 1 {
 			stuck = age(time.Duration(s.Writing * float64(time.Second)))
 		}
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", field(s.User), rate(s.QueuedBytes).bytes(), stuck, s.in.bytes(), s.out.bytes(),
-			age(at.Sub(s.Connected)), s.Transport, field(s.Node), s.Remote, s.ID))
+		rows = append(rows, []string{
+			field(s.User), rate(s.QueuedBytes).bytes(), stuck, s.in.bytes(), s.out.bytes(),
+			age(at.Sub(s.Connected)), field(s.Transport), field(s.Node), printable.Field(s.Remote), field(s.ID),
+		})
 	}
-	return columns(rows)
-}
-
-// columns aligns fields that tabs part.
-func columns(rows []string) []string {
-	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(rows, "\n"))
-	_ = w.Flush()
-	return strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
+	columns := []column{
+		{"USER", 9}, {"WAITING", 8}, {"STUCK", 7}, {"IN/s", 3}, {"OUT/s", 4}, {"AGE", 1}, {"TRANSPORT", 0}, {"NODE", 6}, {"REMOTE", 2}, {"SESSION", 5},
+	}
+	return grid(columns, rows, p.Width)
 }
 
 // field bounds a name to what a column has room for.
-func field(name string) string { return Fit(name, 24) }
+func field(name string) string { return Fit(printable.Field(name), 24) }
 
 // Fit returns the beginning of a text that has at most so many characters, without those
-// that would control a terminal; 0 is no limit.
+// that would control a terminal, which become escapes; 0 is no limit.
 func Fit(text string, width int) string {
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
+	text = printable.Line(text)
 	if width <= 0 || utf8.RuneCountInString(text) <= width {
 		return text
 	}

@@ -13,6 +13,8 @@ type Sample struct {
 	Sessions []admin.SessionInfo
 	// Missing are nodes that did not answer.
 	Missing []string
+	// Lost are nodes that went silent, and are not back.
+	Lost []admin.LostNode
 }
 
 // rate is a count in a second, or negative where it is not known.
