@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/stompbox/stompbox/broker/admin"
@@ -64,17 +65,20 @@ func (a operatorAPI) nodes(ctx context.Context, r request) (any, error) {
 		Nodes   []admin.NodeInfo `json:"nodes"`
 		Missing []string         `json:"missing,omitempty"`
 		Lost    []admin.LostNode `json:"lost,omitempty"`
-	}{nodes, missing, a.lost()}, nil
+	}{nodes, missing, a.lost(missing)}, nil
 }
 
-// lost returns the nodes that went silent and are not back.
-func (a operatorAPI) lost() (all []admin.LostNode) {
+// lost returns the nodes that went silent and are not back. One may be found to be lost while its
+// answer is waited for, and then is among those that are missing.
+func (a operatorAPI) lost(missing []string) (all []admin.LostNode) {
 	cluster, ok := a.broker.Driver().Cluster.(driver.LostNodes)
 	if !ok {
 		return nil
 	}
 	for _, node := range cluster.Lost() {
-		all = append(all, admin.LostNode{Name: node.Name, Since: node.Heard})
+		if !slices.Contains(missing, node.Name) {
+			all = append(all, admin.LostNode{Name: node.Name, Since: node.Heard})
+		}
 	}
 	return all
 }

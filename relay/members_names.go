@@ -71,17 +71,21 @@ func (m *members) hasNameLocked(name, id string) bool {
 func (m *members) Lost() []driver.LostNode {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.forgetLostLocked(time.Now())
 	var all []driver.LostNode
 	for name, heard := range m.lostAt {
-		all = append(all, driver.LostNode{Name: name, Heard: heard})
+		if time.Since(heard) <= rememberLost {
+			all = append(all, driver.LostNode{Name: name, Heard: heard})
+		}
 	}
 	slices.SortFunc(all, func(a, b driver.LostNode) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 
+// forgetLostLocked makes room for another node that is lost.
 func (m *members) forgetLostLocked(now time.Time) {
-	maps.DeleteFunc(m.lostAt, func(_ string, heard time.Time) bool { return now.Sub(heard) > rememberLost })
+	if len(m.lostAt) >= maxLost {
+		maps.DeleteFunc(m.lostAt, func(_ string, heard time.Time) bool { return now.Sub(heard) > rememberLost })
+	}
 }
 
 // replaceLocked forgets the process that had the name of one that is new, and returns it. Of

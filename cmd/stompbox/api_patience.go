@@ -27,7 +27,8 @@ func newPatience(ctx context.Context, limit time.Duration, alive func() bool) (c
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &patience{ctx: ctx, limit: limit, alive: alive, cancel: cancel}
 	p.moved.Store(time.Now().UnixNano())
-	p.timer = time.AfterFunc(limit, p.expire)
+	p.timer = time.AfterFunc(maxTransferPause, p.expire)
+	p.timer.Reset(limit) // it must not expire before the line above is done
 	return ctx, p
 }
 
@@ -35,6 +36,7 @@ func newPatience(ctx context.Context, limit time.Duration, alive func() bool) (c
 func (p *patience) expire() {
 	silent := time.Since(time.Unix(0, p.moved.Load()))
 	switch {
+	case p.ctx.Err() != nil: // it is over
 	case silent < p.limit:
 		p.timer.Reset(p.limit - silent)
 	case p.alive != nil && silent < maxTransferPause && p.alive():

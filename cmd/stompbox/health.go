@@ -17,6 +17,7 @@ import (
 
 	"github.com/stompbox/stompbox/internal/clientaddr"
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/printable"
 )
 
 // maxHealthAnswer is how many bytes of an answer are shown.
@@ -58,7 +59,7 @@ without a path it asks /healthz, or /readyz with --ready.`,
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), answer)
+		fmt.Fprintln(cmd.OutOrStdout(), printable.Lines(answer))
 		return nil
 	}
 	return cmd
