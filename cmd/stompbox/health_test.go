@@ -76,5 +76,5 @@ func TestLocalURLReachesTheListenerOfThisMachine(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "https://127.0.0.1:443", got.String())
 	_, err = localURL(config.HTTP{}, false)
-	require.ErrorContains(t, err, "http.listen is empty")
+	require.ErrorContains(t, err, "http.listen and admin.listen are empty")
 }
