@@ -3,20 +3,19 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/stompbox/stompbox/internal/printable"
 )
 
 // table writes columns. What a cell has from outside forges no row and no column, and controls no
 // terminal.
-type table struct{ w *tabwriter.Writer }
+type table struct {
+	out  io.Writer
+	rows [][]string
+}
 
 func newTable(out io.Writer, columns ...string) *table {
-	t := &table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
-	t.line(columns)
-	return t
+	return &table{out, [][]string{columns}}
 }
 
 func (t *table) row(cells ...any) {
@@ -24,9 +23,14 @@ func (t *table) row(cells ...any) {
 	for i, cell := range cells {
 		texts[i] = printable.Field(fmt.Sprint(cell))
 	}
-	t.line(texts)
+	t.rows = append(t.rows, texts)
 }
 
-func (t *table) line(cells []string) { fmt.Fprintln(t.w, strings.Join(cells, "\t")) }
-
-func (t *table) flush() error { return t.w.Flush() }
+func (t *table) flush() error {
+	for _, line := range printable.Align(t.rows) {
+		if _, err := fmt.Fprintln(t.out, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}

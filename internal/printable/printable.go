@@ -56,9 +56,18 @@ func OneLine(text string) string {
 	return strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(text)
 }
 
+// isPrint reports whether a character is printed as it is: people see it, and it is no gap.
+func isPrint(r rune) bool {
+	switch r {
+	case '\u115f', '\u1160', '\u2800', '\u3164', '\uffa0': // letters and a symbol without ink
+		return false
+	}
+	return unicode.IsPrint(r)
+}
+
 // clean reports whether Field leaves a text as it is.
 func clean(text string) bool {
-	return utf8.ValidString(text) && !strings.Contains(text, "  ") && strings.TrimSpace(text) == text && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+	return utf8.ValidString(text) && !strings.Contains(text, "  ") && strings.TrimSpace(text) == text && strings.IndexFunc(text, func(r rune) bool { return !isPrint(r) }) < 0
 }
 
 // write adds a character, or its escape. Rest begins with it.
@@ -66,7 +75,7 @@ func write(b *strings.Builder, r rune, rest string) {
 	switch {
 	case r == utf8.RuneError && !strings.HasPrefix(rest, string(utf8.RuneError)):
 		fmt.Fprintf(b, `\x%02x`, rest[0]) // no UTF-8
-	case unicode.IsPrint(r):
+	case isPrint(r):
 		b.WriteRune(r)
 	case r == '\n':
 		b.WriteString(`\n`)

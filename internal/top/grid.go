@@ -1,18 +1,12 @@
 package top
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "github.com/stompbox/stompbox/internal/printable"
 
 // column is one of a list. Those of the lowest rank are left out first where not all fit.
 type column struct {
 	name string
 	rank int
 }
-
-// gap is the space between columns.
-const gap = 2
 
 // grid aligns rows under their columns. It leaves out as many columns as it takes to fit in a width,
 // where there is one, but never the first.
@@ -21,34 +15,30 @@ func grid(columns []column, rows [][]string, width int) []string {
 	for i, c := range columns {
 		widths[i] = len(c.name)
 		for _, row := range rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+			widths[i] = max(widths[i], printable.Width(row[i]))
 		}
 	}
 	shown := fitting(columns, widths, width)
-	lines := make([]string, 0, len(rows)+1)
-	line := func(cell func(i int) string) {
-		var b strings.Builder
+	picked := make([][]string, 0, len(rows)+1)
+	pick := func(cell func(i int) string) {
+		cells := make([]string, len(shown))
 		for at, i := range shown {
-			text := cell(i)
-			b.WriteString(text)
-			if at < len(shown)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(text)+gap))
-			}
+			cells[at] = cell(i)
 		}
-		lines = append(lines, strings.TrimRight(b.String(), " "))
+		picked = append(picked, cells)
 	}
-	line(func(i int) string { return columns[i].name })
+	pick(func(i int) string { return columns[i].name })
 	for _, row := range rows {
-		line(func(i int) string { return row[i] })
+		pick(func(i int) string { return row[i] })
 	}
-	return lines
+	return printable.Align(picked)
 }
 
 // fitting returns the columns that are shown, in their order.
 func fitting(columns []column, widths []int, width int) []int {
-	shown, total := make([]int, len(columns)), -gap
+	shown, total := make([]int, len(columns)), -printable.Gap
 	for i := range columns {
-		shown[i], total = i, total+widths[i]+gap
+		shown[i], total = i, total+widths[i]+printable.Gap
 	}
 	for width > 0 && total > width && len(shown) > 1 {
 		least := 1
@@ -57,7 +47,7 @@ func fitting(columns []column, widths []int, width int) []int {
 				least = at
 			}
 		}
-		total -= widths[shown[least]] + gap
+		total -= widths[shown[least]] + printable.Gap
 		shown = append(shown[:least], shown[least+1:]...)
 	}
 	return shown

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/stompbox/stompbox/internal/printable"
 )
@@ -136,14 +135,14 @@ func (p Page) list(sessions []session, at time.Time) []string {
 // field bounds a name to what a column has room for.
 func field(name string) string { return Fit(printable.Field(name), 24) }
 
-// Fit returns the beginning of a text that has at most so many characters, without those
-// that would control a terminal, which become escapes; 0 is no limit.
+// Fit returns the beginning of a text that takes at most so many columns, without characters that
+// would control a terminal, which become escapes; 0 is no limit.
 func Fit(text string, width int) string {
 	text = printable.Line(text)
-	if width <= 0 || utf8.RuneCountInString(text) <= width {
+	if width <= 0 || printable.Width(text) <= width {
 		return text
 	}
-	return string([]rune(text)[:width-1]) + "…"
+	return printable.Cut(text, width-1) + "…"
 }
 
 // count is a rate of messages.

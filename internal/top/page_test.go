@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/broker/admin"
+	"github.com/stompbox/stompbox/internal/printable"
 )
 
 var start = time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
@@ -110,12 +111,13 @@ func TestOrdersOfSessions(t *testing.T) {
 func TestAPageFitsItsScreen(t *testing.T) {
 	t.Parallel()
 	before, now := samples()
+	now.Sessions[0].User, now.Nodes[0].Name = strings.Repeat("日本", 20), "中文"
 	for height := 1; height < 20; height++ {
 		for _, width := range []int{1, 20, 200} {
 			lines := Page{Order: BySlowest, Width: width, Height: height}.Lines(before, now)
 			require.LessOrEqual(t, len(lines), height)
 			for _, line := range lines {
-				require.LessOrEqual(t, len([]rune(line)), width)
+				require.LessOrEqual(t, printable.Width(line), width)
 			}
 		}
 	}
