@@ -171,7 +171,7 @@ func (s *topScreen) draw() error {
 	if s.paused {
 		state += ", paused"
 	}
-	lines = append(lines, top.Fit(topHelp+"   "+state, width))
+	lines = append(lines, top.Fit(state+"   "+topHelp, width))
 	_, err = fmt.Fprint(s.out, toBegin+strings.Join(lines, clearLine+"\r\n")+clearLine+clearBelow)
 	return err
 }

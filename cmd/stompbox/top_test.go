@@ -128,7 +128,7 @@ func TestTopInATerminal(t *testing.T) {
 	press("u", "by user")
 	press("s", "by slowest")
 	press(" ", "paused")
-	press(" ", "by slowest"+clearLine)
+	press(" ", "by slowest   s slowest")
 	test.DialWebSocket(t, "ws://"+p.http+"/ws").Connect()
 	shows("2 sessions  1 subscriptions")
 	shows("guest ")
