@@ -68,8 +68,8 @@ func (a operatorAPI) nodes(ctx context.Context, r request) (any, error) {
 	}{nodes, missing, a.lost(missing)}, nil
 }
 
-// lost returns the nodes that went silent and are not back. One may be found to be lost while its
-// answer is waited for, and then is among those that are missing.
+// lost returns the nodes that went silent and are not back. A node that was found to be lost while its
+// answer was waited for is among those that are missing.
 func (a operatorAPI) lost(missing []string) (all []admin.LostNode) {
 	cluster, ok := a.broker.Driver().Cluster.(driver.LostNodes)
 	if !ok {

@@ -17,7 +17,7 @@ const maxTransferPause = 10 * time.Minute
 type patience struct {
 	ctx    context.Context
 	limit  time.Duration
-	alive  func() bool // nil: nobody is asked
+	alive  func() bool // nil: silence is enough
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	moved  atomic.Int64 // when something was last taken or sent, in nanoseconds
