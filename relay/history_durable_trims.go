@@ -37,10 +37,11 @@ func (d *durableTrims) next(s *durableSource, q *reader, meta *nats.MsgMetadata,
 }
 
 // mayBeGone reports whether the limits can have been reached. Each message that went beyond
-// max_messages, and has replaced one that did not come, is still to come.
+// max_messages, and has replaced one that did not come, is still to come. JetStream counts what is
+// to come some time after it has stored it, so half of them is enough, and less where the message was stored lately.
 func (d *durableTrims) mayBeGone(policy driver.HistoryPolicy, meta *nats.MsgMetadata) bool {
-	return policy.MaxBytes > 0 || policy.MaxMessages > 0 && meta.NumPending+1 >= uint64(policy.MaxMessages) ||
-		policy.MaxAge > 0 && time.Since(d.stored) > policy.MaxAge-clocksDiffer
+	replaced := policy.MaxMessages > 0 && (meta.NumPending+1 >= uint64(policy.MaxMessages)/2 || time.Since(meta.Timestamp) < clocksDiffer)
+	return replaced || policy.MaxBytes > 0 || policy.MaxAge > 0 && time.Since(d.stored) > policy.MaxAge-clocksDiffer
 }
 
 func (d *durableTrims) look(s *durableSource, meta *nats.MsgMetadata) {

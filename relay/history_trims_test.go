@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -277,4 +278,19 @@ func (d *deaf) storeMany(key string, n int) {
 	for range n {
 		require.NoError(d.t, <-stored)
 	}
+}
+
+// TestACountOfWhatIsToComeMayBeLate, so a slow reader has what was dropped looked for all the same.
+func TestACountOfWhatIsToComeMayBeLate(t *testing.T) {
+	t.Parallel()
+	ago := func(d time.Duration) *nats.MsgMetadata { return &nats.MsgMetadata{Timestamp: time.Now().Add(-d)} }
+	policy := driver.HistoryPolicy{MaxMessages: 100}
+	var d durableTrims
+	require.True(t, d.mayBeGone(policy, ago(time.Second)), "none of what came a moment ago is counted")
+	late := ago(time.Hour)
+	for pending, want := range map[uint64]bool{0: false, 40: false, 49: true, 99: true} {
+		late.NumPending = pending
+		require.Equal(t, want, d.mayBeGone(policy, late), "%d to come", pending)
+	}
+	require.False(t, d.mayBeGone(driver.HistoryPolicy{}, ago(0)), "no limit")
 }
