@@ -145,7 +145,8 @@ func TestThousandsOfQueues(t *testing.T) {
 // rather than ending its session.
 func TestQueueWaitsForASlowConsumer(t *testing.T) {
 	t.Parallel()
-	n := test.Start(t, test.Options{Broker: broker.Options{Outbox: broker.OutboxOptions{MaxFrames: 16, MaxBytes: 64 << 10}}})
+	limits := broker.Limits{WriteTimeout: time.Hour} // it reads nothing while all is sent
+	n := test.Start(t, test.Options{Broker: broker.Options{Limits: limits, Outbox: broker.OutboxOptions{MaxFrames: 16, MaxBytes: 64 << 10}}})
 	sender, slow := test.Dial(t, n).Connect(), test.DialTCP(t, n).Connect()
 	body := string(make([]byte, 30_000))
 	slow.Subscribe("q", "/queue/slow")
