@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 	"unique"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -336,13 +335,14 @@ func TestAPartOfAQueueIsNotKeptForReuse(t *testing.T) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	first, last := &o.queue[0], &o.queue[frames-1]
+	memory := o.queue[:frames:frames]
 	var taken []int
 	for o.frames > 0 {
 		items := o.takeLocked()
 		taken = append(taken, len(items))
-		at := uintptr(unsafe.Pointer(&items[0]))
-		require.False(t, at >= uintptr(unsafe.Pointer(first)) && at <= uintptr(unsafe.Pointer(last)), "write %d", len(taken))
+		for i := range memory {
+			require.False(t, &items[0] == &memory[i], "write %d", len(taken))
+		}
 		o.frames -= len(items)
 		o.bytes -= len(items) * len(frame)
 	}
