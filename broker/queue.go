@@ -45,9 +45,13 @@ type feed struct {
 }
 
 const (
-	// maxPull bounds one pull; maxMemoryPull what is pulled ahead from memory.
+	// maxFeeds is how many feeds a queue has at the most.
+	maxFeeds = 3
+	// maxPull bounds one pull; maxMemoryPull what is pulled ahead from memory, and maxFormerPull
+	// what is from where the queue was before.
 	maxPull       = 2048
 	maxMemoryPull = 32
+	maxFormerPull = 256
 	// maxReady bounds what waits in a transient queue, or for app servers. About half of it
 	// may be of one sender.
 	maxReady = 10000

@@ -62,7 +62,7 @@ func (q *queue) nextLocked() *subscription {
 // pullAndUnlock asks the sources for what the consumers have room for, in few
 // and large requests. It releases the lock before it talks to the store.
 func (q *queue) pullAndUnlock() {
-	var pulls [2]int
+	var pulls [maxFeeds]int
 	room := 0
 	if q.mayPullLocked() {
 		q.capacity, q.returnedCredit = 0, 0

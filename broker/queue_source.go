@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,8 @@ const (
 	appMark       = "@"
 )
 
-// storedQueue draws from the store, on disk and in memory.
+// storedQueue draws from the store, on disk and in memory, and from where the store had it before
+// its limits changed.
 type storedQueue struct {
 	name   string
 	broker *Broker
@@ -45,27 +47,38 @@ func (s *storedQueue) key() string { return s.name }
 
 func (s *storedQueue) policy() *QueuePolicy { return s.broker.settings().queues.policy(s.name) }
 
-func (s *storedQueue) open(q *queue) ([]func(), error) {
+func (s *storedQueue) open(q *queue) (closers []func(), err error) {
 	ctx, cancel := context.WithTimeout(q.broker.ctx, openTimeout)
 	defer cancel()
-	disk, err := s.openFeed(ctx, q, maxPull, s.policy().options())
+	options, store, former := s.policy().options(), q.broker.store, q.broker.driver.FormerQueues
+	var feeds []*feed
+	open := func(limit int, o driver.QueueOptions, from openQueue) {
+		if err != nil {
+			return
+		}
+		opened := &feed{maxPull: limit}
+		opened.reader, err = from(ctx, s.name, o, func(d driver.Delivery) { q.received(opened, d) })
+		if err == nil {
+			feeds = append(feeds, opened)
+		}
+	}
+	open(maxPull, options, store.OpenQueue)
+	open(maxMemoryPull, driver.QueueOptions{Memory: true}, store.OpenQueue)
+	if former != nil {
+		open(maxFormerPull, options, former.OpenFormer) // last: a store that does not answer has failed before
+	}
 	if err != nil {
+		for _, opened := range feeds {
+			opened.reader.Close(nil)
+		}
 		return nil, err
 	}
-	memory, err := s.openFeed(ctx, q, maxMemoryPull, driver.QueueOptions{Memory: true})
-	if err != nil {
-		disk.reader.Close(nil)
-		return nil, err
-	}
-	return q.feedFrom(disk, memory), nil
+	slices.Reverse(feeds) // what is older is pulled first
+	return q.feedFrom(feeds...), nil
 }
 
-func (s *storedQueue) openFeed(ctx context.Context, q *queue, limit int, o driver.QueueOptions) (*feed, error) {
-	from := &feed{maxPull: limit}
-	reader, err := q.broker.store.OpenQueue(ctx, s.name, o, func(d driver.Delivery) { q.received(from, d) })
-	from.reader = reader
-	return from, err
-}
+// openQueue is how a store opens a queue.
+type openQueue func(ctx context.Context, queue string, o driver.QueueOptions, deliver func(driver.Delivery)) (driver.QueueReader, error)
 
 // requeue returns messages to the store, or moves them to the dead letters when they
 // were delivered too often.

@@ -42,6 +42,9 @@ func (q *reader) Close(held []driver.Delivery) <-chan struct{} {
 	q.sub.SetClosedHandler(func(string) { close(drained) })
 	_ = q.sub.Drain() // what is on its way still arrives
 	if key == "" {    // it has read nothing
+		q.mu.Lock()
+		q.returns, q.returned = nil, true
+		q.mu.Unlock()
 		for _, d := range held {
 			q.Requeue(d) // an earlier reader has
 		}

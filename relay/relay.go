@@ -47,6 +47,7 @@ type Relay struct {
 	bus         *bus
 	readers     *readers
 	queues      *queueStore
+	former      *formerQueues
 	histories   *historyStore
 	idempotency *idempotency
 	bans        *bans
@@ -97,6 +98,7 @@ func newRelay(o Options, server *Server) *Relay {
 		r.acks.confirmed = streams.confirmed.note
 	}
 	r.queues = newQueueStore(l, r.acks, r.readers, dedup, streams, o.Queues)
+	r.former = newFormerQueues(r.queues)
 	r.queues.streams.confirmed = streams.confirmed
 	streams.elections, r.queues.streams.elections = &r.acks.elections, &r.acks.elections
 	r.histories = newHistoryStore(l, streams, r.bus, r.readers)
@@ -111,7 +113,7 @@ func newRelay(o Options, server *Server) *Relay {
 	if l.clustered() {
 		r.health.joining.begin(server)
 	}
-	l.onLost = []func(){r.acks.disconnected, r.requests.disconnected, r.queues.streams.forget, streams.forget, r.readers.markLost}
+	l.onLost = []func(){r.acks.disconnected, r.requests.disconnected, r.queues.streams.forget, r.former.forget, streams.forget, r.readers.markLost}
 	l.onMissed = []func(){r.histories.scheduleRepair, r.queues.dedup.reload, r.bans.mayHaveMissed}
 	return r
 }
@@ -163,7 +165,7 @@ func (r *Relay) repairAfterCrash() {
 // Driver returns the relay as a backend of the broker.
 func (r *Relay) Driver() driver.Driver {
 	return driver.Driver{
-		Bus: r.bus, Queues: r.queues, QueueMemory: r.queues, QueueCounter: r.queues, HistoryCounter: r.histories, Histories: r.histories, Requests: r.requests,
+		Bus: r.bus, Queues: r.queues, FormerQueues: r.former, QueueMemory: r.queues, QueueCounter: r.queues, HistoryCounter: r.histories, Histories: r.histories, Requests: r.requests,
 		Cluster: r.members, Idempotency: r.idempotency, QueueAdmin: queueAdmin{r.queues},
 		Archive: r.archive, Readiness: r,
 		HistoryAdmin: historyAdmin{r.histories}, Bans: r.bans,

@@ -11,6 +11,9 @@ type Driver struct {
 	Bus Bus
 	// Queues keeps messages until they are consumed. Without it, /queue destinations are refused.
 	Queues QueueStore
+	// FormerQueues delivers what queues have in the place where they were before their limits
+	// changed. Without it, no consumer gets that, if the store has such places.
+	FormerQueues FormerQueues
 	// QueueMemory measures queues that are kept in memory. Without it, what other nodes consumed
 	// of them counts against its senders until this node restarts.
 	QueueMemory QueueMemory

@@ -35,6 +35,15 @@ type QueueStore interface {
 	DedupWindow() time.Duration
 }
 
+// FormerQueues reads what is left of queues in the places where they were kept with other options,
+// such as before limits were added to a queue or removed.
+type FormerQueues interface {
+	// OpenFormer is [QueueStore.OpenQueue] for the messages of a queue that are not where a queue
+	// with these options is kept. Its reader also delivers what comes there later, from a node with
+	// other settings. It succeeds where there is no such place.
+	OpenFormer(ctx context.Context, queue string, o QueueOptions, deliver func(Delivery)) (QueueReader, error)
+}
+
 // QueueMemory measures the queues that a store keeps in memory.
 type QueueMemory interface {
 	// MemoryBytes returns how many bytes the messages in memory take, of all nodes, about. Each

@@ -3,6 +3,7 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -37,6 +38,7 @@ type Options struct {
 	Queues    relay.QueueSettings
 	Histories []driver.HistoryPolicy
 	Name      string
+	DataDir   string // of the embedded server; default a new one
 	// Wrap changes the backend, such as to have it fail.
 	Wrap func(driver.Driver) driver.Driver
 }
@@ -63,7 +65,7 @@ func Start(t testing.TB, o Options) *Node {
 	if o.NATSURL != "" {
 		n.Relay, err = relay.Dial(options)
 	} else {
-		n.Relay, err = relay.Embed(relay.EmbeddedOptions{DataDir: t.TempDir(), MaxPayload: 8 << 20, Host: "127.0.0.1", Port: o.NATSPort}, options)
+		n.Relay, err = relay.Embed(relay.EmbeddedOptions{DataDir: cmp.Or(o.DataDir, t.TempDir()), MaxPayload: 8 << 20, Host: "127.0.0.1", Port: o.NATSPort}, options)
 	}
 	require.NoError(t, err)
 	if o.Broker.Authenticator == nil {

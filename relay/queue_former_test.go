@@ -1,0 +1,112 @@
+package relay
+
+import (
+	"context"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/broker/driver"
+)
+
+// TestTheOtherPlaceOfAQueueIsReadOnceItHasMessages: no stream and no consumer is made for a
+// queue without any, what a node with other settings stores later comes, and the consumer
+// goes with its reader.
+func TestTheOtherPlaceOfAQueueIsReadOnceItHasMessages(t *testing.T) {
+	t.Parallel()
+	const queue = "/queue/a"
+	limited := driver.QueueOptions{MaxMessages: 10}
+	for name, o := range map[string]driver.QueueOptions{"with limits": limited, "without limits": {}} {
+		other := limited
+		if o == limited {
+			other = driver.QueueOptions{}
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{})
+			require.NoError(t, err)
+			t.Cleanup(r.Close)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			got := make(chan driver.Delivery, 10)
+			q, err := r.Driver().FormerQueues.OpenFormer(ctx, queue, o, func(d driver.Delivery) { got <- d })
+			require.NoError(t, err)
+			q.Pull(3)
+			require.NoError(t, r.former.sweep(ctx))
+			place := formerPlace(r.link.prefix, queue, o)
+			_, err = r.link.js.Stream(ctx, place.stream)
+			require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
+
+			store := func(id string) {
+				stored := make(chan error, 1)
+				r.queues.Store(&driver.Message{ID: id, Key: queue, Destination: queue}, driver.StoreOptions{Queue: other}, func(err error) { stored <- err })
+				require.NoError(t, <-stored)
+			}
+			next := func() driver.Delivery {
+				select {
+				case d := <-got:
+					return d
+				case <-ctx.Done():
+					t.Fatal("nothing came")
+					return driver.Delivery{}
+				}
+			}
+			store("1")
+			require.NoError(t, r.former.sweep(ctx))
+			d := next()
+			require.Equal(t, "1", d.Message.ID)
+			require.Equal(t, queue, d.Message.Destination)
+			store("2")
+			held := next()
+			acked := make(chan error, 1)
+			q.Ack(d, func(err error) { acked <- err })
+			require.NoError(t, <-acked)
+			<-q.Close([]driver.Delivery{held})
+
+			q, err = r.former.OpenFormer(ctx, queue, o, func(d driver.Delivery) { got <- d })
+			require.NoError(t, err)
+			q.Pull(1)
+			again := next()
+			require.Equal(t, "2", again.Message.ID)
+			require.Equal(t, 2, again.Count)
+			q.Ack(again, func(err error) { acked <- err })
+			require.NoError(t, <-acked)
+			<-q.Close(nil)
+			_, err = r.link.js.Consumer(ctx, place.stream, safeName(queue))
+			require.ErrorIs(t, err, jetstream.ErrConsumerNotFound)
+			q, err = r.former.OpenFormer(ctx, queue, o, func(driver.Delivery) {})
+			require.NoError(t, err)
+			defer q.Close(nil)
+			_, err = r.link.js.Consumer(ctx, place.stream, safeName(queue))
+			require.ErrorIs(t, err, jetstream.ErrConsumerNotFound, "it has none without messages")
+		})
+	}
+}
+
+// TestTheOtherPlaceOfAQueueIsReadOnAllNodes of a cluster, where a message that one holds goes to
+// another one.
+func TestTheOtherPlaceOfAQueueIsReadOnAllNodes(t *testing.T) {
+	t.Parallel()
+	const queue = "/queue/a"
+	all := clusterOf(t, 3)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	stored := make(chan error, 1)
+	all[0].queues.Store(&driver.Message{ID: "1", Key: queue, Destination: queue}, driver.StoreOptions{}, func(err error) { stored <- err })
+	require.NoError(t, <-stored)
+	for i, d := range all {
+		got := make(chan driver.Delivery, 1)
+		q, err := d.former.OpenFormer(ctx, queue, driver.QueueOptions{MaxBytes: 1 << 20}, func(d driver.Delivery) { got <- d })
+		require.NoError(t, err)
+		q.Pull(1)
+		select {
+		case held := <-got:
+			require.Equal(t, "1", held.Message.ID)
+			require.Equal(t, i+1, held.Count)
+			<-q.Close([]driver.Delivery{held})
+		case <-ctx.Done():
+			t.Fatal("nothing came")
+		}
+	}
+}
