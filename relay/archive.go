@@ -34,6 +34,7 @@ type archive struct {
 	link      *link
 	readers   *readers
 	queues    *queueStreams
+	former    *formerQueues
 	histories *historyStreams
 	dedup     *dedupJournal
 	bans      *bans
@@ -50,6 +51,7 @@ func (a *archive) begin() error {
 // lookAgain has all that is known of streams looked for again.
 func (a *archive) lookAgain() {
 	a.queues.forget()
+	a.former.forget()
 	a.dedup.reload()
 	for _, h := range a.histories.all {
 		h.reset()

@@ -35,7 +35,7 @@ func (r *Relay) sweep() {
 		if err := r.queues.sweepConsumers(ctx, now); err != nil {
 			r.link.log.Debug("consumers that queues left behind could not be looked for; it is tried again", "error", err)
 		}
-		if err := r.former.sweep(ctx); err != nil {
+		if err := r.former.sweep(ctx, now); err != nil {
 			r.link.log.Debug("the other places of queues could not be looked at; it is tried again", "error", err)
 		}
 	})

@@ -4,38 +4,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
-// maxFormerLooks is how many queues are looked at in one sweep for messages in their other
-// place.
-const maxFormerLooks = 200
+const (
+	// maxFormerLooks is how many queues are looked at in one sweep for messages in their other
+	// place.
+	maxFormerLooks = 200
+	// formerLookTimeout bounds how long a SUBSCRIBE waits for a look at the other place.
+	formerLookTimeout = 2 * time.Second
+)
 
 // formerQueues is a [driver.FormerQueues]. A queue with limits has another place than one
 // without; so messages that were stored before limits were added or removed are in the place
 // where the queue was. A consumer of JetStream costs some 60 KB, so a reader of the other
-// place has one only once there are messages.
+// place has one only once there are messages. What was found out is remembered until the next
+// sweep, so that a SUBSCRIBE does not ask again.
 type formerQueues struct {
 	store *queueStore
-
-	listing sync.Mutex // held while the streams are listed for a queue that is opened
+	lists *joinedCalls[struct{}] // of the streams of queues with limits
 
 	mu     sync.Mutex // guards the following
 	listed bool       // it was tried to list them on this connection
 	// bounded are the streams of queues with limits.
 	bounded map[string]struct{}
+	// looked is when no messages were found in a stream, by its name, or of a queue in it, by its
+	// subject.
+	looked map[string]time.Time
 	// told are the queues that the log has a line about.
 	told map[string]struct{}
 }
 
 func newFormerQueues(s *queueStore) *formerQueues {
-	return &formerQueues{store: s, told: make(map[string]struct{})}
+	return &formerQueues{store: s, lists: newJoinedCalls[struct{}](), looked: make(map[string]time.Time), told: make(map[string]struct{})}
 }
 
 // formerPlace is where a queue was if limits were added to it, or removed.
@@ -53,12 +62,7 @@ func (f *formerQueues) OpenFormer(ctx context.Context, queue string, o driver.Qu
 		return nil, err
 	}
 	s := &formerSource{queueSource: queueSource{store: f.store, place: formerPlace(f.store.link.prefix, queue, o), queue: queue, options: o}}
-	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
-	defer cancel()
-	err := f.listOnce(ctx)
-	if err == nil {
-		err = f.look(ctx, s)
-	}
+	err := f.lookSoon(ctx, s)
 	reader, openErr := f.store.readers.openReader(ctx, s, deliver)
 	if openErr != nil && s.found.Swap(false) {
 		err = openErr
@@ -70,26 +74,47 @@ func (f *formerQueues) OpenFormer(ctx context.Context, queue string, o driver.Qu
 	return reader, openErr
 }
 
-// forget has the streams listed again, after the server was away.
+// lookSoon finds out whether a place has messages of its queue, as far as that is not known since
+// the last sweep. It does not keep a SUBSCRIBE waiting for long.
+func (f *formerQueues) lookSoon(ctx context.Context, s *formerSource) error {
+	ctx, cancel := context.WithTimeout(ctx, formerLookTimeout)
+	defer cancel()
+	if err := f.listOnce(ctx); err != nil {
+		return err
+	}
+	return f.look(ctx, s, time.Now().Add(-sweepEvery))
+}
+
+// forget has everything looked for again, after the server was away or a backup was restored.
 func (f *formerQueues) forget() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.listed, f.bounded = false, nil
-	f.mu.Unlock()
+	clear(f.looked)
 }
 
 // listOnce lists the streams of queues with limits, once for a connection. Where that fails
 // the sweep does it.
 func (f *formerQueues) listOnce(ctx context.Context) error {
-	f.listing.Lock()
-	defer f.listing.Unlock()
-	f.mu.Lock()
-	listed := f.listed
-	f.listed = true
-	f.mu.Unlock()
-	if listed {
+	listed := func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.listed
+	}
+	if listed() {
 		return nil
 	}
-	return f.list(ctx)
+	_, err := f.lists.do(ctx, func(ctx context.Context) (struct{}, error) {
+		if listed() {
+			return struct{}{}, nil
+		}
+		err := f.list(ctx)
+		f.mu.Lock()
+		f.listed = true
+		f.mu.Unlock()
+		return struct{}{}, err
+	})
+	return err
 }
 
 func (f *formerQueues) list(ctx context.Context) error {
@@ -106,40 +131,67 @@ func (f *formerQueues) list(ctx context.Context) error {
 		return storeError("cannot list queues", err)
 	}
 	f.mu.Lock()
-	f.listed, f.bounded = true, bounded
+	f.bounded = bounded
 	f.mu.Unlock()
 	return nil
 }
 
-// look finds out whether a place has messages of its queue.
-func (f *formerQueues) look(ctx context.Context, s *formerSource) error {
+// look finds out whether a place has messages of its queue. It does not ask where that was done
+// since a time.
+func (f *formerQueues) look(ctx context.Context, s *formerSource, since time.Time) error {
 	l := f.store.link
-	if s.place.prefix == boundedPrefix(l.prefix) {
-		f.mu.Lock()
-		_, there := f.bounded[s.place.stream]
-		f.mu.Unlock()
-		if !there {
-			return nil
-		}
+	if f.isKnown(s.place, since) {
+		return nil
 	}
 	if err := l.checkAsk(); err != nil {
 		return err
 	}
-	n, err := countAtLeader(ctx, l, s.place.stream, s.place.subject)
+	asked := time.Now()
+	info, err := askLeader(ctx, l, s.place.stream, s.place.subject)
 	var api *apiError
-	if errors.As(err, &api) && api.Code == http.StatusNotFound {
+	switch {
+	case errors.As(err, &api) && api.Code == http.StatusNotFound:
+		f.note(s.place.stream, asked)
 		return nil
-	}
-	if err != nil || n == 0 {
+	case err != nil:
+		f.note(s.place.stream, asked) // no other SUBSCRIBE waits for it; the sweep asks again
 		return err
+	case info.State.Msgs == 0:
+		f.note(s.place.stream, asked)
+	case info.State.Subjects[s.place.subject] == 0:
+		f.note(s.place.subject, asked)
+	default:
+		f.mu.Lock()
+		delete(f.looked, s.place.stream)
+		delete(f.looked, s.place.subject)
+		f.mu.Unlock()
+		f.tell(s.queue, info.State.Subjects[s.place.subject])
+		s.found.Store(true)
 	}
-	f.tell(s.queue, n)
-	s.found.Store(true)
 	return nil
 }
 
+// isKnown reports whether it was found out since a time that a queue has no messages in a place.
+func (f *formerQueues) isKnown(p place, since time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p.prefix == boundedPrefix(f.store.link.prefix) {
+		if _, there := f.bounded[p.stream]; !there {
+			return true
+		}
+	}
+	return f.looked[p.stream].After(since) || f.looked[p.subject].After(since)
+}
+
+// note remembers that no messages were found at a time.
+func (f *formerQueues) note(what string, at time.Time) {
+	f.mu.Lock()
+	f.looked[what] = at
+	f.mu.Unlock()
+}
+
 // tell logs once that a queue has messages in its other place.
-func (f *formerQueues) tell(queue string, messages int64) {
+func (f *formerQueues) tell(queue string, messages uint64) {
 	f.mu.Lock()
 	_, told := f.told[queue]
 	f.told[queue] = struct{}{}
@@ -151,25 +203,27 @@ func (f *formerQueues) tell(queue string, messages int64) {
 }
 
 // sweep looks at the other places of the queues that are open: a node with other settings may
-// store messages there.
-func (f *formerQueues) sweep(ctx context.Context) error {
+// store messages there. One that cannot be looked at keeps no other waiting.
+func (f *formerQueues) sweep(ctx context.Context, now time.Time) error {
 	if err := f.list(ctx); err != nil {
 		return err
 	}
+	f.mu.Lock()
+	maps.DeleteFunc(f.looked, func(_ string, at time.Time) bool { return now.Sub(at) > sweepEvery })
+	f.mu.Unlock()
+	var failed error
 	looks := 0
 	for _, q := range f.store.readers.all() { // in random order
 		s, ok := q.source.(*formerSource)
-		if !ok || s.found.Load() {
+		if !ok || s.found.Load() || f.isKnown(s.place, now) {
 			continue
 		}
-		if looks++; looks > maxFormerLooks {
-			return nil
+		if looks++; looks > maxFormerLooks || ctx.Err() != nil {
+			break
 		}
-		if err := f.look(ctx, s); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, f.look(ctx, s, now))
 	}
-	return nil
+	return failed
 }
 
 // formerSource has a reader read the other place of a queue. It makes no stream.

@@ -2,7 +2,10 @@ package relay
 
 import (
 	"context"
+	"encoding/json"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
@@ -33,7 +36,7 @@ func TestTheOtherPlaceOfAQueueIsReadOnceItHasMessages(t *testing.T) {
 			q, err := r.Driver().FormerQueues.OpenFormer(ctx, queue, o, func(d driver.Delivery) { got <- d })
 			require.NoError(t, err)
 			q.Pull(3)
-			require.NoError(t, r.former.sweep(ctx))
+			require.NoError(t, r.former.sweep(ctx, time.Now()))
 			place := formerPlace(r.link.prefix, queue, o)
 			_, err = r.link.js.Stream(ctx, place.stream)
 			require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
@@ -53,7 +56,7 @@ func TestTheOtherPlaceOfAQueueIsReadOnceItHasMessages(t *testing.T) {
 				}
 			}
 			store("1")
-			require.NoError(t, r.former.sweep(ctx))
+			require.NoError(t, r.former.sweep(ctx, time.Now()))
 			d := next()
 			require.Equal(t, "1", d.Message.ID)
 			require.Equal(t, queue, d.Message.Destination)
@@ -109,4 +112,82 @@ func TestTheOtherPlaceOfAQueueIsReadOnAllNodes(t *testing.T) {
 			t.Fatal("nothing came")
 		}
 	}
+}
+
+// TestAPlaceWithoutMessagesIsAskedAboutOnce until the next sweep, and its reader subscribes to
+// nothing.
+func TestAPlaceWithoutMessagesIsAskedAboutOnce(t *testing.T) {
+	t.Parallel()
+	r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{})
+	require.NoError(t, err)
+	t.Cleanup(r.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	served, err := r.link.conn.SubscribeSync("$JS.EVENT.ADVISORY.API")
+	require.NoError(t, err)
+	calls := func() (subjects []string) {
+		const last = "$JS.API.STREAM.INFO.none"
+		_, err := r.link.conn.RequestWithContext(ctx, last, nil)
+		require.NoError(t, err)
+		for {
+			msg, err := served.NextMsgWithContext(ctx)
+			require.NoError(t, err)
+			var call struct{ Subject string }
+			require.NoError(t, json.Unmarshal(msg.Data, &call))
+			if call.Subject == last {
+				return subjects
+			}
+			if strings.HasPrefix(call.Subject, "$JS.API.STREAM.") {
+				subjects = append(subjects, call.Subject)
+			}
+		}
+	}
+	open := func(queue string, o driver.QueueOptions) {
+		q, err := r.former.OpenFormer(ctx, queue, o, func(driver.Delivery) {})
+		require.NoError(t, err)
+		<-q.Close(nil)
+	}
+	store := func(queue string, o driver.QueueOptions) {
+		stored := make(chan error, 1)
+		r.queues.Store(&driver.Message{ID: queue, Key: queue, Destination: queue}, driver.StoreOptions{Queue: o}, func(err error) { stored <- err })
+		require.NoError(t, <-stored)
+	}
+	limited, none := driver.QueueOptions{MaxMessages: 10}, driver.QueueOptions{}
+	look := []string{"$JS.API.STREAM.INFO." + formerPlace(r.link.prefix, "/queue/c", limited).stream}
+
+	open("/queue/a", none)
+	require.Equal(t, []string{"$JS.API.STREAM.NAMES"}, calls())
+	subscriptions := r.link.conn.NumSubscriptions()
+	open("/queue/a", none)
+	open("/queue/b", none)
+	require.Empty(t, calls(), "no queue has limits")
+	idle, err := r.former.OpenFormer(ctx, "/queue/b", none, func(driver.Delivery) {})
+	require.NoError(t, err)
+	require.Equal(t, subscriptions, r.link.conn.NumSubscriptions())
+	idle.Close(nil)
+	open("/queue/c", limited)
+	require.Equal(t, look, calls())
+	open("/queue/c", limited)
+	open("/queue/d", limited)
+	require.Empty(t, calls(), "there is no queue without limits")
+
+	store("/queue/other", none)
+	store("/queue/limited", limited)
+	r.former.forget()
+	calls()
+	open("/queue/c", limited)
+	require.Equal(t, append([]string{"$JS.API.STREAM.NAMES"}, look...), calls())
+	open("/queue/c", limited)
+	open("/queue/a", none)
+	require.Empty(t, calls())
+	open("/queue/d", limited)
+	require.Equal(t, look, calls())
+	for range 2 {
+		open("/queue/limited", none)
+		require.Contains(t, calls(), "$JS.API.STREAM.INFO."+formerPlace(r.link.prefix, "/queue/limited", none).stream, "it has messages")
+	}
+	require.NoError(t, r.former.sweep(ctx, time.Now().Add(2*sweepEvery)))
+	calls()
+	open("/queue/c", limited)
+	require.Equal(t, look, calls())
 }

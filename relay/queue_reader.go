@@ -31,11 +31,11 @@ type reader struct {
 	source  readerSource
 	deliver func(driver.Delivery)
 	inbox   string // begins the subjects that pull requests are answered on
-	sub     *nats.Subscription
 	// restored is when what it reads was restored, in nanoseconds since 1970, or 0.
 	restored atomic.Int64
 
-	mu          sync.Mutex // guards the following
+	mu          sync.Mutex         // guards the following
+	sub         *nats.Subscription // nil while there is nothing to read from
 	stream      string
 	consumer    string
 	known       *knownConsumer
@@ -88,6 +88,34 @@ func (q *reader) Pull(n int) {
 	if !waits {
 		q.request(n)
 	}
+}
+
+// listen subscribes to what is answered, once there is something to read from: a subscription
+// has a goroutine.
+func (q *reader) listen() error {
+	q.mu.Lock()
+	listens := q.sub != nil
+	q.mu.Unlock()
+	if listens {
+		return nil
+	}
+	sub, err := q.readers.link.conn.Subscribe(q.inbox+".*", q.arrived)
+	if err != nil {
+		return unreachable(err)
+	}
+	if err := sub.SetPendingLimits(-1, -1); err != nil { // the pulls bound it
+		return err
+	}
+	q.mu.Lock()
+	closed := q.closed
+	if !closed {
+		q.sub = sub
+	}
+	q.mu.Unlock()
+	if closed {
+		return sub.Unsubscribe()
+	}
+	return nil
 }
 
 // takeWaited reports whether nothing was asked for at some time since it was last called.
@@ -342,6 +370,9 @@ func (q *reader) beginRecovery(now time.Time) bool {
 // recover finds a consumer again that is gone, and asks for what is outstanding.
 func (q *reader) recover(ctx context.Context) {
 	err := q.ensure(ctx)
+	if err == nil {
+		err = q.listen()
+	}
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			q.readers.link.log.Warn("a queue cannot be consumed; it is tried again", "destination", q.source.name(), "error", err)
@@ -350,13 +381,13 @@ func (q *reader) recover(ctx context.Context) {
 	}
 	q.mu.Lock()
 	q.recovering, q.lost = false, q.lost || err != nil
-	lost, outstanding := q.lost, q.outstanding
-	if !lost {
+	reads, outstanding := !q.lost && !q.closed, q.outstanding
+	if reads {
 		q.heard = time.Now()
 		q.round++
 	}
 	q.mu.Unlock()
-	if !lost && outstanding > 0 {
+	if reads && outstanding > 0 {
 		q.request(outstanding)
 	}
 }

@@ -27,7 +27,7 @@ func (q *reader) Close(held []driver.Delivery) <-chan struct{} {
 		q.returns = append(q.returns, held...)
 		q.comesAgain = q.comesAgain || len(held) > 0 && !q.served // what an earlier reader gave back
 	}
-	key := q.next
+	key, sub := q.next, q.sub
 	q.mu.Unlock()
 	if closed {
 		for _, d := range held {
@@ -39,9 +39,13 @@ func (q *reader) Close(held []driver.Delivery) <-chan struct{} {
 	}
 	drained, returned := make(chan struct{}), make(chan struct{})
 	q.readers.remove(q, key, returned)
-	q.sub.SetClosedHandler(func(string) { close(drained) })
-	_ = q.sub.Drain() // what is on its way still arrives
-	if key == "" {    // it has read nothing
+	if sub != nil {
+		sub.SetClosedHandler(func(string) { close(drained) })
+		_ = sub.Drain() // what is on its way still arrives
+	} else {
+		close(drained)
+	}
+	if key == "" { // it has read nothing
 		q.mu.Lock()
 		q.returns, q.returned = nil, true
 		q.mu.Unlock()

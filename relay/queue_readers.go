@@ -46,13 +46,9 @@ func (r *readers) openReader(ctx context.Context, source readerSource, deliver f
 		if err := q.ensure(ctx); err != nil {
 			return nil, err
 		}
-	}
-	var err error
-	if q.sub, err = r.link.conn.Subscribe(q.inbox+".*", q.arrived); err != nil {
-		return nil, unreachable(err)
-	}
-	if err = q.sub.SetPendingLimits(-1, -1); err != nil { // the pulls bound it
-		return nil, err
+		if err := q.listen(); err != nil {
+			return nil, err
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

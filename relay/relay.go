@@ -104,7 +104,7 @@ func newRelay(o Options, server *Server) *Relay {
 	r.histories = newHistoryStore(l, streams, r.bus, r.readers)
 	r.bus.past = r.histories
 	r.bans = newBans(l, r.queues.streams.settings.Replicas)
-	r.archive = &archive{link: l, readers: r.readers, queues: r.queues.streams, histories: streams, dedup: dedup, bans: r.bans}
+	r.archive = &archive{link: l, readers: r.readers, queues: r.queues.streams, former: r.former, histories: streams, dedup: dedup, bans: r.bans}
 	if server != nil {
 		r.inventories = newInventories(l, r.archive)
 	}
