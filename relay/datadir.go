@@ -35,6 +35,7 @@ const (
 	lockFile    = "lock"
 	runningFile = "running"
 	crashedFile = "crashed"
+	nodeFile    = "node" // the name in a cluster of the server whose folder it is
 )
 
 // errLocked says that another process holds a lock.

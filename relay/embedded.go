@@ -129,6 +129,11 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := data.checkAlone(e.Cluster != nil); err != nil {
+		data.release()
+		return nil, err
+	}
+	wasClustered := data.wasClustered()
 	data.rebooted = data.rebooted && !e.SyncAlways
 	embedded := &Server{options: options, private: options.DontListen && e.Cluster == nil, clustered: e.Cluster != nil, data: data, grows: e.MaxBytes <= 0}
 	embedded.log = &natsLogger{log: cmp.Or(o.Logger, slog.Default()), failed: make(chan struct{}, 1)}
@@ -140,6 +145,7 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 		embedded.close()
 		return nil, err
 	}
+	data.warnOfOther(embedded.log.log, e.Cluster, wasClustered)
 	o.User, o.Password = options.Username, options.Password
 	r, err := connect(o, "", embedded)
 	if err != nil {

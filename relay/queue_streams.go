@@ -25,6 +25,9 @@ type QueueSettings struct {
 	AckWait time.Duration
 	// DedupWindow is how long dedup ids are remembered. Default 2 minutes.
 	DedupWindow time.Duration
+	// Transient reports whether a queue is transient, so that no consumer gets what the store
+	// has of it. The log says at the start if there is such. Default none.
+	Transient func(queue string) bool
 }
 
 // WithDefaults returns q with the defaults in place of zeros.

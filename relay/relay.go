@@ -48,6 +48,7 @@ type Relay struct {
 	readers     *readers
 	queues      *queueStore
 	former      *formerQueues
+	unread      *unread
 	histories   *historyStore
 	idempotency *idempotency
 	bans        *bans
@@ -105,6 +106,7 @@ func newRelay(o Options, server *Server) *Relay {
 	r.bus.past = r.histories
 	r.bans = newBans(l, r.queues.streams.settings.Replicas)
 	r.archive = &archive{link: l, readers: r.readers, queues: r.queues.streams, former: r.former, histories: streams, dedup: dedup, bans: r.bans}
+	r.unread = &unread{link: l, archive: r.archive, histories: streams, transient: o.Queues.Transient}
 	if server != nil {
 		r.inventories = newInventories(l, r.archive)
 	}
@@ -134,6 +136,7 @@ func (r *Relay) begin() error {
 	background.Go(r.janitor)
 	background.Go(r.watch)
 	background.Go(r.sweep)
+	background.Go(r.unread.run)
 	if disk := r.link.disk; disk != nil {
 		disk.check(time.Now())
 		background.Go(func() { r.link.every(diskEvery, disk.check) })

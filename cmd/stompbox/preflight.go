@@ -125,6 +125,11 @@ func preflightNATS(c *config.Config, certs certificates) (faults []error) {
 	if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {
 		faults = append(faults, fmt.Errorf("data_dir: %s is not a folder", c.DataDir))
 	}
+	if c.Cluster.Listen != "" {
+		if err := relay.CheckDataDir(c.DataDir); err != nil {
+			faults = append(faults, fmt.Errorf("data_dir: %w", err))
+		}
+	}
 	return append(faults, preflightEmbedded(*c, certs)...)
 }
 

@@ -34,6 +34,7 @@ var refused = map[string]struct{ text, says string }{
 		`c.yaml:3: cluster.tls: open DIR/none`},
 	"name of a cluster":    {secretText + "cluster: { listen: '127.0.0.1:6222', node: a, name: 'a b' }", `cluster name cannot contain spaces`},
 	"folder":               {secretText + "data_dir: DIR/text", `c.yaml:3: data_dir: DIR/text is not a folder`},
+	"data of a node alone": {secretText + "data_dir: DIR/alone\ncluster: { listen: '127.0.0.1:6222', node: a }", `c.yaml:3: data_dir: relay: the data directory DIR/alone: it is of a node that ran alone`},
 	"port":                 {secretText + "stomp: { listen: '127.0.0.1:99999' }", `c.yaml:3: stomp.listen "127.0.0.1:99999": "99999" is no port`},
 	"port of NATS":         {secretText + "nats: { listen: '127.0.0.1:nats' }", `c.yaml:3: nats.listen "127.0.0.1:nats": "nats" is no port`},
 	"slow consumers":       {secretText + "outbox: { policy: drop }", `c.yaml:3: outbox.policy: unknown slow-consumer policy "drop"`},
@@ -52,6 +53,7 @@ func TestConfigCheckRefusesWhatServeRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "text"), []byte("neither a key nor a certificate\n"), 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "alone", "nats", "jetstream", "$G", "streams", "s"), 0o700))
 	for name, tt := range refused {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

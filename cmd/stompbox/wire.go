@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -111,7 +112,7 @@ func openRelay(c *config.Config, certs certificates, log *slog.Logger) (*relay.R
 	options := relay.Options{
 		URL: c.NATS.URL, CredentialsFile: c.NATS.Credentials, Token: secrets.NATSToken,
 		User: c.NATS.User, Password: secrets.NATSPassword, Prefix: c.NATS.Prefix, Name: c.Cluster.Node,
-		Queues:    relay.QueueSettings{Replicas: c.Queues.Replicas, AckWait: c.Queues.AckWait, DedupWindow: c.Queues.DedupWindow},
+		Queues:    relay.QueueSettings{Replicas: c.Queues.Replicas, AckWait: c.Queues.AckWait, DedupWindow: c.Queues.DedupWindow, Transient: transientQueues(c)},
 		Histories: relay.HistorySettings{Policies: histories, Replicas: c.History.Replicas, DurableIdle: c.History.DurableIdle},
 		Logger:    log,
 	}
@@ -126,6 +127,14 @@ func openRelay(c *config.Config, certs certificates, log *slog.Logger) (*relay.R
 		return nil, err
 	}
 	return relay.Embed(embedded, options)
+}
+
+// transientQueues reports which queues are transient by their names.
+func transientQueues(c *config.Config) func(queue string) bool {
+	queues, _ := c.Queues.Parse() // checked by Load
+	return func(queue string) bool {
+		return slices.ContainsFunc(queues.Transient, func(e *regexp.Regexp) bool { return e.MatchString(queue) })
+	}
 }
 
 // headerRoom is what a message may have in addition to its body.
