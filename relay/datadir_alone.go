@@ -21,14 +21,13 @@ var (
 // CheckDataDir returns an error where an embedded server of a cluster would remove what a data
 // directory has, since the node ran alone. It does not change the directory. A directory that
 // cannot be read is no error.
-func CheckDataDir(path string) error { return (&dataDir{path: path}).checkAlone(true) }
-
-func (d *dataDir) checkAlone(clustered bool) error {
-	if !clustered || d.wasClustered() {
+func CheckDataDir(path string) error {
+	d := &dataDir{path: path}
+	if d.wasClustered() {
 		return nil
 	}
 	if streams, err := filepath.Glob(d.file(streamsFolder)); err == nil && len(streams) > 0 {
-		return fmt.Errorf("relay: the data directory %s: %w", d.path, errAlone)
+		return fmt.Errorf("relay: the data directory %s: %w", path, errAlone)
 	}
 	return nil
 }

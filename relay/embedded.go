@@ -125,12 +125,13 @@ func Embed(e EmbeddedOptions, o Options) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.Cluster != nil {
+		if err := CheckDataDir(e.DataDir); err != nil {
+			return nil, err
+		}
+	}
 	data, err := openDataDir(e.DataDir)
 	if err != nil {
-		return nil, err
-	}
-	if err := data.checkAlone(e.Cluster != nil); err != nil {
-		data.release()
 		return nil, err
 	}
 	wasClustered := data.wasClustered()

@@ -39,12 +39,12 @@ type formerQueues struct {
 	// looked is when no messages were found in a stream, by its name, or of a queue in it, by its
 	// subject.
 	looked map[string]time.Time
-	// told are the queues that the log has a line about.
-	told map[string]struct{}
+	// warned are the queues that the log has a line about.
+	warned map[string]struct{}
 }
 
 func newFormerQueues(s *queueStore) *formerQueues {
-	return &formerQueues{store: s, lists: newJoinedCalls[struct{}](), looked: make(map[string]time.Time), told: make(map[string]struct{})}
+	return &formerQueues{store: s, lists: newJoinedCalls[struct{}](), looked: make(map[string]time.Time), warned: make(map[string]struct{})}
 }
 
 // formerPlace is where a queue was if limits were added to it, or removed.
@@ -165,7 +165,7 @@ func (f *formerQueues) look(ctx context.Context, s *formerSource, since time.Tim
 		delete(f.looked, s.place.stream)
 		delete(f.looked, s.place.subject)
 		f.mu.Unlock()
-		f.tell(s.queue, info.State.Subjects[s.place.subject])
+		f.warn(s.queue, info.State.Subjects[s.place.subject])
 		s.found.Store(true)
 	}
 	return nil
@@ -190,13 +190,13 @@ func (f *formerQueues) note(what string, at time.Time) {
 	f.mu.Unlock()
 }
 
-// tell logs once that a queue has messages in its other place.
-func (f *formerQueues) tell(queue string, messages uint64) {
+// warn logs once that a queue has messages in its other place.
+func (f *formerQueues) warn(queue string, messages uint64) {
 	f.mu.Lock()
-	_, told := f.told[queue]
-	f.told[queue] = struct{}{}
+	_, warned := f.warned[queue]
+	f.warned[queue] = struct{}{}
 	f.mu.Unlock()
-	if !told {
+	if !warned {
 		f.store.link.log.Warn("messages of a queue are where it was before max_messages or max_bytes was added or removed; they are delivered too, in no order with newer ones, and their dedup ids are not compared with those of new messages",
 			"destination", queue, "messages", messages)
 	}

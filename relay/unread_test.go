@@ -45,7 +45,7 @@ func keeps(t *testing.T, name, match string) driver.HistoryPolicy {
 	return driver.HistoryPolicy{Name: name, Match: pattern}
 }
 
-// TestWhatNoSettingReadsIsNamedAtTheStart: the store keeps it, and it is found by nobody.
+// TestWhatNoSettingReadsIsNamedAtTheStart: a store keeps it until its limits remove it.
 func TestWhatNoSettingReadsIsNamedAtTheStart(t *testing.T) {
 	t.Parallel()
 	transient := func(queue string) bool { return strings.HasPrefix(queue, "/queue/tmp") }
@@ -121,7 +121,11 @@ func TestTheDataOfANodeAloneIsNotTakenIntoACluster(t *testing.T) {
 	require.ErrorContains(t, err, alone)
 
 	got := make(chan driver.Delivery, 1)
-	r = embed(t, dir) // nobody holds the directory, and it has all
+	text := new(logged)
+	r, err = relay.Embed(relay.EmbeddedOptions{DataDir: dir}, relay.Options{Logger: slog.New(slog.NewTextHandler(text, nil))})
+	require.NoError(t, err)
+	t.Cleanup(r.Close)
+	require.Contains(t, text.String(), "stopped_well=true", "what was refused left nothing")
 	q, err := r.Driver().Queues.OpenQueue(t.Context(), "/queue/a", driver.QueueOptions{}, func(d driver.Delivery) { got <- d })
 	require.NoError(t, err)
 	next(t, q, got, "1")
