@@ -2,8 +2,6 @@ package relay
 
 import (
 	"context"
-	"encoding/json"
-	"strings"
 	"testing"
 	"time"
 
@@ -123,24 +121,10 @@ func TestAPlaceWithoutMessagesIsAskedAboutOnce(t *testing.T) {
 	t.Cleanup(r.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	served, err := r.link.conn.SubscribeSync("$JS.EVENT.ADVISORY.API")
-	require.NoError(t, err)
-	calls := func() (subjects []string) {
-		const last = "$JS.API.STREAM.INFO.none"
-		_, err := r.link.conn.RequestWithContext(ctx, last, nil)
-		require.NoError(t, err)
-		for {
-			msg, err := served.NextMsgWithContext(ctx)
-			require.NoError(t, err)
-			var call struct{ Subject string }
-			require.NoError(t, json.Unmarshal(msg.Data, &call))
-			if call.Subject == last {
-				return subjects
-			}
-			if strings.HasPrefix(call.Subject, "$JS.API.STREAM.") {
-				subjects = append(subjects, call.Subject)
-			}
-		}
+	asked := func(what string) time.Time { // each time it is asked is noted
+		r.former.mu.Lock()
+		defer r.former.mu.Unlock()
+		return r.former.looked[what]
 	}
 	open := func(queue string, o driver.QueueOptions) {
 		q, err := r.former.OpenFormer(ctx, queue, o, func(driver.Delivery) {})
@@ -153,41 +137,47 @@ func TestAPlaceWithoutMessagesIsAskedAboutOnce(t *testing.T) {
 		require.NoError(t, <-stored)
 	}
 	limited, none := driver.QueueOptions{MaxMessages: 10}, driver.QueueOptions{}
-	look := []string{"$JS.API.STREAM.INFO." + formerPlace(r.link.prefix, "/queue/c", limited).stream}
+	place := func(queue string) place { return formerPlace(r.link.prefix, queue, limited) }
+	shared := place("/queue/c").stream
 
 	open("/queue/a", none)
-	require.Equal(t, []string{"$JS.API.STREAM.NAMES"}, calls())
+	require.True(t, r.former.listed)
 	subscriptions := r.link.conn.NumSubscriptions()
-	open("/queue/a", none)
-	open("/queue/b", none)
-	require.Empty(t, calls(), "no queue has limits")
 	idle, err := r.former.OpenFormer(ctx, "/queue/b", none, func(driver.Delivery) {})
 	require.NoError(t, err)
 	require.Equal(t, subscriptions, r.link.conn.NumSubscriptions())
-	idle.Close(nil)
+	<-idle.Close(nil)
+	require.Empty(t, r.former.looked, "no queue has limits")
 	open("/queue/c", limited)
-	require.Equal(t, look, calls())
+	first := asked(shared)
+	require.NotZero(t, first)
 	open("/queue/c", limited)
 	open("/queue/d", limited)
-	require.Empty(t, calls(), "there is no queue without limits")
+	require.Equal(t, first, asked(shared), "there is no queue without limits")
+	require.Len(t, r.former.looked, 1)
 
 	store("/queue/other", none)
 	store("/queue/limited", limited)
+	open("/queue/limited", none)
+	require.Len(t, r.former.looked, 1, "it is listed once")
 	r.former.forget()
-	calls()
 	open("/queue/c", limited)
-	require.Equal(t, append([]string{"$JS.API.STREAM.NAMES"}, look...), calls())
+	require.Zero(t, asked(shared))
+	first = asked(place("/queue/c").subject)
+	require.NotZero(t, first)
 	open("/queue/c", limited)
-	open("/queue/a", none)
-	require.Empty(t, calls())
+	require.Equal(t, first, asked(place("/queue/c").subject))
 	open("/queue/d", limited)
-	require.Equal(t, look, calls())
-	for range 2 {
-		open("/queue/limited", none)
-		require.Contains(t, calls(), "$JS.API.STREAM.INFO."+formerPlace(r.link.prefix, "/queue/limited", none).stream, "it has messages")
-	}
+	require.NotZero(t, asked(place("/queue/d").subject))
+
+	got := make(chan driver.Delivery, 1)
+	q, err := r.former.OpenFormer(ctx, "/queue/limited", none, func(d driver.Delivery) { got <- d })
+	require.NoError(t, err)
+	q.Pull(1)
+	require.Equal(t, "/queue/limited", (<-got).Message.ID)
+	<-q.Close(nil)
 	require.NoError(t, r.former.sweep(ctx, time.Now().Add(2*sweepEvery)))
-	calls()
+	require.Empty(t, r.former.looked)
 	open("/queue/c", limited)
-	require.Equal(t, look, calls())
+	require.True(t, asked(place("/queue/c").subject).After(first))
 }
