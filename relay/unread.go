@@ -103,7 +103,7 @@ func (u *unread) reportHistory(ctx context.Context, info *jetstream.StreamInfo) 
 	var messages uint64
 	var unread []string
 	for subject, n := range counted.State.Subjects {
-		if key, ok := Destination(h.prefix, subject); ok && u.histories.policyOf(key) != h.policy.Name {
+		if key, ok := Destination(h.prefix, subject); ok && u.policyOf(key) != h.policy.Name {
 			messages += n
 			unread = append(unread, key)
 		}
@@ -146,8 +146,8 @@ func (u *unread) reportQueues(ctx context.Context, info *jetstream.StreamInfo) e
 }
 
 // policyOf returns the name of the policy that keeps a routing key, or "".
-func (s *historyStreams) policyOf(key string) string {
-	for _, p := range s.settings.Policies {
+func (u *unread) policyOf(key string) string {
+	for _, p := range u.histories.settings.Policies {
 		if p.Match.Match(key) {
 			return p.Name
 		}
