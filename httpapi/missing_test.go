@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,8 +52,9 @@ func TestNodesThatDoNotAnswerAreNamed(t *testing.T) {
 		"/api/sessions": "GET", "/api/users": "GET", "/api/destinations": "GET", "/api/users/ann/disconnect": "POST",
 		"/api/users/ann/unsubscribe?destination=/topic/a": "POST", "/api/bans?user=ann&for=1h": "POST", "/api/bans?user=ann": "DELETE",
 	} {
-		answer.Missing = nil
+		answer.Missing, answer.Lost = nil, nil
 		o.ask(method, path, 200, &answer)
 		require.Equal(t, missing, answer.Missing, path)
+		require.Equal(t, strings.HasPrefix(path, "/api/users/ann/"), len(answer.Lost) == 1 && answer.Lost[0].Name == "west", path)
 	}
 }

@@ -31,9 +31,19 @@ const (
 type Ended struct {
 	Disconnected int      `json:"disconnected"`
 	Missing      []string `json:"missing,omitempty"` // nodes that did not answer
+	// Lost are nodes that were not asked to end sessions. Those that are only cut off may have some.
+	// It is empty for a ban, of which they learn when they are back.
+	Lost []admin.LostNode `json:"lost,omitempty"`
 	// Kept means that a ban survives a restart of all nodes. KeepError says why not.
 	Kept      *bool  `json:"kept,omitempty"`
 	KeepError string `json:"keep_error,omitempty"`
+}
+
+// Unsubscribed says how many subscriptions were ended, and which nodes did not take part.
+type Unsubscribed struct {
+	Unsubscribed int              `json:"unsubscribed"`
+	Missing      []string         `json:"missing,omitempty"`
+	Lost         []admin.LostNode `json:"lost,omitempty"`
 }
 
 // operatorAPI is for who runs the broker: sessions, nodes and bans.
@@ -98,10 +108,7 @@ func (a operatorAPI) unsubscribe(ctx context.Context, r request) (any, error) {
 		return nil, problem.New(http.StatusBadRequest, "say which subscriptions: with the parameter destination or subscription")
 	}
 	n, missing := a.broker.Unsubscribe(ctx, u)
-	return struct {
-		Unsubscribed int      `json:"unsubscribed"`
-		Missing      []string `json:"missing,omitempty"`
-	}{n, missing}, nil
+	return Unsubscribed{n, missing, a.lost(missing)}, nil
 }
 
 // addBan keeps a user or a token out.

@@ -135,5 +135,5 @@ func (a registryAPI) disconnect(ctx context.Context, r request) (any, error) {
 	}
 	n, missing := a.broker.Disconnect(ctx, name, query.Get("session"), reason)
 	a.log.Info("sessions were ended on request", "user", name, "session", query.Get("session"), "by", r.principal.Name, "sessions", n)
-	return Ended{Disconnected: n, Missing: missing}, nil
+	return Ended{Disconnected: n, Missing: missing, Lost: a.operators.lost(missing)}, nil
 }

@@ -72,6 +72,8 @@ func TestWhoIsNotThereIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	url := answering(t, map[string]string{
 		"POST /api/users/nobody/disconnect": `{"disconnected":0}`, "POST /api/users/nobody/unsubscribe": `{"unsubscribed":0}`,
+		"POST /api/users/dora/disconnect":  `{"disconnected":1,"lost":[{"name":"n\u001b4","since":"2030-01-31T12:00:00Z"}]}`,
+		"POST /api/users/dora/unsubscribe": `{"unsubscribed":1,"lost":[{"name":"n\u001b4","since":"2030-01-31T12:00:00Z"}]}`,
 	})
 	for line, says := range map[string]string{
 		"disconnect nobody":                     "user nobody is not connected to any node",
@@ -86,6 +88,11 @@ func TestWhoIsNotThereIsNoSuccess(t *testing.T) {
 	out, stderr, err := run(t, nil, "disconnect", "nobody", "--for", "1h", "--url", url)
 	require.NoError(t, err, stderr)
 	require.Equal(t, "disconnected and banned nobody; 0 sessions were ended\n", out)
+	for _, line := range []string{"disconnect dora", "unsubscribe dora --destination /t/a"} {
+		_, stderr, err = run(t, nil, append(strings.Fields(line), "--url", url)...)
+		require.NoError(t, err, stderr)
+		require.Equal(t, `stompbox: not asked, since nothing is heard of them: n\x1b4; what is on a node that still runs goes on`+"\n", stderr)
+	}
 }
 
 // TestASilentBrokerEndsEachCommand that talks to it, and the error says what to look at.

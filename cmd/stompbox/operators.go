@@ -70,6 +70,19 @@ func warnMissing(cmd *cobra.Command, missing []string) {
 	}
 }
 
+// warnNotAsked says which nodes were not asked to end sessions. Most of them have ended themselves, so
+// that is no failure.
+func warnNotAsked(cmd *cobra.Command, lost []admin.LostNode) {
+	if len(lost) == 0 {
+		return
+	}
+	names := make([]string, len(lost))
+	for i, node := range lost {
+		names[i] = node.Name
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "stompbox: not asked, since nothing is heard of them: %s; what is on a node that still runs goes on\n", nodeNames(names))
+}
+
 // nodeNames lists nodes for people.
 func nodeNames(nodes []string) string {
 	names := make([]string, len(nodes))
@@ -281,6 +294,7 @@ func newDisconnect() *cobra.Command {
 		if err := client.ask(cmd.Context(), http.MethodPost, userPath(args[0])+"/disconnect", query, &answer); err != nil {
 			return err
 		}
+		warnNotAsked(cmd, answer.Lost)
 		switch {
 		case query.Has("for") || query.Has("until"):
 			printEnded(cmd, "disconnected and banned "+args[0], answer)
@@ -308,13 +322,11 @@ func newUnsubscribe() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{}
 		setGiven(query, cmd.Flags(), "destination", "subscription", "session", "reason")
-		var answer struct {
-			Unsubscribed int
-			Missing      []string
-		}
+		var answer httpapi.Unsubscribed
 		if err := client.ask(cmd.Context(), http.MethodPost, userPath(args[0])+"/unsubscribe", query, &answer); err != nil {
 			return err
 		}
+		warnNotAsked(cmd, answer.Lost)
 		if answer.Unsubscribed == 0 && len(answer.Missing) == 0 {
 			return fmt.Errorf("user %s has no such subscription on any node; stompbox sessions %[1]s --json lists those that there are", args[0])
 		}
