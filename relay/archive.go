@@ -57,6 +57,7 @@ func (a *archive) lookAgain() {
 		h.reset()
 	}
 	a.readers.markLost()
+	a.bans.mayHaveMissed()
 }
 
 // announce has all nodes look again.

@@ -116,6 +116,7 @@ func (a *archive) Import(ctx context.Context, entry driver.ArchiveEntry, r io.Re
 		return err
 	}
 	if entry.Kind == kindBans {
+		defer a.announce() // other nodes may know no bucket yet, and look for one now and then
 		return a.bans.restore(ctx, r)
 	}
 	if err := a.link.checkWrite(); err != nil {

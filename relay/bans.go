@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,7 +24,8 @@ const (
 type bans struct {
 	link     *link
 	replicas int
-	missed   chan struct{} // has one element if the bucket is to be read again
+	missed   chan struct{}                    // has one element if the bucket is to be read again
+	watch    atomic.Pointer[func(ban []byte)] // that of WatchBans, once it was called
 }
 
 func newBans(l *link, replicas int) *bans {

@@ -55,7 +55,8 @@ func (b *bans) export(ctx context.Context, w io.Writer) error {
 	}
 }
 
-// restore adds bans. One that is there already stays: it, or its end, is newer.
+// restore adds bans, which this node knows when it returns. One that is there already stays: it, or
+// its end, is newer.
 func (b *bans) restore(ctx context.Context, r io.Reader) error {
 	if err := b.link.checkWrite(); err != nil {
 		return err
@@ -78,6 +79,9 @@ func (b *bans) restore(ctx context.Context, r io.Reader) error {
 		}
 		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 			return storeError("cannot keep a ban", err)
+		}
+		if watch := b.watch.Load(); watch != nil && err == nil {
+			(*watch)(kept.Ban)
 		}
 	}
 	return lines.Err()

@@ -30,6 +30,7 @@ const (
 
 // WatchBans follows the bucket. See [driver.BanStore].
 func (b *bans) WatchBans(watch func(ban []byte), read func()) error {
+	b.watch.Store(&watch)
 	loaded, patience := make(chan struct{}), bansPatience
 	if b.link.checkAsk() != nil {
 		patience = 0 // such as the first node of a cluster, which no majority is there for
