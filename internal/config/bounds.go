@@ -205,7 +205,7 @@ func RangeText(key string) string {
 		text = "at least " + least
 	}
 	if permitsZero(key) {
-		return "0, or " + text + "."
+		return "If not 0, " + text + "."
 	}
 	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
