@@ -225,6 +225,58 @@ func TestAReadThatMayWaitHoldsNothingBack(t *testing.T) {
 	s.Detach(nil)
 }
 
+// TestWhatPartsOfAReadHaveForOthersIsWrittenAtItsEnd, in one write, or where a read has much.
+func TestWhatPartsOfAReadHaveForOthersIsWrittenAtItsEnd(t *testing.T) {
+	t.Parallel()
+	b := newTestBroker(t)
+	b.interceptors = newInterceptorChain([]Interceptor{{Send: func(next ActionFunc) ActionFunc {
+		return func(ctx context.Context, a *Action) error {
+			a.Permitted = true
+			return next(ctx, a)
+		}
+	}}})
+	b.interceptors.custom = false // this one does not wait
+	g := &nowGate{gate: newGate(true)}
+	g.room.Store(1 << 20)
+	subscriberOn(t, b, g)
+	s, err := b.Open(newGate(true))
+	require.NoError(t, err)
+	s.setVersion(frames.V12)
+	s.setPrincipal(&auth.Principal{})
+	s.state.Store(int32(stateConnected))
+	part := func(body string) {
+		t.Helper()
+		require.NoError(t, s.ReceivePart([]byte("SEND\ndestination:/topic/a\n\n"+body+"\x00")))
+	}
+	bodies := func() (all []string) {
+		for frame := range strings.SplitSeq(g.text(), "\x00") {
+			if _, body, ok := strings.Cut(frame, "\n\n"); ok {
+				all = append(all, body)
+			}
+		}
+		return all
+	}
+	part("1")
+	part("2")
+	part("3")
+	require.Empty(t, g.text())
+	s.EndRead()
+	require.Equal(t, []string{"1", "2", "3"}, bodies())
+	require.EqualValues(t, 1, g.now.Load())
+	s.EndRead()
+	require.EqualValues(t, 1, g.now.Load())
+
+	part(strings.Repeat("x", maxReadBytes))
+	require.Len(t, bodies(), 4)
+	require.EqualValues(t, 2, g.now.Load())
+
+	part("5")
+	require.Len(t, bodies(), 4)
+	s.Leave(nil)
+	require.Equal(t, "5", bodies()[4])
+	s.Detach(nil)
+}
+
 // TestPushesOfManyReadersKeepTheirOrder on one outbox, each of which flushes at the end
 // of its read, or starts a group.
 func TestPushesOfManyReadersKeepTheirOrder(t *testing.T) {

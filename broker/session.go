@@ -72,7 +72,8 @@ type Session struct {
 
 	retired  map[string]*subscription // unsubscribed, with messages to acknowledge
 	receipts receiptQueue
-	flushes  *flushList // of the read under way, under handling; nil otherwise
+	reading  *readScratch // of the read under way; the reader's
+	flushes  *flushList   // the reading's, while a frame of it is handled, under handling; nil otherwise
 
 	lanes    map[laneKey]*lane // what is stored in order; the reader's
 	serials  uint64            // subscriptions so far
@@ -146,13 +147,16 @@ func (s *Session) Push(wire []byte) { s.outbox.push(wire) }
 // to all earlier frames, or an ERROR where the last of them is not whole, and nothing after it.
 // Leave is for the goroutine that calls Receive.
 func (s *Session) Leave(last []byte) {
+	s.EndRead()
 	s.endTruncated(last)
 	s.Refuse(last)
 }
 
 // Refuse ends the session because its transport cannot take what the peer sent. Last, which says
-// so, is written after the answers to all earlier frames, and nothing after it.
+// so, is written after the answers to all earlier frames, and nothing after it. Refuse is for the
+// goroutine that calls Receive.
 func (s *Session) Refuse(last []byte) {
+	s.EndRead()
 	s.ended.set(&endedByClient)
 	s.receipts.afterPending(func() { s.finish(false, last) })
 }
@@ -182,26 +186,60 @@ func (s *Session) endTruncated(last []byte) {
 type readScratch struct {
 	frame   frames.Frame
 	flushes flushList
+	bytes   int64
 }
 
 var readScratches = sync.Pool{New: func() any { return new(readScratch) }}
 
 // Receive handles the next bytes of the connection. It does not keep p. It returns ErrClosed once
-// the session has ended; discard what still arrives until the connection ends.
+// the session has ended; discard what still arrives until the connection ends. It is ReceivePart
+// and EndRead.
 func (s *Session) Receive(p []byte) error {
+	err := s.ReceivePart(p)
+	s.EndRead()
+	return err
+}
+
+// maxReadBytes is how much of one read is handled at most before what it has for others is written.
+const maxReadBytes = 64 << 10
+
+// ReceivePart is Receive for a part of what one read of the connection brought, such as one of
+// several messages of a WebSocket. What the parts have for the same connection, this one or
+// another, is written at once, so the caller must not wait before it calls EndRead.
+func (s *Session) ReceivePart(p []byte) error {
 	s.lastRead.Store(s.broker.clock.now())
-	received := s.received.Add(int64(len(p)))
-	s.traffic.received.Add(int64(len(p)))
-	r := readScratches.Get().(*readScratch)
+	n := int64(len(p))
+	s.received.Add(n)
+	s.traffic.received.Add(n)
+	r := s.reading
+	if r == nil {
+		r = readScratches.Get().(*readScratch)
+		s.reading = r
+	}
+	r.bytes += n
 	err := s.receive(p, r)
-	r.flushes.flush() // without a lock
-	clear(r.frame.Headers)
-	r.frame.Body = nil
-	readScratches.Put(r)
-	if received/yieldBytes != (received-int64(len(p)))/yieldBytes {
-		runtime.Gosched()
+	if r.bytes >= maxReadBytes {
+		s.EndRead()
 	}
 	return err
+}
+
+// EndRead ends the read of a ReceivePart: what it has for other connections is written. It does
+// nothing where there was none since the last call.
+func (s *Session) EndRead() {
+	r := s.reading
+	if r == nil {
+		return
+	}
+	s.reading = nil
+	n := r.bytes
+	r.flushes.flush() // without a lock
+	clear(r.frame.Headers)
+	r.frame.Body, r.bytes = nil, 0
+	readScratches.Put(r)
+	if received := s.received.Load(); received/yieldBytes != (received-n)/yieldBytes {
+		runtime.Gosched()
+	}
 }
 
 // yieldBytes is after how many bytes a session lets others go on. Its connection is always

@@ -18,6 +18,10 @@ var (
 
 const jsonSpace = " \t\r\n"
 
+// maxSockJSPart is the longest array whose messages are parts of one read. Those of a longer one
+// may wait for others' work.
+const maxSockJSPart = 16 << 10
+
 // sockJSMessages are the messages of a request: a JSON array of strings, or one string.
 // They are read one at a time, since an array can have millions of them.
 type sockJSMessages []byte

@@ -135,8 +135,12 @@ func (s *sockJSSession) receive(messages sockJSMessages) {
 		return
 	}
 	for m := range messages.all(broker.NewWork(s.handler.broker, s.address)) {
-		_ = s.session.Receive(m)
+		_ = s.session.ReceivePart(m)
+		if len(messages) > maxSockJSPart {
+			s.session.EndRead()
+		}
 	}
+	s.session.EndRead()
 	if s.session.Connected() {
 		s.handler.connected(s)
 	}

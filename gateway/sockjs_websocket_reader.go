@@ -91,7 +91,10 @@ func (m *sockJSIncoming) end() error {
 		return &messageError{websocket.CloseInvalidFramePayloadData, err.Error()}
 	}
 	for message := range messages.all(broker.NewWork(m.reader.broker, m.address)) {
-		_ = m.session.Receive(message) // after its end the rest is thrown away
+		_ = m.session.ReceivePart(message) // after its end the rest is thrown away
+		if len(body) > maxSockJSPart {
+			m.session.EndRead()
+		}
 	}
 	return nil
 }

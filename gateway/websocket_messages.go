@@ -75,7 +75,7 @@ func (m *plainMessages) write(p []byte) error {
 		return errNotUTF8
 	}
 	if len(p) > 0 {
-		_ = m.session.Receive(p) // after its end the rest is thrown away
+		_ = m.session.ReceivePart(p) // after its end the rest is thrown away
 	}
 	return nil
 }

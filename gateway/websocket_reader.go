@@ -14,7 +14,8 @@ import (
 
 // session is what a reader needs of a [broker.Session].
 type session interface {
-	Receive(p []byte) error
+	ReceivePart(p []byte) error
+	EndRead()
 	Arriving(n int)
 	Touch()
 	Connected() bool
@@ -58,8 +59,9 @@ const maxWSHead = 2 + 8 + 4
 // errLeft is that of a peer that has sent a close frame: the answer is on its way.
 var errLeft = errors.New("gateway: the peer has sent a Close frame")
 
-// feed takes the next bytes, which it changes. After an error none may follow.
+// feed takes the bytes of a read, which it changes. After an error none may follow.
 func (r *wsReader) feed(p []byte) error {
+	defer r.session.EndRead()
 	for len(p) > 0 {
 		var err error
 		switch r.state {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,15 +25,28 @@ type seenSession struct {
 	pongs    [][]byte
 	touched  int
 	last     []byte
+	reads    []int // how much had been received at the end of each read that brought something
+	unread   bool
 }
 
-func (s *seenSession) Receive(p []byte) error { s.received = append(s.received, p...); return nil }
-func (s *seenSession) Touch()                 { s.touched++ }
-func (s *seenSession) Push(wire []byte)       { s.pongs = append(s.pongs, wire) }
-func (s *seenSession) Arriving(int)           {}
-func (s *seenSession) Connected() bool        { return true }
-func (s *seenSession) Detach(error)           {}
-func (s *seenSession) Refuse(last []byte)     { s.Leave(last) }
+func (s *seenSession) Touch()             { s.touched++ }
+func (s *seenSession) Push(wire []byte)   { s.pongs = append(s.pongs, wire) }
+func (s *seenSession) Arriving(int)       {}
+func (s *seenSession) Connected() bool    { return true }
+func (s *seenSession) Detach(error)       {}
+func (s *seenSession) Refuse(last []byte) { s.Leave(last) }
+
+func (s *seenSession) ReceivePart(p []byte) error {
+	s.received = append(s.received, p...)
+	s.unread = true
+	return nil
+}
+
+func (s *seenSession) EndRead() {
+	if s.unread {
+		s.reads, s.unread = append(s.reads, len(s.received)), false
+	}
+}
 
 func (s *seenSession) Leave(last []byte) {
 	if s.last == nil {
@@ -106,6 +120,33 @@ func (f frameReader) read(stream []byte, size int) (*seenSession, error) {
 		stream = stream[len(piece):]
 	}
 	return s, nil
+}
+
+// TestTheMessagesOfOneReadAreOneRead: those of STOMP.js have one frame each, and many come at once.
+func TestTheMessagesOfOneReadAreOneRead(t *testing.T) {
+	t.Parallel()
+	for name, f := range frameReaders {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stream []byte
+			for i := range 10 {
+				stream = append(stream, masked(finBit|opText, fmt.Sprint(f.before, i, f.after))...)
+			}
+			s, err := f.read(append(stream, masked(finBit|opText, f.before+"x")[:8]...), 1<<20)
+			require.NoError(t, err)
+			require.Equal(t, "0123456789", string(s.received[:10]))
+			require.Len(t, s.reads, 1)
+			require.False(t, s.unread)
+
+			s, err = f.read(append(stream, masked(finBit|opClose, "")...), len(stream)/2)
+			require.ErrorIs(t, err, errLeft)
+			require.Equal(t, []int{5, 10}, s.reads)
+
+			s, err = f.read(append(stream, masked(finBit|0x0f, "")...), 1<<20)
+			require.NoError(t, err)
+			require.Equal(t, []int{10}, s.reads, "before the connection is refused")
+		})
+	}
 }
 
 func readFrames(stream []byte, size int) (*seenSession, error) {
@@ -355,14 +396,15 @@ func FuzzWebSocketReader(f *testing.F) {
 // silentSession takes everything and keeps nothing.
 type silentSession struct{}
 
-func (silentSession) Receive([]byte) error { return nil }
-func (silentSession) Arriving(int)         {}
-func (silentSession) Connected() bool      { return true }
-func (silentSession) Refuse([]byte)        {}
-func (silentSession) Touch()               {}
-func (silentSession) Push([]byte)          {}
-func (silentSession) Leave([]byte)         {}
-func (silentSession) Detach(error)         {}
+func (silentSession) ReceivePart([]byte) error { return nil }
+func (silentSession) EndRead()                 {}
+func (silentSession) Arriving(int)             {}
+func (silentSession) Connected() bool          { return true }
+func (silentSession) Refuse([]byte)            {}
+func (silentSession) Touch()                   {}
+func (silentSession) Push([]byte)              {}
+func (silentSession) Leave([]byte)             {}
+func (silentSession) Detach(error)             {}
 
 // TestReadingAMessageAllocatesNothing: each SEND of each client comes this way.
 func TestReadingAMessageAllocatesNothing(t *testing.T) {
