@@ -18,8 +18,8 @@ var (
 
 const jsonSpace = " \t\r\n"
 
-// maxSockJSPart is the longest array whose messages are parts of one read. Those of a longer one
-// may wait for others' work.
+// maxSockJSPart is the longest array whose messages are parts of one read. With a longer one,
+// each message may wait for the work of others.
 const maxSockJSPart = 16 << 10
 
 // sockJSMessages are the messages of a request: a JSON array of strings, or one string.
