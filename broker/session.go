@@ -158,6 +158,7 @@ func (s *Session) Leave(last []byte) {
 func (s *Session) Refuse(last []byte) {
 	s.EndRead()
 	s.ended.set(&endedByClient)
+	s.answerReplays()
 	s.receipts.afterPending(func() { s.finish(false, last) })
 }
 
@@ -179,6 +180,7 @@ func (s *Session) endTruncated(last []byte) {
 		last = s.framing.Close(e.CloseCode(), e.CloseReason())
 	}
 	s.failed = true
+	s.answerReplays()
 	s.receipts.afterPending(func() { s.end(&e, last) })
 }
 
@@ -345,6 +347,7 @@ func (s *Session) disconnect(f *frames.Frame) {
 		receipt = s.encode(frames.New(frames.RECEIPT, frames.ReceiptID, id))
 	}
 	s.ended.set(&endedByClient)
+	s.answerReplays()
 	s.receipts.afterPending(func() { s.finish(false, receipt, s.framing.Close(CloseNormal, "")) })
 }
 
@@ -364,6 +367,7 @@ func (s *Session) fail(f *frames.Frame, whole bool, err error) {
 	}
 	s.failed = true
 	// The RECEIPTs of what was accepted before come first.
+	s.answerReplays()
 	s.receipts.afterPending(func() { s.endWith(&e) })
 }
 
@@ -474,6 +478,7 @@ func (s *Session) Detach(reason error) {
 	}
 	if errors.Is(reason, io.EOF) {
 		s.endTruncated(nil)
+		s.answerReplays()
 	}
 	ended := state(s.state.Load()) == stateEnding
 	s.release()

@@ -63,6 +63,44 @@ func TestReceiptOfASubscribeHasThePlace(t *testing.T) {
 	require.Empty(t, c.Subscribe("durable", "/topic/chat.a", "durable", "true").Get("last-event-id"))
 }
 
+// TestAReplayThatItsClientEndsHasItsReceipt: as after an UNSUBSCRIBE, and before what the end says.
+func TestAReplayThatItsClientEndsHasItsReceipt(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Histories: test.Histories(t)})
+	test.Dial(t, n).Connect().SendKept("/topic/chat.ended", "kept")
+	tcp, ws := test.DialTCP, test.Dial
+	for _, end := range []struct {
+		name, frame, says string
+		dial              func(testing.TB, *test.Node) *test.Client
+		half              bool
+	}{
+		{"DISCONNECT over TCP", "DISCONNECT\nreceipt:d\n\n\x00", frames.RECEIPT, tcp, false},
+		{"DISCONNECT over WebSocket", "DISCONNECT\nreceipt:d\n\n\x00", frames.RECEIPT, ws, false},
+		{"a frame that is wrong", "NONSENSE\n\n\x00", frames.ERROR, ws, false},
+		{"the end of what the client has to say", "", "", tcp, true},
+		{"an end in a frame", "SEND\n", frames.ERROR, tcp, true},
+	} {
+		for _, past := range []string{"replay-last:5", "last-event-id:gone-1"} {
+			c := end.dial(t, n).Connect()
+			c.Raw("SUBSCRIBE\nid:s\ndestination:/topic/chat.ended\nreceipt:s\n" + past + "\n\n\x00" + end.frame)
+			if end.half {
+				c.HalfClose()
+			}
+			f, err := c.Next()
+			for err == nil && f.Command == frames.MESSAGE { // as far as the replay came
+				f, err = c.Next()
+			}
+			require.NoError(t, err, end.name)
+			require.Equal(t, frames.RECEIPT, f.Command, end.name)
+			require.Equal(t, "s", f.Get("receipt-id"), end.name)
+			if end.says != "" {
+				c.Expect(end.says)
+			}
+			c.Closed()
+		}
+	}
+}
+
 // TestASubscriberGetsWhatItSendsNext pipelines the two frames.
 func TestASubscriberGetsWhatItSendsNext(t *testing.T) {
 	t.Parallel()

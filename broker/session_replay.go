@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -149,6 +150,19 @@ func (s *Session) replay(ctx context.Context, sub *subscription, g *group) {
 // errNoRoom ends the reading of a history while the client does not read.
 var errNoRoom = errors.New("broker: the outbox has no room for what is replayed")
 
+// answerReplays has the SUBSCRIBEs whose past is still on its way get their RECEIPTs, for a session
+// whose client ends it: no more of that past comes. It is for the goroutine that handles frames.
+func (s *Session) answerReplays() {
+	s.mu.Lock()
+	subs := slices.Collect(s.holders())
+	s.mu.Unlock()
+	for _, sub := range subs {
+		if sub.replay != nil && sub.replay.owesReceipt(&s.outbox) {
+			s.outbox.closeSubscription(sub)
+		}
+	}
+}
+
 // replayPart reads from the history until its end, or until the outbox is full.
 func (s *Session) replayPart(ctx context.Context, sub *subscription) (driver.ReplayResult, error) {
 	release, ok := s.broker.replaying.take(ctx, s.user)
@@ -177,9 +191,8 @@ func (s *Session) pushReplayed(sub *subscription, m *driver.Message) error {
 		r.request.After, r.request.Last, r.request.Unnamed = at, 0, false
 		return nil
 	}
-	gap := r.takeGap(&s.outbox) || m.Gap
+	gap := r.takeGap(&s.outbox, m.Gap)
 	if gap {
-		r.incomplete = true
 		m = m.AfterGap()
 	}
 	var tracked uint64
@@ -205,12 +218,20 @@ func (s *Session) pushReplayed(sub *subscription, m *driver.Message) error {
 	return nil
 }
 
-func (r *replay) takeGap(o *outbox) bool {
+// takeGap reports whether a message comes after a gap, as before says, or markGap noted.
+func (r *replay) takeGap(o *outbox, before bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	gap := r.gap
-	r.gap = false
+	gap := r.gap || before
+	r.gap, r.incomplete = false, r.incomplete || gap
 	return gap
+}
+
+// owesReceipt reports whether the SUBSCRIBE waits for its RECEIPT.
+func (r *replay) owesReceipt(o *outbox) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return r.receipt != ""
 }
 
 // spaceFreed is called by the outbox, see waiter.
