@@ -155,9 +155,9 @@ func (b *Broker) Nodes(ctx context.Context) (nodes []admin.NodeInfo, missing []s
 
 // Unsubscribe ends subscriptions on all nodes, like UNSUBSCRIBE, and leaves their sessions open.
 // Consumers can still acknowledge the messages that they hold. STOMP has no frame for this, so
-// each session gets a MESSAGE on /user/queue/errors if it is subscribed to that. Unsubscribe
-// returns the number of ended subscriptions and the nodes that did not answer. It is safe for
-// concurrent use.
+// each session gets a MESSAGE on /user/queue/errors if it is subscribed to that; a stream of events
+// ends as a whole, and counts once. Unsubscribe returns the number of ended subscriptions and the
+// nodes that did not answer. It is safe for concurrent use.
 func (b *Broker) Unsubscribe(ctx context.Context, u admin.Unsubscription) (n int, missing []string) {
 	n = b.directory.endSubscriptions(u)
 	query, err := json.Marshal(u)

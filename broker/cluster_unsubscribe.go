@@ -29,6 +29,9 @@ func (b directory) endSubscriptions(u admin.Unsubscription) (n int) {
 		}
 		for _, ended := range s.endSubscriptions(u) {
 			n++
+			if s.stream {
+				continue // it got the event problem
+			}
 			b.app.sendFailure(origin{&auth.Principal{Name: s.user}, s.id}, ended.requestedDestination, "", CodeUnsubscribed, "subscription \""+truncate(ended.id, maxQuoted)+"\": "+u.Reason)
 		}
 	})
@@ -36,7 +39,7 @@ func (b directory) endSubscriptions(u admin.Unsubscription) (n int) {
 }
 
 // endSubscriptions ends the subscriptions of a session that are asked for, except for those
-// that requests made. It may be called by any goroutine.
+// that requests made. A stream of events ends as a whole. It may be called by any goroutine.
 func (s *Session) endSubscriptions(u admin.Unsubscription) (ended []*subscription) {
 	s.handling.Lock()
 	defer s.handling.Unlock()
@@ -46,8 +49,12 @@ func (s *Session) endSubscriptions(u admin.Unsubscription) (ended []*subscriptio
 			u.Destination != "" && sub.destination != u.Destination && sub.requestedDestination != u.Destination {
 			continue
 		}
-		s.endSubscription(name, sub)
 		ended = append(ended, sub)
+		if s.stream {
+			s.fail(nil, false, &Error{Code: CodeUnsubscribed, Message: "the subscription to " + truncate(sub.requestedDestination, maxQuoted) + " has ended: " + u.Reason})
+			break
+		}
+		s.endSubscription(name, sub)
 	}
 	return ended
 }

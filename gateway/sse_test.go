@@ -21,6 +21,7 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/codes"
@@ -417,6 +418,33 @@ func TestEventsEndWhenTheirPermissionIsTakenAway(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, ask{user: "carol"}.do(t, server, "/topic/a").StatusCode)
 	test.Dial(t, n).Connect().Send(frames.SEND, "destination", "/topic/a", "still there")
 	other.data("still there")
+}
+
+// TestEventsEndWhenAnOperatorEndsASubscription: as a whole, with the reason, and those of others go on.
+func TestEventsEndWhenAnOperatorEndsASubscription(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	server := eventsOf(t, n, gateway.EventsOptions{})
+	server.Start()
+	single := ask{user: "alice"}.stream(t, server, "/topic/a")
+	several := ask{user: "alice"}.stream(t, server, "/topic/b", "/topic/a", "/user/queue/errors")
+	all := ask{user: "alice"}.stream(t, server, "/topic/b")
+	other := ask{user: "bob"}.stream(t, server, "/topic/a")
+	ended, missing := n.Broker.Unsubscribe(t.Context(), admin.Unsubscription{User: "alice", Destination: "/topic/a", Reason: "too much"})
+	require.Equal(t, 2, ended)
+	require.Empty(t, missing)
+	for _, s := range []*stream{single, several} {
+		e := s.next()
+		require.Equal(t, "problem", e.event)
+		require.JSONEq(t, `{"code":"unsubscribed","message":"the subscription to /topic/a has ended: too much"}`, e.data)
+		_, err := s.read()
+		require.Equal(t, io.EOF, err)
+	}
+	c := test.Dial(t, n).Connect()
+	c.Send(frames.SEND, "destination", "/topic/a", "still there")
+	other.data("still there")
+	c.Send(frames.SEND, "destination", "/topic/b", "this one too")
+	all.data("this one too")
 }
 
 // TestEventsOverHTTP2 has several streams on one connection.

@@ -370,6 +370,34 @@ func TestOperatorsMendQueuesMessageByMessage(t *testing.T) {
 	require.EqualValues(t, 1, purged.Purged)
 }
 
+// TestAPurgeByAnEmptyHeaderLeavesMessagesWithoutIt: only those that have the header with an empty
+// value match.
+func TestAPurgeByAnEmptyHeaderLeavesMessagesWithoutIt(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	c := test.Dial(t, n).Connect()
+	for body, headers := range map[string][]string{"without": nil, "empty": {"colour", ""}, "red": {"colour", "red"}} {
+		c.Send(frames.SEND, append(append([]string{"destination", "/queue/work", "receipt", body}, headers...), body)...)
+		c.Receipt(body)
+	}
+	o := newOperator(t, n, auth.AllGrants())
+	left := func() []string {
+		t.Helper()
+		var seen httpapi.Peeked
+		o.ask("GET", "/api/queues/peek?destination=/queue/work", 200, &seen)
+		return bodiesOf(seen)
+	}
+	var purged httpapi.Purged
+	for _, none := range []string{"size:", "content-length:", "Colour:", "dead-letter-origin:"} {
+		o.ask("POST", "/api/queues/purge?destination=/queue/work&header="+none, 200, &purged)
+		require.Equal(t, httpapi.Purged{}, purged, none)
+	}
+	require.ElementsMatch(t, []string{"without", "empty", "red"}, left())
+	o.ask("POST", "/api/queues/purge?destination=/queue/work&header=colour:", 200, &purged)
+	require.Equal(t, httpapi.Purged{Purged: 1}, purged)
+	require.ElementsMatch(t, []string{"without", "red"}, left())
+}
+
 func TestADeadLetterGoesBackAlone(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{Broker: broker.Options{Queues: broker.QueueDefaults{QueuePolicy: broker.QueuePolicy{MaxDeliveries: 1}}}})

@@ -118,7 +118,10 @@ func (r request) messageFilter() (func(*driver.Message) bool, error) {
 		if !ok || name == "" {
 			return nil, problem.New(http.StatusBadRequest, "the parameter header has to be name:value")
 		}
-		all = append(all, func(m *driver.Message) bool { return broker.MessageHeaders(m).Get(name) == value })
+		all = append(all, func(m *driver.Message) bool {
+			has, ok := broker.MessageHeaders(m).Lookup(name)
+			return ok && has == value
+		})
 	}
 	if len(all) == 0 {
 		return nil, nil

@@ -77,7 +77,7 @@ func newQueuePurge(client *clientFlags) *cobra.Command {
 	cmd.Flags().StringVar(&filter.id, "id", "", "only the message with this message-id")
 	cmd.Flags().StringVar(&filter.user, "user", "", "only messages that this user sent")
 	cmd.Flags().DurationVar(&filter.older, "older", 0, "only messages that are older, such as 24h")
-	cmd.Flags().StringArrayVar(&filter.headers, "header", nil, "only messages with this header, as name:value; may be repeated")
+	cmd.Flags().StringArrayVar(&filter.headers, "header", nil, "only messages with this header, as name:value; name: means an empty value; may be repeated")
 	cmd.Flags().BoolVar(&yes, "yes", false, "really do it")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !yes {

@@ -44,7 +44,7 @@ var Table = []Group{
 			"An operator keeps the user or the token out, with `POST /api/bans`. The message says until when, and the operator's reason.",
 			"Wait until then, or ask the operator. `stompbox unban` lifts it."},
 		{"unsubscribed", 0, 0, Later,
-			"An operator ended a subscription, with `POST /api/users/{name}/unsubscribe`. The session goes on.",
+			"An operator ended a subscription, with `POST /api/users/{name}/unsubscribe`. The session goes on. A stream of events ends as a whole, with the event `problem`.",
 			"Ask the operator; subscribe again where that helps."},
 		{"disconnected", policy, 0, Later,
 			"An operator ended the session, with `POST /api/users/{name}/disconnect`. The message is the operator's reason.",
