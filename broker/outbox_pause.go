@@ -97,6 +97,19 @@ func (o *outbox) pressingLocked() bool {
 	return o.frames > o.options.MaxFrames/8 || o.bytes > min(maxWriteBytes, o.options.MaxBytes/8)
 }
 
+// endPause has what waits be written now, as a sign of life to a peer that needs one. It reports
+// whether there was a pause.
+func (o *outbox) endPause() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	paused := o.paused
+	if paused {
+		o.bursts.Store(false) // or the next flush would pause, too
+		o.endPauseLocked()
+	}
+	return paused
+}
+
 // endPauseLocked has another goroutine flush in place of one that pauses.
 func (o *outbox) endPauseLocked() {
 	if o.paused {

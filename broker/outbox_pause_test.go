@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stompbox/stompbox/frames"
 )
 
 // pausingOutbox is an outbox of a saturated node whose connection has just been sent a burst.
@@ -90,6 +92,37 @@ func TestThePauseOfAnEndedSessionIsOver(t *testing.T) {
 		}
 	})
 	require.Equal(t, "12", g.text())
+}
+
+// TestAHeartBeatThatIsDueEndsAPause: what waits is written in its place.
+func TestAHeartBeatThatIsDueEndsAPause(t *testing.T) {
+	b := newTestBroker(t)
+	g := newGate(true)
+	s, err := b.Open(g)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Detach(nil) })
+	s.setVersion(frames.V12)
+	s.state.Store(int32(stateConnected))
+	now := s.broker.clock.now()
+	b.pacing.pause = func(time.Duration) { <-g.ended }
+	b.pacing.saturatedAt.Store(now + int64(time.Hour))
+	s.outbox.bursts.Store(true)
+	s.outbox.lastWrite.Store(now + int64(time.Hour))
+	s.outbox.push([]byte("1"))
+	waitUntil(t, s.outbox.pausing)
+
+	s.beatSend.Store(int64(time.Second))
+	at := s.outbox.lastWrite.Load()
+	beats := func(now int64) { s.sweep(now, time.Now(), &beatWriter{left: 1}) }
+	s.lastRead.Store(at + int64(time.Minute))
+	beats(at + int64(time.Second) - s.broker.sweepEvery.Load() - 1)
+	require.True(t, s.outbox.pausing())
+	require.Empty(t, g.text())
+	beats(at + int64(time.Second))
+	waitUntil(t, s.outbox.idle)
+	require.Equal(t, "1", g.text())
+	beats(at + int64(3*time.Second))
+	waitUntil(t, func() bool { return g.text() == "1\n" })
 }
 
 func TestOnlyBurstsWait(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/bench"
+	"github.com/stompbox/stompbox/internal/openfiles"
 )
 
 // benchOptions are what all benchmarks have.
@@ -53,7 +54,12 @@ func newBench() *cobra.Command {
 		Short: "Measure a broker that runs in a separate process on loopback",
 		Long:  "Each benchmark starts `serve` of this program with its defaults, and with JWT, permissions, limits,\nmetrics and heart-beats on. It reads the CPU time and memory of that process only.",
 	}
-	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkBenchFlags(cmd.Flags()) }
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkBenchFlags(cmd.Flags()); err != nil {
+			return err
+		}
+		return checkOpenFiles(cmd.Flags(), openfiles.Limit)
+	}
 	for _, b := range benchmarks {
 		cmd.AddCommand(newBenchOf(b))
 	}
@@ -76,6 +82,9 @@ func checkBenchFlags(f *pflag.FlagSet) (err error) {
 			err = fmt.Errorf("--size: %d is above %d, the default of limits.body", size, frames.DefaultMaxBody)
 		}
 		for _, v := range values {
+			if n, _ := strconv.Atoi(v); f.Name == "sessions" && n > maxSimulated {
+				err = fmt.Errorf("--sessions: %s is above %d", v, maxSimulated)
+			}
 			if v == "0" || v == "0s" || strings.HasPrefix(v, "-") {
 				err = fmt.Errorf("--%s: %s is not above 0", f.Name, v)
 			}
@@ -85,6 +94,30 @@ func checkBenchFlags(f *pflag.FlagSet) (err error) {
 		}
 	})
 	return err
+}
+
+// checkOpenFiles refuses more connections than a node accepts, of which the clients would only see
+// that they fail.
+func checkOpenFiles(f *pflag.FlagSet, limit func() (soft, hard uint64, err error)) error {
+	flag, nodes := f.Lookup("connections"), 1
+	soft, _, err := limit()
+	if flag == nil || err != nil || openfiles.Connections(soft) == 0 {
+		return nil
+	}
+	if n, err := f.GetInt("nodes"); err == nil {
+		nodes = n
+	}
+	values := []string{flag.Value.String()}
+	if list, ok := flag.Value.(pflag.SliceValue); ok {
+		values = list.GetSlice()
+	}
+	room := nodes * openfiles.Connections(soft)
+	for _, v := range values {
+		if n, _ := strconv.Atoi(v); n > room {
+			return fmt.Errorf("--connections: %d are more than the %d that the limit of open files (%d) leaves room for; raise it with ulimit -n, or use fewer", n, room, soft)
+		}
+	}
+	return nil
 }
 
 func newBenchOf(b benchmark) *cobra.Command {

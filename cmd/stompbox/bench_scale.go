@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -43,9 +44,6 @@ const maxSimulated = 1_000_000
 
 func measureScale(cmd *cobra.Command, o scaleOptions) error {
 	for _, n := range o.numbers {
-		if n < 1 || n > maxSimulated {
-			return fmt.Errorf("--sessions: %d is not 1 to %d", n, maxSimulated)
-		}
 		r, err := bench.MeasureScale(cmd.Context(), n, o.idle, cmd.ErrOrStderr())
 		if err != nil {
 			return fmt.Errorf("%d sessions: %w", n, err)
@@ -68,8 +66,11 @@ func runBenchScale(cmd *cobra.Command, o scaleOptions) error {
 	measure := func(n int) (r bench.Scale, err error) {
 		// A process of its own for each, so that none inherits memory.
 		child := exec.CommandContext(cmd.Context(), self, "bench", "scale", "--json", "--sessions", strconv.Itoa(n), "--idle", o.idle.String())
-		child.Stderr = os.Stderr
+		child.Stderr, child.SysProcAttr = os.Stderr, benchProcess()
 		text, err := child.Output()
+		if cmd.Context().Err() != nil {
+			return r, context.Cause(cmd.Context())
+		}
 		if err != nil {
 			return r, err
 		}

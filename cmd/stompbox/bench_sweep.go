@@ -35,6 +35,11 @@ type report[R any] struct {
 
 // runSweep measures each number, prints the medians, and draws charts of them all.
 func runSweep[R any](s sweep, of string, measure func(n int) (R, error), show report[R]) error {
+	if s.charts != "" {
+		if err := checkFolder(s.charts); err != nil {
+			return fmt.Errorf("--charts: %w", err)
+		}
+	}
 	var all []R
 	for _, n := range s.numbers {
 		rounds := make([]R, s.rounds)
@@ -52,6 +57,18 @@ func runSweep[R any](s sweep, of string, measure func(n int) (R, error), show re
 		return nil
 	}
 	return writeCharts(s.charts, show.draw(all))
+}
+
+// checkFolder makes a folder, and looks whether a file can be written there.
+func checkFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // everybody may read a chart
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".charts")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // writeCharts writes drawings by name into a folder.

@@ -280,3 +280,26 @@ func TestBenchConnectionsTurnsNoLimitOff(t *testing.T) {
 	require.NotRegexp(t, `: 0\b`, connectionsLimits)
 	require.Regexp(t, `address_connect_rate: \d{7}`, connectionsLimits)
 }
+
+// TestABenchmarkNeedsOpenFiles: it says so, in place of connections that fail.
+func TestABenchmarkNeedsOpenFiles(t *testing.T) {
+	t.Parallel()
+	limit := func() (soft, hard uint64, err error) { return 2048, 2048, nil } // of which 256 are reserved
+	for args, wrong := range map[string]string{
+		"fanout --connections 1792": "",
+		"fanout --connections 1793": "--connections: 1793 are more than the 1792 that the limit of open files (2048) leaves room for; raise it with ulimit -n, or use fewer",
+		"idle":                      "--connections: 5000 are more than the 1792 that",
+		"connections --connections 100,3584,10 --nodes 2": "",
+		"connections --connections 100,3585,10 --nodes 2": "--connections: 3585 are more than the 3584 that",
+		"pingpong": "",
+	} {
+		cmd, flags, err := newBench().Find(strings.Fields(args))
+		require.NoError(t, err)
+		require.NoError(t, cmd.ParseFlags(flags))
+		if err = checkOpenFiles(cmd.Flags(), limit); wrong == "" {
+			require.NoError(t, err, args)
+		} else {
+			require.ErrorContains(t, err, wrong, args)
+		}
+	}
+}

@@ -393,6 +393,9 @@ func TestABenchmarkOfNothingIsRefused(t *testing.T) {
 		{"idle --messages 10", "unknown flag: --messages"},
 		{"scale --sessions 10,0", "--sessions: 0 is not above 0"},
 		{"connections --nodes 0", "--nodes: 0 is not above 0"},
+		{"scale --sessions 10,2000000", "--sessions: 2000000 is above 1000000"},
+		{"scale --sessions 10 --charts /dev/null/charts", "--charts: mkdir /dev/null"},
+		{"connections --connections 100 --charts /dev/null/charts", "--charts: mkdir /dev/null"},
 		{"connections --idle 0s", "--idle: 0s is not above 0"},
 	} {
 		_, stderr, err := run(t, nil, append([]string{"bench"}, strings.Fields(c.args)...)...)
