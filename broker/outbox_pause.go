@@ -99,7 +99,7 @@ func (o *outbox) pressingLocked() bool {
 
 // endPause has what waits be written now, as a sign of life to a peer that needs one. It reports
 // whether there was a pause.
-func (o *outbox) endPause() bool {
+func endPause(o *outbox) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	paused := o.paused

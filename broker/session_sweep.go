@@ -170,7 +170,7 @@ func (s *Session) sweepBeats(now int64, beats *beatWriter) {
 		}
 		return
 	}
-	if send := s.beatSend.Load(); send > 0 && now-s.outbox.lastWrite.Load()+interval >= send && s.outbox.writing.Load() == 0 && !s.outbox.endPause() {
+	if send := s.beatSend.Load(); send > 0 && now-s.outbox.lastWrite.Load()+interval >= send && s.outbox.writing.Load() == 0 && !endPause(&s.outbox) {
 		beats.push(&s.outbox, s.framing.HeartBeat())
 	}
 }
