@@ -120,8 +120,9 @@ func (r *patientReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// restoreAnswer is how long the store may take to check what was put in.
-const restoreAnswer = 10 * time.Minute
+// restoreAnswer is how long the store may take to check what was put in, and to copy it to a
+// majority of the nodes.
+const restoreAnswer = 15 * time.Minute
 
 // checkRestore says whether what a body lists can be restored here.
 func (a archiveAPI) checkRestore(ctx context.Context, r request) (any, error) {
@@ -152,10 +153,19 @@ func (a archiveAPI) restore(_ context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, problem.New(http.StatusBadRequest, "the body does not begin with a line of JSON about a stream: "+problem.Truncate(err.Error()))
 	}
-	if err := a.archive.Import(r.Context(), entry, body); err != nil {
+	err = a.archive.Import(r.Context(), entry, body)
+	if err != nil && !errors.Is(err, driver.ErrNotReplicated) {
 		return nil, archiveProblem(err)
 	}
 	a.log.Warn("a stream was restored", "stream", entry.Name, "user", r.principal.Name, "messages", entry.Messages)
+	if err != nil {
+		a.log.Warn("a restored stream is not on a majority of the nodes; do not stop those that have it", "stream", entry.Name, "error", err)
+		return rawAnswer(func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusAccepted)
+			_ = json.NewEncoder(w).Encode(map[string]any{"restored": entry.Messages, "warning": err.Error()})
+		}), nil
+	}
 	return map[string]uint64{"restored": entry.Messages}, nil
 }
 

@@ -38,6 +38,7 @@ type archive struct {
 	histories *historyStreams
 	dedup     *dedupJournal
 	bans      *bans
+	copies    *copies
 }
 
 func (a *archive) subject() string { return a.link.prefix + ".node.restored" }

@@ -108,9 +108,25 @@ func nextChunk(ctx context.Context, chunks *nats.Subscription) (*nats.Msg, error
 	return chunk, nil
 }
 
-// Import puts a snapshot in. A history begins an epoch, since its clients may know later
-// messages of the one before, and the numbers of those are given again.
+// Import puts a snapshot in, and returns when a majority of its servers has all of it.
 func (a *archive) Import(ctx context.Context, entry driver.ArchiveEntry, r io.Reader) error {
+	if err := a.put(ctx, entry, r); err != nil {
+		return err
+	}
+	var state struct {
+		Last uint64 `json:"last_seq"`
+	}
+	_ = json.Unmarshal(entry.State, &state) // the server has read it
+	err := a.copies.await(ctx, entry.Name, state.Last)
+	if errors.Is(err, driver.ErrNotReplicated) {
+		a.copies.follow(entry.Name, state.Last)
+	}
+	return err
+}
+
+// put has the leader of a stream take a snapshot. A history begins an epoch, since its clients may know later
+// messages of the one before, and the numbers of those are given again.
+func (a *archive) put(ctx context.Context, entry driver.ArchiveEntry, r io.Reader) error {
 	config, err := a.configOf(entry)
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ const (
 type bans struct {
 	link     *link
 	replicas int
+	copies   *copies
 	missed   chan struct{}                    // has one element if the bucket is to be read again
 	watch    atomic.Pointer[func(ban []byte)] // that of WatchBans, once it was called
 }

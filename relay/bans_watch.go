@@ -137,12 +137,15 @@ func (w *banWatch) spread(ctx context.Context, info *jetstream.StreamInfo) {
 	if !w.link.replicated() || info.Config.Replicas >= banReplicas {
 		return
 	}
+	before := info.Config.Replicas
 	info.Config.Replicas = banReplicas
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	if _, err := w.link.js.UpdateStream(ctx, info.Config); err != nil {
 		w.link.log.Debug("bans could not be put on more servers", "replicas", banReplicas, "error", err)
+		return
 	}
+	w.copies.grown(info.Config.Name, before, banReplicas)
 }
 
 // look asks the leader of the bucket how far it goes.

@@ -105,9 +105,11 @@ func (s *historyStreams) verify(ctx context.Context, h *history, name string) er
 		return fmt.Errorf("relay: %w", err)
 	}
 	h.learnEpoch(&info.Config)
-	if _, err := s.link.js.UpdateStream(ctx, s.config(h, name)); err != nil {
+	config := s.config(h, name)
+	if _, err := s.link.js.UpdateStream(ctx, config); err != nil {
 		return storeError("cannot set the limits of the history "+h.policy.Name, err)
 	}
+	s.copies.grown(name, info.Config.Replicas, config.Replicas)
 	// A majority has just answered, so this node is not cut off. How far the stream goes is
 	// judged by what its leader says after that.
 	if info, err = s.link.lookAt(ctx, name); err != nil {

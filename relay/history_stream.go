@@ -79,6 +79,7 @@ type historyStreams struct {
 	all         map[string]*history // by policy; does not change
 	confirmed   *confirmedPlaces    // nil where the server is external
 	elections   *elections
+	copies      *copies
 	misplaced   atomic.Int64 // live messages that named a history and were not of its stream
 	shared      *sharedPages
 }

@@ -29,6 +29,7 @@ const (
 type idempotency struct {
 	link     *link
 	replicas int
+	copies   *copies
 	owners   *recordOwners
 	widened  atomic.Bool  // the stream's limits are those above
 	removed  atomic.Int64 // records, since their owner has most
@@ -132,6 +133,10 @@ func (i *idempotency) makeRecords(ctx context.Context) error {
 		Name: i.recordStream(), Subjects: []string{i.recordSubject(">")}, Description: "stompbox: which messages of the HTTP API were sent, by idempotency key",
 		MaxMsgsPerSubject: 1, MaxAge: recordAge, MaxMsgs: maxRecords, Discard: jetstream.DiscardOld, Replicas: i.replicas,
 	}
+	before := i.replicas
+	if there, err := i.link.js.Stream(ctx, i.recordStream()); err == nil {
+		before = there.CachedInfo().Config.Replicas
+	}
 	_, err := createReserving(ctx, maxRecordBytes, func(bytes int64) (jetstream.Stream, error) {
 		records.MaxBytes = bytes
 		return i.link.js.CreateOrUpdateStream(ctx, records)
@@ -139,5 +144,6 @@ func (i *idempotency) makeRecords(ctx context.Context) error {
 	if err != nil {
 		return storeError("cannot make the stream "+i.recordStream(), err)
 	}
+	i.copies.grown(i.recordStream(), before, i.replicas)
 	return nil
 }

@@ -36,6 +36,7 @@ type dedupJournal struct {
 	acks     *acks
 	window   time.Duration
 	replicas int
+	copies   *copies
 
 	mu      sync.Mutex // guards the following
 	expiry  map[dedupKey]int64
@@ -144,7 +145,7 @@ func (j *dedupJournal) makeStream(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	there, _ := j.link.js.Stream(ctx, j.stream())
-	_, err := ensureStream(ctx, j.link.js, there, jetstream.StreamConfig{
+	_, err := ensureStream(ctx, j.link.js, j.copies, there, jetstream.StreamConfig{
 		Name: j.stream(), Subjects: []string{j.subject()}, Description: "stompbox: dedup ids of messages that were removed from their queues",
 		MaxAge: j.window, Duplicates: min(j.window, 2*time.Minute), MaxMsgs: maxDedupIDs, MaxBytes: -1, MaxConsumers: -1, Discard: jetstream.DiscardOld, Replicas: j.replicas, AllowDirect: true,
 	})

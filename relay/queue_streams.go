@@ -89,6 +89,7 @@ type queueStreams struct {
 	// confirmed notes up to where messages were confirmed, for the next start.
 	confirmed *confirmedPlaces
 	elections *elections
+	copies    *copies
 
 	mu    sync.Mutex // guards the following
 	known map[string]*knownStream
@@ -160,7 +161,7 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 		config.Metadata = keepRestored(nil, there.CachedInfo().Config.Metadata)
 	}
 	config.Metadata = withFormat(config.Metadata)
-	made, err := ensureStream(ctx, s.link.js, there, config)
+	made, err := ensureStream(ctx, s.link.js, s.copies, there, config)
 	if err != nil {
 		return storeError("cannot make the stream "+p.stream, err)
 	}
@@ -177,11 +178,15 @@ func (s *queueStreams) ensure(ctx context.Context, p place, o driver.QueueOption
 
 // ensureStream makes a stream, or changes what is there, which is nil where that is not known.
 // One that is as it should be needs nothing of the leader of all streams, who may be away.
-func ensureStream(ctx context.Context, js jetstream.JetStream, there jetstream.Stream, want jetstream.StreamConfig) (jetstream.Stream, error) {
+func ensureStream(ctx context.Context, js jetstream.JetStream, c *copies, there jetstream.Stream, want jetstream.StreamConfig) (jetstream.Stream, error) {
 	if there != nil && sameStream(there.CachedInfo().Config, want) {
 		return there, nil
 	}
-	return createRetrying(ctx, func() (jetstream.Stream, error) { return js.CreateOrUpdateStream(ctx, want) })
+	made, err := createRetrying(ctx, func() (jetstream.Stream, error) { return js.CreateOrUpdateStream(ctx, want) })
+	if err == nil && there != nil {
+		c.grown(want.Name, there.CachedInfo().Config.Replicas, want.Replicas)
+	}
+	return made, err
 }
 
 // sameStream reports whether a stream is as it should be.

@@ -53,6 +53,7 @@ type Relay struct {
 	idempotency *idempotency
 	bans        *bans
 	archive     *archive
+	copies      *copies
 	inventories *inventories // of the embedded server, else nil
 	health      *health
 }
@@ -91,6 +92,7 @@ func connect(o Options, url string, server *Server) (*Relay, error) {
 func newRelay(o Options, server *Server) *Relay {
 	l := newLink(o, server)
 	r := &Relay{link: l, acks: &acks{link: l}, members: newMembers(l), requests: newRequests(l)}
+	r.copies = newCopies(l, r.members)
 	r.bus = newBus(l, r.members, r.requests.external)
 	dedup := newDedupJournal(l, r.acks, o.Queues)
 	r.readers = newReaders(l, r.acks, dedup, newKnownConsumers(l, r.members, &r.acks.elections), o.Queues.AckWait)
@@ -105,12 +107,14 @@ func newRelay(o Options, server *Server) *Relay {
 	r.histories = newHistoryStore(l, streams, r.bus, r.readers)
 	r.bus.past = r.histories
 	r.bans = newBans(l, r.queues.streams.settings.Replicas)
-	r.archive = &archive{link: l, readers: r.readers, queues: r.queues.streams, former: r.former, histories: streams, dedup: dedup, bans: r.bans}
+	r.bans.copies, streams.copies, r.queues.streams.copies, dedup.copies = r.copies, r.copies, r.copies, r.copies
+	r.archive = &archive{link: l, readers: r.readers, queues: r.queues.streams, former: r.former, histories: streams, dedup: dedup, bans: r.bans, copies: r.copies}
 	r.unread = &unread{link: l, archive: r.archive, histories: streams, transient: o.Queues.Transient}
 	if server != nil {
 		r.inventories = newInventories(l, r.archive)
 	}
 	r.idempotency = newIdempotency(l, o.Queues.Replicas)
+	r.idempotency.copies = r.copies
 	r.health = &health{link: l, acks: r.acks, members: r.members, readers: r.readers}
 	if l.clustered() {
 		r.health.joining.begin(server)
@@ -122,7 +126,7 @@ func newRelay(o Options, server *Server) *Relay {
 
 // begin makes what the parts need of the connection.
 func (r *Relay) begin() error {
-	for _, begin := range []func() error{r.acks.begin, r.requests.begin, r.queues.memory.begin, r.queues.dedup.begin, r.archive.begin, r.members.join, r.readers.known.begin} {
+	for _, begin := range []func() error{r.acks.begin, r.requests.begin, r.queues.memory.begin, r.queues.dedup.begin, r.archive.begin, r.copies.begin, r.members.join, r.readers.known.begin} {
 		if err := begin(); err != nil {
 			return err
 		}

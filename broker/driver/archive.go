@@ -13,6 +13,10 @@ var ErrNotEmpty = errors.New("there is something already")
 // ErrArchive is wrapped by errors of [Archive] that say why an entry cannot be restored here.
 var ErrArchive = errors.New("it cannot be restored here")
 
+// ErrNotReplicated is wrapped by errors of [Archive] that say which nodes have what was imported,
+// where a majority does not have all of it.
+var ErrNotReplicated = errors.New("a majority of the nodes does not have all of it yet")
+
 // Archive exports the data of a backend that is in use, and imports it into another one. It is
 // safe for concurrent use.
 type Archive interface {
@@ -24,7 +28,8 @@ type Archive interface {
 	// be imported.
 	CheckImport(ctx context.Context, entries []ArchiveEntry) error
 	// Import restores the output of Export. It never replaces anything that has messages. Bans are
-	// added to those that are there.
+	// added to those that are there. It returns when the data is as safe as what was confirmed to a
+	// client: with an error that wraps [ErrNotReplicated] it is there, and on fewer nodes than that.
 	Import(ctx context.Context, entry ArchiveEntry, r io.Reader) error
 }
 

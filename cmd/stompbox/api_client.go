@@ -128,7 +128,7 @@ func (c *clientFlags) exchange(ctx context.Context, method, path string, query u
 	}
 	fail := func(err error) error { return noAnswer(base, method, err) }
 	response.Body = watchedAnswer{watchedBody{p, response.Body}, response.Body.Close, fail}
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted {
 		defer response.Body.Close()
 		return nil, refusedAnswer(base, response)
 	}

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -139,11 +141,48 @@ func (p *progress) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// sent ends a body. It says so where the answer does not come soon after.
+type sent struct {
+	say func()
+
+	mu    sync.Mutex // guards the following
+	timer *time.Timer
+	over  bool
+}
+
+func (s *sent) Read([]byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer == nil && !s.over {
+		s.timer = time.AfterFunc(progressEvery, s.late)
+	}
+	return 0, io.EOF
+}
+
+func (s *sent) late() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.say()
+	}
+}
+
+// answered ends the wait. Nothing is said after it.
+func (s *sent) answered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
 func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restore DIR", Short: "Put a backup into an empty broker or cluster that runs", Args: cobra.ExactArgs(1),
 		Long: "Check what `stompbox backup` wrote to DIR, and then restore it. It never replaces a queue\n" +
-			"or history that has messages. The token or login needs send and subscribe permission for /**.",
+			"or history that has messages, and ends when a majority of the nodes has all of it: it exits with 1\n" +
+			"where that cannot be had. The token or login needs send and subscribe permission for /**.",
 		Example: "  stompbox restore backup-1 --url http://127.0.0.1:8080 --token-file token",
 	}
 	client := newClientFlags(cmd.Flags())
@@ -167,15 +206,31 @@ func restore(ctx context.Context, client *clientFlags, dir string, out io.Writer
 		return err
 	}
 	_ = answer.Body.Close()
+	var notSafe []string
 	for i := range m.Streams {
-		if err := m.Streams[i].read(ctx, client, dir, out); err != nil {
+		warning, err := m.Streams[i].read(ctx, client, dir, out)
+		if err != nil {
 			return fmt.Errorf("%s: %w", m.Streams[i].Name, err)
+		}
+		if warning != "" {
+			notSafe = append(notSafe, m.Streams[i].Name+": "+warning)
 		}
 	}
 	messages, durables := m.count()
-	_, err = fmt.Fprintf(out, "%d messages and %d durable subscriptions of %s are restored\n", messages, durables, m.Made.Format(time.RFC3339))
-	return err
+	if _, err = fmt.Fprintf(out, "%d messages and %d durable subscriptions of %s are restored\n", messages, durables, m.Made.Format(time.RFC3339)); err != nil {
+		return err
+	}
+	if len(notSafe) > 0 {
+		return errors.New(strings.Join(notSafe, "\n") + "\n" + notSafeRemedy)
+	}
+	return nil
 }
+
+// notSafeRemedy says what to do about what is on too few nodes.
+const notSafeRemedy = "All is restored, but not on a majority of the nodes. Start the nodes that are away, and stop none of those\n" +
+	"that have it: the others fetch it by themselves. The log of the node that was asked then says that a majority\n" +
+	"of the servers has all of a stream. If a node that has it is lost before, move the data of all nodes away, start\n" +
+	"them, and restore again"
 
 func (m *manifest) entries() []driver.ArchiveEntry {
 	all := make([]driver.ArchiveEntry, len(m.Streams))
@@ -230,26 +285,38 @@ func (e *manifestEntry) verify(dir string) error {
 	return nil
 }
 
-// read puts the snapshot of a stream in.
-func (e *manifestEntry) read(ctx context.Context, client *clientFlags, dir string, out io.Writer) error {
+// read puts the snapshot of a stream in. The warning says where it is on too few nodes.
+func (e *manifestEntry) read(ctx context.Context, client *clientFlags, dir string, out io.Writer) (warning string, err error) {
 	line, err := json.Marshal(e.ArchiveEntry)
 	if err != nil {
-		return err
+		return "", err
 	}
 	file, err := os.Open(filepath.Join(dir, e.File))
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = file.Close() }()
 	progress := &progress{out: out, what: e.Name, of: e.Size, next: time.Now().Add(progressEvery)}
-	answer, err := client.exchange(ctx, http.MethodPost, "/api/restore/stream", nil, io.MultiReader(bytes.NewReader(append(line, '\n')), io.TeeReader(file, progress)), client.alive(ctx))
+	sent := &sent{say: func() {
+		_, _ = fmt.Fprintf(out, "%s: all is sent; the broker stores it, and copies it to other nodes\n", e.Name)
+	}}
+	answer, err := client.exchange(ctx, http.MethodPost, "/api/restore/stream", nil, io.MultiReader(bytes.NewReader(append(line, '\n')), io.TeeReader(file, progress), sent), client.alive(ctx))
+	sent.answered()
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
-		return err
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxProblem))
+	if err != nil {
+		return "", err
+	}
+	if answer.StatusCode == http.StatusAccepted {
+		var said struct{ Warning string }
+		if err := json.Unmarshal(text, &said); err != nil {
+			return "", fmt.Errorf("the answer cannot be read: %w", err)
+		}
+		warning = said.Warning
 	}
 	_, err = fmt.Fprintf(out, "%s: %d messages, %d durable subscriptions\n", e.Name, e.Messages, len(e.Durables))
-	return err
+	return warning, err
 }

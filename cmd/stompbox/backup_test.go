@@ -1,17 +1,27 @@
 package main
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
@@ -73,6 +83,56 @@ func TestABackupOfOneNodeGoesIntoACluster(t *testing.T) {
 	all.start(1)
 	all.node(1).ready(t)
 	all.stop()
+}
+
+// fewCopies is an archive that takes all, and has no majority for one of its entries.
+type fewCopies struct {
+	driver.Archive
+	imported chan string
+}
+
+func (fewCopies) CheckImport(context.Context, []driver.ArchiveEntry) error { return nil }
+
+func (f fewCopies) Import(_ context.Context, entry driver.ArchiveEntry, r io.Reader) error {
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return err
+	}
+	f.imported <- entry.Name
+	if entry.Name == "first" {
+		return fmt.Errorf("%w: of 3 nodes, only east is known to have all of it", driver.ErrNotReplicated)
+	}
+	return nil
+}
+
+// TestARestoreNamesWhatIsOnTooFewNodes after all is restored, and fails.
+func TestARestoreNamesWhatIsOnTooFewNodes(t *testing.T) {
+	t.Parallel()
+	archive := fewCopies{imported: make(chan string, 2)}
+	n := test.Start(t, test.Options{Wrap: func(d driver.Driver) driver.Driver {
+		d.Archive = archive
+		return d
+	}})
+	api := httptest.NewServer(httpapi.New(n.Broker, httpapi.Options{}))
+	t.Cleanup(api.Close)
+	dir := t.TempDir()
+	m := manifest{Format: manifestFormat}
+	for _, name := range []string{"first", "second"} {
+		sum := sha256.Sum256([]byte(name))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600))
+		m.Streams = append(m.Streams, manifestEntry{driver.ArchiveEntry{Name: name, Kind: "queues", Messages: 7}, name, int64(len(name)), hex.EncodeToString(sum[:])})
+	}
+	text, err := json.Marshal(m)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, manifestFile), text, 0o600))
+	out, stderr, err := run(t, nil, "restore", dir, "--url", api.URL, "--token", test.Token(t, "operator", time.Hour, auth.AllGrants()))
+	require.Error(t, err)
+	require.Equal(t, "first", <-archive.imported)
+	require.Equal(t, "second", <-archive.imported)
+	require.Contains(t, out, "first: 7 messages")
+	require.Contains(t, out, "14 messages and 0 durable subscriptions")
+	require.Contains(t, stderr, "first: a majority of the nodes does not have all of it yet: of 3 nodes, only east is known to have all of it\n")
+	require.NotContains(t, stderr, "second")
+	require.Contains(t, stderr, notSafeRemedy)
 }
 
 // TestADamagedBackupIsRefused restores nothing of one that is not as it was written.
