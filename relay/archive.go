@@ -45,8 +45,30 @@ func (a *archive) subject() string { return a.link.prefix + ".node.restored" }
 
 // begin subscribes to what is restored on other nodes, and here.
 func (a *archive) begin() error {
-	_, err := a.link.conn.Subscribe(a.subject(), func(*nats.Msg) { a.lookAgain() })
-	return err
+	if _, err := a.link.conn.Subscribe(a.subject(), func(*nats.Msg) { a.lookAgain() }); err != nil {
+		return err
+	}
+	return a.copies.members.HandleRequest(restoringSubject, func(policy []byte) []byte {
+		if h := a.histories.all[string(policy)]; h != nil {
+			h.elsewhere.Store(time.Now().Add(makeHold).UnixNano())
+			h.reset() // once a stream that is being made is there
+		}
+		return nil
+	})
+}
+
+// restoringSubject is of the question that has a node make no stream for a history.
+const restoringSubject = "restoring"
+
+// makeHold is for how long: until the server has taken the restore, and no second stream.
+const makeHold = 10 * time.Second
+
+// hold has all nodes make no stream for a history that has none. A stream that another node made
+// would be in the way of the restore, which the server only finds when it has all.
+func (a *archive) hold(ctx context.Context, h *history) {
+	h.restoring.Store(true)
+	h.reset()
+	_, _ = a.copies.members.Request(ctx, restoringSubject, []byte(h.policy.Name))
 }
 
 // lookAgain has all that is known of streams looked for again.

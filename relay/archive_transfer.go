@@ -140,7 +140,7 @@ func (a *archive) put(ctx context.Context, entry driver.ArchiveEntry, r io.Reade
 	}
 	config.Metadata = keepRestored(config.Metadata, map[string]string{metadataRestored: time.Now().UTC().Format(time.RFC3339Nano)})
 	if h, _ := a.histories.epochOf(entry.Name); h != nil {
-		h.restoring.Store(true)
+		a.hold(ctx, h)
 		defer h.restoring.Store(false)
 		config.Metadata[metadataEpoch] = newEpoch(h.epochIn(entry.Name)) // in place of what is known of the stream before
 	}

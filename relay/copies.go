@@ -117,12 +117,12 @@ func (s spread) String() string {
 // spreadOf judges what servers have by what the leader said before they were asked, and after.
 func spreadOf(last uint64, before, after *jetstream.StreamInfo, found []streamCopy) spread {
 	s := spread{servers: max(after.Config.Replicas, 1)}
-	leader := ""
+	leader, replicas := "", []*jetstream.PeerInfo(nil)
 	if cluster := after.Cluster; cluster != nil {
-		s.servers = max(s.servers, len(cluster.Replicas)+1)
-		leader = cluster.Leader
+		leader, replicas = cluster.Leader, cluster.Replicas
+		s.servers = max(s.servers, len(replicas)+1)
 		if len(found) == 0 { // an external server: only the leader says what the others have
-			for _, r := range cluster.Replicas {
+			for _, r := range replicas {
 				if !r.Offline {
 					s.heard++
 				}
@@ -140,7 +140,9 @@ func spreadOf(last uint64, before, after *jetstream.StreamInfo, found []streamCo
 		}
 	}
 	for _, f := range found {
-		s.heard++
+		if f.Server == leader || len(replicas) == 0 || slices.ContainsFunc(replicas, func(r *jetstream.PeerInfo) bool { return r.Name == f.Server }) {
+			s.heard++ // others of a large cluster have nothing of it
+		}
 		// Messages may be removed meanwhile. Where there are new ones, their number says nothing.
 		whole := after.State.LastSeq > last || f.Messages >= min(before.State.Msgs, after.State.Msgs)
 		if f.Current && f.Last >= last && whole {

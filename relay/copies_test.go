@@ -185,6 +185,7 @@ func TestWhichServersHaveAllOfAStream(t *testing.T) {
 		"messages came meanwhile":            {info(10, 10), info(12, 12), []streamCopy{{"a", true, 12, 12}, {"b", true, 11, 11}}, []string{"a", "b"}, 2},
 		"the node of the leader is silent":   {info(10, 10), info(10, 10), []streamCopy{{"b", true, 10, 10}}, []string{"a", "b"}, 2},
 		"the leader is another, without all": {info(10, 10), info(0, 0), []streamCopy{{"b", true, 0, 0}, {"a", true, 0, 0}}, nil, 2},
+		"others have nothing of it":          {info(10, 10, current, behind), info(10, 10, current, behind), []streamCopy{all, {"b", true, 9, 9}, {"d", false, 0, 0}}, []string{"a"}, 2},
 		"servers are external":               {info(10, 10, current, behind), info(10, 10, current, behind), nil, []string{"a", "b"}, 3},
 	} {
 		s := spreadOf(10, c.before, c.after, c.found)
@@ -192,4 +193,37 @@ func TestWhichServersHaveAllOfAStream(t *testing.T) {
 		require.Equal(t, c.heard, s.heard, name)
 		require.Equal(t, 3, s.servers, name)
 	}
+}
+
+// TestNoOtherNodeMakesAHistoryThatIsRestored: each node makes those that are missing soon after its
+// start, and the server refuses the restored one at its end then.
+func TestNoOtherNodeMakesAHistoryThatIsRestored(t *testing.T) {
+	t.Parallel()
+	all := clusterOf(t, 3)
+	subjects := all[0].histories.streams.all["all"].prefix + ".>"
+	all[0].archive.hold(t.Context(), all[0].histories.streams.all["all"])
+	for _, d := range all[1:] {
+		h := d.histories.streams.all["all"]
+		require.NotZero(t, h.elsewhere.Load())
+		h.elsewhere.Store(time.Now().Add(time.Hour).UnixNano()) // however slow this machine is
+	}
+	name, err := all[0].link.js.StreamNameBySubject(t.Context(), subjects)
+	if err == nil {
+		require.NoError(t, all[0].link.js.DeleteStream(t.Context(), name))
+	}
+	for _, d := range all {
+		h := d.histories.streams.all["all"]
+		h.reset()
+		_, err := d.histories.streams.nameOf(t.Context(), h)
+		require.ErrorIs(t, err, driver.ErrUnavailable)
+	}
+	_, err = all[0].link.js.StreamNameBySubject(t.Context(), subjects)
+	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
+
+	all[0].histories.streams.all["all"].restoring.Store(false)
+	name, err = all[0].histories.streams.nameOf(t.Context(), all[0].histories.streams.all["all"])
+	require.NoError(t, err)
+	found, err := all[1].histories.streams.nameOf(t.Context(), all[1].histories.streams.all["all"])
+	require.NoError(t, err, "what is there is found")
+	require.Equal(t, name, found)
 }

@@ -58,6 +58,7 @@ type history struct {
 	later     atomic.Pointer[laterEpoch] // the epoch, where it is not the stream's first one
 	restored  atomic.Pointer[string]     // when the stream was restored from a backup, where it was
 	restoring atomic.Bool                // it is being restored, and no other stream is made
+	elsewhere atomic.Int64               // until when no stream is made since another node restores it, in nanoseconds since 1970
 
 	clearedOf atomic.Pointer[clearedOf] // what operators cleared
 
@@ -147,6 +148,8 @@ func (s *historyStreams) nameOf(ctx context.Context, h *history) (string, error)
 	}
 	name, err := s.link.js.StreamNameBySubject(ctx, h.prefix+".>")
 	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound) && time.Now().UnixNano() < h.elsewhere.Load():
+		return "", fmt.Errorf("%w: another node restores the history %s", driver.ErrUnavailable, h.policy.Name)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		var made bool
 		if name, made, err = s.makeStream(ctx, h); err != nil {
