@@ -63,8 +63,8 @@ const restoringSubject = "restoring"
 // makeHold is for how long: until the server has taken the restore, and no second stream.
 const makeHold = 10 * time.Second
 
-// hold has all nodes make no stream for a history that has none. The server refuses a restore
-// beside a stream that another node made, and only once it has all messages.
+// hold has all nodes make no stream for a history that has none. Where another node
+// makes one meanwhile, the server refuses the restore, and only once it has all messages.
 func (a *archive) hold(ctx context.Context, h *history) {
 	h.restoring.Store(true)
 	h.reset()
