@@ -20,7 +20,7 @@ import (
 )
 
 // JWKS are keys that a server publishes as a JSON Web Key Set. They are fetched at the start and
-// then regularly, and kept while the server is unavailable. After a failure they are fetched
+// then regularly, and kept while the server is unavailable or answers with no key that can be used. After a failure they are fetched
 // again soon. If a token names an unknown key, they are fetched again, at a limited rate. Unknown kinds of keys are skipped. Redirects are followed
 // only to the same https host.
 type JWKS struct {
@@ -69,7 +69,7 @@ func (o JWKSOptions) WithDefaults() JWKSOptions {
 const fetchTimeout = 10 * time.Second
 
 // NewJWKS fetches the key set and keeps it up to date until ctx is done. An unavailable server is
-// not an error: the set is empty until the server answers.
+// not an error: the set is empty until the server answers with a key that can be used.
 func NewJWKS(ctx context.Context, o JWKSOptions) (*JWKS, error) {
 	location, err := parseKeySetURL(o.URL, o.AllowHTTP)
 	if err != nil {
@@ -221,6 +221,15 @@ func (j *JWKS) read(ctx context.Context, kid, algorithm string) ([]Key, error) {
 func (j *JWKS) Continue(previous *JWKS) {
 	if previous != nil {
 		j.fetchErrors.Add(previous.fetchErrors.Load())
+	}
+}
+
+// CountFailures adds the failed fetches of the set that was to replace j, and stays away because of
+// them. The set of j is fetched again soon.
+func (j *JWKS) CountFailures(of *JWKS) {
+	if n := of.fetchErrors.Load(); n > 0 {
+		j.fetchErrors.Add(n)
+		j.failed.Store(true)
 	}
 }
 

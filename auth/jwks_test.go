@@ -143,10 +143,17 @@ func TestKeySetsThatAreRefused(t *testing.T) {
 				}
 			}
 		}, "larger than the limit of 1048576 bytes"},
-		"no set":       {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"error":"maintenance"}`) }, "not a JSON Web Key Set"},
-		"null":         {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"keys":null}`) }, "not a JSON Web Key Set"},
-		"HTML":         {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `<html>`) }, "not a JSON Web Key Set"},
-		"two values":   {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"keys":[]}{"keys":[]}`) }, "not a JSON Web Key Set"},
+		"no set":     {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"error":"maintenance"}`) }, "not a JSON Web Key Set"},
+		"null":       {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"keys":null}`) }, "not a JSON Web Key Set"},
+		"HTML":       {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `<html>`) }, "not a JSON Web Key Set"},
+		"two values": {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"keys":[]}{"keys":[]}`) }, "not a JSON Web Key Set"},
+		"empty":      {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"keys":[]}`) }, "no key that can be used: it is empty"},
+		"other use": {func(w http.ResponseWriter) {
+			_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{jwk(t, "good", signer, map[string]any{"use": "enc"})}})
+		}, "none of its 1 is for checking signatures"},
+		"other kinds": {func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, `{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44","pub":"AAAA"},{"kty":"oct","kid":"good","k":"AAAA"}]}`)
+		}, "no key that can be used, of 2: key 1, kid"},
 		"server error": {func(w http.ResponseWriter) { http.Error(w, "down", http.StatusServiceUnavailable) }, "503"},
 	} {
 		var broken atomic.Bool
@@ -165,7 +172,7 @@ func TestKeySetsThatAreRefused(t *testing.T) {
 		require.ErrorContains(t, err, `no key "unknown"`, name)
 		require.Contains(t, log.String(), tt.says, name)
 		require.NotContains(t, log.String(), "hunter2", name)
-		require.EqualValues(t, 1, set.Stats().FetchErrors, name)
+		require.Equal(t, auth.KeyStats{Keys: 1, FetchErrors: 1}, set.Stats(), name)
 		_, err = verifier(t, auth.VerifierOptions{Keys: set}).Verify(t.Context(), token)
 		require.NoError(t, err, name)
 		server.Close()
@@ -182,7 +189,11 @@ func TestAKeySetIsFetchedAgainAfterAFailure(t *testing.T) {
 	var works atomic.Bool
 	var asked atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
+		n := asked.Add(1)
+		if !works.Load() && n%2 == 1 {
+			_, _ = io.WriteString(w, `{"keys":[]}`)
+			return
+		}
 		if !works.Load() {
 			http.Error(w, "down", http.StatusServiceUnavailable)
 			return

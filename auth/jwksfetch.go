@@ -50,8 +50,23 @@ func (t *keySetTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
+// ErrNoUsableKeys is why a fetch failed that brought a key set without keys for signatures: with it
+// in place of the keys known so far, no token would be accepted.
+var ErrNoUsableKeys = errors.New("the key set has no key that can be used")
+
+// noUsableKeys is [ErrNoUsableKeys] for a set of that many keys, and says why keys were skipped.
+func noUsableKeys(published int, skipped []string) error {
+	switch {
+	case published == 0:
+		return fmt.Errorf("%w: it is empty", ErrNoUsableKeys)
+	case len(skipped) == 0:
+		return fmt.Errorf("%w: none of its %d is for checking signatures", ErrNoUsableKeys, published)
+	}
+	return fmt.Errorf("%w, of %d: %s", ErrNoUsableKeys, published, strings.Join(skipped[:min(len(skipped), maxSkippedInLog)], "; "))
+}
+
 // filter returns the key set with the keys that can be used, and their public parts
-// alone. It counts and logs those that cannot.
+// alone. It counts and logs those that cannot. A set without any that can is an error.
 func (j *JWKS) filter(text []byte) ([]byte, error) {
 	var published struct {
 		Keys *[]json.RawMessage `json:"keys"`
@@ -72,6 +87,9 @@ func (j *JWKS) filter(text []byte) ([]byte, error) {
 		case !errors.Is(err, errOtherUse):
 			skipped = append(skipped, fmt.Sprintf("key %d, kid %s: %s", i+1, quote(kidOf(raw)), truncate(err.Error())))
 		}
+	}
+	if len(used.Keys) == 0 {
+		return nil, noUsableKeys(len(*published.Keys), skipped)
 	}
 	j.failed.Store(false)
 	j.keys.Store(int64(len(used.Keys)))

@@ -12,7 +12,7 @@ var (
 	loginsDesc      = desc("logins_total", "Static logins, by what became of them: accepted, refused, busy when there was no time to check, or limited after too many wrong passcodes.", "outcome")
 	waitingDesc     = desc("logins_waiting", "Static logins whose passcodes wait to be checked.")
 	verifiedDesc    = desc("token_verification_duration_seconds", "How long it took to verify JSON Web Tokens, valid and invalid ones.")
-	jwksErrorsDesc  = desc("jwks_fetch_errors_total", "Fetches of the JSON Web Key Set that failed.")
+	jwksErrorsDesc  = desc("jwks_fetch_errors_total", "Fetches of the JSON Web Key Set that failed, or had no key that can be used.")
 )
 
 type authCollector struct{ authenticator authenticator }

@@ -161,7 +161,7 @@ func (s *reloader) reloadLocked(ctx context.Context) (*reloaded, error) {
 	renewal := s.replaceAuth(parts)
 	result := &reloaded{Changed: changed, NeedRestart: kept, Sessions: renewal.Sessions, Ended: renewal.Ended, Revoked: renewal.Revoked}
 	if parts.stale {
-		result.Warnings = append(result.Warnings, "the key set of auth.jwt.jwks_url could not be fetched, so the previous keys stay valid; the log says why")
+		result.Warnings = append(result.Warnings, parts.staleWarning())
 	}
 	result.Warnings = slices.Concat(result.Warnings, overridden, config.WithoutEffect(next), s.certs.untimely())
 	if result.Changed == nil {

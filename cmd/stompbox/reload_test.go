@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -207,7 +208,9 @@ func TestReloadNamesWhatWaitsForARestart(t *testing.T) {
 // and a broker that is elsewhere. A limit that was lowered can be raised again.
 func TestReloadSaysWhatIsNotInForce(t *testing.T) {
 	t.Parallel()
-	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) }))
+	var keys atomic.Value
+	keys.Store(publishedKey)
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(keys.Load().(string))) }))
 	t.Cleanup(provider.Close)
 	token := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(token, []byte("a token of scrapes in this test\n"), 0o600))
@@ -220,6 +223,9 @@ func TestReloadSaysWhatIsNotInForce(t *testing.T) {
 	require.Empty(t, raised.NeedRestart)
 
 	require.NoError(t, os.WriteFile(token, []byte("another token of scrapes in this test\n"), 0o600))
+	keys.Store(`{"keys":[]}`)
+	require.Equal(t, []string{"the key set of auth.jwt.jwks_url could not be fetched, or has no key that can be used, so the previous keys stay valid; the log says why"}, r.reload(text).Warnings)
+	r.says(t, "could not fetch the JSON Web Key Set.*no key that can be used: it is empty")
 	provider.Close()
 	result := r.reload(text)
 	require.Equal(t, []config.KeyReason{{Key: "metrics.token_file", Why: "what the file holds is read at the start"}}, result.NeedRestart)
@@ -233,6 +239,46 @@ func TestReloadSaysWhatIsNotInForce(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, stderr, "send it SIGHUP")
 	r.stop(t)
+}
+
+// publishedKey is a key set with the key of RFC 8037, A.2.
+const publishedKey = `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"published","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`
+
+// TestReloadsCountFetchesThatFail, of the key set in force, with a key set that has no key to use too.
+func TestReloadsCountFetchesThatFail(t *testing.T) {
+	t.Parallel()
+	var keys atomic.Value
+	keys.Store(`{"keys":[]}`)
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(keys.Load().(string))) }))
+	t.Cleanup(provider.Close)
+	c, log := new(config.Config), slog.New(slog.DiscardHandler)
+	c.Auth.JWT.JWKSURL, c.Auth.JWT.Leeway = provider.URL, time.Minute
+	c.Auth.JWT.PrincipalClaim = "sub"
+	reload := func(parts authParts) authParts {
+		next, err := newAuthParts(t.Context(), c, log, parts)
+		require.NoError(t, err)
+		return next
+	}
+	parts := reload(authParts{})
+	require.Equal(t, auth.KeyStats{FetchErrors: 1}, parts.keySet.Stats(), "at the start")
+	parts = reload(parts)
+	require.Equal(t, auth.KeyStats{FetchErrors: 2}, parts.keySet.Stats())
+	require.Contains(t, parts.staleWarning(), "there are no keys of before")
+	keys.Store(publishedKey)
+	parts = reload(parts)
+	require.Equal(t, auth.KeyStats{Keys: 1, FetchErrors: 2}, parts.keySet.Stats())
+	require.False(t, parts.stale)
+	for n, answer := range []string{`{"keys":[]}`, `<html>`} {
+		keys.Store(answer)
+		parts = reload(parts)
+		require.True(t, parts.stale)
+		require.Equal(t, auth.KeyStats{Keys: 1, FetchErrors: 3 + int64(n)}, parts.keySet.Stats(), answer)
+	}
+	c.Auth.JWT.JWKSURL = provider.URL + "/elsewhere"
+	_, err := newAuthParts(t.Context(), c, log, parts)
+	require.ErrorContains(t, err, "could not be fetched")
+	require.Equal(t, auth.KeyStats{Keys: 1, FetchErrors: 5}, parts.keySet.Stats(), "the new URL was refused")
+	parts.close()
 }
 
 // TestReloadNamesFilesThatHoldSomethingElse, and changes of the file that a flag overrides.

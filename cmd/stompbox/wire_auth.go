@@ -19,6 +19,15 @@ type authParts struct {
 	stale         bool               // the key set could not be fetched again, so it is the one of before
 }
 
+// staleWarning says what holds while the key set is stale.
+func (p authParts) staleWarning() string {
+	const failed = "the key set of auth.jwt.jwks_url could not be fetched, or has no key that can be used"
+	if p.keySet.Stats().Keys == 0 {
+		return failed + ", and there are no keys of before, so no token of its issuer is accepted; the log says why"
+	}
+	return failed + ", so the previous keys stay valid; the log says why"
+}
+
 // close ends the refresh of the key set.
 func (p authParts) close() { p.closeUnlessOf(authParts{}) }
 
@@ -108,8 +117,11 @@ func (p *authParts) fetchKeySet(ctx context.Context, j config.JWT, log *slog.Log
 		set.Continue(previous.keySet)
 		return nil
 	}
+	if previous.keySet != nil {
+		previous.keySet.CountFailures(set)
+	}
 	if previous.keySetURL != j.JWKSURL {
-		return errors.New("the key set could not be fetched; the log says why")
+		return errors.New("the key set could not be fetched, or has no key that can be used; the log says why")
 	}
 	// It keeps its refresh, and ends when these parts do.
 	ended := p.cancel

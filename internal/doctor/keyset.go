@@ -20,6 +20,8 @@ func keySetRemedy(err error) string {
 		invalid   x509.CertificateInvalidError
 	)
 	switch {
+	case errors.Is(err, auth.ErrNoUsableKeys):
+		return "the URL has to be that of a JSON Web Key Set with public keys for signatures"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "renew the certificate of that server, or correct the clock of this machine"
 	case errors.As(err, &host):
@@ -55,11 +57,11 @@ func checkKeySet(ctx context.Context, e *examination) []Result {
 
 func keySetResult(check, host string, stats auth.KeyStats, messages *firstMessage) Result {
 	switch {
+	case stats.FetchErrors > 0 && errors.Is(messages.why(), auth.ErrNoUsableKeys):
+		return fail(check, keySetRemedy(auth.ErrNoUsableKeys), "%s answers, but %v", host, messages.why())
 	case stats.FetchErrors > 0:
 		text, cause := messages.read()
 		return fail(check, keySetRemedy(cause), "the keys cannot be fetched from %s: %s", host, text)
-	case stats.Keys == 0:
-		return fail(check, "the URL has to be that of a JSON Web Key Set with public keys for signatures", "%s answers, but with no key that can be used", host)
 	case stats.Skipped > 0:
 		return warn(check, "tokens that these keys sign are refused; serve logs why each is skipped", "%d keys of %s, and %d that are not understood", stats.Keys, host, stats.Skipped)
 	}
@@ -127,4 +129,9 @@ func (f *firstMessage) read() (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.first, f.cause
+}
+
+func (f *firstMessage) why() error {
+	_, cause := f.read()
+	return cause
 }
