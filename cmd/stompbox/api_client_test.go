@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -130,19 +131,19 @@ func TestASilentBrokerEndsEachCommand(t *testing.T) {
 func TestATransferLastsAsLongAsItMoves(t *testing.T) {
 	t.Parallel()
 	asked := make(chan struct{}, 1)
-	var well bool
+	var well atomic.Bool
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/api/backup":
 			_, _ = io.WriteString(w, `{"streams":[{"name":"x","kind":"queues"}]}`)
-		case r.URL.Path == "/healthz" && well:
+		case r.URL.Path == "/healthz" && well.Load():
 			select {
 			case asked <- struct{}{}:
 			default:
 			}
 		case r.URL.Path == "/healthz":
 			http.Error(w, "bad", http.StatusBadGateway)
-		case well:
+		case well.Load():
 			_, _ = io.WriteString(w, "begin")
 			_ = http.NewResponseController(w).Flush()
 			<-asked
@@ -157,7 +158,7 @@ func TestATransferLastsAsLongAsItMoves(t *testing.T) {
 	_, stderr, err := run(t, nil, "backup", filepath.Join(t.TempDir(), "a"), "--url", s.URL, "--timeout", "100ms")
 	require.Error(t, err)
 	require.Contains(t, stderr, "the broker hangs")
-	well = true
+	well.Store(true)
 	dir := filepath.Join(t.TempDir(), "b")
 	out, stderr, err := run(t, nil, "backup", dir, "--url", s.URL, "--timeout", "100ms")
 	require.NoError(t, err, "%s%s", out, stderr)
