@@ -86,6 +86,7 @@ func (q *reader) giveBack(drained <-chan struct{}) {
 		if waits {
 			q.awaitRequests(ctx)
 		}
+		q.awaitRequeued(ctx)
 		// To say how many requests wait, the server looks which of them have no interest.
 		if c, err := q.readers.link.js.Consumer(ctx, stream, consumer); err == nil {
 			q.fetchRedeliveries(ctx, c.CachedInfo())
@@ -121,6 +122,22 @@ func (q *reader) awaitRequests(ctx context.Context) {
 	next := q.next
 	q.mu.Unlock()
 	_, _ = q.readers.link.conn.RequestWithContext(ctx, next, badRequest) // at worst the order is lost
+}
+
+// awaitRequeued returns when the server has taken in what the reader put back before it was
+// closed: it answers all else apart from that, and takes in one after the other. What it
+// learned of later would come before older messages that go back now.
+func (q *reader) awaitRequeued(ctx context.Context) {
+	q.mu.Lock()
+	var one driver.Delivery
+	matters := q.comesAgain && len(q.returns) > 0
+	if matters {
+		one = q.returns[0]
+	}
+	q.mu.Unlock()
+	if matters {
+		_, _ = q.readers.link.conn.RequestWithContext(ctx, subjectOf(one), extendBody) // at worst the order is lost
+	}
 }
 
 const (
