@@ -30,7 +30,10 @@ const (
 )
 
 // BannedError means that the credentials are valid, but an operator banned their owner.
-type BannedError struct{ Ban admin.Ban }
+type BannedError struct {
+	Ban  admin.Ban
+	User string // who came, where that is known, for the log
+}
 
 func (e *BannedError) Error() string {
 	text := "you are banned until " + e.Ban.Until.UTC().Format(time.RFC3339)
@@ -76,7 +79,7 @@ func (b *bans) check(p *auth.Principal, now time.Time) error {
 	}
 	for _, key := range []string{"user " + p.Name, "token " + p.TokenID} {
 		if ban, ok := b.byKey[key]; ok && !ban.Lifted && now.Before(ban.Until) && key != "token " {
-			return &BannedError{ban}
+			return &BannedError{Ban: ban, User: p.Name}
 		}
 	}
 	return nil
@@ -191,10 +194,12 @@ func (b directory) endBanned(ban admin.Ban) (n int) {
 		p := s.shown.Load()
 		if ban.User != "" && s.user == ban.User || ban.Token != "" && p != nil && p.TokenID == ban.Token {
 			n++
-			s.endWith(banned(&BannedError{ban}))
+			s.endWith(banned(&BannedError{Ban: ban}))
 		}
 	})
 	return n
 }
 
-func banned(e *BannedError) *Error { return &Error{Code: CodeBanned, Message: e.Error()} }
+func banned(e *BannedError) *Error {
+	return &Error{Code: CodeBanned, Message: e.Error(), user: e.User}
+}

@@ -120,7 +120,7 @@ func New(o Options) (*Broker, error) {
 		b.name = b.node
 	}
 	b.router = newRouter(b.bus, b.topics.arrived)
-	b.strangers = newStrangers()
+	b.strangers = new(strangers)
 	b.usage = newUsage(o.Quotas, b.clock)
 	b.memory, b.turns = newMemory(&o.Quotas), newTurns()
 	b.pendingRequests.budget = b.memory.waiting
@@ -196,13 +196,14 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 		e := errorf(CodeTooManySessions, "the server has its limit of %d connections", current.limits.MaxConnections)
 		e.retryAfter = retryAfter
 		b.counters.countError(e)
-		b.admission.logConnectionLimit(current.limits.MaxConnections)
+		b.admission.logConnectionLimit(current.limits.MaxConnections, t)
 		return nil, e
 	}
 	address := addressOf(t.RemoteAddr())
 	if err := b.usage.open(address); err != nil {
 		b.counters.sessions.Add(-1)
 		b.counters.countError(err)
+		b.admission.logNotOpened(t, err)
 		return nil, err
 	}
 	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), openedAt: b.clock.now(), address: address}
@@ -242,6 +243,8 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	name := p.Name
 	usage, refused := b.usage.join(name)
 	if refused != nil {
+		refused.user = name
+		b.admission.logNotOpened(t, refused)
 		s.Detach(nil)
 		return nil, refused
 	}

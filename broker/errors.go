@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -62,7 +63,11 @@ type Error struct {
 	retryAfter int    // seconds after which trying again may do, or 0
 	limit      string // that was reached; "" is the one of the Code, if it has one
 	counted    bool   // the limit was
+	user       string // who was authenticated and is refused, for the log; "" where it is the session's
 }
+
+// reached is the limit that an error is about, or "".
+func (e *Error) reached() string { return cmp.Or(e.limit, limitsOfCodes[e.Code]) }
 
 func (e *Error) Error() string {
 	if e.Cause != nil {

@@ -50,7 +50,7 @@ func (b publisher) newOperations(from origin, all []Publication) ([]operation, e
 func (b publisher) newPublicationOperation(from origin, o *Publication) (operation, error) {
 	f := &frames.Frame{Command: frames.SEND, Headers: o.Headers, Body: o.Body}
 	if err := b.admission.checkPublication(f); err != nil {
-		return operation{}, err
+		return operation{}, b.traceRefused(f, o.Destination, err)
 	}
 	target, err := b.admission.authorizeSend(from, o.Destination, f)
 	var rejected *rejection
@@ -59,7 +59,7 @@ func (b publisher) newPublicationOperation(from origin, o *Publication) (operati
 		b.counters.rejected.Add(1)
 		return operation{}, errorf(CodeRejected, "%s", rejected.why)
 	case err != nil:
-		return operation{}, err
+		return operation{}, b.traceRefused(f, o.Destination, err)
 	case target.dropped:
 		b.counters.rejected.Add(1)
 		return operation{}, nil

@@ -96,10 +96,10 @@ type Session struct {
 // connectionLogEvery is how often it is logged that there are too many connections.
 const connectionLogEvery = 10 * time.Second
 
-func (b admission) logConnectionLimit(limit int) {
+func (b admission) logConnectionLimit(limit int, refused Transport) {
 	now := b.clock.now() + 1
 	if last := b.refusedAt.Load(); (last == 0 || now-last >= int64(connectionLogEvery)) && b.refusedAt.CompareAndSwap(last, now) {
-		b.log.Warn("connections are refused: there are as many as the limit allows", "limit", limit)
+		b.log.Warn("connections are refused: there are as many as the limit allows", "limit", limit, "remote", refused.RemoteAddr(), "transport", refused.Name())
 	}
 }
 
@@ -149,15 +149,19 @@ func (s *Session) Push(wire []byte) { s.outbox.push(wire) }
 func (s *Session) Leave(last []byte) {
 	s.EndRead()
 	s.endTruncated(last)
-	s.Refuse(last)
+	s.ended.set(&endedByClient) // the first cause counts
+	s.Refuse(last, Refusal{})
 }
 
 // Refuse ends the session because its transport cannot take what the peer sent. Last, which says
 // so, is written after the answers to all earlier frames, and nothing after it. Refuse is for the
 // goroutine that calls Receive.
-func (s *Session) Refuse(last []byte) {
+func (s *Session) Refuse(last []byte, why Refusal) {
 	s.EndRead()
-	s.ended.set(&endedByClient)
+	if why.Limit != "" {
+		s.broker.CountLimit(why.Limit)
+	}
+	s.ended.set(why.ending())
 	s.answerReplays()
 	s.receipts.afterPending(func() { s.finish(false, last) })
 }

@@ -37,6 +37,7 @@ func (s *Session) connect(f *frames.Frame) error {
 	}
 	usage, refused := s.broker.usage.join(principal.Name)
 	if refused != nil {
+		refused.user = principal.Name
 		return refused
 	}
 	s.setUser(principal.Name, usage)

@@ -40,6 +40,9 @@ func (s *Session) pushDelivery(sub *subscription, d *delivery) pushResult {
 	}
 	deliver := s.broker.step("deliver", trace.Consumer, d.Message)
 	result := s.outbox.pushDelivery(encodeDelivery(sub, d), d)
+	if result == pushed {
+		deliver.count("deliveries", 1)
+	}
 	deliver.end(nil)
 	if result == pushed {
 		s.broker.counters.delivered.Add(1)

@@ -3,17 +3,28 @@ package broker
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/internal/logattr"
 )
 
 // ending is how a session ends that no error ends. Its code is for the log only, except for that
 // of a shutdown, which clients read as well.
 type ending struct{ code, cause string }
+
+// Refusal is why a transport does not take what a peer sent, for the log.
+type Refusal struct {
+	Reason string // as the close frame has it
+	Limit  string // that was reached, as [Stats.Limited] names it, or ""
+}
+
+func (r Refusal) ending() *ending { return &ending{codeRefused, r.Reason} }
+
+// codeRefused is that of a session which a [Refusal] ends.
+const codeRefused = "message-refused"
 
 var (
 	endedByClient   = ending{"client-left", "disconnected by the client"}
@@ -37,9 +48,19 @@ func (c *endCause) get() *ending {
 
 // strangers bounds the log lines of connections that end before they are authenticated,
 // which anyone can make as often as they like. What is left out is counted in the metrics.
-type strangers struct{ some rate.Sometimes }
+type strangers struct{ lines logattr.Lines }
 
-func newStrangers() *strangers { return &strangers{rate.Sometimes{First: 20, Interval: time.Second}} }
+// do writes a line, unless there were too many.
+func (l *strangers) do(log *slog.Logger, message string, attributes []any) {
+	l.lines.Write(log, slog.LevelInfo, message, attributes...)
+}
+
+// logNotOpened says why a connection became no session.
+func (b admission) logNotOpened(t Transport, e *Error) {
+	b.strangers.do(b.log, "a connection was refused", []any{
+		"limit", e.reached(), "user", e.user, "remote", t.RemoteAddr(), "transport", t.Name(), "code", string(e.Code), "error", truncate(e.Error(), maxLogged),
+	})
+}
 
 // attributes are those of each line about a session.
 func (s *Session) attributes(more ...any) []any {
@@ -47,6 +68,10 @@ func (s *Session) attributes(more ...any) []any {
 	if s.Connected() {
 		user = s.user
 	}
+	return s.attributesOf(user, more...)
+}
+
+func (s *Session) attributesOf(user string, more ...any) []any {
 	return append([]any{"session", s.id, "user", user, "remote", s.transport.RemoteAddr(), "transport", s.transport.Name()}, more...)
 }
 
@@ -87,14 +112,16 @@ func (s *Session) logRefused(destination string, e *Error) {
 func (s *Session) report(e *Error, sent int64) {
 	s.broker.counters.countError(e)
 	s.reported.Store(true)
-	line := func() {
-		attributes := append(s.attributes("code", string(e.Code), "error", truncate(e.Error(), maxLogged)), s.totals(sent)...)
-		s.logInfo("session ended by an error", attributes)
+	const message = "session ended by an error"
+	what := []any{"code", string(e.Code), "error", truncate(e.Error(), maxLogged)}
+	if limit := e.reached(); limit != "" {
+		what = append(what, "limit", limit)
 	}
+	what = append(what, s.totals(sent)...)
 	if s.Connected() {
-		line()
+		s.logInfo(message, s.attributes(what...))
 	} else {
-		s.broker.strangers.some.Do(line)
+		s.broker.strangers.do(s.broker.log, message, s.attributesOf(e.user, what...))
 	}
 }
 
@@ -105,12 +132,15 @@ func (s *Session) logEnd(reason error) {
 	}
 	end := s.ended.get()
 	attributes := append(s.attributes("code", end.code, "cause", end.cause), s.totals(s.outbox.written.Load())...)
-	if reason != nil && !errors.Is(reason, io.EOF) { // which adds nothing to the cause
+	if end == &endedByLoss && reason != nil && !errors.Is(reason, io.EOF) { // else it adds nothing to the cause
 		attributes = append(attributes, "error", reason)
 	}
-	if !s.Connected() {
+	switch {
+	case s.Connected():
+		s.logInfo("session ended", attributes)
+	case end.code == codeRefused:
+		s.broker.strangers.do(s.broker.log, "session ended", attributes)
+	default:
 		s.broker.log.Debug("session ended", attributes...) // such as a check of a load balancer
-		return
 	}
-	s.logInfo("session ended", attributes)
 }

@@ -13,7 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stompbox/stompbox/auth"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/broker/admin"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/gateway"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
@@ -72,6 +75,81 @@ func TestEachSessionHasALineForItsBeginningAndItsEnd(t *testing.T) {
 	require.Contains(t, line, "user=guest")
 	require.Contains(t, line, `code=connection-lost cause="the connection was lost"`)
 	lines(t, n, "session ended by an error", 1) // which was not lost in what followed
+}
+
+// TestALimitThatIsReachedSaysWhoReachedIt where no session begins, and where the user is known
+// before the session is.
+func TestALimitThatIsReachedSaysWhoReachedIt(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{Broker: broker.Options{Quotas: broker.Quotas{UserConnections: 1, AddressConnections: 2}}})
+	alice := "Bearer " + test.Token(t, "alice", time.Hour, auth.Grants{})
+	test.DialTCP(t, n).Connect("Authorization", alice)
+	c := test.DialTCP(t, n)
+	c.Send(frames.CONNECT, "accept-version", "1.2", "host", "x", "Authorization", alice)
+	c.Error("has the limit of 1 connections")
+	line := lines(t, n, "session ended by an error", 1)[0]
+	for _, part := range []string{"user=alice", "remote=127.0.0.1:", "code=too-many-connections", "limit=user_connections"} {
+		require.Contains(t, line, part)
+	}
+	c.Closed()
+
+	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 1 }, test.Patience, time.Millisecond)
+	_, err := n.Broker.Ban(t.Context(), admin.Ban{User: "bob", Until: time.Now().Add(time.Hour), Reason: "spam"})
+	require.NoError(t, err)
+	c = test.DialTCP(t, n)
+	c.Send(frames.CONNECT, "accept-version", "1.2", "host", "x", "Authorization", "Bearer "+test.Token(t, "bob", time.Hour, auth.Grants{}))
+	c.Error("you are banned")
+	require.Contains(t, lines(t, n, "session ended by an error", 2)[1], "user=bob")
+	c.Closed()
+
+	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 1 }, test.Patience, time.Millisecond)
+	test.DialTCP(t, n)
+	require.Eventually(t, func() bool { return n.Broker.Stats().Sessions == 2 }, test.Patience, time.Millisecond)
+	test.DialTCP(t, n).Error("your address has its limit of 2 connections")
+	line = lines(t, n, "a connection was refused", 1)[0]
+	for _, part := range []string{"level=INFO", "limit=address_connections", "remote=127.0.0.1:", "transport=tcp", "code=too-many-connections"} {
+		require.Contains(t, line, part)
+	}
+
+	n = test.Start(t, test.Options{Broker: broker.Options{Limits: broker.Limits{MaxConnections: 1}}})
+	test.DialTCP(t, n).Connect()
+	test.DialTCP(t, n).Error("limit of 1 connections")
+	require.Regexp(t, `level=WARN .* limit=1 remote=127\.0\.0\.1:\d+ transport=tcp`, lines(t, n, "connections are refused: there are as many as the limit allows", 1)[0])
+}
+
+// TestWhatATransportRefusesIsNotALeavingClient but has its reason, before CONNECT as well.
+func TestWhatATransportRefusesIsNotALeavingClient(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		wire, reason string
+		limited      int64
+	}{
+		"too large":      {"\x82\xfe\x10\x00\x00\x00\x00\x00", "the WebSocket message is too large", 1},
+		"an opcode":      {"\x83\x80\x00\x00\x00\x00", "has an opcode that is not defined", 0},
+		"without a mask": {"\x82\x01x", "has to be masked", 0},
+		"no UTF-8":       {"\x81\x81\x00\x00\x00\x00\xff", "has to be UTF-8", 0},
+	} {
+		for _, connected := range []bool{true, false} {
+			t.Run(name+" "+strconv.FormatBool(connected), func(t *testing.T) {
+				t.Parallel()
+				n := test.Start(t, test.Options{WebSocket: gateway.WebSocketOptions{MaxMessage: 1000}})
+				c := test.Dial(t, n)
+				user := `""`
+				if connected {
+					c.Connect()
+					user = "guest"
+				}
+				c.Wire(tt.wire)
+				c.Closed()
+				line := lines(t, n, "session ended", 1)[0]
+				require.Contains(t, line, "level=INFO")
+				require.Contains(t, line, "user="+user+" remote=127.0.0.1:")
+				require.Regexp(t, `code=message-refused cause="[^"]*`+tt.reason, line)
+				require.NotContains(t, line, "error=")
+				require.Equal(t, tt.limited, n.Broker.Stats().Limited["max_message"])
+			})
+		}
+	}
 }
 
 func TestStrangersDoNotFillTheLog(t *testing.T) {

@@ -24,10 +24,10 @@ func (s *Session) origin() origin { return origin{s.principal, s.id} }
 func (s *Session) send(f *frames.Frame) (outcome, error) {
 	b := s.broker
 	if limit := b.settings().limits.MessageRate; limit > 0 && !s.rate.take(b.clock.now(), 1, limit, limit) {
-		return 0, errorf(CodeMessageRate, "more than %d messages a second", limit)
+		return 0, b.publisher.traceRefused(f, f.Get(frames.Destination), errorf(CodeMessageRate, "more than %d messages a second", limit))
 	}
 	if err := b.usage.send(s.usage, len(f.Body)); err != nil {
-		return 0, err
+		return 0, b.publisher.traceRefused(f, f.Get(frames.Destination), err)
 	}
 	if f.Get(frames.Destination) == destination.TokenDestination {
 		token := f.Body
@@ -44,13 +44,13 @@ func (s *Session) send(f *frames.Frame) (outcome, error) {
 		b.admission.sendRejection(s.origin(), f, rejected.why)
 		return outcomeReceipt, nil
 	case err != nil:
-		return 0, err
+		return 0, b.publisher.traceRefused(f, f.Get(frames.Destination), err)
 	case target.dropped:
 		b.counters.rejected.Add(1)
 		return outcomeReceipt, nil
 	}
 	if err := s.replyTo(f); err != nil {
-		return 0, err
+		return 0, b.publisher.traceRefused(f, f.Get(frames.Destination), err)
 	}
 	op, err := b.publisher.newOperation(s.origin(), target, f)
 	if err != nil {

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"cmp"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -88,7 +87,7 @@ func (c *counters) countError(e *Error) {
 		c.errors, c.limits = make(map[Code]int64), make(map[string]int64)
 	}
 	c.errors[e.Code]++
-	if limit := cmp.Or(e.limit, limitsOfCodes[e.Code]); limit != "" && !e.counted {
+	if limit := e.reached(); limit != "" && !e.counted {
 		c.limits[limit]++
 	}
 }

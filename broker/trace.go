@@ -72,6 +72,15 @@ func ContinueTrace(b *Broker, all []Publication, traceparent string) {
 	}
 }
 
+// traceRefused records a SEND that was not taken as a span with the error, and returns the error.
+func (b publisher) traceRefused(f *frames.Frame, destination string, err error) error {
+	if b.tracer != nil {
+		parent, _ := f.Headers.Lookup(HeaderTraceparent)
+		b.tracer.Start("send", trace.Producer, parent, truncate(destination, maxQuoted)).End(err)
+	}
+	return err
+}
+
 // tracedOperation is makeOperation with a span, which the message names from then on.
 func (b publisher) tracedOperation(from origin, to sendTarget, f *frames.Frame) (operation, error) {
 	parent, _ := f.Headers.Lookup(HeaderTraceparent)

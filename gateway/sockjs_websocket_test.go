@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"errors"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +165,10 @@ func TestSockJSWebSocketEnds(t *testing.T) {
 	ws.write(`["` + strings.Repeat(`\n`, 40<<10) + `"]`)
 	ws.write(`["` + strings.Repeat("x", 110<<10) + `"]`)
 	ws.closed(websocket.CloseMessageTooBig, "larger than 102400 bytes")
+	require.EqualValues(t, 2, n.Broker.Stats().Limited["max_message"])
+	require.Eventually(t, func() bool {
+		return regexp.MustCompile(`msg="session ended" .*user=guest .*transport=sockjs code=message-refused cause="[^"]*larger than 102400 bytes`).MatchString(n.Log.String())
+	}, test.Patience, time.Millisecond)
 
 	ws = open().connect()
 	farewell := websocket.FormatCloseMessage(websocket.CloseGoingAway, "")

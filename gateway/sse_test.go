@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -366,6 +367,9 @@ func TestEventsEndWithTheirLifetimeTokenAndServer(t *testing.T) {
 	s := ask{user: "alice"}.stream(t, server, "/topic/a")
 	_, err := s.read()
 	require.Equal(t, io.EOF, err, "a clean end, so that the browser comes back")
+	ended := regexp.MustCompile(`msg="session ended" .*code=lifetime-over .*`)
+	require.Eventually(t, func() bool { return ended.MatchString(n.Log.String()) }, test.Patience, time.Millisecond)
+	require.NotContains(t, ended.FindString(n.Log.String()), "error=")
 
 	long := eventsOf(t, n, gateway.EventsOptions{})
 	long.Start()

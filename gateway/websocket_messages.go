@@ -30,6 +30,18 @@ type messageError struct {
 
 func (e *messageError) Error() string { return e.reason }
 
+// refusal is the error for the log and the metrics.
+func (e *messageError) refusal() broker.Refusal {
+	r := broker.Refusal{Reason: e.reason}
+	if e.code == websocket.CloseMessageTooBig {
+		r.Limit = limitMaxMessage
+	}
+	return r
+}
+
+// limitMaxMessage is http.max_message, as metrics name it.
+const limitMaxMessage = "max_message"
+
 var (
 	errTooBig  = &messageError{websocket.CloseMessageTooBig, "the WebSocket message is too large; split it, as STOMP.js does with splitLargeFrames"}
 	errNotUTF8 = &messageError{websocket.CloseInvalidFramePayloadData, "a text message has to be UTF-8; send other bytes in a binary message"}

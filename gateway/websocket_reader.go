@@ -21,7 +21,7 @@ type session interface {
 	Connected() bool
 	Push(wire []byte)
 	Leave(last []byte)
-	Refuse(last []byte)
+	Refuse(last []byte, why broker.Refusal)
 	Detach(reason error)
 }
 
@@ -77,7 +77,7 @@ func (r *wsReader) feed(p []byte) error {
 		}
 		if wrong, ok := errors.AsType[*messageError](err); ok {
 			r.messages.drop()
-			r.session.Refuse(r.framing.Close(wrong.code, wrong.reason))
+			r.session.Refuse(r.framing.Close(wrong.code, wrong.reason), wrong.refusal())
 			r.state = wsDiscard // so that the peer can read the last frames
 			return nil
 		}

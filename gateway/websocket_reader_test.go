@@ -29,12 +29,12 @@ type seenSession struct {
 	unread   bool
 }
 
-func (s *seenSession) Touch()             { s.touched++ }
-func (s *seenSession) Push(wire []byte)   { s.pongs = append(s.pongs, wire) }
-func (s *seenSession) Arriving(int)       {}
-func (s *seenSession) Connected() bool    { return true }
-func (s *seenSession) Detach(error)       {}
-func (s *seenSession) Refuse(last []byte) { s.Leave(last) }
+func (s *seenSession) Touch()                               { s.touched++ }
+func (s *seenSession) Push(wire []byte)                     { s.pongs = append(s.pongs, wire) }
+func (s *seenSession) Arriving(int)                         {}
+func (s *seenSession) Connected() bool                      { return true }
+func (s *seenSession) Detach(error)                         {}
+func (s *seenSession) Refuse(last []byte, _ broker.Refusal) { s.Leave(last) }
 
 func (s *seenSession) ReceivePart(p []byte) error {
 	s.received = append(s.received, p...)
@@ -396,15 +396,15 @@ func FuzzWebSocketReader(f *testing.F) {
 // silentSession takes everything and keeps nothing.
 type silentSession struct{}
 
-func (silentSession) ReceivePart([]byte) error { return nil }
-func (silentSession) EndRead()                 {}
-func (silentSession) Arriving(int)             {}
-func (silentSession) Connected() bool          { return true }
-func (silentSession) Refuse([]byte)            {}
-func (silentSession) Touch()                   {}
-func (silentSession) Push([]byte)              {}
-func (silentSession) Leave([]byte)             {}
-func (silentSession) Detach(error)             {}
+func (silentSession) ReceivePart([]byte) error      { return nil }
+func (silentSession) EndRead()                      {}
+func (silentSession) Arriving(int)                  {}
+func (silentSession) Connected() bool               { return true }
+func (silentSession) Refuse([]byte, broker.Refusal) {}
+func (silentSession) Touch()                        {}
+func (silentSession) Push([]byte)                   {}
+func (silentSession) Leave([]byte)                  {}
+func (silentSession) Detach(error)                  {}
 
 // TestReadingAMessageAllocatesNothing: each SEND of each client comes this way.
 func TestReadingAMessageAllocatesNothing(t *testing.T) {

@@ -130,6 +130,7 @@ type api struct {
 	addressRates  rates // the same, of addresses
 	audits        logattr.Peers
 	turns         turns
+	limited       logattr.Lines // of requests that limits refuse
 
 	archives   archiveAPI
 	kept       historyAPI
@@ -178,11 +179,11 @@ func (a *api) serve(pattern string, w http.ResponseWriter, r *http.Request, body
 		a.refusals.Report(r, err)
 		return nil, problem.Unauthenticated(a.broker, broker.EndpointAPI, err, "send a valid token as Authorization: Bearer, or a login and passcode")
 	}
-	if err := a.limitUser(p.Name, limited); err != nil {
+	if err := a.limitUser(r, p.Name, limited); err != nil {
 		return nil, err
 	}
 	if limited && !unhurried[pattern] {
-		done, err := a.awaitTurn(r.Context(), p.Name)
+		done, err := a.awaitTurn(r, p.Name)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -117,15 +118,15 @@ func (s *rates) makeRoomLocked(now time.Time) {
 
 // limitUser refuses the request of a user who makes too many, or has had too many refused.
 // Where it does not count, as those that send messages, only the latter is looked at.
-func (a *api) limitUser(user string, counts bool) error {
+func (a *api) limitUser(r *http.Request, user string, counts bool) error {
 	limit := a.broker.Quotas().UserRequestRate
-	return a.tooMany("user_request_rate", limit, a.userRates.next(user, counts, limit))
+	return a.tooMany(r, user, "user_request_rate", limit, a.userRates.next(user, counts, limit))
 }
 
 // limitAddress does the same for an address, before credentials are checked.
 func (a *api) limitAddress(r *http.Request, counts bool) error {
 	limit := a.broker.Quotas().AddressRequestRate
-	return a.tooMany("address_request_rate", limit, a.addressRates.next(clientaddr.Network(r.RemoteAddr), counts, limit))
+	return a.tooMany(r, "", "address_request_rate", limit, a.addressRates.next(clientaddr.Network(r.RemoteAddr), counts, limit))
 }
 
 // next returns after how long a peer may make its next request.
@@ -158,12 +159,22 @@ func (a *api) chargeRefusal(r request, err error) {
 	a.addressRates.charge(clientaddr.Network(r.RemoteAddr), n, quotas.AddressRequestRate)
 }
 
+// countLimit counts and logs that a limit refused a request. User is "" where it was not looked at.
+func (a *api) countLimit(r *http.Request, user, limit string) {
+	a.broker.CountLimit(limit)
+	path := r.URL.Path
+	a.limited.Write(a.log, slog.LevelInfo, "a request was refused, since a limit was reached", "limit", limit, "user", user, "remote", r.RemoteAddr, "method", r.Method, "path", path[:min(len(path), maxLoggedPath)])
+}
+
+// maxLoggedPath is how many bytes of a path the log has.
+const maxLoggedPath = 500
+
 // tooMany is the problem of a request that has to wait, or nil.
-func (a *api) tooMany(key string, limit int, wait time.Duration) error {
+func (a *api) tooMany(r *http.Request, user, key string, limit int, wait time.Duration) error {
 	if wait == 0 {
 		return nil
 	}
-	a.broker.CountLimit(key)
+	a.countLimit(r, user, key)
 	p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("more than %d requests a second; see limits.%s", limit, key))
 	p.Code, p.RetryAfter = broker.CodeMessageRate, wait
 	return p

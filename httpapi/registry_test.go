@@ -3,7 +3,9 @@ package httpapi_test
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
+	"github.com/stompbox/stompbox/httpapi"
 	"github.com/stompbox/stompbox/internal/test"
 )
 
@@ -244,7 +247,10 @@ func TestRequestsOfAnAddressHaveARate(t *testing.T) {
 func TestRequestsHaveARate(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{Broker: broker.Options{Quotas: broker.Quotas{UserRequestRate: 3}}})
-	p := newPoster(t, n, "eve", auth.AllGrants())
+	log := new(test.Log)
+	server := httptest.NewServer(httpapi.New(n.Broker, httpapi.Options{Logger: slog.New(slog.NewTextHandler(log, nil))}))
+	t.Cleanup(server.Close)
+	p := &poster{t, server.URL, test.Token(t, "eve", time.Hour, auth.AllGrants())}
 	get := func(path, token string) (status int, retryAfter string) {
 		r, err := http.NewRequest(http.MethodGet, p.url+path, nil)
 		require.NoError(t, err)
@@ -261,6 +267,7 @@ func TestRequestsHaveARate(t *testing.T) {
 		return status == http.StatusTooManyRequests && retryAfter == "1"
 	}, test.Patience, time.Millisecond)
 	require.NotZero(t, n.Broker.Stats().Limited["user_request_rate"])
+	require.Regexp(t, `level=INFO msg="a request was refused, since a limit was reached" limit=user_request_rate user=eve remote=127\.0\.0\.1:\d+ method=GET path=/api/`, log.String())
 	status, _ := get("/api/users", test.Token(t, "bob", time.Hour, auth.AllGrants()))
 	require.Equal(t, 200, status)
 	require.Equal(t, 200, p.send(`{"destination":"/topic/a"}`).Status)

@@ -63,12 +63,12 @@ func (t *turns) take(ctx context.Context, user string, patience time.Duration) (
 }
 
 // awaitTurn is take for a request.
-func (a *api) awaitTurn(ctx context.Context, user string) (done func(), err error) {
-	done, ok := a.turns.take(ctx, user, turnPatience)
+func (a *api) awaitTurn(r *http.Request, user string) (done func(), err error) {
+	done, ok := a.turns.take(r.Context(), user, turnPatience)
 	if ok {
 		return done, nil
 	}
-	a.broker.CountLimit("user_requests_under_way")
+	a.countLimit(r, user, "user_requests_under_way")
 	p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("%d of your requests are under way on this node, and this one has waited %s for them", maxUnderWay, turnPatience))
 	p.Code, p.RetryAfter = broker.CodeMessageRate, turnPatience
 	return nil, p

@@ -1,18 +1,19 @@
 package credentials
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
-	"time"
 
-	"golang.org/x/time/rate"
+	"github.com/stompbox/stompbox/broker"
+	"github.com/stompbox/stompbox/internal/logattr"
 )
 
 // Refusals logs why requests were not authenticated: 20 at once and then one a second, since
 // anyone can make as many as they like. It is safe for concurrent use.
 type Refusals struct {
-	log  *slog.Logger
-	some rate.Sometimes
+	log   *slog.Logger
+	lines logattr.Lines
 }
 
 // NewRefusals logs to log, or to the default logger.
@@ -20,7 +21,7 @@ func NewRefusals(log *slog.Logger) *Refusals {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Refusals{log: log, some: rate.Sometimes{First: 20, Interval: time.Second}}
+	return &Refusals{log: log}
 }
 
 // maxLogged bounds what an error has of what a client sent.
@@ -28,8 +29,10 @@ const maxLogged = 500
 
 // Report logs one request, with the cause that its client does not learn.
 func (f *Refusals) Report(r *http.Request, err error) {
-	f.some.Do(func() {
-		text, path := err.Error(), r.URL.Path
-		f.log.Info("a request was not authenticated", "method", r.Method, "path", path[:min(len(path), maxLogged)], "remote", r.RemoteAddr, "error", text[:min(len(text), maxLogged)])
-	})
+	text, path := err.Error(), r.URL.Path
+	attributes := []any{"method", r.Method, "path", path[:min(len(path), maxLogged)], "remote", r.RemoteAddr, "error", text[:min(len(text), maxLogged)]}
+	if kept, ok := errors.AsType[*broker.BannedError](err); ok {
+		attributes = append(attributes, "user", kept.User)
+	}
+	f.lines.Write(f.log, slog.LevelInfo, "a request was not authenticated", attributes...)
 }

@@ -117,6 +117,13 @@ func (c *Client) Raw(text string) {
 // TryRaw is Raw for goroutines: it returns the error.
 func (c *Client) TryRaw(p []byte) (int, error) { return c.conn.Write(p) }
 
+// Wire writes bytes below the framing of the transport.
+func (c *Client) Wire(p string) {
+	c.t.Helper()
+	_, err := io.WriteString(c.net, p)
+	require.NoError(c.t, err)
+}
+
 // Next returns the next frame.
 func (c *Client) Next() (*frames.Frame, error) {
 	if len(c.early) > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	oteltrace "go.opentelemetry.io/otel/trace"
@@ -137,7 +138,9 @@ func TestATraceHasTheStoreAndTheDelivery(t *testing.T) {
 	requireBelow(t, send, r.span(t, "nats store"))
 	c.Subscribe("s", "/queue/a")
 	c.Message("work")
-	requireBelow(t, send, r.span(t, "deliver"))
+	deliver := r.span(t, "deliver")
+	requireBelow(t, send, deliver)
+	require.Contains(t, deliver.Attributes, attribute.Int("stompbox.deliveries", 1))
 
 	// In a transaction the store is asked once, for all.
 	r.Reset()
@@ -146,6 +149,40 @@ func TestATraceHasTheStoreAndTheDelivery(t *testing.T) {
 	c.Send(frames.COMMIT, "transaction", "t", "receipt", "c")
 	c.Receipt("c")
 	requireBelow(t, r.span(t, "send"), r.span(t, "nats store"))
+}
+
+// TestASENDThatIsRefusedHasASpanWithTheError whatever refuses it, over HTTP too.
+func TestASENDThatIsRefusedHasASpanWithTheError(t *testing.T) {
+	t.Parallel()
+	r := record(t, "a")
+	n := test.Start(t, test.Options{Broker: broker.Options{Tracer: r.tracer, Limits: broker.Limits{MessageRate: 1}}})
+	token := "Bearer " + test.Token(t, "alice", time.Hour, auth.Grants{Send: []string{"/topic/a"}})
+	refused := func(destination, says string) {
+		t.Helper()
+		span := r.span(t, "send")
+		require.Equal(t, oteltrace.SpanKindProducer, span.SpanKind)
+		require.Equal(t, clientTrace, span.SpanContext.TraceID().String())
+		require.Equal(t, codes.Error, span.Status.Code)
+		require.Contains(t, span.Status.Description, says)
+		require.Contains(t, span.Attributes, attribute.String("messaging.destination.name", destination))
+		r.Reset()
+	}
+	c := test.Dial(t, n).Connect("Authorization", token)
+	c.Send(frames.SEND, "destination", "/topic/b", "traceparent", clientParent, "x")
+	c.Error("no send permission")
+	refused("/topic/b", "no send permission")
+
+	c = test.Dial(t, n).Connect("Authorization", token)
+	c.Send(frames.SEND, "destination", "/topic/a", "x")
+	r.span(t, "send")
+	r.Reset()
+	c.Send(frames.SEND, "destination", "/topic/a", "traceparent", clientParent, "x")
+	c.Error("more than 1 messages a second")
+	refused("/topic/a", "more than 1 messages a second")
+
+	_, err := n.Broker.Send(t.Context(), &auth.Principal{Name: "bob"}, broker.Publication{Destination: "/topic/c", Headers: frames.Headers{{Name: "traceparent", Value: clientParent}}})
+	require.Error(t, err)
+	refused("/topic/c", "no send permission")
 }
 
 func TestATraceGoesOnInAWebhook(t *testing.T) {
