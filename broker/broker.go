@@ -203,7 +203,7 @@ func (b *Broker) Open(t Transport) (*Session, error) {
 	if err := b.usage.open(address); err != nil {
 		b.counters.sessions.Add(-1)
 		b.counters.countError(err)
-		b.admission.logNotOpened(t, err)
+		b.strangers.notOpened(b.log, t, err)
 		return nil, err
 	}
 	s := &Session{broker: b, transport: t, framing: t.Framing(), number: b.ids.Add(1), openedAt: b.clock.now(), address: address}
@@ -244,7 +244,7 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 	usage, refused := b.usage.join(name)
 	if refused != nil {
 		refused.user = name
-		b.admission.logNotOpened(t, refused)
+		b.strangers.notOpened(b.log, t, refused)
 		s.Detach(nil)
 		return nil, refused
 	}

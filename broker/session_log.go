@@ -55,9 +55,9 @@ func (l *strangers) do(log *slog.Logger, message string, attributes []any) {
 	l.lines.Write(log, slog.LevelInfo, message, attributes...)
 }
 
-// logNotOpened says why a connection became no session.
-func (b admission) logNotOpened(t Transport, e *Error) {
-	b.strangers.do(b.log, "a connection was refused", []any{
+// notOpened says why a connection became no session.
+func (l *strangers) notOpened(log *slog.Logger, t Transport, e *Error) {
+	l.do(log, "a connection was refused", []any{
 		"limit", e.reached(), "user", e.user, "remote", t.RemoteAddr(), "transport", t.Name(), "code", string(e.Code), "error", truncate(e.Error(), maxLogged),
 	})
 }

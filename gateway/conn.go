@@ -173,8 +173,12 @@ func (c *conn) writePieces(b []byte) error {
 func (c *conn) Finish(linger time.Duration) {
 	c.reading.finish(c, time.Now().Add(linger))
 	below := c.Conn
-	if w, ok := below.(wrapper); ok {
-		below = w.Raw()
+	for {
+		outer, ok := below.(wrapper)
+		if !ok {
+			break
+		}
+		below = outer.Raw()
 	}
 	if half, ok := below.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()

@@ -44,7 +44,14 @@ type RequestListener struct {
 	Sessions bool
 	// Shared reports whether an address is a proxy's, whose requests are those of many clients.
 	Shared func(remote string) bool
+	// TLS, which may be nil, is called for a connection that begins with a TLS handshake where
+	// nothing is Encrypted.
+	TLS func(remote string)
 }
+
+// handshakeRecord is the first byte of a TLS handshake (RFC 8446, 5.1). Nothing else that comes
+// begins with it.
+const handshakeRecord = 0x16
 
 // Accept implements [net.Listener].
 func (l *RequestListener) Accept() (net.Conn, error) {
@@ -62,6 +69,7 @@ type requestConn struct {
 	net.Conn
 	listener *RequestListener
 	counts   atomic.Bool // what is read is of headers
+	begun    bool        // guarded as Read is: by its one caller
 	streams  atomic.Bool // HTTP/2, where headers of one request at most are not complete
 
 	mu          sync.Mutex       // guards the following
@@ -82,6 +90,12 @@ func (c *requestConn) Close() error {
 // Read implements [net.Conn].
 func (c *requestConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if n > 0 && !c.begun {
+		c.begun = true
+		if l := c.listener; p[0] == handshakeRecord && !l.Encrypted && l.TLS != nil {
+			l.TLS(c.RemoteAddr().String())
+		}
+	}
 	if n > 0 && c.counts.Load() {
 		if over := c.count(p[:n]); over != nil {
 			return n, &net.OpError{Op: "read", Net: "tcp", Err: over} // which the server does not answer

@@ -167,8 +167,8 @@ func TestSockJSWebSocketEnds(t *testing.T) {
 	ws.closed(websocket.CloseMessageTooBig, "larger than 102400 bytes")
 	require.EqualValues(t, 2, n.Broker.Stats().Limited["max_message"])
 	require.Eventually(t, func() bool {
-		return regexp.MustCompile(`msg="session ended" .*user=guest .*transport=sockjs code=message-refused cause="[^"]*larger than 102400 bytes`).MatchString(n.Log.String())
-	}, test.Patience, time.Millisecond)
+		return regexp.MustCompile(`msg="session ended" .*user=ann .*transport=sockjs code=message-refused cause="[^"]*larger than 102400 bytes`).MatchString(n.Log.String())
+	}, test.Patience, time.Millisecond, "%s", n.Log)
 
 	ws = open().connect()
 	farewell := websocket.FormatCloseMessage(websocket.CloseGoingAway, "")

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -32,6 +33,7 @@ type TCP struct {
 	conns  connTracker
 
 	certificateName auth.CertificateName
+	handshakeFailed func(remote string, err error)
 }
 
 // TCPOptions configure a TCP.
@@ -41,11 +43,13 @@ type TCPOptions struct {
 	// CertificateName says which name in a client certificate is its login. The listener must
 	// have verified the certificate. By default certificates are not used as credentials.
 	CertificateName auth.CertificateName
+	// HandshakeFailed, which may be nil, is called for a TLS handshake that fails.
+	HandshakeFailed func(remote string, err error)
 }
 
 // NewTCP returns a server for b's sessions over TCP.
 func NewTCP(b *broker.Broker, o TCPOptions) *TCP {
-	return &TCP{broker: b, log: cmp.Or(o.Logger, slog.Default()), certificateName: o.CertificateName}
+	return &TCP{broker: b, log: cmp.Or(o.Logger, slog.Default()), certificateName: o.CertificateName, handshakeFailed: o.HandshakeFailed}
 }
 
 const (
@@ -93,7 +97,7 @@ func (t *TCP) handle(nc net.Conn) {
 		refuseConn(c, err)
 		return
 	}
-	c.serve(&t.conns, tcpReader{s, requestsOf(nc)})
+	c.serve(&t.conns, tcpReader{s, requestsOf(nc), t.handshakeOf(nc)})
 }
 
 // tcpReader gives a session what comes. What comes after the end of the session is
@@ -101,6 +105,25 @@ func (t *TCP) handle(nc net.Conn) {
 type tcpReader struct {
 	session *broker.Session
 	shakes  *requestConn // counts the handshake; nil where there is none
+	shake   handshake
+}
+
+// handshake reports a TLS handshake that fails.
+type handshake struct {
+	conn   *tls.Conn // nil where there is none
+	failed func(remote string, err error)
+}
+
+func (t *TCP) handshakeOf(c net.Conn) handshake {
+	encrypted, _ := c.(*tls.Conn)
+	return handshake{encrypted, t.handshakeFailed}
+}
+
+// end is called with why the connection has ended.
+func (h handshake) end(err error) {
+	if h.conn != nil && h.failed != nil && err != nil && !h.conn.ConnectionState().HandshakeComplete {
+		h.failed(h.conn.RemoteAddr().String(), err)
+	}
 }
 
 func (r tcpReader) feed(p []byte) error {
@@ -111,4 +134,7 @@ func (r tcpReader) feed(p []byte) error {
 	return nil
 }
 
-func (r tcpReader) detach(err error) { r.session.Detach(err) }
+func (r tcpReader) detach(err error) {
+	r.shake.end(err)
+	r.session.Detach(err)
+}

@@ -86,7 +86,7 @@ func (s *server) newRegistry() *prometheus.Registry {
 	named.MustRegister(
 		metrics.Broker(s.broker), metrics.Auth(s.auth), metrics.Relay(s.relay), metrics.Webhooks(s.webhooks...), metrics.SockJS(s.sockjs),
 		metrics.Origins(map[string]metrics.OriginChecker{"websocket": s.websocket, "events": s.events, "sockjs": s.sockjs}),
-		metrics.Connections(s.gate), metrics.Certificates(func() map[string]time.Time { return certificateEnds(s.certs, s.issuer) }), metrics.Build(version()), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		metrics.Connections(s.gate), s.refusals.counts, metrics.Certificates(func() map[string]time.Time { return certificateEnds(s.certs, s.issuer) }), metrics.Build(version()), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	if n := s.config().Metrics.Queues; n > 0 {
 		named.MustRegister(metrics.Queues(s.relay.Driver().QueueAdmin, n))

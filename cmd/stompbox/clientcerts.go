@@ -32,11 +32,10 @@ func (s clientCertificates) askForCertificates(t *tls.Config) {
 		if len(state.VerifiedChains) == 0 {
 			return nil
 		}
-		err := s.clientCAs.CheckChain(state.VerifiedChains[0])
-		if err != nil {
-			s.log.Info("the certificate of a client was refused", "subject", state.PeerCertificates[0].Subject.String(), "error", err)
+		if err := s.clientCAs.CheckChain(state.VerifiedChains[0]); err != nil {
+			return &refusedCertificate{subjectOf(state.PeerCertificates[0]), err}
 		}
-		return err
+		return nil
 	}
 	base := t.Clone()
 	t.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {

@@ -97,8 +97,8 @@ func (g *connectionGate) guard(s *http.Server) {
 			return ctx
 		}
 		if n >= g.limit+g.extra {
-			g.refuse()
-			_ = c.Close()
+			_ = c.Close() // so that no header of the PROXY protocol is waited for
+			g.refuse(c.RemoteAddr().String())
 		}
 		return context.WithValue(ctx, overLimit{}, true)
 	}
@@ -117,7 +117,7 @@ func (g *connectionGate) answer(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		g.refuse()
+		g.refuse(r.RemoteAddr)
 		p := problem.Coded(broker.CodeTooManySessions, "the server has as many connections as its limit of open files allows")
 		p.RetryAfter = refusedRetry
 		problem.Write(w, p)
@@ -131,10 +131,10 @@ const (
 	refusedLogEvery = 10 * time.Second
 )
 
-func (g *connectionGate) refuse() {
+func (g *connectionGate) refuse(remote string) {
 	n, now := g.refused.Add(1), time.Now().UnixNano()
 	if last := g.logged.Load(); now-last >= int64(refusedLogEvery) && g.logged.CompareAndSwap(last, now) {
-		g.log.Warn("connections are refused: there are as many as the limit of open files allows", "limit", g.limit, "refused", n)
+		g.log.Warn("connections are refused: there are as many as the limit of open files allows", "limit", g.limit, "refused", n, "remote", remote)
 	}
 }
 

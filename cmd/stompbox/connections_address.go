@@ -23,7 +23,8 @@ type addressGate struct {
 	// shared reports whether an address is a proxy's, whose connections are those of many
 	// clients.
 	shared func(remote string) bool
-	count  func(limit string)
+	// refused counts and logs a connection that is refused.
+	refused func(remote string)
 
 	conns sync.Map // of *gatedConn, by net.Conn
 
@@ -31,8 +32,8 @@ type addressGate struct {
 	open map[string]int
 }
 
-func newAddressGate(limit func() int, shared func(remote string) bool, count func(limit string)) *addressGate {
-	return &addressGate{limit: limit, shared: shared, count: count, open: make(map[string]int)}
+func newAddressGate(limit func() int, shared func(remote string) bool, refused func(remote string)) *addressGate {
+	return &addressGate{limit: limit, shared: shared, refused: refused, open: make(map[string]int)}
 }
 
 // gatedConn is one connection.
@@ -105,7 +106,7 @@ func (c *gatedConn) begin(conn net.Conn) {
 	}
 	c.over.Store(true)
 	if open > limit+farOver {
-		c.gate.count("address_connections")
+		c.gate.refused(remote)
 		_ = conn.Close()
 	}
 }
@@ -160,7 +161,7 @@ func (g *addressGate) answer(next http.Handler) http.Handler {
 			if answersAlways(r.URL.Path) {
 				break
 			}
-			g.count("address_connections")
+			g.refused(r.RemoteAddr)
 			p := problem.Coded(broker.CodeTooManySessions, fmt.Sprintf("your address has its limit of %d connections to this server", g.limit()))
 			p.RetryAfter = refusedRetry
 			problem.Write(w, p)

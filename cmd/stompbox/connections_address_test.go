@@ -51,10 +51,10 @@ type gatedServer struct {
 
 func newGatedServer(t *testing.T, limit int, proxied bool, remote func() net.Addr) *gatedServer {
 	s := &gatedServer{t: t, reached: make(map[string]int), release: make(chan struct{})}
-	s.gate = newAddressGate(func() int { return limit }, func(remote string) bool { return remote == "10.9.9.9:1" }, func(name string) {
+	s.gate = newAddressGate(func() int { return limit }, func(remote string) bool { return remote == "10.9.9.9:1" }, func(string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.reached[name]++
+		s.reached["address_connections"]++
 	})
 	hs := &http.Server{ReadHeaderTimeout: test.Patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/events" {

@@ -28,13 +28,14 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-func (s *server) serveHTTP(h http.Handler, guards ...func(*http.Server)) func(context.Context, net.Listener) error {
+func (s *server) serveHTTP(listener string, h http.Handler, guards ...func(*http.Server)) func(context.Context, net.Listener) error {
 	return func(ctx context.Context, l net.Listener) error {
 		hs := newHTTPServer(httpapi.KeepUserNames(h), s.log)
 		hs.HTTP2 = gateway.HTTP2Config(s.broker)
 		for _, guard := range guards {
 			guard(hs)
 		}
+		s.refusals.watch(listener)(hs)
 		gateway.GuardRequests(hs)
 		stopped := make(chan struct{})
 		stop := context.AfterFunc(ctx, func() {

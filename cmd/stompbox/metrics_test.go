@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"os"
@@ -46,6 +47,9 @@ admin: { listen: '`+test.Address(t)+`', tls: { cert: `+cert+`, key: `+key+` } }
 	wrong := test.DialAddress(t, p.tcp).Connect()
 	wrong.Send(frames.SEND, "destination", "/topic/a", strings.Repeat("x", 3000))
 	wrong.Error("2000 bytes")
+	encrypted := &tls.Dialer{Config: &tls.Config{ServerName: "127.0.0.1"}}
+	_, err := encrypted.DialContext(t.Context(), "tcp", p.http)
+	require.ErrorContains(t, err, "does not look like a TLS handshake")
 	return p, url
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/stompbox/stompbox/internal/listening"
 	"github.com/stompbox/stompbox/internal/tracing"
 	"github.com/stompbox/stompbox/internal/trim"
+	"github.com/stompbox/stompbox/metrics"
 	"github.com/stompbox/stompbox/relay"
 	"github.com/stompbox/stompbox/webhook"
 )
@@ -98,6 +99,7 @@ type server struct {
 	listeners  []listener
 	systemd    *systemd
 	reloads    reloader
+	refusals   refusals
 	clients    clientCertificates
 }
 
@@ -116,6 +118,7 @@ type listener struct {
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s := new(server)
 	s.reloads.server, s.clients.server = s, s
+	s.refusals.server, s.refusals.counts = s, metrics.NewListeners()
 	s.current.Store(c)
 	s.started, s.fixedFiles, s.files = c, config.SumFixedFiles(c), config.SumReloadedFiles(c)
 	s.log = newLeveledLogger(c, os.Stderr, &s.level)
@@ -143,11 +146,11 @@ func (s *server) listen() error {
 	if !c.HTTP.ProxyProtocol {
 		mux, sender, shared = s.proxies.http.Handler(mux), nil, s.proxies.http.Trusts
 	}
-	if err := s.open("http", c.HTTP.Listen, sender, shared, s.serveHTTP(mux, s.gate.guard, s.newAddressGate(shared).guard(c.HTTP.ProxyProtocol))); err != nil {
+	if err := s.open("http", c.HTTP.Listen, sender, shared, s.serveHTTP("http", mux, s.gate.guard, s.newAddressGate(shared).guard(c.HTTP.ProxyProtocol))); err != nil {
 		return err
 	}
 	if s.issuer != nil && c.ACME.HTTPListen != "" { // else that challenge is not offered
-		if err := s.open("acme.http", c.ACME.HTTPListen, nil, nil, s.serveHTTP(s.issuer.handler(), s.guardAddresses())); err != nil {
+		if err := s.open("acme.http", c.ACME.HTTPListen, nil, nil, s.serveHTTP("acme.http", s.issuer.handler(), s.guardAddresses())); err != nil {
 			return err
 		}
 	}
@@ -160,7 +163,7 @@ func (s *server) listen() error {
 // newAddressGate bounds the connections of one address to a listener. Those of shared addresses
 // are not bounded.
 func (s *server) newAddressGate(shared func(remote string) bool) *addressGate {
-	return newAddressGate(func() int { return s.config().Limits.AddressConnections }, shared, s.broker.CountLimit)
+	return newAddressGate(func() int { return s.config().Limits.AddressConnections }, shared, s.refusals.addressIsFull)
 }
 
 // guardAddresses is newAddressGate for a listener that is behind no proxies.
@@ -175,14 +178,14 @@ func (s *server) listenForOperators() error {
 	if err != nil {
 		return err
 	}
-	if err := s.open("metrics", c.Metrics.Listen, nil, nil, s.serveHTTP(forMetrics, s.guardAddresses())); err != nil {
+	if err := s.open("metrics", c.Metrics.Listen, nil, nil, s.serveHTTP("metrics", forMetrics, s.guardAddresses())); err != nil {
 		return err
 	}
 	forAdmin, err := s.adminMux()
 	if err != nil {
 		return err
 	}
-	return s.open("admin", c.Admin.Listen, nil, nil, s.serveHTTP(forAdmin, s.guardAddresses()))
+	return s.open("admin", c.Admin.Listen, nil, nil, s.serveHTTP("admin", forAdmin, s.guardAddresses()))
 }
 
 // vanishedAfter is after how long the peer of an answer that goes on is given up whose
@@ -215,11 +218,11 @@ func (s *server) open(name, address string, proxies *clientaddr.List, shared fun
 	}
 	l = gateway.NewListener(l, s.vanishedAfter())
 	if proxies != nil {
-		l = proxies.Listener(l)
+		l = proxies.Listener(l, s.refusals.header(name))
 	}
 	t := s.tlsConfig(name)
 	if sessions := name == "stomp"; t != nil || !sessions {
-		l = &gateway.RequestListener{Listener: l, Broker: s.broker, Encrypted: t != nil, Sessions: sessions, Shared: shared}
+		l = &gateway.RequestListener{Listener: l, Broker: s.broker, Encrypted: t != nil, Sessions: sessions, Shared: shared, TLS: s.refusals.tlsToPlain(name)}
 	}
 	if t != nil {
 		l = tls.NewListener(l, t)

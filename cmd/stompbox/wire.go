@@ -244,7 +244,7 @@ func (s *server) openTransports() {
 	if s.clientCAs != nil {
 		certificateName = auth.CertificateName(c.STOMP.ClientTLS.Name)
 	}
-	s.tcp = gateway.NewTCP(s.broker, gateway.TCPOptions{Logger: s.log, CertificateName: certificateName})
+	s.tcp = gateway.NewTCP(s.broker, gateway.TCPOptions{Logger: s.log, CertificateName: certificateName, HandshakeFailed: func(remote string, err error) { s.refusals.handshake("stomp", remote, err) }})
 }
 
 // openWebhooks has the webhooks of the configuration answer requests of b.

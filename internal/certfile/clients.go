@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -62,6 +63,9 @@ func (l *LoadedAuthorities) Lists() []*x509.RevocationList { return l.lists }
 // Pool is for the ClientCAs of a [tls.Config].
 func (a *Authorities) Pool() *x509.CertPool { return a.current.Load().pool }
 
+// ErrRevoked is wrapped by what CheckChain returns for a certificate that is revoked.
+var ErrRevoked = errors.New("is revoked")
+
 // CheckChain refuses a chain of which one certificate is revoked, or whose revocation list
 // is too old to say so, or that the authorities of now have not signed.
 func (a *Authorities) CheckChain(chain []*x509.Certificate) error {
@@ -84,7 +88,7 @@ func (a *Authorities) CheckChain(chain []*x509.Certificate) error {
 	}
 	for _, c := range chain {
 		if l.revoked[serialOf(c.RawIssuer, c.SerialNumber.Bytes())] {
-			return fmt.Errorf("the certificate %s of %s is revoked", c.SerialNumber, c.Subject)
+			return fmt.Errorf("the certificate %s of %s %w", c.SerialNumber, c.Subject, ErrRevoked)
 		}
 	}
 	return nil

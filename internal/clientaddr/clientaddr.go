@@ -4,16 +4,11 @@
 package clientaddr
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"sync/atomic"
-	"time"
-
-	"github.com/pires/go-proxyproto"
 )
 
 // Proxies are the networks whose word on a client's address is taken.
@@ -173,37 +168,4 @@ func (l *List) Trusts(remote string) bool {
 // Handler is [Proxies.Handler].
 func (l *List) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.get().Handler(next).ServeHTTP(w, r) })
-}
-
-// Listener is [List.Listener] for proxies that stay.
-func (p Proxies) Listener(l net.Listener) net.Listener { return NewList(p).Listener(l) }
-
-// headerTimeout is how long a proxy may take to send its PROXY header.
-const headerTimeout = 5 * time.Second
-
-// Listener returns a listener with connections whose RemoteAddr is the client's, from the header
-// of the PROXY protocol, versions 1 and 2, which each trusted proxy has to send. A
-// connection from elsewhere is served as it is, and a PROXY header in it is not believed.
-func (l *List) Listener(from net.Listener) net.Listener {
-	return &proxyproto.Listener{
-		Listener: from, ReadHeaderTimeout: headerTimeout, ValidateHeader: checkHeader,
-		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
-			if l.Trusts(o.Upstream.String()) {
-				return proxyproto.REQUIRE, nil
-			}
-			return proxyproto.SKIP, nil
-		},
-	}
-}
-
-var errNoTCP = errors.New("the PROXY header is of no TCP connection")
-
-// checkHeader refuses a header that gives a client no address: one of a socket of Unix or of
-// UDP, which limits would not count. What follows the address has to be well-formed too.
-func checkHeader(h *proxyproto.Header) error {
-	if _, _, ok := h.TCPAddrs(); !ok && h.Command.IsProxy() {
-		return errNoTCP
-	}
-	_, err := h.TLVs()
-	return err
 }

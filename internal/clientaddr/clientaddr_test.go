@@ -2,6 +2,7 @@ package clientaddr_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -123,10 +124,11 @@ func TestThePROXYProtocolIsRequiredOfProxiesAndTakenFromNoOther(t *testing.T) {
 		{"127.0.0.1", signature + "\x21\x11\x00\x11" + addresses + "\x04\x00\x02xxhello\n", "198.51.100.1:777 hello\n"}, // with a TLV
 		{"127.0.0.1", signature + "\x20\x11\x00\x0c" + addresses + "hello\n", "self hello\n"},                           // LOCAL
 		{"127.0.0.1", signature + "\x20\x00\x00\x00hello\n", "self hello\n"},
-		{"127.0.0.1", signature + "\x21\x00\x00\x00hello\n", ""}, // of no family
+		{"127.0.0.1", signature + "\x21\x00\x00\x00hello\n", "self hello\n"},                  // of no family
+		{"127.0.0.1", signature + "\x21\x00\x00\x0c" + addresses + "hello\n", "self hello\n"}, // which ignores addresses
 		{"127.0.0.1", "PROXY UNKNOWN 1.1.1.1 2.2.2.2 1 2\r\nhello\n", "self hello\n"},
-		{"127.0.0.1", signature + "\x21\x12\x00\x0c" + addresses + "hello\n", ""},                              // UDP
-		{"127.0.0.1", signature + "\x21\x31\x00\xd8" + unix + "hello\n", ""},                                   // a socket of Unix
+		{"127.0.0.1", signature + "\x21\x12\x00\x0c" + addresses + "hello\n", "self hello\n"},                  // UDP
+		{"127.0.0.1", signature + "\x21\x31\x00\xd8" + unix + "hello\n", "self hello\n"},                       // a socket of Unix
 		{"127.0.0.1", signature + "\x21\x41\x00\x0c" + addresses + "hello\n", ""},                              // of an unknown family
 		{"127.0.0.1", signature + "\x11\x11\x00\x0c" + addresses + "hello\n", ""},                              // of another version
 		{"127.0.0.1", signature + "\x22\x11\x00\x0c" + addresses + "hello\n", ""},                              // of an unknown command
@@ -145,7 +147,7 @@ func TestThePROXYProtocolIsRequiredOfProxiesAndTakenFromNoOther(t *testing.T) {
 		require.NoError(t, err)
 		inner, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		l := proxies.Listener(inner)
+		l := clientaddr.NewList(proxies).Listener(inner, nil)
 		got := make(chan string, 1)
 		go func() {
 			conn, err := l.Accept()
@@ -177,6 +179,64 @@ func TestThePROXYProtocolIsRequiredOfProxiesAndTakenFromNoOther(t *testing.T) {
 			t.Fatal("no answer")
 		}
 		_ = conn.Close()
+		_ = l.Close()
+	}
+}
+
+// TestAHeaderThatIsRefusedIsReportedOnce with the address of the proxy, and in pieces as well.
+func TestAHeaderThatIsRefusedIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	const begins = "\r\n\r\n\x00\r\nQUIT\n"
+	for _, c := range []struct {
+		sent   []string
+		reason string
+	}{
+		{[]string{"CONNECT\naccept-version:1.2\n\n\x00"}, clientaddr.HeaderMissing},
+		{[]string{"PROXY TCP4 x y 1 2\r\n"}, clientaddr.HeaderMalformed},
+		{[]string{begins + "\x21\x11\x00\x0b"}, clientaddr.HeaderMalformed},
+		{nil, ""}, // a check of a load balancer
+		{[]string{begins + "\x21", "\x00\x00\x00"}, ""},
+		{[]string{begins[:3], begins[3:] + "\x20\x00\x00\x00"}, ""},
+	} {
+		inner, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		proxies, err := clientaddr.ParseProxies([]string{"127.0.0.0/8"})
+		require.NoError(t, err)
+		reported := make(chan string, 9)
+		l := clientaddr.NewList(proxies).Listener(inner, func(proxy, reason string, err error) {
+			require.Error(t, err)
+			reported <- proxy + " " + reason
+		})
+		client, err := net.Dial("tcp", inner.Addr().String())
+		require.NoError(t, err)
+		served, err := l.Accept()
+		require.NoError(t, err)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := io.ReadAll(served)
+			_, again := served.Read(make([]byte, 1))
+			_ = served.RemoteAddr()
+			if err == nil {
+				err = again
+			}
+			ended <- err
+		}()
+		for _, piece := range c.sent {
+			_, err = io.WriteString(client, piece)
+			require.NoError(t, err)
+		}
+		want := ""
+		if c.reason != "" {
+			want = client.LocalAddr().String() + " " + c.reason
+		}
+		require.NoError(t, client.(*net.TCPConn).CloseWrite())
+		err = <-ended
+		require.Equal(t, c.reason != "", errors.Is(err, clientaddr.ErrHeader), "%q %v", c.sent, err)
+		close(reported)
+		require.Equal(t, want, <-reported, "%q", c.sent)
+		require.Empty(t, <-reported)
+		_ = served.Close()
+		_ = client.Close()
 		_ = l.Close()
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLinesSayHowManyWereLeftOut whoever causes them.
+// TestLinesSayHowManyWereLeftOut once there is room again.
 func TestLinesSayHowManyWereLeftOut(t *testing.T) {
 	t.Parallel()
 	var l Lines
