@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"regexp"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -97,34 +98,51 @@ func (e *BusyError) Error() string {
 	return cmp.Or(e.Reason, "too many logins are being checked") + "; try again in " + e.RetryAfter.String()
 }
 
+// bcryptHash matches a whole hash. bcrypt itself looks at its start alone.
+var bcryptHash = regexp.MustCompile(`^\$2[a-z]?\$[0-9]{2}\$[./0-9A-Za-z]{53}$`)
+
+// CheckLogins returns the error that NewLogins would, and computes no hash.
+func CheckLogins(all []Login) error {
+	_, _, err := newLogins(all)
+	return err
+}
+
 // NewLogins checks the hashes and the patterns of the logins. Errors name the invalid login.
 func NewLogins(all []Login) (*Logins, error) {
-	l := &Logins{
+	l, cost, err := newLogins(all)
+	if err != nil {
+		return nil, err
+	}
+	l.unseen, err = bcrypt.GenerateFromPassword(l.macKey[:16], cost)
+	return l, err
+}
+
+// newLogins is NewLogins without the hash for unknown logins, for which it returns the cost.
+func newLogins(all []Login) (l *Logins, cost int, err error) {
+	l = &Logins{
 		loginHistory: new(loginHistory),
 		byName:       make(map[string]*login), compare: bcrypt.CompareHashAndPassword,
 		pending: make(map[passcodeMAC]*check), maxRunning: max(1, runtime.GOMAXPROCS(0)/4),
 	}
 	if _, err := rand.Read(l.macKey[:]); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	cost := bcrypt.MinCost
+	cost = bcrypt.MinCost
 	var faults []error
 	for _, configured := range all {
 		c, err := l.add(configured)
 		faults = append(faults, err)
 		cost = max(cost, c)
 	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, err
-	}
-	var err error
-	l.unseen, err = bcrypt.GenerateFromPassword(l.macKey[:16], cost)
-	return l, err
+	return l, cost, errors.Join(faults...)
 }
 
 // add takes a login that is configured, and returns the cost of its hash.
 func (l *Logins) add(configured Login) (cost int, err error) {
 	cost, err = bcrypt.Cost([]byte(configured.PasscodeHash))
+	if err == nil && !bcryptHash.MatchString(configured.PasscodeHash) {
+		err = errors.New("it has more than 60 characters, or others than a hash has, so no passcode would match")
+	}
 	if configured.Certificate && configured.PasscodeHash == "" {
 		cost, err = bcrypt.MinCost, nil
 	}

@@ -39,6 +39,11 @@ func TestMain(m *testing.M) {
 		serveFaulty(fault)
 		return
 	}
+	if os.Getenv("TEST_AS_HUNG_UP") != "" {
+		ignoreEarlyHangups(os.Args[1:])
+		_ = syscall.Kill(os.Getpid(), syscall.SIGHUP)
+		return
+	}
 	if os.Getenv("TEST_AS_STOMPBOX") != "" {
 		main()
 		return

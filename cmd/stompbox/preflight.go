@@ -85,7 +85,7 @@ func preflightAuth(c *config.Config, at func(key string, err error)) {
 	if len(c.Auth.Logins) > 0 {
 		logins, err := c.StaticLogins()
 		if err == nil {
-			_, err = auth.NewLogins(logins)
+			err = auth.CheckLogins(logins)
 		}
 		at("auth.logins", err)
 	}

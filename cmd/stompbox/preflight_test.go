@@ -20,6 +20,8 @@ var refused = map[string]struct{ text, says string }{
 	"key set":            {"auth: { jwt: { jwks_url: ftp://x } }", `c.yaml:1: auth.jwt.jwks_url: it is not an http or https URL`},
 	"key set over http":  {"auth: { jwt: { jwks_url: http://example.com/ } }", `auth.jwt.jwks_url: http://example.com is not encrypted`},
 	"passcode hash":      {"auth:\n  logins:\n    - { login: a, passcode_hash: x }\n    - { login: b, passcode_hash: y }", `login "b": its passcode hash is not a bcrypt hash`},
+	"longer hash":        {"auth:\n  logins:\n    - { login: a, passcode_hash: '$2a$04$" + strings.Repeat("a", 53) + " b' }", `login "a": its passcode hash is not a bcrypt hash: it has more than 60 characters`},
+	"cluster of itself":  {secretText + "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['localhost:6222'] }", `c.yaml:3: cluster.peers has only this node`},
 	"grant of a role":    {secretText + "  roles: { Boss: { send: [nonsense] } }", `c.yaml:3: auth.roles[Boss]: send pattern "nonsense"`},
 	"default grant":      {secretText + "  default: { send: [nonsense] }", `c.yaml:3: auth.default: send pattern "nonsense"`},
 	"certificate":        {secretText + "http: { tls: { cert: DIR/none, key: DIR/none } }", `c.yaml:3: http.tls: open DIR/none`},

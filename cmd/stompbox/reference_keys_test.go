@@ -44,7 +44,7 @@ var keyTexts = map[string]string{
 	"queues.max_prefetch":                 "The largest `prefetch-count`.",
 	"queues.max_messages":                 "Messages of one queue. A queue with `max_messages` or `max_bytes` has its own JetStream stream, so limit a few queues rather than thousands.",
 	"queues.max_bytes":                    "Bytes of one queue, on disk.",
-	"queues.max_age":                      "Older messages are removed.",
+	"queues.max_age":                      "Older messages are removed. A change is for messages that are sent later.",
 	"queues.policies[].match":             "Which queues: a destination or a pattern.",
 	"queues.policies[].max_deliveries":    "As `queues.max_deliveries`, for these queues. Without it, that value holds.",
 	"queues.policies[].max_messages":      "As `queues.max_messages`, for these queues. Without it, that value holds.",

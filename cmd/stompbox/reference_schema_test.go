@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -84,6 +87,7 @@ func TestTheSchemaKnowsWhatIsFine(t *testing.T) {
 		"nats: { user: 123, password: 0123 }", "cluster: { node: 1, name: true }", "http: { allowed_origins: [1] }", "metrics: { allowed_hosts: 1 }",
 		"events: { retry: 1h30m, max_lifetime: 0 }", "limits: { body: 1.5GiB, header_line: 64kb, dedup_id: 0 }", "http: { allowed_origins: 'https://a.example' }",
 		"auth: { roles: { ROLE_ADMIN: { send: [/topic/a] } } }", "data: { sync: always }",
+		"log: { level: INFO }", "log: { level: Warn }", "http:", "auth: { jwt: ~, logins: ~ }", "auth: { roles: { a: ~ } }", "stomp: { listen: ~ }",
 	} {
 		require.NoError(t, check([]byte(fine)), fine)
 	}
@@ -93,9 +97,36 @@ func TestTheSchemaKnowsWhatIsFine(t *testing.T) {
 		"htp: { listen: a }", "http: { listn: a }", "events: { retry: 30 }", "events: { retry: 30x }", "limits: { body: 4194304 }", "limits: { body: 64M }",
 		"limits: { headers: -1 }", "limits: { headers: many }", "limits: { headers: 0 }", "limits: { headers: 1.5 }", "limits: { body: 0 }", "events: { retry: 0 }", "log: { level: loud }", "outbox: { policy: drop }", "queues: { policies: [ { match: /queue/a, max_bytes: 1 } ] }",
 		"queues: { policies: { match: /queue/a } }", "auth: { roles: { a: { sends: [] } } }", "acme: { listeners: [htp] }", "dev: 1",
+		"log: { level: INFOS }", "log: { level: ~ }", "log: { format: TEXT }", "limits: { body: ~ }", "dev: ~", "http: { allowed_origins: [~] }",
 	} {
 		require.Error(t, check([]byte(wrong)), wrong)
 	}
+}
+
+// TestTheSchemaTakesNoValueWhereTheBrokerDoes, for each section and key.
+func TestTheSchemaTakesNoValueWhereTheBrokerDoes(t *testing.T) {
+	t.Parallel()
+	check := schemaChecker(t)
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	compared := 0
+	var walk func(schema any, path []string)
+	walk = func(schema any, path []string) {
+		properties, _ := schema.(map[string]any)["properties"].(map[string]any)
+		for name, of := range properties {
+			at := append(slices.Clone(path), name)
+			text := strings.Join(at, ": { ") + ": ~" + strings.Repeat(" }", len(at)-1)
+			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			_, _, faults := config.Read(config.Source{File: file, Client: true, Environ: []string{}})
+			refused := slices.ContainsFunc(faults, func(fault error) bool { return fault != nil && strings.Contains(fault.Error(), "has no value") })
+			require.Equal(t, refused, check([]byte(text)) != nil, "%s: %v", text, faults)
+			compared++
+			walk(of, at)
+		}
+	}
+	var schema any
+	require.NoError(t, json.Unmarshal(config.SchemaFile, &schema))
+	walk(schema, nil)
+	require.Greater(t, compared, 150)
 }
 
 // TestAFirstConfigurationServes: what init writes is served as it is.

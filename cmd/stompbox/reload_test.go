@@ -241,6 +241,16 @@ func TestReloadSaysWhatIsNotInForce(t *testing.T) {
 	r.stop(t)
 }
 
+// TestAnEarlyHangupDoesNotEndTheBroker, before serve takes the signal over. Other commands end, as when a terminal is closed.
+func TestAnEarlyHangupDoesNotEndTheBroker(t *testing.T) {
+	t.Parallel()
+	hungUp := []string{"TEST_AS_HUNG_UP=1"}
+	_, stderr, err := run(t, hungUp, "serve", "--dev")
+	require.NoError(t, err, stderr)
+	_, _, err = run(t, hungUp, "subscribe", "/topic/a")
+	require.ErrorContains(t, err, "hangup")
+}
+
 // publishedKey is a key set with the key of RFC 8037, A.2.
 const publishedKey = `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"published","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`
 

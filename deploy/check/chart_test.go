@@ -246,14 +246,55 @@ func TestChartIsSafeByDefault(t *testing.T) {
 	require.NotContains(t, all, "Secret/demo-stompbox-cluster")
 }
 
+// TestProbesFollowTheConfiguration: config wins over the chart, and issued certificates are TLS too.
+func TestProbesFollowTheConfiguration(t *testing.T) {
+	for values, scheme := range map[string]string{
+		"{}":                                    "HTTP",
+		"{ acme: { domains: [chat.example] } }": "HTTPS",
+		"{ acme: { domains: [chat.example], listeners: [stomp, http] } }":            "HTTPS",
+		"{ acme: { domains: chat.example, listeners: 'stomp, http' } }":              "HTTPS",
+		"{ acme: { domains: [chat.example], listeners: [stomp] } }":                  "HTTP",
+		"{ acme: { domains: [] } }":                                                  "HTTP",
+		"{ acme: { listeners: [http] } }":                                            "HTTP",
+		"{ acme: { domains: [a], listeners: [stomp] }, http: { tls: { cert: a } } }": "HTTPS",
+	} {
+		all, err := render(t, "{ auth: { existingSecret: keys }, config: "+values+" }")
+		require.NoError(t, err, values)
+		for _, probe := range []string{"startupProbe", "livenessProbe", "readinessProbe"} {
+			require.Equal(t, scheme, container(all)[probe].(object)["httpGet"].(object)["scheme"], "%s: %s", probe, values)
+		}
+	}
+	ports := func(values string) map[string]any {
+		all, err := render(t, values)
+		require.NoError(t, err)
+		found := make(map[string]any)
+		for _, port := range container(all)["ports"].([]any) {
+			found[port.(object)["name"].(string)] = port.(object)["containerPort"]
+		}
+		return found
+	}
+	require.EqualValues(t, map[string]any{"http": 8080.0, "metrics": 9464.0, "stomp": 61613.0, "routes": 6222.0}, ports("{ auth: { existingSecret: keys }, stomp: { enabled: true } }"))
+	moved := "{ auth: { existingSecret: keys }, stomp: { enabled: true }, config: { http: { listen: '0.0.0.0:8443' }, metrics: { listen: ':9000' }, stomp: { listen: '[::]:61614' }, cluster: { listen: '0.0.0.0:7222' } } }"
+	require.EqualValues(t, map[string]any{"http": 8443.0, "metrics": 9000.0, "stomp": 61614.0, "routes": 7222.0}, ports(moved))
+	all, err := render(t, moved)
+	require.NoError(t, err)
+	require.Contains(t, all["ConfigMap/demo-stompbox"]["data"].(object)["stompbox.yaml"], "demo-stompbox-nodes.chat.svc:7222")
+}
+
 func TestChartNamesMistakes(t *testing.T) {
 	for values, says := range map[string]string{
 		"{}":                             "nobody could connect",
 		"{ auth: { existingSecrt: x } }": "existingSecrt",
-		"{ replicaCount: 2, auth: { existingSecret: x } }":                                  "no majority",
-		"{ auth: { existingSecret: x }, config: { cluster: { password: x } } }":             "config.cluster.password would stand in a ConfigMap",
-		"{ auth: { existingSecret: x }, config: { auth: { jwt: { secret: x } } } }":         "config.auth.jwt.secret would stand in a ConfigMap",
-		"{ auth: { existingSecret: x }, metrics: { serviceMonitor: { interval: often } } }": "interval",
+		"{ replicaCount: 2, auth: { existingSecret: x } }":                                                               "no majority",
+		"{ auth: { existingSecret: x }, config: { cluster: { password: x } } }":                                          "config.cluster.password would stand in a ConfigMap",
+		"{ auth: { existingSecret: x }, config: { auth: { jwt: { secret: x } } } }":                                      "config.auth.jwt.secret would stand in a ConfigMap",
+		"{ auth: { existingSecret: x }, config: { admin: { token: x } } }":                                               "config.admin.token would stand in a ConfigMap",
+		"{ auth: { existingSecret: x }, config: { metrics: { token: x } } }":                                             "config.metrics.token would stand in a ConfigMap",
+		"{ auth: { existingSecret: x }, config: { auth: { jwt: { keys: [{ id: a, file: /a }, { secret: x }] } } } }":     "config.auth.jwt.keys, entry 2.secret would stand in a ConfigMap",
+		"{ auth: { existingSecret: x }, config: { app: { webhooks: [{ secret: x }] } } }":                                "config.app.webhooks, entry 1.secret would stand in a ConfigMap",
+		"{ auth: { existingSecret: x }, config: { app: { webhooks: [{ secret_file: /a, previous: { secret: x } }] } } }": "config.app.webhooks, entry 1.previous.secret would stand in a ConfigMap",
+		"{ auth: { existingSecret: x }, config: { http: { listen: '' } } }":                                              "config.http.listen \"\" has no port",
+		"{ auth: { existingSecret: x }, metrics: { serviceMonitor: { interval: often } } }":                              "interval",
 	} {
 		_, err := render(t, values)
 		require.ErrorContains(t, err, says, values)

@@ -60,14 +60,14 @@ func (a Admin) ReadToken(dev bool) (string, error) {
 	if a.Token == "" && a.TokenFile == "" {
 		return "", nil
 	}
-	return readSecret(a.Token, a.TokenFile, dev)
+	return readShownSecret(a.Token, a.TokenFile, dev)
 }
 
 func loadToken(section, value, file string, dev bool) (Token, error) {
 	if value == "" && file == "" {
 		return Token{}, nil
 	}
-	text, err := readSecret(value, file, dev)
+	text, err := readShownSecret(value, file, dev)
 	if err == nil {
 		err = checkStrong(text)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stompbox/stompbox/auth"
 )
@@ -133,6 +134,8 @@ func readSecret(secret, file string, dev bool) (string, error) {
 	switch {
 	case strings.TrimSpace(secret) == "":
 		return "", errBlankSecret
+	case strings.HasPrefix(secret, byteOrderMark) && utf8.ValidString(secret): // random bytes that begin so are no UTF-8
+		return "", errByteOrderMark
 	case !dev && isPublic(secret) || strings.HasPrefix(secret, exampleSecret):
 		return "", errPublicSecret
 	case !dev && isMonotonous(secret):

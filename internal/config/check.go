@@ -183,6 +183,10 @@ func checkCluster(c *Config, problem func(string, ...any)) {
 	if c.Cluster.Listen != "" && len(c.Cluster.Peers) == 0 && c.NATS.URL == "" {
 		problem("cluster.listen needs cluster.peers, the host:port of the other nodes; a single node needs neither")
 	}
+	own := func(peer string) bool { return isOwnPeer(peer, c.Cluster.Listen) }
+	if len(c.Cluster.Peers) > 0 && !slices.ContainsFunc(c.Cluster.Peers, func(peer string) bool { return !own(peer) }) {
+		problem("cluster.peers has only this node, which would wait for another one forever; add the host:port of the other nodes, or leave out cluster.listen and cluster.peers for a single node")
+	}
 	if t := c.Cluster.TLS; (t.Cert == "") != (t.Key == "") || (t.Cert == "") != (t.CA == "") {
 		problem("cluster.tls needs cert, key and ca: nodes show each other what the CA signed")
 	}

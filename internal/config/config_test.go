@@ -100,6 +100,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"nameless node":         {secret + "cluster:\n  listen: 127.0.0.1:6222\n", nil, "needs cluster.node"},
 		"replicas alone":        {secret + "queues:\n  replicas: 3\n", nil, "queues.replicas needs a cluster"},
 		"cluster of one":        {secret + "cluster:\n  listen: 127.0.0.1:6222\n  node: a\n", nil, "cluster.listen needs cluster.peers"},
+		"cluster of itself":     {secret + "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['127.0.0.1:6222', 'localhost:6222'] }\n", nil, "cluster.peers has only this node, which would wait for another one forever; add"},
 		"peer's port 0":         {secret + "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['b:0'] }\n", nil, `"b:0": "0" is not a port from 1 to 65535`},
 		"peer's port too large": {secret + "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['b:99999'] }\n", nil, "is not a port"},
 		"peer's port a name":    {secret + "cluster: { listen: '127.0.0.1:6222', node: a, peers: ['b:http'] }\n", nil, "is not a port"},

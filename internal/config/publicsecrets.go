@@ -76,24 +76,56 @@ func decodings(text string) []string {
 	return all
 }
 
-// checkPasscodes refuses logins without a passcode, or with one that everybody knows. bcrypt takes its time, so
-// all are compared at once.
-func checkPasscodes(logins []auth.Login) error {
-	problems := make([]error, len(logins))
+// passcodes remembers what was found out about hashes: serve and each reload read a configuration whose
+// hashes are mostly those of before, and bcrypt takes its time.
+var passcodes = passcodeChecks{matches: auth.PasscodeMatches}
+
+// checkPasscodes refuses logins without a passcode, or with one that everybody knows.
+func checkPasscodes(logins []auth.Login) error { return passcodes.check(logins) }
+
+// passcodeChecks compares hashes with the passcodes that no login may have, each hash once. It is safe for
+// concurrent use.
+type passcodeChecks struct {
+	matches func(hash, passcode string) bool
+
+	mu    sync.Mutex
+	found map[string]string // what is wrong with the passcode of a hash, or "": for the hashes of the last check
+}
+
+func (p *passcodeChecks) check(logins []auth.Login) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found := make([]string, len(logins))
 	var compared sync.WaitGroup
 	for i, login := range logins {
-		compared.Go(func() {
-			if auth.PasscodeMatches(login.PasscodeHash, "") {
-				problems[i] = fmt.Errorf("login %q: its passcode is blank; choose one, and hash it with stompbox config hash", login.Name)
-				return
-			}
-			for _, passcode := range publicPasscodes {
-				if auth.PasscodeMatches(login.PasscodeHash, passcode) {
-					problems[i] = fmt.Errorf("login %q: its passcode is that of an example, which everybody knows; choose one, and hash it with stompbox config hash", login.Name)
-				}
-			}
-		})
+		text, known := p.found[login.PasscodeHash]
+		if known {
+			found[i] = text
+			continue
+		}
+		compared.Go(func() { found[i] = p.compare(login.PasscodeHash) })
 	}
 	compared.Wait()
+	p.found = make(map[string]string, len(logins))
+	problems := make([]error, len(logins))
+	for i, login := range logins {
+		p.found[login.PasscodeHash] = found[i]
+		if found[i] != "" {
+			problems[i] = fmt.Errorf("login %q: its passcode is %s; choose one, and hash it with stompbox config hash", login.Name, found[i])
+		}
+	}
 	return errors.Join(problems...)
+}
+
+// compare says what is wrong with the passcode of a hash, or returns "".
+func (p *passcodeChecks) compare(hash string) string {
+	if p.matches(hash, "") {
+		return "blank"
+	}
+	for _, passcode := range publicPasscodes {
+		if p.matches(hash, passcode) {
+			return "that of an example, which everybody knows"
+		}
+	}
+	return ""
 }

@@ -2,11 +2,13 @@ package config
 
 import (
 	_ "embed"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker"
@@ -76,6 +78,9 @@ func (s *schemaMaker) table(t reflect.Type, path string) map[string]any {
 
 func (s *schemaMaker) key(t reflect.Type, key string) map[string]any {
 	schema := s.value(t, key)
+	if whyNotNull(t, key) == "" {
+		schema = orNull(schema)
+	}
 	if text := withRange(s.text(key), key); text != "" {
 		schema["description"] = text
 	}
@@ -94,7 +99,7 @@ func (s *schemaMaker) value(t reflect.Type, key string) map[string]any {
 	case t.Kind() == reflect.Struct:
 		return s.table(t, key)
 	case t.Kind() == reflect.Map:
-		return map[string]any{"type": "object", "additionalProperties": s.table(t.Elem(), key+"[]")}
+		return map[string]any{"type": "object", "additionalProperties": orNull(s.table(t.Elem(), key+"[]"))}
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
 		return map[string]any{"type": "array", "items": s.table(t.Elem(), key+"[]")}
 	case t.Kind() == reflect.Slice:
@@ -118,10 +123,47 @@ func (s *schemaMaker) value(t reflect.Type, key string) map[string]any {
 var scalars = []string{"string", "number", "boolean"}
 
 func schemaText(key string) map[string]any {
+	if key == "log.level" {
+		return map[string]any{"anyOf": []any{map[string]any{"type": "string", "enum": choices[key]}, map[string]any{"type": "string", "pattern": inAnyCase(choices[key])}}}
+	}
 	if of := choices[key]; of != nil {
 		return map[string]any{"type": "string", "enum": of}
 	}
 	return map[string]any{"type": scalars}
+}
+
+// inAnyCase is a pattern of words, whose letters may be capitals.
+func inAnyCase(words []string) string {
+	var pattern strings.Builder
+	for _, r := range strings.Join(words, "|") {
+		if unicode.IsLetter(r) {
+			fmt.Fprintf(&pattern, "[%c%c]", unicode.ToUpper(r), r)
+			continue
+		}
+		pattern.WriteRune(r)
+	}
+	return "^(" + pattern.String() + ")$"
+}
+
+// orNull also permits a key without a value, such as a section of which all lines are comments.
+func orNull(schema map[string]any) map[string]any {
+	switch of := schema["type"].(type) {
+	case string:
+		schema["type"] = []string{of, "null"}
+	case []string:
+		schema["type"] = append(slices.Clone(of), "null")
+	default:
+		schema["anyOf"] = append(schema["anyOf"].([]any), map[string]any{"type": "null"})
+		return schema
+	}
+	if enum, ok := schema["enum"].([]string); ok {
+		all := []any{nil}
+		for _, choice := range enum {
+			all = append(all, choice)
+		}
+		schema["enum"] = all
+	}
+	return schema
 }
 
 // orQuoted also permits a value in quotes. A schema cannot compare it with bounds.

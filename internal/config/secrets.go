@@ -20,7 +20,7 @@ func (s secretSetting) read(c *Config) (string, error) {
 	if !s.isSet() {
 		return "", nil
 	}
-	text, err := readSecret(s.value, s.file, c.Dev)
+	text, err := readShownSecret(s.value, s.file, c.Dev)
 	if err == nil && mustBeStrong(c, s.key) {
 		err = checkStrong(text)
 	}

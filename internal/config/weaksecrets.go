@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 const (
@@ -15,8 +16,23 @@ const (
 
 var (
 	errBlankSecret      = errors.New("the secret is blank; make one: openssl rand -base64 32")
+	errByteOrderMark    = errors.New("the secret begins with a byte order mark, which an editor has put there and the other side does not have; save the file as UTF-8 without BOM")
+	errSeveralLines     = errors.New("the secret has a line break or another control character, or is no UTF-8, so that it cannot be sent; write it into one line, and nothing else into the file")
 	errMonotonousSecret = fmt.Errorf("the secret has fewer than %d different bytes, so it is easy to guess; make one: openssl rand -base64 32", minVariety)
 )
+
+// byteOrderMark begins what some editors save.
+const byteOrderMark = "\ufeff"
+
+// readShownSecret is readSecret for a secret that is sent as a text, as a token or password is. One
+// that signs may have any bytes.
+func readShownSecret(secret, file string, dev bool) (string, error) {
+	text, err := readSecret(secret, file, dev)
+	if err == nil && (hasControl(text) || !utf8.ValidString(text)) {
+		return "", errSeveralLines
+	}
+	return text, err
+}
 
 // isMonotonous reports a secret that repeats a few bytes, also in an encoding.
 func isMonotonous(secret string) bool {

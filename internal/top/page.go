@@ -52,6 +52,14 @@ func (p Page) Lines(before, now *Sample) []string {
 	return lines
 }
 
+// counted is a number of things.
+func counted(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 func (p Page) summary(before, now *Sample) []string {
 	sum := nodeRates{unknown, unknown, unknown, unknown, unknown}
 	for _, rates := range ratesOfNodes(before, now) {
@@ -61,7 +69,7 @@ func (p Page) summary(before, now *Sample) []string {
 	for _, n := range now.Nodes {
 		sessions, subscriptions = sessions+n.Sessions, subscriptions+n.Subscriptions
 	}
-	counts := fmt.Sprintf("%s  %d nodes  %d sessions  %d subscriptions", now.At.Format(time.TimeOnly), len(now.Nodes), sessions, subscriptions)
+	counts := strings.Join([]string{now.At.Format(time.TimeOnly), counted(int64(len(now.Nodes)), "node"), counted(sessions, "session"), counted(subscriptions, "subscription")}, "  ")
 	if p.Outage != nil {
 		first := "stompbox  NO ANSWER since " + age(p.Outage.For)
 		if p.Outage.Cause != "" {

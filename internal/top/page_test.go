@@ -159,3 +159,11 @@ func TestColumnsThatDoNotFitAreLeftOut(t *testing.T) {
 		require.Equal(t, strings.Fields(want[1]), lines[9], width)
 	}
 }
+
+func TestOneOfAThingIsNotSeveral(t *testing.T) {
+	t.Parallel()
+	now := &Sample{At: time.Date(2026, 1, 2, 13, 0, 0, 0, time.UTC)}
+	require.Contains(t, Page{}.summary(now, now)[0], "13:00:00  0 nodes  0 sessions  0 subscriptions")
+	now.Nodes = []admin.NodeInfo{{Sessions: 1, Subscriptions: 1}}
+	require.Contains(t, Page{}.summary(now, now)[0], "13:00:00  1 node  1 session  1 subscription")
+}

@@ -29,8 +29,29 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "stompbox.scheme" -}}
-{{- if dig "http" "tls" "cert" "" .Values.config }}HTTPS{{ else }}HTTP{{ end }}
+{{- $acme := and (dig "acme" "domains" "" .Values.config) (has "http" (splitList "," (include "stompbox.acmeListeners" .))) }}
+{{- if or $acme (dig "http" "tls" "cert" "" .Values.config) }}HTTPS{{ else }}HTTP{{ end }}
 {{- end }}
+
+{{/* The listeners that show issued certificates; a list may be a text with commas. */}}
+{{- define "stompbox.acmeListeners" -}}
+{{- $listeners := dig "acme" "listeners" (list "http") .Values.config }}
+{{- if kindIs "slice" $listeners }}{{ join "," $listeners }}{{ else }}{{ $listeners | replace " " "" }}{{ end }}
+{{- end }}
+
+{{/* The port of a listener: that of config, which wins, or else the chart's. Takes a dict of root, name and port. */}}
+{{- define "stompbox.port" -}}
+{{- $listen := dig .name "listen" (printf ":%d" (int .port)) .root.Values.config }}
+{{- $port := last (splitList ":" (toString $listen)) }}
+{{- if not (regexMatch "^[1-9][0-9]*$" $port) }}
+{{- fail (printf "config.%s.listen %q has no port, which the Service and the probes need: write it as 0.0.0.0:%d" .name (toString $listen) (int .port)) }}
+{{- end }}
+{{- $port }}
+{{- end }}
+{{- define "stompbox.httpPort" -}}{{ include "stompbox.port" (dict "root" . "name" "http" "port" 8080) }}{{- end }}
+{{- define "stompbox.metricsPort" -}}{{ include "stompbox.port" (dict "root" . "name" "metrics" "port" .Values.metrics.port) }}{{- end }}
+{{- define "stompbox.stompPort" -}}{{ include "stompbox.port" (dict "root" . "name" "stomp" "port" .Values.stomp.port) }}{{- end }}
+{{- define "stompbox.routesPort" -}}{{ include "stompbox.port" (dict "root" . "name" "cluster" "port" 6222) }}{{- end }}
 
 {{- define "stompbox.isCluster" -}}
 {{- if gt (int .Values.replicaCount) 1 }}yes{{ end }}
@@ -48,6 +69,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* Refuses a secret in an entry of a list, which no variable can set. */}}
+{{- define "stompbox.secretEntry" -}}
+{{- fail (printf "config.%s would stand in a ConfigMap: put it into a Secret, mount that with extraVolumes and extraVolumeMounts, and name the file with secret_file" .) }}
+{{- end }}
+
 {{/* stompbox.yaml: what the chart knows, and then config, which wins. */}}
 {{- define "stompbox.config" -}}
 {{- $config := dict
@@ -63,7 +89,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $config "stomp" (dict "listen" (printf "0.0.0.0:%d" (int .Values.stomp.port))) }}
 {{- end }}
 {{- if include "stompbox.hasRoutes" . }}
-{{- $peers := list (printf "%s-nodes.%s.svc:6222" (include "stompbox.fullname" .) .Release.Namespace) }}
+{{- $peers := list (printf "%s-nodes.%s.svc:%s" (include "stompbox.fullname" .) .Release.Namespace (include "stompbox.routesPort" .)) }}
 {{- $_ := set $config "cluster" (dict "listen" "0.0.0.0:6222" "user" "node" "name" (include "stompbox.fullname" .) "peers" $peers) }}
 {{- end }}
 {{- $jwt := dict }}
@@ -78,12 +104,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if not (or (dig "auth" "jwt" "secret_file" "" $config) (dig "auth" "jwt" "jwks_url" "" $config) (dig "auth" "jwt" "key_file" "" $config) (dig "auth" "jwt" "keys" list $config) (dig "auth" "logins" list $config)) }}
 {{- fail "nobody could connect: set auth.existingSecret or auth.jwksURL, or auth in config" }}
 {{- end }}
-{{- range $path := list "auth.jwt.secret" "cluster.password" "nats.password" "nats.token" }}
+{{- range $path := list "auth.jwt.secret" "cluster.password" "nats.password" "nats.token" "admin.token" "metrics.token" }}
 {{- $at := $config }}
 {{- range splitList "." $path }}{{ $at = ternary (get (default dict $at) .) "" (kindIs "map" $at) }}{{ end }}
 {{- if $at }}
 {{- fail (printf "config.%s would stand in a ConfigMap: put it into a Secret, and set it with auth.existingSecret, cluster.existingSecret or extraEnv" $path) }}
 {{- end }}
+{{- end }}
+{{- range $i, $key := dig "auth" "jwt" "keys" list $config }}
+{{- if $key.secret }}{{ include "stompbox.secretEntry" (printf "auth.jwt.keys, entry %d.secret" (add1 $i)) }}{{ end }}
+{{- end }}
+{{- range $i, $hook := dig "app" "webhooks" list $config }}
+{{- if $hook.secret }}{{ include "stompbox.secretEntry" (printf "app.webhooks, entry %d.secret" (add1 $i)) }}{{ end }}
+{{- if dig "previous" "secret" "" $hook }}{{ include "stompbox.secretEntry" (printf "app.webhooks, entry %d.previous.secret" (add1 $i)) }}{{ end }}
 {{- end }}
 {{- if and (include "stompbox.hasRoutes" .) (eq (int .Values.replicaCount) 2) }}
 {{- fail "replicaCount 2: two nodes have no majority when either is away; use 3, or 1" }}
