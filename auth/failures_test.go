@@ -58,12 +58,13 @@ func TestWrongPasscodesAreLimited(t *testing.T) {
 		_, err := s.Authenticate(t.Context(), Credentials{Login: login, Passcode: passcode, Remote: remote})
 		return err
 	}
-	limited := func(err error, reason string) {
+	limited := func(err error, limit, reason string) {
 		t.Helper()
 		var busy *BusyError
 		require.ErrorAs(t, err, &busy)
 		require.NotErrorIs(t, err, ErrUnauthenticated)
 		require.Equal(t, reason, busy.Reason)
+		require.Equal(t, limit, busy.Limit)
 		require.Positive(t, busy.RetryAfter)
 		require.LessOrEqual(t, busy.RetryAfter, 21*time.Second)
 	}
@@ -71,14 +72,14 @@ func TestWrongPasscodesAreLimited(t *testing.T) {
 	for range 3 {
 		require.ErrorIs(t, show("unknown", "guess", "10.0.0.1:1"), ErrUnauthenticated)
 	}
-	limited(show("spring", "right", "10.0.0.1:2"), "your address has shown too many wrong passcodes")
+	limited(show("spring", "right", "10.0.0.1:2"), "address_failed_logins", "your address has shown too many wrong passcodes")
 	require.NoError(t, show("other", "right", "10.0.0.1:2"), "it was right before")
 	require.NoError(t, show("spring", "right", "10.0.0.2:1"), "another address")
 
 	for i := range 5 {
 		require.ErrorIs(t, show("other", "guess", []string{"10.0.1.1", "10.0.1.2", "10.0.1.3"}[i%3]), ErrUnauthenticated)
 	}
-	limited(show("other", "guess", "10.0.1.4"), "too many wrong passcodes were shown for this login")
+	limited(show("other", "guess", "10.0.1.4"), "user_failed_logins", "too many wrong passcodes were shown for this login")
 	require.NoError(t, show("other", "right", "10.0.1.4"), "it was right before")
 	require.NoError(t, show("spring", "right", "10.0.1.4"))
 	require.Equal(t, LoginStats{Accepted: 5, Refused: 8, Limited: 2}, s.Stats())

@@ -90,6 +90,8 @@ type passcodeMAC [sha256.Size]byte
 type BusyError struct {
 	// Reason is for the client. By default it says that too many logins are being checked.
 	Reason string
+	// Limit is the limit that was reached: address_failed_logins, user_failed_logins, or "".
+	Limit string
 	// RetryAfter is when the client should try again.
 	RetryAfter time.Duration
 }
@@ -235,16 +237,16 @@ func (l *Logins) Continue(previous *Logins) {
 
 func (l *Logins) checkFailures(c Credentials) error {
 	now := time.Now()
-	reason := "your address has shown too many wrong passcodes"
+	reason, limit := "your address has shown too many wrong passcodes", "address_failed_logins"
 	wait := l.failingPeers.wait(peerOf(c.Remote), now)
 	if ofLogin := l.failingLogins.wait(l.mac(c.Login, ""), now); ofLogin > wait {
-		reason, wait = "too many wrong passcodes were shown for this login", ofLogin
+		reason, limit, wait = "too many wrong passcodes were shown for this login", "user_failed_logins", ofLogin
 	}
 	if wait == 0 {
 		return nil
 	}
 	l.limited.Add(1)
-	return &BusyError{Reason: reason, RetryAfter: wait.Truncate(time.Second) + time.Second}
+	return &BusyError{Reason: reason, Limit: limit, RetryAfter: wait.Truncate(time.Second) + time.Second}
 }
 
 // mac tells the end of the name from the start of the passcode by the name's length.

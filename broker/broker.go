@@ -283,6 +283,7 @@ func (b *Broker) OpenStream(t Transport, p *auth.Principal, o StreamOptions) (*S
 		if err != nil {
 			e := protocolError(err)
 			s.logRefused(o.Destinations[i], e)
+			b.counters.countRefused(e)
 			s.Detach(nil)
 			return nil, e
 		}
@@ -337,6 +338,7 @@ func (b *Broker) Handle(pattern string, h Handler) error {
 func (b *Broker) Send(ctx context.Context, p *auth.Principal, all ...Publication) ([]error, error) {
 	ops, err := b.publisher.newOperations(origin{principal: p}, all)
 	if err != nil {
+		b.counters.countRefused(protocolError(err))
 		return nil, err
 	}
 	if b.draining.Load() {

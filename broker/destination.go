@@ -16,7 +16,7 @@ func (b admission) classify(name string) (destination.Kind, error) {
 		return 0, errorf(CodeMissingHeader, "the destination header is missing or empty")
 	}
 	if limit := b.settings().limits.MaxDestination; len(name) > limit {
-		return 0, errorf(CodeDestination, "the destination has %d bytes; the limit is %d", len(name), limit)
+		return 0, errorf(CodeDestination, "the destination has %d bytes; the limit is %d", len(name), limit).of("destination")
 	}
 	if err := checkLength(name); err != nil {
 		return 0, err
@@ -57,9 +57,9 @@ func (b admission) checkPattern(p destination.Pattern) *Error {
 	case wildcards == 0: // a name, which MaxDestination bounds
 		return nil
 	case l.MaxPatternWords > 0 && words > l.MaxPatternWords:
-		return errorf(CodeDestination, "destination %q: a pattern may have %d words, and this one has %d; end it with ** sooner, or raise limits.pattern_words", p.String(), l.MaxPatternWords, words)
+		return errorf(CodeDestination, "destination %q: a pattern may have %d words, and this one has %d; end it with ** sooner, or raise limits.pattern_words", p.String(), l.MaxPatternWords, words).of("pattern_words")
 	case l.MaxWildcards > 0 && wildcards > l.MaxWildcards:
-		return errorf(CodeDestination, "destination %q: a pattern may have %d wildcards, and this one has %d; end it with ** sooner, or raise limits.pattern_wildcards", p.String(), l.MaxWildcards, wildcards)
+		return errorf(CodeDestination, "destination %q: a pattern may have %d wildcards, and this one has %d; end it with ** sooner, or raise limits.pattern_wildcards", p.String(), l.MaxWildcards, wildcards).of("pattern_wildcards")
 	}
 	return nil
 }

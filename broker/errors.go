@@ -69,6 +69,12 @@ type Error struct {
 // reached is the limit that an error is about, or "".
 func (e *Error) reached() string { return cmp.Or(e.limit, limitsOfCodes[e.Code]) }
 
+// of names the limit that the error is about.
+func (e *Error) of(limit string) *Error {
+	e.limit = limit
+	return e
+}
+
 func (e *Error) Error() string {
 	if e.Cause != nil {
 		return fmt.Sprintf("%s (%v)", e.Message, e.Cause)

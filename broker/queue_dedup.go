@@ -78,7 +78,7 @@ func (w *dedupWindow) forget(now int64) {
 func (b stores) dedupID(user string, f *frames.Frame) (string, error) {
 	id := f.Get(HeaderDedupID)
 	if limit := b.settings().limits.MaxDedupID; limit > 0 && len(id) > limit {
-		return "", errorf(CodeBadHeader, "%s has %d bytes; the limit is %d (limits.dedup_id)", HeaderDedupID, len(id), limit)
+		return "", errorf(CodeBadHeader, "%s has %d bytes; the limit is %d (limits.dedup_id)", HeaderDedupID, len(id), limit).of("dedup_id")
 	}
 	if err := b.dedup.take(user, id); err != nil {
 		return "", err

@@ -32,12 +32,12 @@ func (e *SendError) Unwrap() error { return e.Err }
 func (b publisher) newOperations(from origin, all []Publication) ([]operation, error) {
 	l := &b.settings().limits
 	if len(all) > l.MaxTransactionFrames {
-		return nil, errorf(CodeTransactionSize, "%d messages are too many: the limit is %d", len(all), l.MaxTransactionFrames)
+		return nil, errorf(CodeTransactionSize, "%d messages are too many: the limit is %d", len(all), l.MaxTransactionFrames).of("transaction_frames")
 	}
 	size, ops := 0, make([]operation, len(all))
 	for i := range all {
 		if size += len(all[i].Body); size > l.MaxTransactionBytes {
-			return nil, errorf(CodeTransactionSize, "the bodies are too large: the limit is %d bytes together", l.MaxTransactionBytes)
+			return nil, errorf(CodeTransactionSize, "the bodies are too large: the limit is %d bytes together", l.MaxTransactionBytes).of("transaction_bytes")
 		}
 		var err error
 		if ops[i], err = b.newPublicationOperation(from, &all[i]); err != nil {

@@ -106,7 +106,7 @@ func unauthenticated(err error) error {
 	}
 	var busy *auth.BusyError
 	if errors.As(err, &busy) {
-		return &Error{Code: CodeLoginBusy, Message: busy.Error(), retryAfter: int(math.Ceil(busy.RetryAfter.Seconds()))}
+		return &Error{Code: CodeLoginBusy, Message: busy.Error(), limit: busy.Limit, retryAfter: int(math.Ceil(busy.RetryAfter.Seconds()))}
 	}
 	return &Error{Code: CodeUnavailable, Message: "authentication is not available at the moment; connect again in some seconds", Cause: err}
 }

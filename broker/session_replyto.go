@@ -17,7 +17,10 @@ func (s *Session) replyTo(f *frames.Frame) error {
 	if !ok || !strings.HasPrefix(value, destination.TempQueuePrefix) {
 		return nil
 	}
-	if value == destination.TempQueuePrefix || destination.HasWildcard(value) || len(value) > s.broker.settings().limits.MaxDestination || checkLength(value) != nil {
+	if limit := s.broker.settings().limits.MaxDestination; len(value) > limit {
+		return errorf(CodeDestination, "reply-to has %d bytes; the limit is %d", len(value), limit).of("destination")
+	}
+	if value == destination.TempQueuePrefix || destination.HasWildcard(value) || checkLength(value) != nil {
 		return badDestination(value, "reply-to needs a name after "+destination.TempQueuePrefix)
 	}
 	name := subscriptionName(value, true, "")

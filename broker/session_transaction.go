@@ -30,7 +30,7 @@ func (s *Session) begin(f *frames.Frame) (outcome, error) {
 		return 0, errorf(CodeTransaction, "transaction %q is open already", name)
 	}
 	if limit := s.broker.settings().limits.MaxTransactions; limit > 0 && len(s.transactions) >= limit {
-		return 0, errorf(CodeTransactionSize, "a connection may have %d open transactions", limit)
+		return 0, errorf(CodeTransactionSize, "a connection may have %d open transactions", limit).of("transactions")
 	}
 	t := new(transaction)
 	if err := s.holdTransaction(t, len(name)); err != nil {
@@ -61,8 +61,9 @@ func (s *Session) buffer(name string, op operation) error {
 	}
 	t.bytes += op.size
 	l := &s.broker.settings().limits
-	if len(t.operations) >= l.MaxTransactionFrames || t.bytes > l.MaxTransactionBytes {
-		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d bytes", name, l.MaxTransactionFrames, l.MaxTransactionBytes)
+	if frames := len(t.operations) >= l.MaxTransactionFrames; frames || t.bytes > l.MaxTransactionBytes {
+		limit := map[bool]string{true: "transaction_frames", false: "transaction_bytes"}[frames]
+		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d bytes", name, l.MaxTransactionFrames, l.MaxTransactionBytes).of(limit)
 	}
 	if err := s.holdTransaction(t, op.size); err != nil {
 		return err

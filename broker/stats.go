@@ -74,7 +74,7 @@ type counters struct {
 
 // limitsOfCodes are the limits that errors are about which do not name one.
 var limitsOfCodes = map[Code]string{
-	CodeTooManySessions: "connections", CodeTooManySubs: "subscriptions", CodeTransactionSize: "transaction",
+	CodeTooManySessions: "connections", CodeTooManySubs: "subscriptions",
 	CodeMessageRate: "message_rate", CodeConnectTimeout: "connect_timeout", CodeIdle: "idle_timeout", CodeFrameTimeout: "frame_timeout", CodeSlowConsumer: "outbox",
 	frames.CodeBodySize: "body", frames.CodeHeaderCount: "headers", frames.CodeHeaderLine: "header_line",
 }
@@ -84,12 +84,28 @@ func (c *counters) countError(e *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.errors == nil {
-		c.errors, c.limits = make(map[Code]int64), make(map[string]int64)
+		c.errors = make(map[Code]int64)
 	}
 	c.errors[e.Code]++
-	if limit := e.reached(); limit != "" && !e.counted {
-		c.limits[limit]++
+	c.countLimitLocked(e)
+}
+
+// countRefused counts the limit that an error is about, of one that ends no session.
+func (c *counters) countRefused(e *Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.countLimitLocked(e)
+}
+
+func (c *counters) countLimitLocked(e *Error) {
+	limit := e.reached()
+	if limit == "" || e.counted {
+		return
 	}
+	if c.limits == nil {
+		c.limits = make(map[string]int64)
+	}
+	c.limits[limit]++
 }
 
 // countRefusal counts a request over HTTP that was not authenticated.

@@ -59,6 +59,7 @@ func (a *api) sendBody(ctx context.Context, r request) (any, error) {
 	held.Rest()
 	limit := a.broker.Limits().MessageRate
 	if wait := a.messageRates.wait(r.principal.Name, len(all), limit); wait > 0 {
+		a.countLimit(r.Request, r.principal.Name, "message_rate")
 		p := problem.New(http.StatusTooManyRequests, fmt.Sprintf("more than %d messages a second; nothing was sent", limit))
 		p.Code, p.RetryAfter = broker.CodeMessageRate, wait
 		return nil, p
@@ -82,6 +83,10 @@ func (a *api) readSend(r request, held *broker.Incoming, fingerprint hash.Hash) 
 		text = io.TeeReader(text, fingerprint)
 	}
 	all, err := parseSend(text, limits.MaxTransactionFrames)
+	var refused *problem.Details
+	if errors.As(err, &refused) && refused.Code == broker.CodeTransactionSize { // there are too many messages
+		a.countLimit(r.Request, r.principal.Name, "transaction_frames")
+	}
 	var stream *jsonmessage.StreamError
 	var large *http.MaxBytesError
 	var over *broker.Error
@@ -91,6 +96,7 @@ func (a *api) readSend(r request, held *broker.Incoming, fingerprint hash.Hash) 
 	case errors.As(err, &over):
 		return nil, sendProblem(over)
 	case errors.As(err, &large):
+		a.countLimit(r.Request, r.principal.Name, "transaction_bytes")
 		return nil, problem.New(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than the limit of %d bytes", limit))
 	}
 	return nil, problem.New(http.StatusBadRequest, "the request ended early")

@@ -26,6 +26,8 @@ type Details struct {
 	// Code is stable, unlike the detail. Index is which of several messages was refused.
 	Code  broker.Code `json:"code"`
 	Index *int        `json:"index,omitempty"`
+	// Next is where a search that has found nothing goes on, if it has not come to the end.
+	Next string `json:"next,omitempty"`
 	// RetryAfter is after how long trying again may do; 0 is the default of the status.
 	RetryAfter time.Duration `json:"-"`
 }
@@ -93,6 +95,10 @@ func Of(e *broker.Error) *Details {
 // Unauthenticated returns the problem of a request whose credentials were not taken, with
 // a hint of what to send, or an error that is none as it is. It counts the problem.
 func Unauthenticated(b *broker.Broker, endpoint broker.Endpoint, err error, hint string) error {
+	var busy *auth.BusyError
+	if errors.As(err, &busy) && busy.Limit != "" {
+		b.CountLimit(busy.Limit)
+	}
 	err = unauthenticated(err, hint)
 	var d *Details
 	if errors.As(err, &d) {
