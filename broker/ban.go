@@ -93,24 +93,36 @@ func (b *bans) has(ban *admin.Ban) bool {
 	return ok && known.Made.Equal(ban.Made) && known.Lifted == ban.Lifted
 }
 
-// put takes a ban in place of an older one, and reports whether it did.
-func (b *bans) put(ban admin.Ban, now time.Time) bool {
+// after is when a ban is made: now, but after the one that is known, whose node may have a clock that
+// is ahead.
+func (b *bans) after(key string, now time.Time) time.Time {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if old, ok := b.byKey[key]; ok && !old.Made.Before(now) {
+		now = old.Made.Add(time.Nanosecond)
+	}
+	return now.UTC()
+}
+
+// put takes a ban, and returns the one that is in force then: this one, or one that stays in its
+// place. It returns false where there are too many.
+func (b *bans) put(ban admin.Ban, now time.Time) (inForce admin.Ban, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if old, ok := b.byKey[ban.Key()]; ok && old.Made.After(ban.Made) {
-		return false
+	if old, ok := b.byKey[ban.Key()]; ok && !ban.Over(&old) {
+		return old, true
 	}
 	if len(b.byKey) >= maxBans {
 		maps.DeleteFunc(b.byKey, func(_ string, ban admin.Ban) bool { return !now.Before(ban.Until) })
 	}
 	if _, ok := b.byKey[ban.Key()]; !ok && len(b.byKey) >= maxBans {
-		return false
+		return admin.Ban{}, false
 	}
 	if b.byKey == nil {
 		b.byKey = make(map[string]admin.Ban)
 	}
 	b.byKey[ban.Key()] = ban
-	return true
+	return ban, true
 }
 
 // all returns the bans, those that were lifted too, in the order of their ends.
@@ -129,6 +141,7 @@ func (b *bans) all(now time.Time) []admin.Ban {
 
 // spreadBan applies a ban to this node and the others, and has it kept.
 func (b directory) spreadBan(ctx context.Context, ban admin.Ban) (r admin.BanResult) {
+	r.InForce = ban
 	r.Disconnected = b.endBanned(ban)
 	text, err := json.Marshal(ban)
 	if err != nil {
@@ -175,14 +188,33 @@ func (b directory) askCounts(ctx context.Context, subject string, query []byte) 
 
 // learnBan takes a ban that another node made or the store has.
 func (b directory) learnBan(text []byte) (n int) {
-	var ban admin.Ban
-	if json.Unmarshal(text, &ban) != nil || ban.User == "" && ban.Token == "" {
-		return 0
-	}
-	if b.bans.has(&ban) || !b.bans.put(ban, time.Now()) {
+	ban, inForce, ok := b.takeBan(text)
+	if !ok || inForce != ban {
 		return 0
 	}
 	return b.endBanned(ban)
+}
+
+// learnKeptBan takes a ban that the store has. Where this node knows one that stays in its place, the
+// store was written in another order, and is asked to keep that one.
+func (b directory) learnKeptBan(text []byte) {
+	ban, inForce, ok := b.takeBan(text)
+	switch {
+	case !ok:
+	case inForce == ban:
+		b.endBanned(ban)
+	default:
+		banExchange(b).keepLater(inForce)
+	}
+}
+
+// takeBan reads a ban and takes it. It returns false where that is known already, or no ban.
+func (b directory) takeBan(text []byte) (ban, inForce admin.Ban, ok bool) {
+	if json.Unmarshal(text, &ban) != nil || ban.User == "" && ban.Token == "" || b.bans.has(&ban) {
+		return ban, inForce, false
+	}
+	inForce, ok = b.bans.put(ban, time.Now())
+	return ban, inForce, ok
 }
 
 // endBanned ends the sessions of this node that a ban is about.

@@ -105,7 +105,7 @@ func (b banExchange) join() error {
 		b.bans.markRead()
 		return nil
 	}
-	if err := b.driver.Bans.WatchBans(func(ban []byte) { b.directory.learnBan(ban) }, b.bans.markRead); err != nil {
+	if err := b.driver.Bans.WatchBans(b.directory.learnKeptBan, b.bans.markRead); err != nil {
 		return err
 	}
 	if b.cluster != nil && !b.bans.areRead() {

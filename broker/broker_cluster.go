@@ -176,14 +176,16 @@ func (b *Broker) Bans() []admin.Ban {
 	return slices.DeleteFunc(b.bans.all(time.Now()), func(ban admin.Ban) bool { return ban.Lifted })
 }
 
-// Ban bans a user or a token on all nodes until a given time, and ends their sessions. The ban
-// survives restarts if the driver has a BanStore. It is safe for concurrent use.
+// Ban bans a user or a token on all nodes until a given time, and ends their sessions. If a ban is
+// in force that ends later, that one stays, unless the new one Replaces it: the result has the one
+// in force. The ban survives restarts if the driver has a BanStore. It is safe for concurrent use.
 func (b *Broker) Ban(ctx context.Context, ban admin.Ban) (admin.BanResult, error) {
-	ban.Made = time.Now().UTC()
-	if !b.bans.put(ban, ban.Made) {
+	ban.Made = b.bans.after(ban.Key(), time.Now())
+	inForce, ok := b.bans.put(ban, time.Now())
+	if !ok {
 		return admin.BanResult{}, ErrTooManyBans
 	}
-	return b.directory.spreadBan(ctx, ban), nil
+	return b.directory.spreadBan(ctx, inForce), nil
 }
 
 // Unban lifts the ban of a user or a token on all nodes. It reports whether there was one.
@@ -194,7 +196,7 @@ func (b *Broker) Unban(ctx context.Context, ban admin.Ban) (found bool, result a
 	if !found || old.Lifted || !time.Now().Before(old.Until) {
 		return false, admin.BanResult{}
 	}
-	old.Made, old.Lifted, old.By = time.Now().UTC(), true, ban.By
-	b.bans.put(old, old.Made)
+	old.Made, old.Lifted, old.By = b.bans.after(ban.Key(), time.Now()), true, ban.By
+	b.bans.put(old, time.Now())
 	return true, b.directory.spreadBan(ctx, old)
 }

@@ -34,6 +34,10 @@ type Ended struct {
 	// Lost are nodes that were not asked to end sessions. Those that are only cut off may have some.
 	// It is empty for a ban, of which they learn when they are back.
 	Lost []admin.LostNode `json:"lost,omitempty"`
+	// Until is the end of the ban that is in force. Longer means that it is an earlier ban, which
+	// stays since it ends later than the new one.
+	Until  *time.Time `json:"until,omitempty"`
+	Longer bool       `json:"longer,omitempty"`
 	// Kept means that a ban survives a restart of all nodes. KeepError says why not.
 	Kept      *bool  `json:"kept,omitempty"`
 	KeepError string `json:"keep_error,omitempty"`
@@ -128,12 +132,17 @@ func (a operatorAPI) ban(ctx context.Context, r request, ban admin.Ban) (any, er
 	if ban.Reason, err = r.reason(""); err != nil {
 		return nil, err
 	}
+	if ban.Replaces, err = r.boolean("replace"); err != nil {
+		return nil, err
+	}
 	ban.By = r.principal.Name
 	result, err := a.broker.Ban(ctx, ban)
 	if err != nil {
 		return nil, err
 	}
-	return ended(result), nil
+	answer := ended(result)
+	answer.Until, answer.Longer = &result.InForce.Until, result.InForce.Until.After(ban.Until)
+	return answer, nil
 }
 
 func ended(r admin.BanResult) Ended {

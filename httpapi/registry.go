@@ -133,6 +133,9 @@ func (a registryAPI) disconnect(ctx context.Context, r request) (any, error) {
 		}
 		return a.operators.ban(ctx, r, admin.Ban{User: name, Reason: query.Get("reason")})
 	}
+	if query.Has("replace") {
+		return nil, problem.New(http.StatusBadRequest, "the parameter replace is of a ban: it goes with for or until")
+	}
 	n, missing := a.broker.Disconnect(ctx, name, query.Get("session"), reason)
 	a.log.Info("sessions were ended on request", "user", name, "session", query.Get("session"), "by", r.principal.Name, "sessions", n)
 	return Ended{Disconnected: n, Missing: missing, Lost: a.operators.lost(missing)}, nil

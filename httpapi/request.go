@@ -145,6 +145,17 @@ func (r request) messageID() (string, error) {
 	return id, nil
 }
 
+// boolean reads a parameter that is true or false, which is the default.
+func (r request) boolean(name string) (bool, error) {
+	switch r.URL.Query().Get(name) {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	}
+	return false, problem.New(http.StatusBadRequest, "the parameter "+name+" has to be true or false")
+}
+
 // reason reads the parameter reason.
 func (r request) reason(otherwise string) (string, error) {
 	reason := r.URL.Query().Get("reason")

@@ -18,8 +18,11 @@ type Ban struct {
 	Reason string `json:"reason,omitempty"`
 	// By is who made it.
 	By string `json:"by,omitempty"`
-	// Made is when it was made. Of several bans for one user, the latest is in force.
+	// Made is when it was made. Of several bans for one user, the one that ends last is in force,
+	// unless a later one Replaces it or it was Lifted.
 	Made time.Time `json:"made"`
+	// Replaces means that it is in force even if an earlier one ends later.
+	Replaces bool `json:"replaces,omitempty"`
 	// Lifted means that the ban is no longer in force.
 	Lifted bool `json:"lifted,omitempty"`
 }
@@ -32,8 +35,20 @@ func (b *Ban) Key() string {
 	return "user " + b.User
 }
 
+// Over reports whether b is in force where both are known.
+func (b *Ban) Over(other *Ban) bool {
+	newer, older, newest := b, other, true
+	if b.Made.Before(other.Made) {
+		newer, older, newest = other, b, false
+	}
+	stays := !newer.Replaces && !newer.Lifted && !older.Lifted && older.Until.After(newer.Until)
+	return newest != stays
+}
+
 // BanResult is the result of a ban.
 type BanResult struct {
+	// InForce is the ban that is in force: an earlier one that ends later stays.
+	InForce Ban
 	// Disconnected is how many sessions were ended.
 	Disconnected int
 	// Missing are nodes that did not answer. They learn of the ban later, if it is kept.
