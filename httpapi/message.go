@@ -3,7 +3,9 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
@@ -11,9 +13,14 @@ import (
 )
 
 const (
-	// maxLookedAt is how many messages of a queue one request looks at, for one of them or
-	// for those that a filter matches.
+	// maxLookedAt is how many messages of a queue one request looks at, for those that a filter
+	// matches.
 	maxLookedAt = 5000
+	// maxSearched and searchTime bound a request that looks for one message, which looks at
+	// searchStep messages at a time.
+	maxSearched = 20_000
+	searchTime  = 10 * time.Second
+	searchStep  = 500
 )
 
 // Purged is the answer to a request that removes messages.
@@ -50,12 +57,17 @@ func (a queueAPI) message(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := driver.Peek{Limit: MaxPeeked, MaxBytes: maxPeekedBytes}
-	for looked := 0; looked < maxLookedAt; looked += MaxPeeked {
+	p := driver.Peek{Limit: MaxPeeked, MaxBytes: maxPeekedBytes, After: r.URL.Query().Get("after")}
+	s := search{queue: name, began: time.Now()}
+	for !s.over() {
 		seen, err := a.broker.PeekQueue(ctx, name, p)
+		if errors.Is(err, driver.ErrBadCursor) {
+			return nil, badCursor()
+		}
 		if err != nil {
 			return nil, err
 		}
+		s.looked += len(seen.Messages)
 		for _, m := range seen.Messages {
 			if m.ID == id {
 				return newPeekedMessage(m), nil
@@ -65,11 +77,28 @@ func (a queueAPI) message(ctx context.Context, r request) (any, error) {
 			break
 		}
 	}
-	return nil, noMessage(name)
+	return nil, s.failed(p.After)
 }
 
-func noMessage(queue string) error {
-	return problem.New(http.StatusNotFound, "there is no message with that id in "+queue+"; a consumer may have acknowledged it")
+// search is for one message of a queue.
+type search struct {
+	queue  string
+	began  time.Time
+	looked int // at so many messages
+}
+
+// over reports whether a request has looked at enough.
+func (s *search) over() bool { return s.looked >= maxSearched || time.Since(s.began) >= searchTime }
+
+// failed says that the message was not found, and where the search can go on, or that it is not in
+// the queue if next is "".
+func (s *search) failed(next string) error {
+	if next == "" {
+		return problem.New(http.StatusNotFound, "there is no message with that id in "+s.queue+"; a consumer may have acknowledged it")
+	}
+	p := problem.New(http.StatusNotFound, fmt.Sprintf("there is no message with that id among the %d messages of %s that were looked at, and there are more; go on with after=%s", s.looked, s.queue, next))
+	p.Next = next
+	return p
 }
 
 // requeue moves one message back to where it came from, or to another queue.
@@ -91,7 +120,7 @@ func (a queueAPI) requeue(ctx context.Context, r request) (any, error) {
 	}
 	var refused error
 	target := ""
-	moved, err := a.queues.MoveMessage(ctx, name, id, func(m *driver.Message) (string, driver.QueueOptions) {
+	choose := func(m *driver.Message) (string, driver.QueueOptions) {
 		if target = to; target == "" && m.Dead != nil {
 			target = m.Dead.Origin
 		}
@@ -104,14 +133,22 @@ func (a queueAPI) requeue(ctx context.Context, r request) (any, error) {
 			return target, a.broker.QueueOptions(target)
 		}
 		return "", driver.QueueOptions{}
-	})
+	}
+	s := search{queue: name, began: time.Now()}
+	moved, next := false, r.URL.Query().Get("after")
+	for more := true; more; more = err == nil && !moved && next != "" && !s.over() {
+		moved, next, err = a.queues.MoveMessage(ctx, name, id, next, searchStep, choose)
+		s.looked += searchStep
+	}
 	switch {
 	case refused != nil:
 		return nil, refused
+	case errors.Is(err, driver.ErrBadCursor):
+		return nil, badCursor()
 	case err != nil:
 		return nil, err
 	case !moved:
-		return nil, noMessage(name)
+		return nil, s.failed(next)
 	}
 	return struct {
 		Moved string `json:"moved"`

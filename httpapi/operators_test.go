@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +236,55 @@ func TestABanHoldsOnAllNodes(t *testing.T) {
 	other.Error("you are banned")
 }
 
+// TestALongerBanStays on all nodes, until it is lifted or replaced explicitly.
+func TestALongerBanStays(t *testing.T) {
+	t.Parallel()
+	a := test.Start(t, test.Options{NATSPort: -1})
+	b := test.Start(t, test.Options{NATSURL: a.Relay.ClientURL()})
+	require.Eventually(t, func() bool { return a.Relay.Stats().Nodes == 1 && b.Relay.Stats().Nodes == 1 }, test.Patience, 5*time.Millisecond)
+	here, there := newOperator(t, a, auth.AllGrants()), newOperator(t, b, auth.AllGrants())
+	ends := func() (all []string) {
+		t.Helper()
+		for _, o := range []*operator{here, there} {
+			var list struct{ Bans []admin.Ban }
+			o.ask("GET", "/api/bans", 200, &list)
+			for _, ban := range list.Bans {
+				all = append(all, ban.Until.Format(time.RFC3339)+" "+ban.Reason)
+			}
+		}
+		return all
+	}
+	year := time.Now().Add(8760 * time.Hour).UTC().Truncate(time.Second)
+	long := url.QueryEscape(year.Format(time.RFC3339))
+	here.ask("POST", "/api/bans?user=eve&reason=long&until="+long, 200, nil)
+	stays := year.Format(time.RFC3339) + " long"
+	for _, path := range []string{"/api/users/eve/disconnect?for=1m", "/api/bans?user=eve&for=1m", "/api/bans?user=eve&for=1m&replace=false"} {
+		for _, o := range []*operator{here, there} {
+			var ended httpapi.Ended
+			o.ask("POST", path, 200, &ended)
+			require.True(t, ended.Longer, path)
+			require.True(t, ended.Until.Equal(year), path)
+			require.Equal(t, []string{stays, stays}, ends(), path)
+		}
+	}
+	there.ask("POST", "/api/users/eve/disconnect?replace=true", 400, nil)
+	there.ask("POST", "/api/bans?user=eve&for=1m&replace=maybe", 400, nil)
+	var ended httpapi.Ended
+	there.ask("POST", "/api/users/eve/disconnect?for=2m&replace=true&reason=short", 200, &ended)
+	require.False(t, ended.Longer)
+	short := ended.Until.Format(time.RFC3339) + " short"
+	require.Equal(t, []string{short, short}, ends())
+	late := newOperator(t, test.Start(t, test.Options{NATSURL: a.Relay.ClientURL()}), auth.AllGrants())
+	here = late
+	require.Equal(t, []string{short, short}, ends(), "also one that starts later")
+
+	there.ask("POST", "/api/bans?user=eve&until="+long, 200, &ended)
+	there.ask("DELETE", "/api/bans?user=eve", 200, nil)
+	there.ask("POST", "/api/bans?user=eve&for=3m", 200, &ended)
+	require.False(t, ended.Longer)
+	require.True(t, ended.Until.Before(year))
+}
+
 func TestOperatorsReadAndClearHistories(t *testing.T) {
 	t.Parallel()
 	n := test.Start(t, test.Options{Histories: test.Histories(t)})
@@ -396,6 +446,66 @@ func TestAPurgeByAnEmptyHeaderLeavesMessagesWithoutIt(t *testing.T) {
 	o.ask("POST", "/api/queues/purge?destination=/queue/work&header=colour:", 200, &purged)
 	require.Equal(t, httpapi.Purged{Purged: 1}, purged)
 	require.ElementsMatch(t, []string{"without", "red"}, left())
+}
+
+// TestAMessageIsFoundHoweverManyAreBeforeIt: an answer that it is not there is one about the whole
+// queue, or says where the search goes on.
+func TestAMessageIsFoundHoweverManyAreBeforeIt(t *testing.T) {
+	t.Parallel()
+	n := test.Start(t, test.Options{})
+	permissions, err := auth.NewPermissions(auth.AllGrants(), "ann")
+	require.NoError(t, err)
+	p := &auth.Principal{Name: "ann", Permissions: permissions}
+	const batch, batches = 500, 11
+	for range batches {
+		_, err := n.Broker.Send(t.Context(), p, slices.Repeat([]broker.Publication{{Destination: "/queue/deep", Body: []byte("x")}}, batch)...)
+		require.NoError(t, err)
+	}
+	_, err = n.Broker.Send(t.Context(), p, broker.Publication{Destination: "/queue/deep", Body: []byte("last")})
+	require.NoError(t, err)
+	o := newOperator(t, n, auth.AllGrants())
+	var last httpapi.PeekedMessage
+	for query := (url.Values{"destination": {"/queue/deep"}}); ; {
+		var page httpapi.Peeked
+		o.ask("GET", "/api/queues/peek?"+query.Encode(), 200, &page)
+		if last = page.Messages[len(page.Messages)-1]; page.Next == "" {
+			break
+		}
+		query.Set("after", page.Next)
+	}
+	require.Equal(t, "last", *last.Body)
+	search := func(method, path, id string) (status int, body string) {
+		t.Helper()
+		for after := ""; ; {
+			r, err := http.NewRequest(method, o.server.URL+path+"&id="+id+after, nil)
+			require.NoError(t, err)
+			r.Header.Set("Authorization", "Bearer "+o.token)
+			answer, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			text, err := io.ReadAll(answer.Body)
+			require.NoError(t, err)
+			require.NoError(t, answer.Body.Close())
+			var p struct{ Next string }
+			require.NoError(t, json.Unmarshal(text, &p))
+			if p.Next == "" {
+				return answer.StatusCode, string(text)
+			}
+			after = "&after=" + p.Next
+		}
+	}
+	id := last.Headers["message-id"]
+	status, body := search("GET", "/api/queues/message?destination=/queue/deep", id)
+	require.Equal(t, 200, status, body)
+	require.Contains(t, body, `"body":"last"`)
+	status, body = search("POST", "/api/queues/requeue?destination=/queue/deep&to=/queue/up", id)
+	require.Equal(t, 200, status, body)
+	for _, path := range []string{"message?destination=/queue/deep", "requeue?destination=/queue/deep&to=/queue/up"} {
+		status, body = search(map[bool]string{true: "GET", false: "POST"}[path[0] == 'm'], "/api/queues/"+path, id)
+		require.Equal(t, 404, status, body)
+		require.Contains(t, body, "there is no message with that id in /queue/deep")
+	}
+	o.ask("GET", "/api/queues/message?destination=/queue/deep&id=x&after=y", 400, nil)
+	o.ask("POST", "/api/queues/requeue?destination=/queue/deep&to=/queue/up&id=x&after=y", 400, nil)
 }
 
 func TestADeadLetterGoesBackAlone(t *testing.T) {

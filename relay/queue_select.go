@@ -90,11 +90,13 @@ func (a queueAdmin) delete(ctx context.Context, s jetstream.Stream, queue string
 
 // MoveMessage moves one message. It is stored at its target before it is removed here. See
 // [driver.QueueAdmin].
-func (a queueAdmin) MoveMessage(ctx context.Context, queue, id string, target func(*driver.Message) (string, driver.QueueOptions)) (moved bool, err error) {
-	_, err = a.scan(ctx, queue, "", maxScanned, func(s jetstream.Stream, at place, seq uint64, m *driver.Message) (bool, error) {
+func (a queueAdmin) MoveMessage(ctx context.Context, queue, id, after string, limit int, target func(*driver.Message) (string, driver.QueueOptions)) (moved bool, next string, err error) {
+	found := false
+	next, err = a.scan(ctx, queue, after, limit, func(s jetstream.Stream, at place, seq uint64, m *driver.Message) (bool, error) {
 		if m.ID != id {
 			return true, nil
 		}
+		found = true
 		to, copied, ok := a.copyTo(queue, movedID(at, seq), m, target)
 		if !ok {
 			return false, nil
@@ -110,8 +112,8 @@ func (a queueAdmin) MoveMessage(ctx context.Context, queue, id string, target fu
 		moved, err = a.delete(ctx, s, queue, seq)
 		return false, err
 	})
-	return moved, err
+	if found {
+		next = ""
+	}
+	return moved, next, err
 }
-
-// maxScanned bounds how many messages are looked at for one.
-const maxScanned = 100_000

@@ -59,9 +59,11 @@ type QueueAdmin interface {
 	// that match, even if consumers hold them. It returns how many it removed, and the after of
 	// the next call, or "" at the end.
 	RemoveMessages(ctx context.Context, queue, after string, limit int, match func(*Message) bool) (removed int, next string, err error)
-	// MoveMessage moves the message with an id to the queue that target returns, and reports
-	// whether it did. A consumer may still hold the message too.
-	MoveMessage(ctx context.Context, queue, id string, target func(*Message) (string, QueueOptions)) (bool, error)
+	// MoveMessage looks for the message with an id among up to limit messages of a queue, from after
+	// on, and moves it to the queue that target returns. It reports whether it did, and if it has
+	// not found the message, the after of the next call, or "" at the end. A consumer may still
+	// hold the message too.
+	MoveMessage(ctx context.Context, queue, id, after string, limit int, target func(*Message) (string, QueueOptions)) (moved bool, next string, err error)
 	// MoveQueue moves up to limit messages that no consumer holds to the queue that target
 	// returns, and returns how many it moved. A target of "" leaves the message where it is.
 	MoveQueue(ctx context.Context, queue string, limit int, target func(*Message) (string, QueueOptions)) (int, error)

@@ -174,10 +174,10 @@ func (c *clientFlags) authorize(request *http.Request) error {
 func refusedAnswer(base *url.URL, answer *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxProblem)) // what came of it has to do
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
-	var p struct{ Title, Detail string }
+	var p struct{ Title, Detail, Next string }
 	switch {
 	case kind == problem.ContentType && json.Unmarshal(text, &p) == nil:
-		return &answerError{answer.StatusCode, "the broker says " + answer.Status + ": " + cmp.Or(p.Detail, p.Title)}
+		return &answerError{answer.StatusCode, "the broker says " + answer.Status + ": " + cmp.Or(p.Detail, p.Title), p.Next}
 	case speaksTLS(answer.StatusCode, string(text)):
 		return &linkError{where: base, cause: "it speaks TLS", remedy: "use " + otherScheme(base) + " in --url"}
 	case answer.Header.Get("Location") != "":

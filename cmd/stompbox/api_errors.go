@@ -36,6 +36,7 @@ func (e *linkError) Unwrap() error { return e.err }
 type answerError struct {
 	status int
 	text   string
+	next   string // where a search that has found nothing goes on
 }
 
 func (e *answerError) Error() string { return e.text }

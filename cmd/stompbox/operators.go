@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -280,16 +281,25 @@ func printEnded(cmd *cobra.Command, what string, e httpapi.Ended) {
 	fmt.Fprintf(cmd.OutOrStdout(), "%s; %d sessions were ended\n", printable.Line(what), e.Disconnected)
 }
 
+// printBanned is printEnded of a ban, and says so where an earlier one stays.
+func printBanned(cmd *cobra.Command, what string, e httpapi.Ended) {
+	if e.Longer && e.Until != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "stompbox: an earlier ban stays, until %s, since it ends later; --replace shortens it\n", e.Until.Format(time.RFC3339))
+	}
+	printEnded(cmd, what, e)
+}
+
 func newDisconnect() *cobra.Command {
 	cmd, client := operatorCommand("disconnect USER", "End the sessions of a user, on all nodes", "  stompbox disconnect alice --reason 'sign in again'\n  stompbox disconnect alice --for 10m", cobra.ExactArgs(1))
 	cmd.Long = "End the sessions of a user, on all nodes. Without --for and --until the user can connect again at\nonce; with one of them it is banned as well, and stompbox unban lifts that. The exit code is 1\nif there is no such session, or if a node does not answer." + operatorsHelp
 	cmd.Flags().String("session", "", "only this session")
 	cmd.Flags().Duration("for", 0, "ban the user too, for so long, such as 10m")
 	cmd.Flags().String("until", "", "ban the user too, until then, such as 2030-01-31T12:00:00Z")
+	cmd.Flags().Bool("replace", false, "with --for or --until: in place of a ban that ends later, which stays otherwise")
 	cmd.Flags().String("reason", "", "the reason that the client gets")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{}
-		setGiven(query, cmd.Flags(), "session", "for", "until", "reason")
+		setGiven(query, cmd.Flags(), "session", "for", "until", "replace", "reason")
 		var answer httpapi.Ended
 		if err := client.ask(cmd.Context(), http.MethodPost, userPath(args[0])+"/disconnect", query, &answer); err != nil {
 			return err
@@ -297,7 +307,7 @@ func newDisconnect() *cobra.Command {
 		warnNotAsked(cmd, answer.Lost)
 		switch {
 		case query.Has("for") || query.Has("until"):
-			printEnded(cmd, "disconnected and banned "+args[0], answer)
+			printBanned(cmd, "disconnected and banned "+args[0], answer)
 			return incomplete(answer.Missing, banRemedy)
 		case answer.Disconnected > 0:
 			printEnded(cmd, "disconnected "+args[0], answer)
@@ -355,18 +365,19 @@ func newBan() *cobra.Command {
 	cmd.Flags().StringVar(&who.token, "token-id", "", "the jti claim of a token, in place of a user; stompbox sessions --json shows it")
 	cmd.Flags().Duration("for", 0, "how long, such as 24h")
 	cmd.Flags().String("until", "", "until when, such as 2030-01-31T12:00:00Z, in place of --for")
+	cmd.Flags().Bool("replace", false, "in place of a ban that ends later, which stays otherwise")
 	cmd.Flags().String("reason", "", "the reason that the client gets")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query, name, err := who.query(args)
 		if err != nil {
 			return err
 		}
-		setGiven(query, cmd.Flags(), "for", "until", "reason")
+		setGiven(query, cmd.Flags(), "for", "until", "replace", "reason")
 		var answer httpapi.Ended
 		if err := client.ask(cmd.Context(), http.MethodPost, "/api/bans", query, &answer); err != nil {
 			return err
 		}
-		printEnded(cmd, "banned "+name, answer)
+		printBanned(cmd, "banned "+name, answer)
 		return incomplete(answer.Missing, banRemedy)
 	}
 	return cmd
@@ -520,11 +531,23 @@ func newHistoryClear(client *clientFlags) *cobra.Command {
 	return cmd
 }
 
+// search asks for one message of a queue, until it is found or all messages were looked at.
+func (c *clientFlags) search(ctx context.Context, method, path string, query url.Values, answer any) error {
+	for {
+		err := c.ask(ctx, method, path, query, answer)
+		var refused *answerError
+		if !errors.As(err, &refused) || refused.next == "" {
+			return err
+		}
+		query.Set("after", refused.next)
+	}
+}
+
 func newQueueGet(client *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{Use: "get QUEUE MESSAGE-ID", Short: "Print one message, and leave it in the queue", Args: named(cobra.ExactArgs(2)), Example: "  stompbox queue get /queue/DLQ.orders 5QKQJZZ2NU-7"}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var m httpapi.PeekedMessage
-		if err := client.ask(cmd.Context(), http.MethodGet, "/api/queues/message", url.Values{"destination": args[:1], "id": args[1:]}, &m); err != nil {
+		if err := client.search(cmd.Context(), http.MethodGet, "/api/queues/message", url.Values{"destination": args[:1], "id": args[1:]}, &m); err != nil {
 			return err
 		}
 		return printPeeked(cmd.OutOrStdout(), m, true)
@@ -539,7 +562,7 @@ func newQueueRequeue(client *clientFlags) *cobra.Command {
 		query := url.Values{"destination": args[:1], "id": args[1:]}
 		setGiven(query, cmd.Flags(), "to")
 		var answer struct{ Moved, To string }
-		if err := client.ask(cmd.Context(), http.MethodPost, "/api/queues/requeue", query, &answer); err != nil {
+		if err := client.search(cmd.Context(), http.MethodPost, "/api/queues/requeue", query, &answer); err != nil {
 			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "moved %s to %s\n", printable.Field(answer.Moved), printable.Field(answer.To))

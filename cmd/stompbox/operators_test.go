@@ -74,6 +74,10 @@ func TestOperatorsCommands(t *testing.T) {
 	for _, filter := range [][]string{{"--older", "-1h"}, {"--older", "0"}, {"--user", ""}, {"--id", ""}} {
 		fails("the parameter "+strings.TrimPrefix(filter[0], "--"), append([]string{"queue", "purge", "--yes", "/queue/work"}, filter...)...)
 	}
+	fails("no message of /queue/work has the id none", "queue", "purge", "--yes", "--id", "none", "/queue/work")
+	fails("there is no message with that id", "queue", "get", "/queue/work", "none")
+	fails("there is no message with that id", "queue", "requeue", "/queue/work", "none")
+	require.Equal(t, "purged 0 messages of /queue/work\n", do("queue", "purge", "--yes", "--header", "type:", "/queue/work"))
 	require.Equal(t, "purged 0 messages of /queue/work\n", do("queue", "purge", "--yes", "--header", "type:one", "/queue/work"))
 	require.Equal(t, "purged 1 messages of /queue/work\n", do("queue", "purge", "--yes", "--header", "type:two", "/queue/work"))
 
@@ -92,6 +96,9 @@ func TestOperatorsCommands(t *testing.T) {
 	fails("say who", "ban", "--for", "1h")
 	fails("say how long", "ban", "alice")
 	require.Equal(t, "banned alice; 0 sessions were ended\n", do("ban", "alice", "--for", "1h", "--reason", "spam"))
+	_, stderr, err := run(t, nil, "disconnect", "alice", "--for", "1m", "--url", "http://"+admin, "--token-file", token)
+	require.NoError(t, err)
+	require.Contains(t, stderr, "an earlier ban stays, until ")
 	refused := func() {
 		t.Helper()
 		c := test.DialWebSocket(t, "ws://"+p.http+"/ws")

@@ -73,7 +73,7 @@ func newQueueShow(client *clientFlags) *cobra.Command {
 func newQueuePurge(client *clientFlags) *cobra.Command {
 	var yes bool
 	var filter purgeFilter
-	cmd := &cobra.Command{Use: "purge QUEUE", Short: "Remove all messages of a queue for good, or those that match", Args: named(cobra.ExactArgs(1)), Example: "  stompbox queue purge --yes /queue/DLQ.orders\n  stompbox queue purge --yes /queue/orders --older 24h --header type:test"}
+	cmd := &cobra.Command{Use: "purge QUEUE", Short: "Remove all messages of a queue for good, or those that match", Args: named(cobra.ExactArgs(1)), Long: "Remove all messages of a queue for good, or those that match all filters. With --id the exit code\nis 1 if there is no such message." + operatorsHelp, Example: "  stompbox queue purge --yes /queue/DLQ.orders\n  stompbox queue purge --yes /queue/orders --older 24h --header type:test"}
 	cmd.Flags().StringVar(&filter.id, "id", "", "only the message with this message-id")
 	cmd.Flags().StringVar(&filter.user, "user", "", "only messages that this user sent")
 	cmd.Flags().DurationVar(&filter.older, "older", 0, "only messages that are older, such as 24h")
@@ -93,6 +93,9 @@ func newQueuePurge(client *clientFlags) *cobra.Command {
 				break
 			}
 			query.Set("after", answer.Next)
+		}
+		if purged == 0 && query.Has("id") {
+			return fmt.Errorf("no message of %s has the id %s and what the other filters ask for; a consumer may have acknowledged it", args[0], filter.id)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "purged %d messages of %s\n", purged, printable.Field(args[0]))
 		return nil
