@@ -61,8 +61,8 @@ func (s *Session) buffer(name string, op operation) error {
 	}
 	t.bytes += op.size
 	l := &s.broker.settings().limits
-	if frames := len(t.operations) >= l.MaxTransactionFrames; frames || t.bytes > l.MaxTransactionBytes {
-		limit := map[bool]string{true: "transaction_frames", false: "transaction_bytes"}[frames]
+	if many := len(t.operations) >= l.MaxTransactionFrames; many || t.bytes > l.MaxTransactionBytes {
+		limit := map[bool]string{true: "transaction_frames", false: "transaction_bytes"}[many]
 		return errorf(CodeTransactionSize, "transaction %q is too large: the limits are %d frames and %d bytes", name, l.MaxTransactionFrames, l.MaxTransactionBytes).of(limit)
 	}
 	if err := s.holdTransaction(t, op.size); err != nil {
