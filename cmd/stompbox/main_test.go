@@ -40,7 +40,6 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if os.Getenv("TEST_AS_HUNG_UP") != "" {
-		ignoreEarlyHangups(os.Args[1:])
 		_ = syscall.Kill(os.Getpid(), syscall.SIGHUP)
 		return
 	}

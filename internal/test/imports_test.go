@@ -28,7 +28,7 @@ var floors = [][]string{
 	{"internal/credentials"},
 	{"auth"},
 	{"destination", "internal/codes"},
-	{"frames", "internal/certfile", "internal/clientaddr", "internal/console", "internal/fairslots", "internal/fairturns", "internal/histogram", "internal/listening", "internal/logattr", "internal/memlimit", "internal/openfiles", "internal/printable", "internal/sdnotify", "internal/test/local", "internal/trim"},
+	{"frames", "internal/certfile", "internal/clientaddr", "internal/console", "internal/fairslots", "internal/fairturns", "internal/hangups", "internal/histogram", "internal/listening", "internal/logattr", "internal/memlimit", "internal/openfiles", "internal/printable", "internal/sdnotify", "internal/test/local", "internal/trim"},
 }
 
 // floorOf returns the index of a package's floor, which grows downwards, or -1.
