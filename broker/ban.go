@@ -35,6 +35,9 @@ type BannedError struct {
 	User string // who came, where that is known, for the log
 }
 
+// KnownUser returns who came, or "".
+func (e *BannedError) KnownUser() string { return e.User }
+
 func (e *BannedError) Error() string {
 	text := "you are banned until " + e.Ban.Until.UTC().Format(time.RFC3339)
 	if e.Ban.Reason != "" {

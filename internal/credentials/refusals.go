@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/internal/logattr"
 )
 
@@ -24,6 +23,12 @@ func NewRefusals(log *slog.Logger) *Refusals {
 	return &Refusals{log: log}
 }
 
+// knownUser is an error that knows who the client is all the same, such as one who is banned.
+type knownUser interface {
+	error
+	KnownUser() string
+}
+
 // maxLogged bounds what an error has of what a client sent.
 const maxLogged = 500
 
@@ -31,8 +36,8 @@ const maxLogged = 500
 func (f *Refusals) Report(r *http.Request, err error) {
 	text, path := err.Error(), r.URL.Path
 	attributes := []any{"method", r.Method, "path", path[:min(len(path), maxLogged)], "remote", r.RemoteAddr, "error", text[:min(len(text), maxLogged)]}
-	if kept, ok := errors.AsType[*broker.BannedError](err); ok {
-		attributes = append(attributes, "user", kept.User)
+	if known, ok := errors.AsType[knownUser](err); ok {
+		attributes = append(attributes, "user", known.KnownUser())
 	}
 	f.lines.Write(f.log, slog.LevelInfo, "a request was not authenticated", attributes...)
 }

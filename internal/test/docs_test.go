@@ -73,7 +73,8 @@ func TestEachNameOfALimitIsDocumented(t *testing.T) {
 	counted := make(map[string]string)
 	for _, expression := range []string{
 		`(?:CountLimit|\.count|tooMany)\("(\w+)"(?:\)|, limit)`, // outside of sessions
-		`(?m)^\s*limit[A-Z]\w+\s*=\s*"(\w+)"`,                   // those of quotas
+		`\.countLimit\(r, \w+, "(\w+)"\)`,                       // of requests
+		`(?m)^\s*(?:const )?limit[A-Z]\w+\s*=\s*"(\w+)"`,        // those of quotas
 		`e\.limit = "(\w+)"`,
 		`\bCode\w+:\s*"([a-z_]+)"`, // limits that have an error of their own
 	} {
