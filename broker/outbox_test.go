@@ -11,15 +11,15 @@ import (
 	"unique"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/histogram"
+	"github.com/stompbox/stompbox/internal/test/local"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { local.CheckLeaks(m) }
 
 // gate is a transport that writes only while it is open.
 type gate struct {

@@ -3,7 +3,7 @@ package gateway_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/stompbox/stompbox/internal/test/local"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { local.CheckLeaks(m) }

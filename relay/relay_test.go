@@ -10,17 +10,17 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
 	"github.com/stompbox/stompbox/destination"
 	"github.com/stompbox/stompbox/frames"
 	"github.com/stompbox/stompbox/internal/test"
+	"github.com/stompbox/stompbox/internal/test/local"
 	"github.com/stompbox/stompbox/relay"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { local.CheckLeaks(m) }
 
 func TestSubjectsAreOneToOne(t *testing.T) {
 	t.Parallel()

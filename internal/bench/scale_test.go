@@ -8,10 +8,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
+
+	"github.com/stompbox/stompbox/internal/test/local"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { local.CheckLeaks(m) }
 
 // TestScaleMeasuresEverything runs all steps, which check every frame that is sent.
 func TestScaleMeasuresEverything(t *testing.T) {

@@ -10,14 +10,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/stompbox/stompbox/internal/config"
 	"github.com/stompbox/stompbox/internal/test"
+	"github.com/stompbox/stompbox/internal/test/local"
 	"github.com/stompbox/stompbox/relay"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { local.CheckLeaks(m) }
 
 // examine returns an examination of a configuration in YAML.
 func examine(t *testing.T, yaml string) *examination {
