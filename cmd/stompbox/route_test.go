@@ -48,7 +48,7 @@ func TestNoForeignServerJoinsACluster(t *testing.T) {
 	routes := test.Address(t)
 	p := serve(t, []string{
 		"STOMPBOX_AUTH_JWT_SECRET=" + benchSecret, "STOMPBOX_CLUSTER_LISTEN=" + routes, "STOMPBOX_CLUSTER_NODE=n0",
-		"STOMPBOX_CLUSTER_PEERS=" + routes, "STOMPBOX_CLUSTER_USER=route", "STOMPBOX_CLUSTER_PASSWORD=" + password,
+		"STOMPBOX_CLUSTER_PEERS=" + routes + "," + test.Address(t), "STOMPBOX_CLUSTER_USER=route", "STOMPBOX_CLUSTER_PASSWORD=" + password,
 	})
 	p.says(t, "stompbox is serving")
 	for _, user := range []*url.Userinfo{nil, url.User("route"), url.UserPassword("route", ""), url.UserPassword("", password), url.UserPassword("route", "another password")} {
