@@ -146,6 +146,9 @@ type apiHandler func(ctx context.Context, r request) (any, error)
 func (a *api) authenticated(pattern string, handle apiHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body := &requestBody{ReadCloser: r.Body}
+		// The HTTP server looks at the body of its own request: where much of that was not read, it
+		// gives the client time to read the answer before it resets the connection.
+		r = r.WithContext(r.Context())
 		r.Body = body
 		answer, err := a.serve(pattern, w, r, body, handle)
 		w.Header().Set("Cache-Control", "no-store")
