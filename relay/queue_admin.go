@@ -50,9 +50,12 @@ func (a queueAdmin) Queue(ctx context.Context, name string) (driver.QueueInfo, e
 
 // eachStream visits the streams that queues are in, with the counts of their subjects.
 func (a queueAdmin) eachStream(ctx context.Context, visit func(s jetstream.Stream, info *jetstream.StreamInfo, prefix string) error) error {
-	for _, prefix := range []string{a.store.link.prefix, a.store.link.prefix + ".memory", a.store.link.prefix + ".bounded"} {
-		names := a.store.link.js.StreamNames(ctx, jetstream.WithStreamListSubject(prefix+".queue.>"))
-		for _, name := range drain(names.Name()) {
+	for _, prefix := range queuePrefixes(a.store.link.prefix) {
+		names, err := a.store.link.queueStreams(ctx, prefix)
+		if err != nil {
+			return storeError("cannot list queues", err)
+		}
+		for _, name := range names {
 			s, err := a.store.link.js.Stream(ctx, name)
 			if errors.Is(err, jetstream.ErrStreamNotFound) {
 				continue
@@ -67,9 +70,6 @@ func (a queueAdmin) eachStream(ctx context.Context, visit func(s jetstream.Strea
 			if err := visit(s, info, prefix); err != nil {
 				return err
 			}
-		}
-		if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
-			return storeError("cannot list queues", err)
 		}
 	}
 	return nil
@@ -93,7 +93,7 @@ func (a queueAdmin) collect(ctx context.Context, s jetstream.Stream, info *jetst
 			q.InMemory += n
 		}
 	}
-	if len(info.Config.Subjects) == 1 && prefix == a.store.link.prefix+".bounded" {
+	if len(info.Config.Subjects) == 1 && prefix == boundedPrefix(a.store.link.prefix) {
 		q := named(info.Config.Subjects[0])
 		q.Bytes, q.MaxMessages, q.MaxBytes = info.State.Bytes, max(info.Config.MaxMsgs, 0), max(info.Config.MaxBytes, 0)
 	}

@@ -21,12 +21,9 @@ func (s *queueStore) CountQueues(ctx context.Context) (n int64, err error) {
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return 0, storeError("cannot count the queues", err)
 	}
-	names := s.link.js.StreamNames(ctx, jetstream.WithStreamListSubject(s.link.prefix+".bounded.queue.>"))
-	for range names.Name() {
-		n++
-	}
-	if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+	names, err := s.link.queueStreams(ctx, boundedPrefix(s.link.prefix))
+	if err != nil {
 		return 0, storeError("cannot count the queues", err)
 	}
-	return n, nil
+	return n + int64(len(names)), nil
 }

@@ -122,13 +122,13 @@ func (f *formerQueues) list(ctx context.Context) error {
 	if err := l.checkAsk(); err != nil {
 		return err
 	}
-	names := l.js.StreamNames(ctx, jetstream.WithStreamListSubject(boundedPrefix(l.prefix)+".queue.>"))
-	bounded := make(map[string]struct{})
-	for name := range names.Name() {
-		bounded[name] = struct{}{}
-	}
-	if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+	names, err := l.queueStreams(ctx, boundedPrefix(l.prefix))
+	if err != nil {
 		return storeError("cannot list queues", err)
+	}
+	bounded := make(map[string]struct{}, len(names))
+	for _, name := range names {
+		bounded[name] = struct{}{}
 	}
 	f.mu.Lock()
 	f.bounded = bounded
@@ -258,6 +258,3 @@ func (s *formerSource) ensure(ctx context.Context) (stream string, consumer *jet
 func (s *formerSource) restored() int64 { return s.restoredAt.Load() }
 
 func (s *formerSource) forget() {}
-
-// boundedPrefix begins the subjects of queues with limits of their own.
-func boundedPrefix(prefix string) string { return prefix + ".bounded" }

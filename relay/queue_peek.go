@@ -71,7 +71,7 @@ func (a queueAdmin) placeOrder(p place) int {
 	switch p.prefix {
 	case a.store.link.prefix:
 		return 0
-	case a.store.link.prefix + ".bounded":
+	case boundedPrefix(a.store.link.prefix):
 		return 1
 	}
 	return 2

@@ -54,14 +54,24 @@ type place struct {
 	prefix  string // what Destination cuts off the subject
 }
 
+// memoryPrefix begins the subjects of what queues have in memory, and boundedPrefix those of queues
+// with limits of their own.
+func memoryPrefix(prefix string) string  { return prefix + ".memory" }
+func boundedPrefix(prefix string) string { return prefix + ".bounded" }
+
+// queuePrefixes begin the subjects of all queues.
+func queuePrefixes(prefix string) []string {
+	return []string{prefix, memoryPrefix(prefix), boundedPrefix(prefix)}
+}
+
 func queuePlace(prefix, queue string, o driver.QueueOptions) place {
 	base := streamBase(prefix)
 	switch {
 	case o.Memory:
-		prefix += ".memory"
+		prefix = memoryPrefix(prefix)
 		return place{base + "_queues_memory", Subject(prefix, queue), prefix}
 	case o.MaxMessages > 0 || o.MaxBytes > 0:
-		prefix += ".bounded"
+		prefix = boundedPrefix(prefix)
 		return place{base + "_queue_" + safeName(queue), Subject(prefix, queue), prefix}
 	}
 	return place{base + "_queues", Subject(prefix, queue), prefix}
@@ -218,14 +228,22 @@ func (s *queueStreams) restored(p place) int64 {
 
 // names returns the streams that queues are in.
 func (s *queueStreams) names(ctx context.Context) (all []string, err error) {
-	for _, prefix := range []string{s.link.prefix, s.link.prefix + ".memory", s.link.prefix + ".bounded"} {
-		names := s.link.js.StreamNames(ctx, jetstream.WithStreamListSubject(prefix+".queue.>"))
-		for name := range names.Name() {
-			all = append(all, name)
-		}
-		if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+	for _, prefix := range queuePrefixes(s.link.prefix) {
+		names, err := s.link.queueStreams(ctx, prefix)
+		if err != nil {
 			return nil, storeError("cannot list queues", err)
 		}
+		all = append(all, names...)
+	}
+	return all, nil
+}
+
+// queueStreams returns the streams of queues whose subjects begin with a prefix.
+func (l *link) queueStreams(ctx context.Context, prefix string) ([]string, error) {
+	names := l.js.StreamNames(ctx, jetstream.WithStreamListSubject(prefix+".queue.>"))
+	all := drain(names.Name())
+	if err := names.Err(); err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+		return nil, err
 	}
 	return all, nil
 }

@@ -103,7 +103,7 @@ func (u *unread) reportHistory(ctx context.Context, info *jetstream.StreamInfo) 
 	var messages uint64
 	var unread []string
 	for subject, n := range counted.State.Subjects {
-		if key, ok := Destination(h.prefix, subject); ok && u.policyOf(key) != h.policy.Name {
+		if key, ok := Destination(h.prefix, subject); ok && u.histories.ofKey(key) != h {
 			messages += n
 			unread = append(unread, key)
 		}
@@ -143,14 +143,4 @@ func (u *unread) reportQueues(ctx context.Context, info *jetstream.StreamInfo) e
 			"queues", len(unread), "such_as", slices.Min(unread), "messages", messages)
 	}
 	return nil
-}
-
-// policyOf returns the name of the policy that keeps a routing key, or "".
-func (u *unread) policyOf(key string) string {
-	for _, p := range u.histories.settings.Policies {
-		if p.Match.Match(key) {
-			return p.Name
-		}
-	}
-	return ""
 }
