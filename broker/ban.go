@@ -152,11 +152,9 @@ func (b directory) spreadBan(ctx context.Context, ban admin.Ban) (r admin.BanRes
 		return r
 	}
 	if b.cluster != nil {
-		var answers []nodeCount
-		answers, r.Missing = b.askCounts(ctx, banSubject, text)
-		for _, answer := range answers {
-			r.Disconnected += answer.n
-		}
+		var theirs int
+		theirs, r.Missing = b.askSum(ctx, banSubject, text)
+		r.Disconnected += theirs
 	}
 	if store := b.driver.Bans; store != nil {
 		r.KeepErr = store.PutBan(ctx, ban.Key(), text, ban.Until)
@@ -169,24 +167,18 @@ func (b directory) spreadBan(ctx context.Context, ban admin.Ban) (r admin.BanRes
 	return r
 }
 
-// nodeCount is a number that a node answers with.
-type nodeCount struct {
-	node string
-	n    int
-}
-
-// askCounts asks the other nodes for a number each.
-func (b directory) askCounts(ctx context.Context, subject string, query []byte) (counts []nodeCount, missing []string) {
+// askSum asks the other nodes for a number each.
+func (b directory) askSum(ctx context.Context, subject string, query []byte) (sum int, missing []string) {
 	answers, missing := b.cluster.Request(ctx, subject, query)
 	for _, answer := range answers {
 		n, err := strconv.Atoi(string(answer.Body))
 		if err != nil || n < 0 {
-			missing = append(missing, cmp.Or(answer.Name, answer.Node))
+			missing = append(missing, answer.Called())
 			continue
 		}
-		counts = append(counts, nodeCount{answer.Node, n})
+		sum += n
 	}
-	return counts, missing
+	return sum, missing
 }
 
 // learnBan takes a ban that another node made or the store has.

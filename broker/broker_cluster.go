@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/stompbox/stompbox/broker/admin"
@@ -68,16 +67,8 @@ func (b *Broker) Disconnect(ctx context.Context, user, session, reason string) (
 	if err != nil {
 		return n, nil // strings always can be
 	}
-	answers, missing := b.cluster.Request(ctx, disconnectSubject, query)
-	for _, answer := range answers {
-		theirs, err := strconv.Atoi(string(answer.Body))
-		if err != nil || theirs < 0 {
-			missing = append(missing, cmp.Or(answer.Name, answer.Node))
-			continue
-		}
-		n += theirs
-	}
-	return n, missing
+	theirs, missing := b.directory.askSum(ctx, disconnectSubject, query)
+	return n + theirs, missing
 }
 
 // joinCluster has this node answer the others, and learn of them.
@@ -164,11 +155,8 @@ func (b *Broker) Unsubscribe(ctx context.Context, u admin.Unsubscription) (n int
 	if err != nil || b.cluster == nil {
 		return n, nil // strings always can be
 	}
-	counts, missing := b.directory.askCounts(ctx, unsubscribeSubject, query)
-	for _, theirs := range counts {
-		n += theirs.n
-	}
-	return n, missing
+	theirs, missing := b.directory.askSum(ctx, unsubscribeSubject, query)
+	return n + theirs, missing
 }
 
 // Bans returns the current bans, ordered by when they end. It is safe for concurrent use.

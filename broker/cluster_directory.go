@@ -76,7 +76,7 @@ func (b directory) gather(ctx context.Context, q registryQuery) (all []registryA
 	for _, answer := range answers {
 		var a registryAnswer
 		if err := json.Unmarshal(answer.Body, &a); err != nil {
-			missing = append(missing, cmp.Or(answer.Name, answer.Node))
+			missing = append(missing, answer.Called())
 			continue
 		}
 		all = append(all, a)

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -42,3 +43,6 @@ type NodeReply struct {
 	Name string // what the operator calls it, or "" where that is not known
 	Body []byte
 }
+
+// Called returns what the operator calls the node, or its id where that is not known.
+func (r NodeReply) Called() string { return cmp.Or(r.Name, r.Node) }
