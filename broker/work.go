@@ -6,9 +6,9 @@ import (
 	"github.com/stompbox/stompbox/internal/fairturns"
 )
 
-// pieceBytes is how much of a request is free of turns, and after how much of it others go on.
-// A piece of JSON takes well below a millisecond of a processor.
-const pieceBytes = 16 << 10
+// PieceBytes is how much of a request [Work] lets pass without waiting, and after how much of it
+// others go on. A piece of JSON takes well below a millisecond of a processor.
+const PieceBytes = 16 << 10
 
 // newTurns returns those of requests that are large. Half of the processors are left to all others.
 func newTurns() *fairturns.Turns { return fairturns.New(max(1, runtime.GOMAXPROCS(0)/2)) }
@@ -37,10 +37,10 @@ func (w *Work) Begin(n int) {
 		return
 	}
 	before := w.bytes
-	if w.bytes += n; w.bytes <= pieceBytes {
+	if w.bytes += n; w.bytes <= PieceBytes {
 		return
 	}
-	if before/pieceBytes != w.bytes/pieceBytes {
+	if before/PieceBytes != w.bytes/PieceBytes {
 		w.Rest()
 		runtime.Gosched() // as yieldBytes
 	}

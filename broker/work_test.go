@@ -23,18 +23,18 @@ func TestLargeRequestsAreWorkedOnInTurn(t *testing.T) {
 			_, err := io.ReadFull(from, make([]byte, n))
 			require.NoError(t, err)
 		}
-		large := strings.NewReader(strings.Repeat("x", 2*pieceBytes))
+		large := strings.NewReader(strings.Repeat("x", 2*PieceBytes))
 		peer, writer := io.Pipe()
 		mallory := incoming("mallory")
 		hers := mallory.Reader(io.MultiReader(large, peer))
-		read(hers, 2*pieceBytes)
+		read(hers, 2*PieceBytes)
 
-		read(incoming("carol").Reader(strings.NewReader(strings.Repeat("x", pieceBytes))), pieceBytes) // is small
+		read(incoming("carol").Reader(strings.NewReader(strings.Repeat("x", PieceBytes))), PieceBytes) // is small
 
 		alice := incoming("alice")
 		worked := false
 		go func() {
-			read(alice.Reader(strings.NewReader(strings.Repeat("x", 2*pieceBytes))), 2*pieceBytes)
+			read(alice.Reader(strings.NewReader(strings.Repeat("x", 2*PieceBytes))), 2*PieceBytes)
 			worked = true
 		}()
 		synctest.Wait()
@@ -48,7 +48,7 @@ func TestLargeRequestsAreWorkedOnInTurn(t *testing.T) {
 		other := &Work{turns: turns, user: "dave"}
 		took := false
 		go func() {
-			other.Begin(pieceBytes + 1)
+			other.Begin(PieceBytes + 1)
 			took = true
 		}()
 		synctest.Wait()

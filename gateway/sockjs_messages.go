@@ -18,10 +18,6 @@ var (
 
 const jsonSpace = " \t\r\n"
 
-// maxSockJSPart is the longest array whose messages are parts of one read. With a longer one,
-// each message may wait for the work of others.
-const maxSockJSPart = 16 << 10
-
 // sockJSMessages are the messages of a request: a JSON array of strings, or one string.
 // They are read one at a time, since an array can have millions of them.
 type sockJSMessages []byte
@@ -70,6 +66,18 @@ func (m sockJSMessages) raw() iter.Seq[[]byte] {
 				return
 			}
 			rest = rest[end+1:]
+		}
+	}
+}
+
+// receive has a session take all messages. They are parts of one read, which the caller ends. Those
+// of a long array are not: each of them may wait for the work of others. After the end of the
+// session the rest is thrown away.
+func (m sockJSMessages) receive(s session, work *broker.Work) {
+	for message := range m.all(work) {
+		_ = s.ReceivePart(message)
+		if len(m) > broker.PieceBytes {
+			s.EndRead()
 		}
 	}
 }

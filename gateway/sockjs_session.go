@@ -134,12 +134,7 @@ func (s *sockJSSession) receive(messages sockJSMessages) {
 	if s.detached {
 		return
 	}
-	for m := range messages.all(broker.NewWork(s.handler.broker, s.address)) {
-		_ = s.session.ReceivePart(m)
-		if len(messages) > maxSockJSPart {
-			s.session.EndRead()
-		}
-	}
+	messages.receive(s.session, broker.NewWork(s.handler.broker, s.address))
 	s.session.EndRead()
 	if s.session.Connected() {
 		s.handler.connected(s)

@@ -90,12 +90,7 @@ func (m *sockJSIncoming) end() error {
 	if err != nil {
 		return &messageError{websocket.CloseInvalidFramePayloadData, err.Error()}
 	}
-	for message := range messages.all(broker.NewWork(m.reader.broker, m.address)) {
-		_ = m.session.ReceivePart(message) // after its end the rest is thrown away
-		if len(body) > maxSockJSPart {
-			m.session.EndRead()
-		}
-	}
+	messages.receive(m.session, broker.NewWork(m.reader.broker, m.address))
 	return nil
 }
 
