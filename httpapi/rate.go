@@ -12,6 +12,7 @@ import (
 
 	"github.com/stompbox/stompbox/broker"
 	"github.com/stompbox/stompbox/internal/clientaddr"
+	"github.com/stompbox/stompbox/internal/logattr"
 	"github.com/stompbox/stompbox/internal/problem"
 )
 
@@ -162,12 +163,8 @@ func (a *api) chargeRefusal(r request, err error) {
 // countLimit counts and logs that a limit refused a request. User is "" where it was not looked at.
 func (a *api) countLimit(r *http.Request, user, limit string) {
 	a.broker.CountLimit(limit)
-	path := r.URL.Path
-	a.limited.Write(a.log, slog.LevelInfo, "a request was refused, since a limit was reached", "limit", limit, "user", user, "remote", r.RemoteAddr, "method", r.Method, "path", path[:min(len(path), maxLoggedPath)])
+	a.limited.Write(a.log, slog.LevelInfo, "a request was refused, since a limit was reached", "limit", limit, "user", user, "remote", r.RemoteAddr, "method", r.Method, "path", logattr.Short(r.URL.Path))
 }
-
-// maxLoggedPath is how many bytes of a path the log has.
-const maxLoggedPath = 500
 
 // tooMany is the problem of a request that has to wait, or nil.
 func (a *api) tooMany(r *http.Request, user, key string, limit int, wait time.Duration) error {

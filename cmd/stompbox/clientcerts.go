@@ -7,6 +7,7 @@ import (
 
 	"github.com/stompbox/stompbox/internal/certfile"
 	"github.com/stompbox/stompbox/internal/config"
+	"github.com/stompbox/stompbox/internal/logattr"
 )
 
 // newClientCAs returns who signs the certificates of clients, or nil where none are accepted.
@@ -33,7 +34,7 @@ func (s clientCertificates) askForCertificates(t *tls.Config) {
 			return nil
 		}
 		if err := s.clientCAs.CheckChain(state.VerifiedChains[0]); err != nil {
-			return &refusedCertificate{subjectOf(state.PeerCertificates[0]), err}
+			return &refusedCertificate{logattr.Short(state.PeerCertificates[0].Subject.String()), err}
 		}
 		return nil
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -39,7 +38,7 @@ func (f *refusals) header(listener string) func(proxy, reason string, err error)
 	return func(proxy, reason string, err error) {
 		f.counts.HeaderRefused(listener, reason)
 		f.server.log.Warn("a connection of a trusted proxy was closed, as it has no valid PROXY header; have the proxy send one, or correct "+listener+".proxy_protocol and "+listener+".trusted_proxies",
-			"listener", listener, "remote", proxy, "reason", reason, "error", cut(err))
+			"listener", listener, "remote", proxy, "reason", reason, "error", logattr.Short(err.Error()))
 	}
 }
 
@@ -73,9 +72,9 @@ func (f *refusals) handshake(listener, remote string, err error) {
 	if refused, ok := errors.AsType[*refusedCertificate](err); ok {
 		attributes = append(attributes, "subject", refused.subject)
 	} else if unverified, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(unverified.UnverifiedCertificates) > 0 {
-		attributes = append(attributes, "subject", subjectOf(unverified.UnverifiedCertificates[0]))
+		attributes = append(attributes, "subject", logattr.Short(unverified.UnverifiedCertificates[0].Subject.String()))
 	}
-	f.handshakes.Write(f.server.log, slog.LevelInfo, "a TLS handshake failed", append(attributes, "error", cut(err))...)
+	f.handshakes.Write(f.server.log, slog.LevelInfo, "a TLS handshake failed", append(attributes, "error", logattr.Short(err.Error()))...)
 }
 
 // tlsToPlain is for a TLS handshake with a listener that has no TLS.
@@ -111,19 +110,6 @@ type refusedCertificate struct {
 
 func (e *refusedCertificate) Error() string { return e.err.Error() }
 func (e *refusedCertificate) Unwrap() error { return e.err }
-
-// maxLoggedRefusal is how many bytes of what a peer sent a line has.
-const maxLoggedRefusal = 500
-
-func cut(err error) string {
-	text := err.Error()
-	return text[:min(len(text), maxLoggedRefusal)]
-}
-
-func subjectOf(c *x509.Certificate) string {
-	text := c.Subject.String()
-	return text[:min(len(text), maxLoggedRefusal)]
-}
 
 // handshakeReason names what went wrong. Some errors of crypto/tls have a text alone.
 func handshakeReason(err error) string {

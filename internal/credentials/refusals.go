@@ -29,13 +29,9 @@ type knownUser interface {
 	KnownUser() string
 }
 
-// maxLogged bounds what an error has of what a client sent.
-const maxLogged = 500
-
 // Report logs one request, with the cause that its client does not learn.
 func (f *Refusals) Report(r *http.Request, err error) {
-	text, path := err.Error(), r.URL.Path
-	attributes := []any{"method", r.Method, "path", path[:min(len(path), maxLogged)], "remote", r.RemoteAddr, "error", text[:min(len(text), maxLogged)]}
+	attributes := []any{"method", r.Method, "path", logattr.Short(r.URL.Path), "remote", r.RemoteAddr, "error", logattr.Short(err.Error())}
 	if known, ok := errors.AsType[knownUser](err); ok {
 		attributes = append(attributes, "user", known.KnownUser())
 	}

@@ -37,3 +37,10 @@ func (l *Lines) takeAt(now time.Time) (passes bool, suppressed int) {
 	}
 	return l.known.take(now)
 }
+
+// maxText is how many bytes of a text that a peer sent a line has.
+const maxText = 500
+
+// Short returns so much of a text that a peer sent as a line may have. A program that embeds the
+// broker may have a handler without [Cut].
+func Short(text string) string { return text[:min(len(text), maxText)] }
