@@ -13,7 +13,6 @@ import (
 
 	"github.com/stompbox/stompbox/auth"
 	"github.com/stompbox/stompbox/broker/driver"
-	"github.com/stompbox/stompbox/frames"
 )
 
 // nowGate is a gate that takes some bytes at once, whether it is open or not.
@@ -210,11 +209,8 @@ func TestAReadThatMayWaitHoldsNothingBack(t *testing.T) {
 	subscribers(t, b, 1)
 	var subscriber *gate
 	b.registry.each(func(s *Session) { subscriber = s.transport.(*gate) })
-	s, err := b.Open(newGate(true))
-	require.NoError(t, err)
-	s.setVersion(frames.V12)
+	s := connectedOn(t, b, newGate(true))
 	s.setPrincipal(&auth.Principal{})
-	s.state.Store(int32(stateConnected))
 	done := make(chan error, 1)
 	go func() {
 		done <- s.Receive([]byte("SEND\ndestination:/topic/a\n\nbody\x00SEND\ndestination:/topic/slow\n\nbody\x00"))
@@ -222,7 +218,6 @@ func TestAReadThatMayWaitHoldsNothingBack(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.HasSuffix(subscriber.text(), "body\x00") }, time.Minute, time.Millisecond)
 	close(waiting)
 	require.NoError(t, <-done)
-	s.Detach(nil)
 }
 
 // TestWhatPartsOfAReadHaveForOthersIsWrittenAtItsEnd, in one write, or where a read has much.
@@ -239,11 +234,8 @@ func TestWhatPartsOfAReadHaveForOthersIsWrittenAtItsEnd(t *testing.T) {
 	g := &nowGate{gate: newGate(true)}
 	g.room.Store(1 << 20)
 	subscriberOn(t, b, g)
-	s, err := b.Open(newGate(true))
-	require.NoError(t, err)
-	s.setVersion(frames.V12)
+	s := connectedOn(t, b, newGate(true))
 	s.setPrincipal(&auth.Principal{})
-	s.state.Store(int32(stateConnected))
 	part := func(body string) {
 		t.Helper()
 		require.NoError(t, s.ReceivePart([]byte("SEND\ndestination:/topic/a\n\n"+body+"\x00")))
@@ -274,7 +266,6 @@ func TestWhatPartsOfAReadHaveForOthersIsWrittenAtItsEnd(t *testing.T) {
 	require.Len(t, bodies(), 4)
 	s.Leave(nil)
 	require.Equal(t, "5", bodies()[4])
-	s.Detach(nil)
 }
 
 // TestPushesOfManyReadersKeepTheirOrder on one outbox, each of which flushes at the end

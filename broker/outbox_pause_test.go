@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/stompbox/stompbox/frames"
 )
 
 // pausingOutbox is an outbox of a saturated node whose connection has just been sent a burst.
@@ -98,11 +96,7 @@ func TestThePauseOfAnEndedSessionIsOver(t *testing.T) {
 func TestAHeartBeatThatIsDueEndsAPause(t *testing.T) {
 	b := newTestBroker(t)
 	g := newGate(true)
-	s, err := b.Open(g)
-	require.NoError(t, err)
-	t.Cleanup(func() { s.Detach(nil) })
-	s.setVersion(frames.V12)
-	s.state.Store(int32(stateConnected))
+	s := connectedOn(t, b, g)
 	now := s.broker.clock.now()
 	b.pacing.pause = func(time.Duration) { <-g.ended }
 	b.pacing.saturatedAt.Store(now + int64(time.Hour))

@@ -194,6 +194,17 @@ func newTestBroker(t testing.TB) *Broker {
 	return b
 }
 
+// connectedOn opens a session whose client is connected.
+func connectedOn(t testing.TB, b *Broker, transport Transport) *Session {
+	t.Helper()
+	s, err := b.Open(transport)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Detach(nil) })
+	s.setVersion(frames.V12)
+	s.state.Store(int32(stateConnected))
+	return s
+}
+
 // subscribers opens sessions that are all subscribed to one topic as sub-0.
 func subscribers(t testing.TB, b *Broker, n int) {
 	for range n {
@@ -383,15 +394,11 @@ func TestLargeMessagesForManyIDsStayWithinTheOutbox(t *testing.T) {
 func TestAGapIsReportedToWhoDoesNotGetTheFirstMessageAfterIt(t *testing.T) {
 	b := newTestBroker(t)
 	g := newGate(true)
-	s, err := b.Open(g)
-	require.NoError(t, err)
-	t.Cleanup(func() { s.Detach(nil) })
-	s.setVersion(frames.V12)
-	s.state.Store(int32(stateConnected))
+	s := connectedOn(t, b, g)
 	sub := testSubscription(t, "/topic/a")
 	sub.session, sub.id, sub.named = s, "sub-0", true
 	sub.form = unique.Make(sub.encoding())
-	_, err = b.router.add(sub)
+	_, err := b.router.add(sub)
 	require.NoError(t, err)
 	t.Cleanup(func() { b.router.remove(sub) })
 	send := func(m driver.Message) string {

@@ -112,7 +112,7 @@ func TestARestoreWaitsForServersThatHaveNoMessages(t *testing.T) {
 		case err := <-restored:
 			t.Fatalf("the restore returned with %v, and one server has the messages", err)
 		case <-time.After(3 * patience):
-			t.Fatal("nobody was asked")
+			t.Fatal("no node was asked")
 		}
 	}
 	show()

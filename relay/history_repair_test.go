@@ -22,6 +22,18 @@ import (
 
 const patience = 20 * time.Second
 
+// alone returns a relay with a server of its own, and a context that ends when a test has waited
+// for too long.
+func alone(t *testing.T) (*Relay, context.Context) {
+	t.Helper()
+	r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{})
+	require.NoError(t, err)
+	t.Cleanup(r.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return r, ctx
+}
+
 // deaf is a relay with a history whose one interest can stop hearing what is live.
 type deaf struct {
 	*Relay

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,11 +14,7 @@ import (
 // for: all that goes is that owner's.
 func TestOneOwnerPushesOutNoOthersRecords(t *testing.T) {
 	t.Parallel()
-	r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{})
-	require.NoError(t, err)
-	t.Cleanup(r.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	r, ctx := alone(t)
 	store := r.idempotency
 	store.owners.limit = 50 * (recordOverhead + 10)
 	for i := range 20 {
@@ -64,13 +59,9 @@ func TestOneOwnerPushesOutNoOthersRecords(t *testing.T) {
 // node reached.
 func TestRecordsOfFormerVersionsGetMoreRoom(t *testing.T) {
 	t.Parallel()
-	r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{})
-	require.NoError(t, err)
-	t.Cleanup(r.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	r, ctx := alone(t)
 	store := r.idempotency
-	_, err = r.link.js.CreateStream(ctx, jetstream.StreamConfig{Name: store.recordStream(), Subjects: []string{store.recordSubject(">")}, MaxMsgsPerSubject: 1, MaxMsgs: 100_000, MaxAge: recordAge})
+	_, err := r.link.js.CreateStream(ctx, jetstream.StreamConfig{Name: store.recordStream(), Subjects: []string{store.recordSubject(">")}, MaxMsgsPerSubject: 1, MaxMsgs: 100_000, MaxAge: recordAge})
 	require.NoError(t, err)
 	_, err = store.PutRecord(ctx, "bob.a", []byte("x"), 0)
 	require.NoError(t, err)

@@ -11,6 +11,14 @@ import (
 	"github.com/stompbox/stompbox/broker/driver"
 )
 
+// storeIn stores a message in a queue with these options.
+func storeIn(t *testing.T, r *Relay, queue, id string, o driver.QueueOptions) {
+	t.Helper()
+	stored := make(chan error, 1)
+	r.queues.Store(&driver.Message{ID: id, Key: queue, Destination: queue}, driver.StoreOptions{Queue: o}, func(err error) { stored <- err })
+	require.NoError(t, <-stored)
+}
+
 // TestTheOtherPlaceOfAQueueIsReadOnceItHasMessages: no stream and no consumer is made for a
 // queue without any, what a node with other settings stores later comes, and the consumer
 // goes with its reader.
@@ -25,11 +33,7 @@ func TestTheOtherPlaceOfAQueueIsReadOnceItHasMessages(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{})
-			require.NoError(t, err)
-			t.Cleanup(r.Close)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
+			r, ctx := alone(t)
 			got := make(chan driver.Delivery, 10)
 			q, err := r.Driver().FormerQueues.OpenFormer(ctx, queue, o, func(d driver.Delivery) { got <- d })
 			require.NoError(t, err)
@@ -40,9 +44,7 @@ func TestTheOtherPlaceOfAQueueIsReadOnceItHasMessages(t *testing.T) {
 			require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
 
 			store := func(id string) {
-				stored := make(chan error, 1)
-				r.queues.Store(&driver.Message{ID: id, Key: queue, Destination: queue}, driver.StoreOptions{Queue: other}, func(err error) { stored <- err })
-				require.NoError(t, <-stored)
+				storeIn(t, r, queue, id, other)
 			}
 			next := func() driver.Delivery {
 				select {
@@ -93,9 +95,7 @@ func TestTheOtherPlaceOfAQueueIsReadOnAllNodes(t *testing.T) {
 	all := clusterOf(t, 3)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()
-	stored := make(chan error, 1)
-	all[0].queues.Store(&driver.Message{ID: "1", Key: queue, Destination: queue}, driver.StoreOptions{}, func(err error) { stored <- err })
-	require.NoError(t, <-stored)
+	storeIn(t, all[0].Relay, queue, "1", driver.QueueOptions{})
 	for i, d := range all {
 		got := make(chan driver.Delivery, 1)
 		q, err := d.former.OpenFormer(ctx, queue, driver.QueueOptions{MaxBytes: 1 << 20}, func(d driver.Delivery) { got <- d })
@@ -116,11 +116,7 @@ func TestTheOtherPlaceOfAQueueIsReadOnAllNodes(t *testing.T) {
 // nothing.
 func TestAPlaceWithoutMessagesIsAskedAboutOnce(t *testing.T) {
 	t.Parallel()
-	r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{})
-	require.NoError(t, err)
-	t.Cleanup(r.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	r, ctx := alone(t)
 	asked := func(what string) time.Time { // each time it is asked is noted
 		r.former.mu.Lock()
 		defer r.former.mu.Unlock()
@@ -131,11 +127,7 @@ func TestAPlaceWithoutMessagesIsAskedAboutOnce(t *testing.T) {
 		require.NoError(t, err)
 		<-q.Close(nil)
 	}
-	store := func(queue string, o driver.QueueOptions) {
-		stored := make(chan error, 1)
-		r.queues.Store(&driver.Message{ID: queue, Key: queue, Destination: queue}, driver.StoreOptions{Queue: o}, func(err error) { stored <- err })
-		require.NoError(t, <-stored)
-	}
+	store := func(queue string, o driver.QueueOptions) { storeIn(t, r, queue, queue, o) }
 	limited, none := driver.QueueOptions{MaxMessages: 10}, driver.QueueOptions{}
 	place := func(queue string) place { return formerPlace(r.link.prefix, queue, limited) }
 	shared := place("/queue/c").stream

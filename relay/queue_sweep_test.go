@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -15,11 +14,7 @@ import (
 // node that dies does.
 func TestConsumersOfQueuesThatWereLeftGo(t *testing.T) {
 	t.Parallel()
-	r, err := Embed(EmbeddedOptions{DataDir: t.TempDir()}, Options{})
-	require.NoError(t, err)
-	t.Cleanup(r.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	r, ctx := alone(t)
 	open := func(queue string) (driver.QueueReader, driver.Delivery) {
 		stored := make(chan error, 1)
 		r.queues.Store(&driver.Message{Key: queue, Destination: queue}, driver.StoreOptions{}, func(err error) { stored <- err })

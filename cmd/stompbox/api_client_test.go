@@ -72,23 +72,23 @@ func TestWhatANodeDidNotDoIsNoSuccess(t *testing.T) {
 func TestWhoIsNotThereIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	url := answering(t, map[string]string{
-		"POST /api/users/nobody/disconnect": `{"disconnected":0}`, "POST /api/users/nobody/unsubscribe": `{"unsubscribed":0}`,
+		"POST /api/users/eve/disconnect": `{"disconnected":0}`, "POST /api/users/eve/unsubscribe": `{"unsubscribed":0}`,
 		"POST /api/users/dora/disconnect":  `{"disconnected":1,"lost":[{"name":"n\u001b4","since":"2030-01-31T12:00:00Z"}]}`,
 		"POST /api/users/dora/unsubscribe": `{"unsubscribed":1,"lost":[{"name":"n\u001b4","since":"2030-01-31T12:00:00Z"}]}`,
 	})
 	for line, says := range map[string]string{
-		"disconnect nobody":                     "user nobody is not connected to any node",
-		"disconnect nobody --session x":         "user nobody has no session x on any node",
-		"unsubscribe nobody --destination /t/a": "user nobody has no such subscription on any node",
+		"disconnect eve":                     "user eve is not connected to any node",
+		"disconnect eve --session x":         "user eve has no session x on any node",
+		"unsubscribe eve --destination /t/a": "user eve has no such subscription on any node",
 	} {
 		out, stderr, err := run(t, nil, append(strings.Fields(line), "--url", url)...)
 		require.Error(t, err, line)
 		require.Contains(t, stderr, says)
 		require.Empty(t, out)
 	}
-	out, stderr, err := run(t, nil, "disconnect", "nobody", "--for", "1h", "--url", url)
+	out, stderr, err := run(t, nil, "disconnect", "eve", "--for", "1h", "--url", url)
 	require.NoError(t, err, stderr)
-	require.Equal(t, "disconnected and banned nobody; 0 sessions were ended\n", out)
+	require.Equal(t, "disconnected and banned eve; 0 sessions were ended\n", out)
 	for _, line := range []string{"disconnect dora", "unsubscribe dora --destination /t/a"} {
 		_, stderr, err = run(t, nil, append(strings.Fields(line), "--url", url)...)
 		require.NoError(t, err, stderr)

@@ -103,22 +103,11 @@ func runInTerminal(t *testing.T, args ...string) string {
 	cmd := command(t, nil, args...)
 	cmd.Stdout = tty
 	require.NoError(t, cmd.Start())
-	written := make(chan string)
-	go func() {
-		var all []byte
-		buffer := make([]byte, 4096)
-		for {
-			n, err := master.Read(buffer)
-			all = append(all, buffer[:n]...)
-			if err != nil { // the other end is closed
-				written <- string(all)
-				return
-			}
-		}
-	}()
+	written, done := screenOf(master)
 	require.NoError(t, tty.Close())
 	require.NoError(t, cmd.Wait())
-	return <-written
+	<-done
+	return written.String()
 }
 
 // TestTopWritesNoSequencesToADumbTerminal.
@@ -130,19 +119,7 @@ func TestTopWritesNoSequencesToADumbTerminal(t *testing.T) {
 	cmd.Stdout = tty
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	screen := new(test.Log)
-	go func() {
-		buffer := make([]byte, 4096)
-		for {
-			n, err := master.Read(buffer)
-			if n > 0 {
-				_, _ = screen.Write(buffer[:n])
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+	screen, _ := screenOf(master)
 	require.Eventually(t, func() bool { return strings.Count(screen.String(), "stompbox  ") >= 2 }, test.Patience, 20*time.Millisecond)
 	require.NotContains(t, screen.String(), "\x1b")
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))

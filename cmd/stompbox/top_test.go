@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -83,6 +84,17 @@ func pseudoTerminal(t *testing.T) (master, terminal *os.File) {
 	return master, terminal
 }
 
+// screenOf returns what is written to a pseudo-terminal. All has come once done is closed: the other
+// end is.
+func screenOf(master *os.File) (screen *test.Log, done <-chan struct{}) {
+	screen, ended := new(test.Log), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(screen, master)
+	}()
+	return screen, ended
+}
+
 // TestTopInATerminal draws again and again, does what keys say, waits for a broker that
 // is away, and leaves the terminal as it was.
 func TestTopInATerminal(t *testing.T) {
@@ -95,19 +107,7 @@ func TestTopInATerminal(t *testing.T) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	screen := new(test.Log)
-	go func() {
-		buffer := make([]byte, 4096)
-		for {
-			n, err := master.Read(buffer)
-			if n > 0 {
-				_, _ = screen.Write(buffer[:n])
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+	screen, _ := screenOf(master)
 	// shows waits for a drawing with a text, of those that come from now on.
 	shows := func(text string) {
 		t.Helper()
